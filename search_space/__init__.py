@@ -1,0 +1,29 @@
+"""What can be searched: architectures as plain values, and the spaces that hold them. Imports no torch."""
+
+from search_space.base import Decision, Decisions, SearchSpace
+from search_space.errors import InputError
+from search_space.published import PUBLISHED_SCALES, published_names, published_spec
+from search_space.resnet_seeds import resnet_seed
+from search_space.scale_permuted import ScalePermutedSpace
+from search_space.spec import ArchSpec, BlockKind, BlockSpec, ModelScale, StemBlock
+from search_space.spec_file import SpecFile, read_spec, write_spec
+
+__all__ = [
+    "PUBLISHED_SCALES",
+    "ArchSpec",
+    "BlockKind",
+    "BlockSpec",
+    "Decision",
+    "Decisions",
+    "InputError",
+    "ModelScale",
+    "ScalePermutedSpace",
+    "SearchSpace",
+    "SpecFile",
+    "StemBlock",
+    "published_names",
+    "published_spec",
+    "read_spec",
+    "resnet_seed",
+    "write_spec",
+]

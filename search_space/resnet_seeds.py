@@ -1,0 +1,51 @@
+"""How ResNet-50's blocks are split between a fixed stem and the part that is searched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from search_space.errors import InputError
+from search_space.spec import ArchSpec, BlockSpec, StemBlock
+
+OUTPUT_LEVELS = (3, 4, 5, 6, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockBudget:
+    """Numbers of bottleneck blocks by level; outputs come on top, one for each of levels 3 to 7."""
+
+    stem: Mapping[int, int]
+    intermediate: Mapping[int, int]
+
+
+# SpineNet (arXiv 1912.05027), table 1: R[N]-SP[M] keeps N layers of ResNet-50 as the stem and permutes M.
+BUDGETS: Mapping[str, BlockBudget] = {
+    "r35-sp18": BlockBudget(stem={2: 2, 3: 3, 4: 5, 5: 1}, intermediate={2: 1}),
+    "r23-sp30": BlockBudget(stem={2: 2, 3: 2, 4: 2, 5: 1}, intermediate={2: 1, 3: 1, 4: 3}),
+    "r14-sp39": BlockBudget(stem={2: 1, 3: 1, 4: 1, 5: 1}, intermediate={2: 2, 3: 2, 4: 4}),
+    "r0-sp53": BlockBudget(stem={2: 2}, intermediate={2: 1, 3: 3, 4: 5, 5: 1}),
+}
+
+
+def resnet_seed(name: str) -> ArchSpec:
+    """Return the budget's blocks in ResNet order, each fed by the two features before it.
+
+    This is where a search starts: `r0-sp53` is also the seed of SpineNet-49.
+
+    Raises:
+        InputError: there is no budget of that name.
+    """
+    try:
+        budget = BUDGETS[name]
+    except KeyError:
+        raise InputError(f"unknown ResNet seed {name!r}; known are {', '.join(BUDGETS)}") from None
+    levels = [(level, False) for level in _spread(budget.intermediate)] + [(level, True) for level in OUTPUT_LEVELS]
+    return ArchSpec(
+        stem=tuple(StemBlock(level) for level in _spread(budget.stem)),
+        blocks=tuple(
+            BlockSpec(level, "bottleneck", (i, i + 1), is_output) for i, (level, is_output) in enumerate(levels)
+        ),
+    )
+
+
+def _spread(counts: Mapping[int, int]) -> list[int]:
+    return [level for level, count in sorted(counts.items()) for _ in range(count)]

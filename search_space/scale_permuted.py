@@ -1,0 +1,383 @@
+"""The SpineNet space: in which order blocks of which level stand, what feeds them, and how each is adjusted."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, combinations_with_replacement
+
+import numpy as np
+
+from search_space.base import Decision, Decisions
+from search_space.spec import BLOCK_KINDS, MAX_LEVEL, MIN_LEVEL, NUM_STEM_PARENTS, ArchSpec, BlockKind, BlockSpec
+
+NUM_PARENTS = 2
+LEVEL_OFFSETS = (-1, 0, 1, 2)
+WINDOW = 5
+"""An intermediate block looks for parents among this many features before it (section 5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceSize:
+    """Numbers of choices in each sub-space; 1 where it is not searched.
+
+    Attributes:
+        labelled_orders: orders of intermediates times orders of outputs, every block told apart, as the paper counts.
+        orders: the same with blocks of one level not told apart: really different orders.
+        connections: ways to choose the parents of all blocks.
+        levels: ways to choose the level offsets.
+        kinds: ways to choose the kinds.
+    """
+
+    labelled_orders: int
+    orders: int
+    connections: int
+    levels: int
+    kinds: int
+
+    @property
+    def total(self) -> int:
+        """The whole space as the paper counts it."""
+        return self.labelled_orders * self.connections * self.levels * self.kinds
+
+
+class ScalePermutedSpace:
+    """Architectures that differ from a base in block order, connections, block levels and block kinds.
+
+    Decisions come in the paper's order, and a part that is not searched has none and stays as in the base:
+
+    1. permutation: at each position a *level* out of those left, first intermediates, then outputs. Blocks of one
+       level are alike, so their numbers are not decisions.
+    2. connections: for each block two different parents, as steps back (option 0 is the feature just before).
+       Intermediates reach back `window` features, outputs to the start.
+    3. level offset for each intermediate block, added to its level.
+    4. kind for each block.
+
+    Args:
+        base: gives the stem, the blocks to permute, and whatever is not searched; intermediates before outputs.
+        permutation: search the order.
+        connections: search the parents.
+        level_offsets: offsets to choose from; empty or (0,): levels stay.
+        kinds: kinds to choose from; empty: kinds stay.
+        window: how far back an intermediate may reach; None for no limit.
+
+    Raises:
+        ValueError: the base or an option does not fit the rules above.
+
+    Source: SpineNet (arXiv 1912.05027), sections 3.1 to 3.4 and 5.1.
+    """
+
+    def __init__(
+        self,
+        base: ArchSpec,
+        permutation: bool = True,
+        connections: bool = True,
+        level_offsets: tuple[int, ...] = LEVEL_OFFSETS,
+        kinds: tuple[BlockKind, ...] = BLOCK_KINDS,
+        window: int | None = WINDOW,
+    ) -> None:
+        num_outputs = len(base.output_levels)
+        self._num_intermediates = len(base.blocks) - num_outputs
+        if any(block.is_output for block in base.blocks[: self._num_intermediates]):
+            raise ValueError("base: intermediate blocks must come before outputs")
+        if window is not None and window < NUM_PARENTS:
+            raise ValueError(f"window must be {NUM_PARENTS} or more, got {window}")
+        base_levels = [block.level for block in base.blocks]
+        inner_levels = base_levels[: self._num_intermediates]
+        offsets = tuple(sorted(set(level_offsets))) or (0,)
+        for level in (min(inner_levels, default=4) + offsets[0], max(inner_levels, default=4) + offsets[-1]):
+            if not MIN_LEVEL <= level <= MAX_LEVEL:
+                raise ValueError(
+                    f"level_offsets {list(offsets)} lead to level {level}, outside {MIN_LEVEL}-{MAX_LEVEL}"
+                )
+        for kind in kinds:
+            if kind not in BLOCK_KINDS:
+                raise ValueError(f"kinds must be among {', '.join(BLOCK_KINDS)}, got {kind!r}")
+        self._base = base
+        self._permutes = permutation
+        self._connects = connections
+        self._offsets = offsets
+        self._kinds: tuple[BlockKind, ...] = tuple(dict.fromkeys(kinds))
+        self._window = window
+        self._inner_counts = Counter(inner_levels)
+        self._inner_options = tuple(sorted(self._inner_counts))
+        self._output_options = tuple(sorted(base.output_levels))
+
+        decisions: list[Decision] = []
+        num_blocks = len(base.blocks)
+        inner, outer = range(self._num_intermediates), range(self._num_intermediates, num_blocks)
+        if permutation:
+            decisions += [Decision(f"block{i}.level", len(self._inner_options)) for i in inner]
+            decisions += [Decision(f"block{i}.level", len(self._output_options)) for i in outer]
+        self._connections_at = len(decisions)
+        if connections:
+            for i in range(num_blocks):
+                decisions += [Decision(f"block{i}.parent{slot}", self._reach(i)) for slot in range(NUM_PARENTS)]
+        self._offsets_at = len(decisions)
+        if len(offsets) > 1:
+            decisions += [Decision(f"block{i}.level_offset", len(offsets)) for i in inner]
+        self._kinds_at = len(decisions)
+        if len(self._kinds) > 1:
+            decisions += [Decision(f"block{i}.kind", len(self._kinds)) for i in range(num_blocks)]
+        self._decisions = tuple(decisions)
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """(D,) in the order in which they are taken."""
+        return self._decisions
+
+    def legal(self, prefix: Sequence[int]) -> tuple[int, ...]:
+        """Return the options that may follow `prefix`; see `SearchSpace.legal`."""
+        at = len(prefix)
+        if at >= len(self._decisions):
+            raise ValueError(f"the space has {len(self._decisions)} decisions, the prefix already {at}")
+        options = range(self._decisions[at].num_options)
+        if at < self._connections_at:
+            num_inner = self._num_intermediates
+            if at < num_inner:
+                taken = Counter(prefix)
+                return tuple(o for o in options if taken[o] < self._inner_counts[self._inner_options[o]])
+            return tuple(o for o in options if o not in prefix[num_inner:])
+        if at < self._offsets_at and (at - self._connections_at) % NUM_PARENTS == 1:
+            return tuple(o for o in options if o != prefix[at - 1])
+        return tuple(options)
+
+    def sample(self, rng: np.random.Generator) -> Decisions:
+        """Draw an architecture; every spec of the space is equally likely."""
+        decisions = list[int]()
+        levels = self._sample_levels(rng)
+        bases = self._assign_bases(levels)
+        if self._permutes:
+            decisions += [self._inner_options.index(base) for base in bases]
+            decisions += rng.permutation(len(self._output_options)).tolist()
+        if self._connects:
+            for i in range(len(self._base.blocks)):
+                first, second = rng.integers(self._reach(i)), rng.integers(self._reach(i) - 1)
+                decisions += [int(first), int(second + (second >= first))]
+        if len(self._offsets) > 1:
+            decisions += [self._offsets.index(level - base) for level, base in zip(levels, bases, strict=True)]
+        if len(self._kinds) > 1:
+            decisions += rng.integers(len(self._kinds), size=len(self._base.blocks)).tolist()
+        return tuple(decisions)
+
+    def mutate(self, decisions: Decisions, rng: np.random.Generator) -> Decisions:
+        """Swap two positions, rewire one parent, change one level or change one kind, with equal chances.
+
+        A swap exchanges level, offset and kind of two intermediates or of two outputs; connections stay in place.
+
+        Raises:
+            ValueError: illegal decisions, or a space of one architecture.
+        """
+        spec = self.decode(decisions)
+        changes = (self._swap, self._rewire, self._change_level, self._change_kind)
+        for i in rng.permutation(len(changes)):
+            if (changed := changes[i](decisions, spec, rng)) is not None:
+                return changed
+        raise ValueError("the space holds one architecture only: there is nothing to mutate")
+
+    def decode(self, decisions: Decisions) -> ArchSpec:
+        """Return the spec that the decisions describe; see `SearchSpace.decode`."""
+        if len(decisions) != len(self._decisions):
+            raise ValueError(f"the space has {len(self._decisions)} decisions, got {len(decisions)}")
+        for at, option in enumerate(decisions):
+            if option not in (legal := self.legal(decisions[:at])):
+                raise ValueError(f"{self._decisions[at].name}: legal options are {list(legal)}, got {option}")
+        return ArchSpec(
+            stem=self._base.stem,
+            blocks=tuple(self._decode_block(i, block, decisions) for i, block in enumerate(self._base.blocks)),
+        )
+
+    def encode(self, spec: ArchSpec) -> Decisions:
+        """Return decisions that decode to `spec`; see `SearchSpace.encode`.
+
+        Where level offsets let one level come from several, the smallest base levels are taken first.
+        """
+        if spec.stem != self._base.stem:
+            raise ValueError("the spec's stem is not the space's")
+        if [block.is_output for block in spec.blocks] != [block.is_output for block in self._base.blocks]:
+            raise ValueError(
+                f"the space has {self._num_intermediates} intermediate blocks and then "
+                f"{len(self._output_options)} outputs, the spec has another layout"
+            )
+        levels = [block.level for block in spec.blocks]
+        inner, outer = levels[: self._num_intermediates], levels[self._num_intermediates :]
+        if sorted(outer) != list(self._output_options):
+            raise ValueError(f"outputs must have levels {list(self._output_options)}, got {sorted(outer)}")
+        bases = self._assign_bases(inner)
+        decisions = list[int]()
+        if self._permutes:
+            decisions += [self._inner_options.index(base) for base in bases]
+            decisions += [self._output_options.index(level) for level in outer]
+        elif outer != list(self._base.output_levels):
+            raise ValueError(f"outputs must come in the order {list(self._base.output_levels)}, got {outer}")
+        for i, block in enumerate(spec.blocks):
+            decisions += self._encode_parents(i, block)
+        if len(self._offsets) > 1:
+            decisions += [self._offsets.index(level - base) for level, base in zip(inner, bases, strict=True)]
+        for i, block in enumerate(spec.blocks):
+            allowed = self._kinds or (self._base.blocks[i].kind,)
+            if block.kind not in allowed:
+                raise ValueError(f"block {i}: kind must be {' or '.join(allowed)}, got {block.kind}")
+            if len(self._kinds) > 1:
+                decisions.append(self._kinds.index(block.kind))
+        return tuple(decisions)
+
+    def size(self) -> SpaceSize:
+        """Count the choices of each sub-space."""
+        num_inner, num_outputs = self._num_intermediates, len(self._output_options)
+        labelled = math.factorial(num_inner) * math.factorial(num_outputs) if self._permutes else 1
+        alike = math.prod(math.factorial(n) for n in self._inner_counts.values()) if self._permutes else 1
+        ways = (math.comb(self._reach(i), NUM_PARENTS) for i in range(len(self._base.blocks)))
+        return SpaceSize(
+            labelled_orders=labelled,
+            orders=labelled // alike,
+            connections=math.prod(ways) if self._connects else 1,
+            levels=len(self._offsets) ** num_inner,
+            kinds=len(self._kinds) ** len(self._base.blocks) if self._kinds else 1,
+        )
+
+    def _reach(self, block: int) -> int:
+        """Return how many features before the block may be its parents."""
+        num_before = NUM_STEM_PARENTS + block
+        is_windowed = self._window is not None and block < self._num_intermediates
+        return min(num_before, self._window) if is_windowed and self._window is not None else num_before
+
+    def _decode_block(self, i: int, base: BlockSpec, decisions: Decisions) -> BlockSpec:
+        level, kind, parents = base.level, base.kind, base.parents
+        is_inner = i < self._num_intermediates
+        if self._permutes:
+            level = (self._inner_options if is_inner else self._output_options)[decisions[i]]
+        if is_inner and len(self._offsets) > 1:
+            level += self._offsets[decisions[self._offsets_at + i]]
+        if is_inner and len(self._offsets) == 1:
+            level += self._offsets[0]
+        if self._connects:
+            at = self._connections_at + NUM_PARENTS * i
+            parents = tuple(NUM_STEM_PARENTS + i - 1 - step for step in decisions[at : at + NUM_PARENTS])
+        if self._kinds:
+            kind = self._kinds[decisions[self._kinds_at + i]] if len(self._kinds) > 1 else self._kinds[0]
+        return BlockSpec(level, kind, parents, base.is_output)
+
+    def _encode_parents(self, i: int, block: BlockSpec) -> list[int]:
+        if not self._connects:
+            if block.parents != self._base.blocks[i].parents:
+                raise ValueError(f"block {i}: parents must be {list(self._base.blocks[i].parents)}, as in the base")
+            return []
+        steps = [NUM_STEM_PARENTS + i - 1 - parent for parent in block.parents]
+        if len(steps) != NUM_PARENTS or max(steps) >= self._reach(i):
+            raise ValueError(
+                f"block {i}: needs {NUM_PARENTS} parents among the {self._reach(i)} features before it, "
+                f"got {list(block.parents)}"
+            )
+        return steps
+
+    @cached_property
+    def _level_counts(self) -> tuple[tuple[tuple[int, ...], ...], np.ndarray]:
+        """Every multiset of levels that offsets can make of the base's, and its number of orders, cumulated."""
+        multisets: set[tuple[int, ...]] = {()}
+        for level, count in self._inner_counts.items():
+            additions = tuple(combinations_with_replacement([level + offset for offset in self._offsets], count))
+            multisets = {tuple(sorted((*known, *new))) for known in multisets for new in additions}
+        ordered = tuple(sorted(multisets))
+        num_orders = [_num_orders(levels) for levels in ordered]
+        return ordered, np.cumsum(num_orders)
+
+    def _sample_levels(self, rng: np.random.Generator) -> list[int]:
+        """Draw levels of the intermediates; every sequence of the space is equally likely."""
+        if self._permutes:
+            multisets, cumulated = self._level_counts
+            drawn = multisets[np.searchsorted(cumulated, rng.integers(cumulated[-1]), side="right")]
+            return [drawn[i] for i in rng.permutation(len(drawn))]
+        offsets = rng.integers(len(self._offsets), size=self._num_intermediates)
+        inner = self._base.blocks[: self._num_intermediates]
+        return [block.level + self._offsets[o] for block, o in zip(inner, offsets, strict=True)]
+
+    def _assign_bases(self, levels: Sequence[int]) -> list[int]:
+        """Return for each intermediate the level it had before its offset, smallest first.
+
+        Raises:
+            ValueError: the levels cannot come from the base's blocks.
+        """
+        if not self._permutes:
+            bases = [block.level for block in self._base.blocks[: self._num_intermediates]]
+            if all(level - base in self._offsets for level, base in zip(levels, bases, strict=True)):
+                return bases
+            raise ValueError(f"levels {list(levels)} cannot come from {bases} by offsets {list(self._offsets)}")
+        left = dict(self._inner_counts)
+        dead_ends: set[tuple[int, ...]] = set()
+        assigned: list[int] = []
+
+        def extend() -> bool:
+            if len(assigned) == len(levels):
+                return True
+            if (state := tuple(left.values())) in dead_ends:
+                return False
+            for base in self._inner_options:
+                if left[base] and levels[len(assigned)] - base in self._offsets:
+                    left[base] -= 1
+                    assigned.append(base)
+                    if extend():
+                        return True
+                    left[assigned.pop()] += 1
+            dead_ends.add(state)
+            return False
+
+        if not extend():
+            raise ValueError(
+                f"intermediate levels {list(levels)} cannot come from {dict(sorted(self._inner_counts.items()))} "
+                f"(level: count) by offsets {list(self._offsets)}"
+            )
+        return assigned
+
+    def _swap(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
+        if not self._permutes:
+            return None
+        # Kinds that are not searched stay in place: then only a difference of level makes a difference.
+        moving = [(block.level, block.kind if len(self._kinds) > 1 else None) for block in spec.blocks]
+        inner, outer = range(self._num_intermediates), range(self._num_intermediates, len(spec.blocks))
+        pairs = [(i, j) for i, j in (*combinations(inner, 2), *combinations(outer, 2)) if moving[i] != moving[j]]
+        if not pairs:
+            return None
+        i, j = pairs[rng.integers(len(pairs))]
+        changed = list(decisions)
+        sections = [0]
+        if len(self._offsets) > 1 and i in inner:
+            sections.append(self._offsets_at)
+        if len(self._kinds) > 1:
+            sections.append(self._kinds_at)
+        for at in sections:
+            changed[at + i], changed[at + j] = changed[at + j], changed[at + i]
+        return tuple(changed)
+
+    def _rewire(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
+        blocks = [i for i in range(len(spec.blocks)) if self._reach(i) > NUM_PARENTS]
+        if not self._connects or not blocks:
+            return None
+        i, slot = blocks[rng.integers(len(blocks))], rng.integers(NUM_PARENTS)
+        at = self._connections_at + NUM_PARENTS * i
+        unused = [step for step in range(self._reach(i)) if step not in decisions[at : at + NUM_PARENTS]]
+        return _replaced(decisions, at + int(slot), unused[rng.integers(len(unused))])
+
+    def _change_level(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
+        return _change_one(decisions, range(self._offsets_at, self._kinds_at), len(self._offsets), rng)
+
+    def _change_kind(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
+        return _change_one(decisions, range(self._kinds_at, len(decisions)), len(self._kinds), rng)
+
+
+def _change_one(decisions: Decisions, ats: range, num_options: int, rng: np.random.Generator) -> Decisions | None:
+    """Give one of the decisions in `ats` another option; None when there is none."""
+    if not ats:
+        return None
+    at = ats[rng.integers(len(ats))]
+    return _replaced(decisions, at, int(decisions[at] + rng.integers(1, num_options)) % num_options)
+
+
+def _replaced(decisions: Decisions, at: int, option: int) -> Decisions:
+    return (*decisions[:at], option, *decisions[at + 1 :])
+
+
+def _num_orders(levels: Iterable[int]) -> int:
+    counts = Counter(levels)
+    return math.factorial(counts.total()) // math.prod(math.factorial(n) for n in counts.values())

@@ -1,0 +1,243 @@
+"""What an architecture is: its blocks, their levels, kinds and parents, and how big each part is built."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+BlockKind: TypeAlias = Literal["bottleneck", "residual"]
+BLOCK_KINDS: tuple[BlockKind, ...] = ("bottleneck", "residual")
+NUM_STEM_PARENTS = 2
+"""How many stem blocks, counted from the stem's end, may be parents (m in the paper, section 3.1)."""
+MIN_LEVEL, MAX_LEVEL = 1, 7
+STEM_LEVEL = 2
+"""Level of the feature that the stem's first block reads, after one strided convolution and one pool."""
+LEVEL_WIDTHS = {1: 32, 2: 64, 3: 128, 4: 256, 5: 256, 6: 256, 7: 256}
+"""Channels of a block's 3x3 convolutions at scale 1 (tensorflow/tpu FILTER_SIZE_MAP; L5 to L7 as L4, section 5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StemBlock:
+    """One block of the fixed, scale-decreased stem; it reads the block before it."""
+
+    level: int
+    kind: BlockKind = "bottleneck"
+
+    def __post_init__(self) -> None:
+        _check_level_and_kind(self.level, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """One block of the scale-permuted network.
+
+    Attributes:
+        level: the feature map has stride `2**level` px.
+        kind: which layers the block is made of.
+        parents: features that are resampled and added to make the block's input. Feature 0 and 1 are the last two
+            stem blocks, feature `i + 2` is block `i`. Kept in ascending order: a sum has no order.
+        is_output: whether the detector reads this block.
+    """
+
+    level: int
+    kind: BlockKind
+    parents: tuple[int, ...]
+    is_output: bool = False
+
+    def __post_init__(self) -> None:
+        _check_level_and_kind(self.level, self.kind)
+        if not self.parents or len(set(self.parents)) != len(self.parents):
+            raise ValueError(f"parents must be one or more different features, got {list(self.parents)}")
+        object.__setattr__(self, "parents", tuple(sorted(self.parents)))
+
+
+@dataclass(frozen=True, slots=True)
+class ArchSpec:
+    """The topology of one architecture: which blocks exist, their levels, kinds and parents.
+
+    Args:
+        stem: at least two blocks, levels from 2 on and never decreasing. The last two can be parents.
+        blocks: in order of computation; a parent comes before its child. One or more are outputs, one a level.
+
+    Raises:
+        ValueError: a rule above is broken; the message names the block.
+    """
+
+    stem: tuple[StemBlock, ...]
+    blocks: tuple[BlockSpec, ...]
+
+    def __post_init__(self) -> None:
+        stem_levels = [block.level for block in self.stem]
+        if len(self.stem) < NUM_STEM_PARENTS or stem_levels != sorted(stem_levels) or stem_levels[0] < STEM_LEVEL:
+            raise ValueError(
+                f"stem needs {NUM_STEM_PARENTS} or more blocks, levels rising from {STEM_LEVEL}, got {stem_levels}"
+            )
+        for i, block in enumerate(self.blocks):
+            if block.parents[0] < 0 or block.parents[-1] >= NUM_STEM_PARENTS + i:
+                raise ValueError(
+                    f"block {i}: parents must be features 0 to {NUM_STEM_PARENTS + i - 1}, which come before the "
+                    f"block, got {list(block.parents)}"
+                )
+        if not self.output_levels:
+            raise ValueError("at least one block must be an output")
+        if len(set(self.output_levels)) != len(self.output_levels):
+            raise ValueError(f"each output needs a level of its own, got {list(self.output_levels)}")
+
+    @property
+    def output_levels(self) -> tuple[int, ...]:
+        """Levels of the output blocks, in order of computation."""
+        return tuple(block.level for block in self.blocks if block.is_output)
+
+    @property
+    def features(self) -> tuple[StemBlock | BlockSpec, ...]:
+        """What parents refer to: the last two stem blocks, then every block."""
+        return (*self.stem[-NUM_STEM_PARENTS:], *self.blocks)
+
+    @property
+    def key(self) -> str:
+        """Canonical name of what would be built: equal keys mean the same network.
+
+        Parents are unordered and blocks that reach no output do not count. 16 hexadecimal digits.
+        """
+        stem = [(block.level, block.kind) for block in self.stem]
+        live = live_blocks(self)
+        number = {f: f for f in range(NUM_STEM_PARENTS)} | {b.feature: i + NUM_STEM_PARENTS for i, b in enumerate(live)}
+        blocks = [
+            (
+                self.features[b.feature].level,
+                self.features[b.feature].kind,
+                b.is_output,
+                [number[f] for f in b.parents],
+                [number[f] for f in b.leftovers],
+            )
+            for b in live
+        ]
+        return hashlib.sha256(repr((stem, blocks)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBlock:
+    """A block that is really built, with every feature that enters it.
+
+    Attributes:
+        feature: the block's number among `ArchSpec.features`.
+        parents: features that are resampled into it.
+        leftovers: features that nothing else uses and that are added to it as they are (outputs only).
+        is_output: whether the detector reads it.
+    """
+
+    feature: int
+    parents: tuple[int, ...]
+    leftovers: tuple[int, ...]
+    is_output: bool
+
+
+def live_blocks(spec: ArchSpec) -> tuple[LiveBlock, ...]:
+    """Return the blocks that reach an output, in order of computation, with leftovers connected.
+
+    Leftover rule: when an output is built, every earlier feature that has had no use so far, and has the output's
+    level and kind (hence its shape), is added to the output. The output's own parents are counted first. An
+    intermediate block that only a later output uses is still a leftover here. A leftover of another kind cannot be
+    added and is dropped, together with all that leads only to it.
+
+    Source: SpineNet (arXiv 1912.05027), section 3.2; tensorflow/tpu spinenet.py.
+    Differs: the reference compares widths in pixels, which also joins different levels of very small images; a
+    topology does not depend on the image here.
+    """
+    features = spec.features
+    num_uses = [0] * len(features)
+    leftovers: list[tuple[int, ...]] = []
+    for i, block in enumerate(spec.blocks):
+        for parent in block.parents:
+            num_uses[parent] += 1
+        added: tuple[int, ...] = ()
+        if block.is_output:
+            added = tuple(
+                f
+                for f in range(NUM_STEM_PARENTS + i)
+                if num_uses[f] == 0 and features[f].level == block.level and features[f].kind == block.kind
+            )
+            for f in added:
+                num_uses[f] += 1
+        leftovers.append(added)
+    is_live = [False] * NUM_STEM_PARENTS + [block.is_output for block in spec.blocks]
+    for i, block in reversed(list(enumerate(spec.blocks))):
+        if is_live[NUM_STEM_PARENTS + i]:
+            for f in (*block.parents, *leftovers[i]):
+                is_live[f] = True
+    return tuple(
+        LiveBlock(NUM_STEM_PARENTS + i, block.parents, leftovers[i], block.is_output)
+        for i, block in enumerate(spec.blocks)
+        if is_live[NUM_STEM_PARENTS + i]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScale:
+    """How big a spec is built; one spec at several scales is a family, as SpineNet-49/96/143/190.
+
+    Attributes:
+        width_multiplier: every block width is `int(width * width_multiplier)`; the first convolution keeps 64.
+        resample_alpha: width inside a resampling, relative to the parent's 3x3 width.
+        block_repeats: how many copies of each block follow one another.
+        endpoint_width: channels of the features the head reads.
+        num_head_convs: 3x3 convolutions before each prediction.
+        head_width: channels of those convolutions.
+        image_size_px: height and width of the square input image.
+        anchor_scale: side of the smallest anchor in strides of its level.
+        activation: after every normalisation that has one.
+
+    Source: SpineNet (arXiv 1912.05027), sections 3.4 and 4; tensorflow/tpu SCALING_MAP and configs/spinenet.
+    """
+
+    width_multiplier: float = 1.0
+    resample_alpha: float = 0.5
+    block_repeats: int = 1
+    endpoint_width: int = 256
+    num_head_convs: int = 4
+    head_width: int = 256
+    image_size_px: int = 640
+    anchor_scale: float = 3.0
+    activation: Literal["relu", "silu"] = "relu"
+
+    def __post_init__(self) -> None:
+        for name, value, minimum in (
+            ("block_repeats", self.block_repeats, 1),
+            ("endpoint_width", self.endpoint_width, 1),
+            ("num_head_convs", self.num_head_convs, 0),
+            ("head_width", self.head_width, 1),
+            ("image_size_px", self.image_size_px, 32),
+        ):
+            if value < minimum:
+                raise ValueError(f"{name} must be {minimum} or more, got {value}")
+        if not self.anchor_scale > 0:
+            raise ValueError(f"anchor_scale must be above 0, got {self.anchor_scale}")
+        if int(self.block_width(MIN_LEVEL) * self.resample_alpha) < 1:
+            raise ValueError(
+                f"width_multiplier {self.width_multiplier} with resample_alpha {self.resample_alpha} leaves a "
+                f"level-{MIN_LEVEL} block no channel"
+            )
+        if self.activation not in ("relu", "silu"):
+            raise ValueError(f"activation must be relu or silu, got {self.activation!r}")
+
+    def block_width(self, level: int) -> int:
+        """Return the channels of the 3x3 convolutions of a block; truncated as in the reference, never rounded."""
+        return int(LEVEL_WIDTHS[level] * self.width_multiplier)
+
+
+def short_form(blocks: Sequence[BlockSpec]) -> str:
+    """Describe blocks in one line: level, first letter of the kind unless bottleneck, `|` before the outputs.
+
+    >>> short_form([BlockSpec(2, "bottleneck", (0, 1)), BlockSpec(4, "residual", (0, 1), True)])
+    '2|4r'
+    """
+    words = [f"{block.level}{'' if block.kind == 'bottleneck' else block.kind[0]}" for block in blocks]
+    first = next((i for i, block in enumerate(blocks) if block.is_output), len(words))
+    return f"{' '.join(words[:first])}|{' '.join(words[first:])}"
+
+
+def _check_level_and_kind(level: int, kind: str) -> None:
+    if not MIN_LEVEL <= level <= MAX_LEVEL:
+        raise ValueError(f"level must be {MIN_LEVEL} to {MAX_LEVEL}, got {level}")
+    if kind not in BLOCK_KINDS:
+        raise ValueError(f"kind must be one of {', '.join(BLOCK_KINDS)}, got {kind!r}")

@@ -1,0 +1,116 @@
+"""How a spec is written to and read from JSON: one document for published, found and hand-made architectures."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from search_space.errors import InputError
+from search_space.spec import ArchSpec, ModelScale
+
+
+class Provenance(BaseModel):
+    """Where an exported spec comes from.
+
+    Attributes:
+        run: name of the run folder.
+        trial: number of the trial in that run.
+        seed: seed of the run.
+        reward: what the controller was told.
+        metrics: as the proxy task reported them; AP is a fraction in [0, 1].
+        fidelity: how much of the proxy task was trained.
+        versions: of the packages that did the training, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    run: str
+    trial: int
+    seed: int
+    reward: float
+    metrics: dict[str, float]
+    fidelity: dict[str, float | None]
+    versions: dict[str, str]
+
+
+class SpecFile(BaseModel):
+    """One architecture as a file.
+
+    Attributes:
+        schema_version: of this layout; files of another version are refused.
+        name: what to call the architecture in tables.
+        key: canonical key of the spec. May be left out in files written by hand; when there, it must agree.
+        spec: the topology.
+        scale: the scale it was trained at; absent where the file states a topology only.
+        provenance: for specs that a search found.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    schema_version: Literal[1]
+    name: str
+    key: str | None = None
+    spec: ArchSpec
+    scale: ModelScale | None = None
+    provenance: Provenance | None = None
+
+
+def write_spec(path: Path, document: SpecFile) -> None:
+    """Write the document as indented JSON, whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(document.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+
+
+def read_spec(path: Path) -> SpecFile:
+    """Read and check a spec file.
+
+    Raises:
+        InputError: no such file, not JSON, truncated, an unknown key or a broken rule; the message names the place.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read spec {path}: {error.strerror}") from None
+    try:
+        document = SpecFile.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_error(error)}") from None
+    if document.key is not None and document.key != document.spec.key:
+        raise InputError(f"{path}: key: the spec's own key is {document.spec.key}, got {document.key}")
+    return document
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of spec files, for editors and other programs."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SpecFile.model_json_schema()}
+
+
+def first_error(error: ValidationError) -> str:
+    """Return the first thing wrong as one line that starts with its place, as `spec.blocks[3].parents: ...`."""
+    problem = error.errors(include_url=False)[0]
+    place = ""
+    for part in problem["loc"]:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] not in ("value_error", "json_invalid", "missing"):
+        message += f", got {problem['input']!r:.80}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place.removeprefix('.')}: {message}{more}" if place else f"{message}{more}"
+
+
+_SPEC = TypeAdapter(ArchSpec)
+
+
+def spec_to_json(spec: ArchSpec) -> dict[str, Any]:
+    """Return the spec as plain JSON values, the `spec` part of a spec file."""
+    value: dict[str, Any] = _SPEC.dump_python(spec, mode="json")
+    return value
