@@ -1,0 +1,59 @@
+"""How a parent's feature gets the size and channels of its child."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from proxy_tasks.networks.layers import ConvNorm, same_max_pool
+
+
+class Resample(nn.Module):
+    """Bring a parent feature to a child's resolution and channels, through a narrow middle.
+
+    A 1x1 convolution to `c_mid`; if the child is coarser a 3x3 stride-2 convolution and, beyond a factor of two, one
+    max pool; if it is finer nearest-neighbour upsampling; at last a 1x1 convolution to `c_out` with no activation.
+    Parents of the child's own level pass through both 1x1 convolutions too.
+
+    Args:
+        c_in: channels of the parent.
+        c_mid: channels in the middle: alpha times the width of the parent's 3x3 convolutions.
+        c_out: channels that the child reads.
+        goes_down: whether the child is coarser than the parent.
+        act: activation of the middle.
+
+    Source: SpineNet (arXiv 1912.05027), section 3.2 and figure 5; tensorflow/tpu resample_with_alpha.
+    Differs: whether to convolve with stride is decided by level, where the reference compares widths in pixels; they
+    disagree only for images so small that two levels have the same size. Height and width are treated on their own.
+    """
+
+    def __init__(self, c_in: int, c_mid: int, c_out: int, *, goes_down: bool, act: str) -> None:
+        super().__init__()
+        self.narrow = ConvNorm(c_in, c_mid, 1, act=act)
+        self.halve = ConvNorm(c_mid, c_mid, 3, stride=2, act=act) if goes_down else None
+        self.widen = ConvNorm(c_mid, c_out, 1)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return (B, c_out, *size) from (B, c_in, H, W)."""
+        height, width = x.shape[-2:]
+        x = self.narrow(x)
+        if self.halve is not None:
+            x = self.halve(x)
+            ratios = (height // size[0], width // size[1])
+            if max(ratios) > 2:
+                x = same_max_pool(x, *_pool_shape((height, width), size))
+        if x.shape[-2:] != size:
+            x = F.interpolate(x, size, mode="nearest")
+        out: Tensor = self.widen(x)
+        return out
+
+
+def _pool_shape(source: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return kernel and stride of the pool that follows a stride-2 convolution.
+
+    Kernel 3 up to a ratio of four, 5 beyond. Where the ratio is not whole the stride is 2 and the caller resizes.
+    """
+    kernels, strides = [], []
+    for size, goal in zip(source, target, strict=True):
+        stride = size // goal // 2 if size % goal == 0 else 2
+        kernels.append((3 if size / goal <= 4 else 5) if size // goal > 2 else 1)
+        strides.append(stride if size // goal > 2 else 1)
+    return (kernels[0], kernels[1]), (strides[0], strides[1])
