@@ -1,0 +1,76 @@
+"""What a proxy task must offer, so that any search can use it as its reward."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from search_space import ArchSpec
+
+Report: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done and how many there are."""
+
+
+def silent(what: str, num_done: int, num_total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How much of the proxy task a trial gets.
+
+    Attributes:
+        epochs: passes over the training images; may be a fraction.
+        max_train_images: train on the first so many of the (shuffled) training images only; None for all.
+    """
+
+    epochs: float
+    max_train_images: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.epochs > 0:
+            raise ValueError(f"epochs must be above 0, got {self.epochs}")
+        if self.max_train_images is not None and self.max_train_images < 1:
+            raise ValueError(f"max_train_images must be 1 or more, got {self.max_train_images}")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a proxy task found.
+
+    Attributes:
+        metrics: named figures that depend on spec, fidelity and seed alone. AP is a fraction in [0, 1].
+        seconds: named durations of this one run.
+    """
+
+    metrics: Mapping[str, float]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class NonFiniteLossError(ArithmeticError):
+    """Training diverged; the message names the step."""
+
+
+@runtime_checkable
+class ProxyTask(Protocol):
+    """A cheap stand-in for full training. Small and picklable: heavy things are opened where they are used."""
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics that every evaluation has."""
+        ...
+
+    def prepare(self, report: Report) -> None:
+        """Make what every trial needs, once for each machine; return at once where it is there already.
+
+        Raises:
+            InputError: the data cannot be used.
+        """
+        ...
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        """Build, train and score one spec; the same arguments give the same metrics on the same machine.
+
+        Raises:
+            NonFiniteLossError: training diverged.
+        """
+        ...

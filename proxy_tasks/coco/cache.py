@@ -1,0 +1,128 @@
+"""Images of one split decoded, resized and padded once, as one memory-mapped array that all trials share."""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.io import ImageReadMode, decode_image
+from torchvision.transforms.v2 import functional as transforms
+
+from proxy_tasks.base import Report
+from proxy_tasks.coco.annotations import Annotations, read_annotations
+from search_space.errors import InputError
+
+_VERSION = 1
+_NUM_THREADS = 8
+_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CachedSplit:
+    """One split, ready to train on; N images of S px.
+
+    Attributes:
+        images: (N, S, S, 3) uint8, memory-mapped; the long side fills S, the rest (right or bottom) is zero.
+        annotations: boxes in pixels of the original images.
+        scales: (N,) factor from original pixels to pixels of `images`.
+    """
+
+    images: NDArray[np.uint8]
+    annotations: Annotations
+    scales: NDArray[np.float64]
+
+
+def cached_split(
+    annotation_file: Path, image_dir: Path, image_size_px: int, cache_dir: Path, report: Report
+) -> CachedSplit:
+    """Open a split; decode its images first if no process has done so yet.
+
+    The cache is either complete or not there: it is written under another name and renamed at the end.
+
+    Raises:
+        InputError: the data cannot be used (see `read_annotations`), an image cannot be decoded or has another size
+            than the annotation file says, or there is too little disk.
+    """
+    annotations = read_annotations(annotation_file, image_dir)
+    identity = {"version": _VERSION, "annotations": _digest(annotation_file), "images": str(image_dir.resolve())}
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache_dir / f"{image_dir.name}-{image_size_px}px-{name}.npy"
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".lock")):
+            if not path.exists():
+                _decode_all(path, annotations, image_dir, image_size_px, report)
+    except OSError as error:
+        raise InputError(f"cannot write the image cache {path}: {error.strerror or error}") from None
+    images = np.load(path, mmap_mode="r")
+    return CachedSplit(images, annotations, image_size_px / annotations.sizes_px.max(axis=1))
+
+
+def _decode_all(path: Path, annotations: Annotations, image_dir: Path, size_px: int, report: Report) -> None:
+    shape = (annotations.num_images, size_px, size_px, 3)
+    needed, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise InputError(
+            f"the image cache {path} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
+            "pass task.cache_dir=/another/disk"
+        )
+    part = path.with_suffix(".part")
+    images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+
+    def decode(i: int) -> None:
+        file = image_dir / annotations.file_names[i]
+        height, width = annotations.sizes_px[i].tolist()
+        images[i] = decode_padded(file, (height, width), size_px).permute(1, 2, 0).numpy()
+
+    try:
+        with ThreadPoolExecutor(_NUM_THREADS) as pool:
+            for start in range(0, annotations.num_images, _CHUNK):
+                stop = min(start + _CHUNK, annotations.num_images)
+                list(pool.map(decode, range(start, stop)))
+                report("decoding images", stop, annotations.num_images)
+        images.flush()
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def decode_padded(file: Path, expected_size: tuple[int, int], size_px: int) -> torch.Tensor:
+    """Return (3, size_px, size_px) uint8: the long side scaled to `size_px`, zeros to the right or below.
+
+    Raises:
+        InputError: the file is not an image, is truncated, or has another (height, width) than expected.
+    """
+    try:
+        image = decode_image(str(file), mode=ImageReadMode.RGB)
+    except RuntimeError as error:
+        raise InputError(f"cannot decode {file}: {str(error).splitlines()[0]}") from None
+    if tuple(image.shape[1:]) != expected_size:
+        raise InputError(
+            f"{file} is {image.shape[2]}x{image.shape[1]} px, its annotations say {expected_size[1]}x{expected_size[0]}"
+        )
+    scale = size_px / max(expected_size)
+    height, width = (max(1, round(side * scale)) for side in expected_size)
+    if (height, width) != expected_size:
+        image = transforms.resize(image, [height, width], antialias=True)
+    return torch.nn.functional.pad(image, (0, size_px - width, 0, size_px - height))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time in; the lock ends with the process that holds it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,70 @@
+"""Where a COCO-format data set keeps its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from proxy_tasks.base import Report
+from search_space.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class CocoFolder:
+    """Any data set in COCO's format; the defaults are COCO 2017's own names.
+
+    Attributes:
+        root: the folder that holds everything; None when nobody has said yet.
+        train_annotations: JSON of the training images, below `root`.
+        train_images: folder of the training images, below `root`.
+        val_annotations: JSON of the validation images, below `root`.
+        val_images: folder of the validation images, below `root`.
+        num_held_out: training images that are never trained on and whose AP is the reward.
+        split_seed: of the choice of those images; the same for every trial.
+    """
+
+    root: Path | None
+    train_annotations: str = "annotations/instances_train2017.json"
+    train_images: str = "train2017"
+    val_annotations: str = "annotations/instances_val2017.json"
+    val_images: str = "val2017"
+    num_held_out: int = 7392
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_split(self.num_held_out, self.split_seed)
+
+    def folder(self, report: Report) -> Self:
+        """Return itself: there is nothing to make."""
+        return self
+
+    def paths(self, split: Literal["train", "val"]) -> tuple[Path, Path]:
+        """Return the annotation file and the image folder of `train` or `val`.
+
+        Raises:
+            InputError: they are not there; the message says where to put them.
+        """
+        annotations = self.train_annotations if split == "train" else self.val_annotations
+        images = self.train_images if split == "train" else self.val_images
+        if self.root is None:
+            raise InputError(
+                f"no data: pass data.root=/path/to/coco, a folder with {annotations} and the images in {images}/"
+            )
+        for path in (self.root / annotations, self.root / images):
+            if not path.exists():
+                raise InputError(
+                    f"no data: {path} does not exist; put the data set into {self.root} "
+                    f"({annotations} and {images}/) or pass data.root=/path/to/coco"
+                )
+        return self.root / annotations, self.root / images
+
+
+def check_split(num_held_out: int, split_seed: int) -> None:
+    """Check the numbers of a held-out split.
+
+    Raises:
+        ValueError: out of range.
+    """
+    if num_held_out < 1:
+        raise ValueError(f"num_held_out must be 1 or more, got {num_held_out}")
+    if split_seed < 0:
+        raise ValueError(f"split_seed must be 0 or more, got {split_seed}")

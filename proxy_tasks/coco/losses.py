@@ -1,0 +1,39 @@
+"""What the detector is trained to minimise."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
+
+from proxy_tasks.coco.anchors import encode_boxes, match_anchors
+from proxy_tasks.coco.batches import Batch
+from proxy_tasks.networks.retinanet import RawDetections
+
+# tensorflow/tpu configs/spinenet: focal gamma is 1.5 there, not RetinaNet's 2.
+FOCAL_ALPHA = 0.25
+FOCAL_GAMMA = 1.5
+HUBER_DELTA = 0.1
+BOX_WEIGHT = 50.0
+
+
+def detection_loss(raw: RawDetections, batch: Batch, anchors_xyxy: Tensor) -> Tensor:
+    """Return the loss of a batch, a scalar: focal loss for classes plus Huber loss for boxes.
+
+    Both are sums over the batch, divided by its number of positive anchors plus one.
+
+    Source: RetinaNet (arXiv 1708.02002), section 3; tensorflow/tpu modeling/losses.py and configs/spinenet.
+    """
+    matched = match_anchors(anchors_xyxy, batch.boxes_xyxy, batch.labels)
+    is_positive = matched >= 0
+    row = matched.clamp(min=0)
+    normaliser = is_positive.sum() + 1
+    num_classes = raw.class_logits.shape[-1]
+    labels = torch.where(is_positive, batch.labels.gather(1, row), num_classes)
+    targets = F.one_hot(labels, num_classes + 1)[..., :num_classes].float()
+    class_loss = sigmoid_focal_loss(raw.class_logits.float(), targets, FOCAL_ALPHA, FOCAL_GAMMA, reduction="sum")
+    boxes = batch.boxes_xyxy.gather(1, row[..., None].expand(-1, -1, 4))
+    codes = encode_boxes(boxes, anchors_xyxy)
+    errors = F.huber_loss(raw.box_codes.float(), codes, delta=HUBER_DELTA, reduction="none")
+    box_loss = torch.where(is_positive[..., None], errors, 0).sum() / 4
+    loss: Tensor = (class_loss + BOX_WEIGHT * box_loss) / normaliser
+    return loss

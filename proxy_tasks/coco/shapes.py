@@ -1,0 +1,146 @@
+"""An embedded detection data set: bright shapes on dim backgrounds, written as a real COCO folder."""
+
+import json
+import math
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from proxy_tasks.base import Report
+from proxy_tasks.coco.folder import CocoFolder, check_split
+from search_space.errors import InputError
+
+CLASSES = ("circle", "square", "triangle")
+MIN_SIZE_PX, MAX_SIZE_PX = 6, 48
+MAX_SHAPES = 4
+_JPEG_QUALITY = 95
+_RECIPE_FILE = "shapes.json"
+_DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
+"""What decides the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """A COCO folder that is drawn when it is first needed.
+
+    The same numbers give the same pictures and boxes, bit for bit with the same version of Pillow.
+
+    Attributes:
+        root: folder to write; the layout and the names are those of COCO 2017.
+        num_train_images: images in `train2017`, those held out for the reward included.
+        num_val_images: images in `val2017`.
+        image_size_px: height and width of every image.
+        seed: of the drawing.
+        num_held_out: as in `CocoFolder`.
+        split_seed: as in `CocoFolder`.
+    """
+
+    root: Path
+    num_train_images: int = 1224
+    num_val_images: int = 200
+    image_size_px: int = 128
+    seed: int = 0
+    num_held_out: int = 200
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_split(self.num_held_out, self.split_seed)
+        if min(self.num_train_images, self.num_val_images) < 1:
+            raise ValueError("num_train_images and num_val_images must be 1 or more")
+        if self.image_size_px < MAX_SIZE_PX:
+            raise ValueError(f"image_size_px must be {MAX_SIZE_PX} or more, got {self.image_size_px}")
+
+    def folder(self, report: Report) -> CocoFolder:
+        """Return the folder; draw it first if it is not there.
+
+        Raises:
+            InputError: `root` holds something else, or cannot be written.
+        """
+        recipe = {name: getattr(self, name) for name in _DRAWN}
+        made = self.root / _RECIPE_FILE
+        if not self.root.exists():
+            self._draw(recipe, report)
+        elif not made.exists():
+            raise InputError(f"data.root={self.root} exists and holds no embedded data; name another folder")
+        elif (found := json.loads(made.read_text(encoding="utf-8"))) != recipe:
+            raise InputError(
+                f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
+            )
+        return CocoFolder(self.root, num_held_out=self.num_held_out, split_seed=self.split_seed)
+
+    def _draw(self, recipe: dict[str, object], report: Report) -> None:
+        part = self.root.with_name(f"{self.root.name}.part{os.getpid()}")
+        try:
+            num_total = self.num_train_images + self.num_val_images
+            for split, (name, count) in enumerate(
+                (("train2017", self.num_train_images), ("val2017", self.num_val_images))
+            ):
+                (part / name).mkdir(parents=True)
+                images: list[dict[str, object]] = []
+                annotations: list[dict[str, object]] = []
+                for i in range(count):
+                    picture, shapes = draw_image(np.random.default_rng([self.seed, split, i]), self.image_size_px)
+                    file_name = f"{i:012d}.jpg"
+                    picture.save(part / name / file_name, quality=_JPEG_QUALITY)
+                    size = {"width": self.image_size_px, "height": self.image_size_px}
+                    images.append({"id": i, "file_name": file_name, **size})
+                    for label, box in shapes:
+                        annotations.append(_annotation(len(annotations), i, label, box))
+                    report("drawing images", i + 1 + split * self.num_train_images, num_total)
+                categories = [{"id": k + 1, "name": shape} for k, shape in enumerate(CLASSES)]
+                (part / "annotations").mkdir(exist_ok=True)
+                document = {"images": images, "annotations": annotations, "categories": categories}
+                (part / "annotations" / f"instances_{name}.json").write_text(json.dumps(document), encoding="utf-8")
+            (part / _RECIPE_FILE).write_text(json.dumps(recipe), encoding="utf-8")
+            part.rename(self.root)
+        except OSError as error:
+            # Another process may have drawn the same folder meanwhile: then its copy is as good.
+            if not (self.root / _RECIPE_FILE).exists():
+                raise InputError(f"cannot write {self.root}: {error.strerror}") from None
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def draw_image(
+    rng: np.random.Generator, size_px: int
+) -> tuple[Image.Image, list[tuple[int, tuple[float, float, float, float]]]]:
+    """Draw one to four shapes that do not overlap much.
+
+    Returns:
+        The picture, and for each shape its class index and tight (x, y, width, height) box in pixels.
+    """
+    background = tuple(rng.integers(0, 80, size=3).tolist())
+    picture = Image.new("RGB", (size_px, size_px), background)
+    pen = ImageDraw.Draw(picture)
+    shapes: list[tuple[int, tuple[float, float, float, float]]] = []
+    for _ in range(rng.integers(1, MAX_SHAPES + 1)):
+        label = int(rng.integers(len(CLASSES)))
+        side = math.exp(rng.uniform(math.log(MIN_SIZE_PX), math.log(MAX_SIZE_PX)))
+        x, y = rng.uniform(0, size_px - side, size=2).round().tolist()
+        color = tuple(rng.integers(150, 256, size=3).tolist())
+        box = (x, y, float(round(side)), float(round(side)))
+        if any(_overlaps(box, other) for _, other in shapes):
+            continue
+        # Pillow's corners are inclusive.
+        left, top, right, bottom = x, y, x + box[2] - 1, y + box[3] - 1
+        if CLASSES[label] == "circle":
+            pen.ellipse((left, top, right, bottom), fill=color)
+        elif CLASSES[label] == "square":
+            pen.rectangle((left, top, right, bottom), fill=color)
+        else:
+            pen.polygon(((left, bottom), (right, bottom), ((left + right) / 2, top)), fill=color)
+        shapes.append((label, box))
+    return picture, shapes
+
+
+def _overlaps(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+
+
+def _annotation(number: int, image: int, label: int, box: tuple[float, float, float, float]) -> dict[str, object]:
+    area = box[2] * box[3]
+    return {"id": number + 1, "image_id": image, "category_id": label + 1, "bbox": box, "area": area, "iscrowd": 0}

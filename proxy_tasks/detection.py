@@ -1,0 +1,152 @@
+"""The detection proxy task: build one spec, train it for a while, and score it by COCO's average precision."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from proxy_tasks.base import Evaluation, Fidelity, Report, silent
+from proxy_tasks.coco.anchors import make_anchors
+from proxy_tasks.coco.batches import make_batch, split_held_out, training_rows
+from proxy_tasks.coco.cache import CachedSplit, cached_split
+from proxy_tasks.coco.detections import detect
+from proxy_tasks.coco.folder import CocoFolder
+from proxy_tasks.coco.scoring import METRIC_NAMES, ScoredBoxes, score
+from proxy_tasks.networks.cost import detector_cost
+from proxy_tasks.networks.retinanet import RetinaNet
+from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device
+from proxy_tasks.training import Recipe, train
+from search_space import ArchSpec, InputError, ModelScale
+
+_STATISTICS_BATCHES = 20
+_SCORING_BATCH_SIZE = 32
+
+
+@runtime_checkable
+class Data(Protocol):
+    """Gives a COCO folder, made on the spot or already there."""
+
+    def folder(self, report: Report) -> CocoFolder:
+        """Return the folder; make it first if need be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionProxy:
+    """RetinaNet on COCO-format data at a reduced scale.
+
+    Attributes:
+        data: where the images are.
+        scale: how big each spec is built, and the image size.
+        recipe: how each is trained.
+        score_on: `held_out`, or `val` for the validation set, which a search should not see.
+        cache_dir: where decoded images are kept, `image_size_px**2 * 3` bytes each.
+        device: `cpu`, `cuda` or `auto`: the GPU where there is one.
+        precision: of the convolutions; `auto` is bfloat16 where the processor computes it fast.
+
+    Source: SpineNet (arXiv 1912.05027), section 5.1.
+    """
+
+    data: Data
+    scale: ModelScale
+    recipe: Recipe = field(default_factory=Recipe)
+    score_on: Literal["held_out", "val"] = "held_out"
+    cache_dir: Path = Path("data/cache")
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """COCO's twelve figures, the last training loss, and the network's cost."""
+        return (*METRIC_NAMES, "loss", "params", "macs")
+
+    def prepare(self, report: Report) -> None:
+        """Make or find the data and decode it; see `ProxyTask.prepare`."""
+        _open_data(self, report)
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        """Train and score one spec; see `ProxyTask.evaluate`."""
+        keep_freed_memory()
+        started = time.perf_counter()
+        device = pick_device(self.device)
+        data = _open_data(self, silent)
+        num_classes = len(data.train.annotations.category_ids)
+        torch.manual_seed(seed)
+        network = RetinaNet(spec, self.scale, num_classes).to(device).to(memory_format=torch.channels_last)
+        anchors = make_anchors(network.output_levels, self.scale.image_size_px, self.scale.anchor_scale, device)
+        bf16 = has_fast_bf16(device.type) if self.precision == "auto" else self.precision == "bfloat16"
+
+        rows = data.train_rows[: fidelity.max_train_images]
+        num_steps = max(1, round(fidelity.epochs * len(rows) / self.recipe.batch_size))
+        steps = training_rows(rows, self.recipe.batch_size, num_steps, seed)
+        batches = (make_batch(data.train, step, device) for step in steps)
+        loss = train(network, batches, anchors, self.recipe, num_steps, bf16=bf16, seed=seed)
+        trained = time.perf_counter()
+
+        # After few steps the running averages lag behind the weights: take them anew from training images.
+        steps = training_rows(rows, self.recipe.batch_size, _STATISTICS_BATCHES, seed)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            update_bn((make_batch(data.train, step, device).images for step in steps), network)
+        found = self._detect_all(network, anchors, data, device, bf16)
+        metrics = score(data.scored.annotations, data.scored_rows, found)
+        cost = detector_cost(spec, self.scale, num_classes)
+        return Evaluation(
+            metrics={**metrics, "loss": loss, "params": float(cost.params), "macs": float(cost.macs)},
+            seconds={"train": trained - started, "score": time.perf_counter() - trained},
+        )
+
+    def _detect_all(
+        self, network: nn.Module, anchors: Tensor, data: "_OpenData", device: torch.device, bf16: bool
+    ) -> ScoredBoxes:
+        size = self.scale.image_size_px
+        rows, boxes, labels, scores = [], [], [], []
+        network.eval()
+        with torch.inference_mode():
+            for chunk in _chunks(data.scored_rows, _SCORING_BATCH_SIZE):
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                    raw = network(make_batch(data.scored, chunk, device).images)
+                found = detect(raw, anchors, size)
+                rows.append(chunk[found.image.cpu().numpy()])
+                boxes.append(found.boxes_xyxy.cpu().numpy() / data.scored.scales[rows[-1]][:, None])
+                labels.append(found.labels.cpu().numpy())
+                scores.append(found.scores.cpu().numpy().astype(np.float64))
+        return ScoredBoxes(np.concatenate(rows), np.concatenate(boxes), np.concatenate(labels), np.concatenate(scores))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OpenData:
+    train: CachedSplit
+    train_rows: NDArray[np.int64]
+    scored: CachedSplit
+    scored_rows: NDArray[np.int64]
+
+
+@lru_cache(maxsize=2)
+def _open_data(task: DetectionProxy, report: Report) -> _OpenData:
+    folder = task.data.folder(report)
+    size = task.scale.image_size_px
+    train_split = cached_split(*folder.paths("train"), size, task.cache_dir, report)
+    try:
+        train_rows, held_out = split_held_out(
+            train_split.annotations.num_images, folder.num_held_out, folder.split_seed
+        )
+    except ValueError as error:
+        raise InputError(f"data: {error}") from None
+    if task.score_on == "held_out":
+        return _OpenData(train_split, train_rows, train_split, held_out)
+    val = cached_split(*folder.paths("val"), size, task.cache_dir, report)
+    if val.annotations.category_ids != train_split.annotations.category_ids:
+        raise InputError(f"{folder.root}: training and validation annotations have different categories")
+    return _OpenData(train_split, train_rows, val, np.arange(val.annotations.num_images))
+
+
+def _chunks(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
