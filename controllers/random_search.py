@@ -1,0 +1,20 @@
+"""Random search: the arm that every other controller has to beat."""
+
+import numpy as np
+
+from controllers.base import Proposal
+from search_space import SearchSpace
+
+
+class RandomSearch:
+    """Propose architectures uniformly from the space."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+
+    def ask(self, rng: np.random.Generator) -> Proposal:
+        """Draw from the space."""
+        return Proposal(self._space.sample(rng))
+
+    def tell(self, proposal: Proposal, reward: float | None) -> None:
+        """Ignore the result."""
