@@ -1,0 +1,109 @@
+"""From a composed configuration to the objects it names, every value checked on the way."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from controllers import Controller
+from nas.executors import Executor
+from nas.reward import Reward
+from proxy_tasks import Fidelity, ProxyTask
+from search_space import InputError, SearchSpace
+from search_space.spec_file import first_error
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything that a run is made of; names as in `experiments/config.yaml`."""
+
+    run: Path
+    num_trials: int
+    seed: int
+    fidelity: Fidelity
+    space: SearchSpace
+    controller: Controller
+    task: ProxyTask
+    reward: Reward
+    executor: Executor
+
+    def __post_init__(self) -> None:
+        if self.num_trials < 1:
+            raise ValueError(f"num_trials must be 1 or more, got {self.num_trials}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if unknown := sorted(set(self.reward.metrics) - set(self.task.metric_names)):
+            raise ValueError(f"reward: no metric {unknown[0]}; the task has {', '.join(self.task.metric_names)}")
+
+
+SHARED_NODES = ("data", "scale", "recipe")
+"""Parts of the configuration that others refer to; not built for themselves."""
+
+
+def build_setup(config: Mapping[str, Any]) -> Setup:
+    """Build everything that a run is made of.
+
+    Raises:
+        InputError: a value of the wrong type or out of range; the message names the option.
+    """
+    return build(Setup, {name: value for name, value in config.items() if name not in SHARED_NODES}, "")
+
+
+def build(cls: type[T], node: Mapping[str, Any], where: str) -> T:
+    """Call `cls` with the values of `node`.
+
+    Values are converted to the types in the signature and checked against them. A value that is a mapping with
+    `_target_` is built first; paths become absolute, as workers run in other folders.
+
+    Raises:
+        InputError: see `build_setup`.
+    """
+    values = {name: _build_value(value, f"{where}.{name}".lstrip(".")) for name, value in node.items()}
+    try:
+        checked = _arguments_model(cls).model_validate(values)
+        given = {name: getattr(checked, name) for name in checked.model_fields_set}
+        return cls(**{name: v.expanduser().absolute() if isinstance(v, Path) else v for name, v in given.items()})
+    except ValidationError as error:
+        problem = first_error(error)
+        raise InputError(f"{where}.{problem}".lstrip(".")) from None
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{where}: {error}" if where else str(error)) from None
+
+
+def _build_value(value: Any, where: str) -> Any:  # noqa: ANN401  # any YAML value
+    if not isinstance(value, Mapping):
+        return value
+    if "_target_" not in value:
+        return {name: _build_value(v, f"{where}.{name}") for name, v in value.items()}
+    target = _locate(str(value["_target_"]), where)
+    return build(target, {name: v for name, v in value.items() if name != "_target_"}, where)
+
+
+def _locate(path: str, where: str) -> type[Any]:
+    module_name, _, name = path.rpartition(".")
+    try:
+        target = getattr(import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{where}._target_: cannot import {path}: {error}") from None
+    if not callable(target):
+        raise InputError(f"{where}._target_: {path} is no class or function")
+    found: type[Any] = target
+    return found
+
+
+def _arguments_model(target: type[Any]) -> type[BaseModel]:
+    """Return a pydantic model of the arguments of a class or function."""
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    fields: dict[str, Any] = {
+        name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(target).parameters.items()
+    }
+    return create_model(target.__name__, __config__=ConfigDict(arbitrary_types_allowed=True, extra="forbid"), **fields)

@@ -1,0 +1,176 @@
+"""What a person sees: progress while a search runs, tables at its end."""
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from nas.trial import Trial, best_trials
+from search_space.spec import short_form
+
+
+def make_console() -> Console:
+    """Return a console on standard output; wide enough for a table where it is not a terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120, soft_wrap=True)
+
+
+class SearchView:
+    """Progress of a search: a live bar in a terminal, and one line for each trial that ends.
+
+    Args:
+        console: where to print.
+        num_trials: of the run.
+        trials: on record when the view opens.
+    """
+
+    def __init__(self, console: Console, num_trials: int, trials: Mapping[int, Trial]) -> None:
+        self._console = console
+        self._num_trials = num_trials
+        self._num_done = sum(trial.status != "running" for trial in trials.values())
+        self._num_running = 0
+        self._num_trained = 0
+        best = best_trials(trials, 1)
+        self._best = best[0] if best else None
+        self._started = time.monotonic()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("trials", total=num_trials, completed=self._num_done, state="starting")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def show(self, trial: Trial) -> None:
+        """Take in a trial that has started or ended."""
+        if trial.status == "running":
+            self._num_running += 1
+        else:
+            self._num_done += 1
+            if trial.status != "reused":
+                self._num_running -= 1
+                self._num_trained += 1
+            is_best = trial.reward is not None and (self._best is None or trial.reward > (self._best.reward or 0.0))
+            if is_best:
+                self._best = trial
+            self._progress.console.print(self._line(trial, is_best))
+        self._progress.update(self._bar, completed=self._num_done, state=self._state())
+
+    def _line(self, trial: Trial, is_best: bool) -> str:
+        head = f"[{self._num_done}/{self._num_trials}] trial {trial.number}"
+        text = f"{head:<20} {describe(trial):<54} {short_form(trial.spec.blocks)}"
+        return text.replace("[", r"\[") + (" [green]best[/]" if is_best else "")
+
+    def _state(self) -> str:
+        words = [f"{self._num_running} running"]
+        if self._best is not None and self._best.reward is not None:
+            words.append(f"best {self._best.reward:.3f}")
+        left = self._num_trials - self._num_done
+        if self._num_trained and left:
+            seconds = (time.monotonic() - self._started) / self._num_trained * left
+            words.append(f"about {duration(seconds)} left")
+        return ", ".join(words)
+
+
+class TaskView:
+    """Progress of what is made once before the first trial."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bars: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def report(self, what: str, num_done: int, num_total: int) -> None:
+        """Show that `num_done` of `num_total` are done."""
+        if what not in self._bars:
+            if not self._progress.console.is_terminal:
+                self._progress.console.print(f"{what}: {num_total}")
+            self._bars[what] = self._progress.add_task(what, total=num_total)
+        self._progress.update(self._progress.task_ids[self._bars[what]], completed=num_done, total=num_total)
+
+
+def describe(trial: Trial) -> str:
+    """Return what became of a trial, in a few words."""
+    if trial.failure is not None:
+        return f"failed ({trial.failure.kind}): {trial.failure.message}"
+    reward = "" if trial.reward is None else f"reward {trial.reward:.4f}"
+    if trial.status == "reused":
+        return f"{reward}  same as trial {trial.reused_from}, not trained again"
+    words = [reward]
+    if "macs" in trial.metrics:
+        words.append(f"{count(trial.metrics['macs'])} MACs")
+    if trial.seconds:
+        words.append(f"{sum(trial.seconds.values()):.0f} s")
+    return "  ".join(words)
+
+
+def leaderboard_table(trials: Sequence[Trial], title: str) -> Table:
+    """Return the trials as a table, in the given order; AP in percent."""
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("trial", justify="right")
+    table.add_column("reward", justify="right")
+    names = [name for name in ("ap", "ap50", "ap75") if any(name in trial.metrics for trial in trials)]
+    for name in (*names, "MACs", "params", "seconds"):
+        table.add_column(name.upper() if name in names else name, justify="right")
+    table.add_column("key")
+    table.add_column("levels (r: residual) | outputs")
+    for rank, trial in enumerate(trials, start=1):
+        metrics = trial.metrics
+        table.add_row(
+            str(rank),
+            str(trial.number),
+            "" if trial.reward is None else f"{trial.reward:.4f}",
+            *(f"{100 * metrics[name]:.1f}" if name in metrics else "" for name in names),
+            count(metrics["macs"]) if "macs" in metrics else "",
+            count(metrics["params"]) if "params" in metrics else "",
+            f"{sum(trial.seconds.values()):.0f}" if trial.seconds else "",
+            trial.key,
+            short_form(trial.spec.blocks),
+        )
+    return table
+
+
+def count(number: float) -> str:
+    """Return a large number with three figures and K, M or B."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,266 @@
+"""The append-only record of a run: everything that was proposed and everything that came back."""
+
+import fcntl
+import os
+import platform
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, BinaryIO, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from controllers import Proposal
+from nas.trial import Failure, Trial
+from search_space import ArchSpec, InputError
+from search_space.spec_file import first_error
+
+FILE_NAME = "journal.jsonl"
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    time: float = Field(default_factory=time.time)
+
+
+class Created(_Event):
+    """First line: what the run is.
+
+    Attributes:
+        schema_version: of the journal's layout.
+        config: the whole configuration, resolved.
+        versions: of the packages that do the work.
+        time: seconds since 1970, as in all events.
+    """
+
+    event: Literal["created"] = "created"
+    schema_version: Literal[1] = 1
+    config: dict[str, Any]
+    versions: dict[str, str]
+
+
+class Asked(_Event):
+    """A controller proposed something. Written before anything runs."""
+
+    event: Literal["asked"] = "asked"
+    trial: int
+    decisions: tuple[int, ...]
+    log_prob: float | None = None
+    key: str
+    spec: ArchSpec
+
+
+class Told(_Event):
+    """A trial ended. Written before the controller learns of it."""
+
+    event: Literal["told"] = "told"
+    trial: int
+    status: Literal["completed", "failed", "reused"]
+    reward: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict)
+    failure: Failure | None = None
+    reused_from: int | None = None
+
+
+_EVENT: TypeAdapter[Created | Asked | Told] = TypeAdapter(
+    Annotated[Created | Asked | Told, Field(discriminator="event")]
+)
+
+
+class Record:
+    """What a journal says: the run, its trials, and the order in which results came.
+
+    Attributes:
+        created: the first line.
+        trials: by number.
+        told: numbers of the trials that ended, in the order in which their results came.
+    """
+
+    def __init__(self, created: Created) -> None:
+        self.created = created
+        self.trials: dict[int, Trial] = {}
+        self.told: list[int] = []
+
+    def add(self, event: Asked | Told) -> None:
+        """Take in one more event.
+
+        Raises:
+            ValueError: a number asked twice or out of order, a result for a trial that is not running.
+        """
+        if isinstance(event, Asked):
+            if event.trial != len(self.trials):
+                raise ValueError(f"trial {len(self.trials)} should be asked next, not {event.trial}")
+            proposal = Proposal(event.decisions, event.log_prob)
+            self.trials[event.trial] = Trial(event.trial, proposal, event.spec, event.key)
+            return
+        trial = self.trials.get(event.trial)
+        if trial is None or trial.status != "running":
+            raise ValueError(f"a result for trial {event.trial}, which is not running")
+        self.trials[event.trial] = replace(
+            trial,
+            status=event.status,
+            reward=event.reward,
+            metrics=event.metrics,
+            seconds=event.seconds,
+            failure=event.failure,
+            reused_from=event.reused_from,
+        )
+        self.told.append(event.trial)
+
+
+class Journal:
+    """A run folder's journal, open for appending by this process alone.
+
+    Every event is on disk when `append` returns. A last line that a kill cut short is removed on opening.
+
+    Args:
+        folder: the run folder; made if need be.
+        config: the run's configuration, for the first line of a new journal.
+
+    Raises:
+        InputError: another process has the journal open, it cannot be written, or it is damaged.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        path = folder / FILE_NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = path.open("ab+")
+        except OSError as error:
+            raise InputError(f"cannot write the run folder {folder}: {error.strerror}") from None
+        self._lock(folder)
+        try:
+            _cut_torn_line(self._file)
+            if path.stat().st_size:
+                self.record = read_record(folder)
+            else:
+                created = Created(config=dict(config), versions=package_versions())
+                self._write(created)
+                _sync_folder(folder)
+                self.record = Record(created)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def append(self, event: Asked | Told) -> None:
+        """Write an event to disk, then take it into `record`.
+
+        Raises:
+            InputError: the disk is full or gone; the journal before this event is intact.
+        """
+        self._write(event)
+        self.record.add(event)
+
+    def close(self) -> None:
+        """Let other processes open the journal."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _write(self, event: Created | Asked | Told) -> None:
+        line = event.model_dump_json(exclude_none=True).encode() + b"\n"
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(end)
+            raise InputError(f"cannot write {self._file.name}: {error.strerror}; nothing before it is lost") from None
+
+    def _lock(self, folder: Path) -> None:
+        # The lock file names its holder; the lock itself ends with the process, however it ends.
+        self._lock_file = (folder / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock_file.seek(0)
+            holder = self._lock_file.read().strip() or "another process"
+            self._lock_file.close()
+            self._file.close()
+            raise InputError(f"the run folder {folder} is in use by {holder}") from None
+        self._lock_file.truncate(0)
+        self._lock_file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._lock_file.flush()
+
+
+def read_record(folder: Path) -> Record:
+    """Read a run folder without changing it; a last line that was cut short is ignored.
+
+    Raises:
+        InputError: no journal there, or a line that is damaged or does not fit; the message names the line.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise InputError(f"no run at {folder}: there is no {FILE_NAME}")
+    record: Record | None = None
+    for number, line in _whole_lines(path):
+        try:
+            event = _EVENT.validate_json(line)
+            if isinstance(event, Created):
+                if record is not None:
+                    raise ValueError("a second first line")
+                record = Record(event)
+            elif record is None:
+                raise ValueError("the first line does not say what the run is")
+            else:
+                record.add(event)
+        except ValidationError as error:
+            raise InputError(f"{path}, line {number}: {first_error(error)}") from None
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: {error}") from None
+    if record is None:
+        raise InputError(f"no run at {folder}: {FILE_NAME} is empty")
+    return record
+
+
+def package_versions() -> dict[str, str]:
+    """Return versions of Python and of the packages that shape results."""
+    versions = {"python": platform.python_version()}
+    for name in ("spinenet-search", "torch", "torchvision", "ray", "numpy", "hotcoco"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith(b"\n"):
+                yield number, line
+
+
+def _cut_torn_line(file: BinaryIO) -> None:
+    """Remove what follows the last line break: a line that was being written when the process was killed."""
+    end = size = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - 65536)
+        file.seek(start)
+        if (at := file.read(end - start).rfind(b"\n")) >= 0:
+            end = start + at + 1
+            break
+        end = start
+    if end < size:
+        file.truncate(end)
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the folder's new entry on disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,146 @@
+"""The search: ask, decode, run, record, tell; without knowing who runs the jobs."""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from controllers import Controller
+from nas.journal import Asked, Journal, Told
+from nas.reward import Reward
+from nas.trial import Failure, Trial
+from proxy_tasks import Evaluation, Fidelity
+from search_space import ArchSpec, SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is sent out to be evaluated."""
+
+    trial: int
+    spec: ArchSpec
+    fidelity: Fidelity
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What comes back: an evaluation, or why there is none."""
+
+    trial: int
+    result: Evaluation | Failure
+
+
+class Search:
+    """One run, driven by an executor that calls `start_trial` and `finish_trial` in any order.
+
+    Opening a journal with events in it resumes: the controller is told everything on record, and trials that were
+    running when the process ended come first, with the proposals they had.
+
+    Args:
+        space: decodes proposals.
+        controller: fresh, told nothing so far.
+        reward: metrics to reward.
+        journal: of this run.
+        fidelity: of every trial.
+        num_trials: proposals in all, those on record included.
+        seed: of the proposals, and of every evaluation: equal specs then give equal metrics, so that a known key
+            needs no training.
+        on_change: called with each trial as it starts and as it ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: SearchSpace,
+        controller: Controller,
+        reward: Reward,
+        journal: Journal,
+        fidelity: Fidelity,
+        num_trials: int,
+        seed: int,
+        on_change: Callable[[Trial], None] = lambda trial: None,
+    ) -> None:
+        self._space = space
+        self._controller = controller
+        self._reward = reward
+        self._journal = journal
+        self._fidelity = fidelity
+        self._num_trials = num_trials
+        self._seed = seed
+        self._on_change = on_change
+        trials = journal.record.trials
+        self._trained = {t.key: t.number for t in trials.values() if t.status == "completed"}
+        self._interrupted = deque(t.number for t in trials.values() if t.status == "running")
+        for number in journal.record.told:
+            controller.tell(trials[number].proposal, trials[number].reward)
+
+    def start_trial(self) -> Job | None:
+        """Return the next job, or None when there is none left to start.
+
+        The proposal is on disk when this returns. A spec that was trained before is told at once and the next one is
+        taken.
+        """
+        while (number := self._next_number()) is not None:
+            trial = self._journal.record.trials[number]
+            if (earlier := self._trained.get(trial.key)) is None:
+                self._on_change(trial)
+                return Job(number, trial.spec, self._fidelity, self._seed)
+            known = self._journal.record.trials[earlier]
+            self._end(
+                Told(
+                    trial=number,
+                    status="reused",
+                    reward=known.reward,
+                    metrics=dict(known.metrics),
+                    reused_from=earlier,
+                )
+            )
+        return None
+
+    def finish_trial(self, outcome: Outcome) -> None:
+        """Record what came back, then tell the controller.
+
+        A reward that is not finite makes the trial a failed one; metrics that are finite are kept.
+        """
+        number, result = outcome.trial, outcome.result
+        if isinstance(result, Failure):
+            self._end(Told(trial=number, status="failed", failure=result))
+            return
+        reward = self._reward(result.metrics)
+        metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
+        seconds = dict(result.seconds)
+        if math.isfinite(reward):
+            self._end(Told(trial=number, status="completed", reward=reward, metrics=metrics, seconds=seconds))
+            self._trained.setdefault(self._journal.record.trials[number].key, number)
+        else:
+            failure = Failure("nan", f"the reward is {reward}")
+            self._end(Told(trial=number, status="failed", metrics=metrics, seconds=seconds, failure=failure))
+
+    def _next_number(self) -> int | None:
+        """Return the number of the next trial to run, asked and on record."""
+        if self._interrupted:
+            return self._interrupted.popleft()
+        number = len(self._journal.record.trials)
+        if number >= self._num_trials:
+            return None
+        proposal = self._controller.ask(np.random.default_rng([self._seed, number]))
+        spec = self._space.decode(proposal.decisions)
+        self._journal.append(
+            Asked(
+                trial=number,
+                decisions=proposal.decisions,
+                log_prob=proposal.log_prob,
+                key=spec.key,
+                spec=spec,
+            )
+        )
+        return number
+
+    def _end(self, event: Told) -> None:
+        self._journal.append(event)
+        trial = self._journal.record.trials[event.trial]
+        self._controller.tell(trial.proposal, trial.reward)
+        self._on_change(trial)

@@ -1,0 +1,144 @@
+"""python -m nas.replay: train the best architectures of a run again, for longer, and see how the ranking changes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from controllers import RandomSearch
+from nas.build import Setup, build, build_setup
+from nas.command_line import run_command
+from nas.console import SearchView, TaskView, count, make_console
+from nas.journal import Asked, Journal, read_record
+from nas.loop import Search
+from nas.resume import MAY_CHANGE, check_config, open_run
+from nas.trial import Trial, best_trials
+from search_space import InputError
+
+HELP = """\
+python -m nas.replay [name=value ...] top=K fidelity.epochs=E
+
+Train the best K architectures of a run again and show how their ranking changes. Give the options of the search,
+so that the same task is set up, and the new fidelity. Results are kept below the run folder; the same command
+again goes on where it stopped.
+
+  python -m nas.replay experiment=quickstart top=3 fidelity.epochs=12
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to replay; names as in `experiments/replay.yaml`."""
+
+    top: int
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise ValueError(f"top must be 1 or more, got {self.top}")
+
+
+def main(config: dict[str, Any]) -> None:
+    """Replay what the configuration asks for."""
+    options = build(Options, {"top": config["top"]}, "")
+    search_config = {name: value for name, value in config.items() if name != "top"}
+    setup = build_setup(search_config)
+    record = read_record(setup.run)
+    may_differ = ("fidelity", "task.score_on", "seed", "task.device", "task.precision")
+    check_config(record, setup.run, search_config, (*MAY_CHANGE, *may_differ))
+    best = best_trials(record.trials, options.top)
+    if not best:
+        raise InputError(f"{setup.run}: no trial has a reward yet")
+    console = make_console()
+    with TaskView(console) as task_view:
+        setup.task.prepare(task_view.report)
+    folder = setup.run / "replays" / _folder_name(search_config)
+    with open_run(folder, search_config) as journal:
+        try:
+            _train(setup, journal, best, console)
+        finally:
+            _show(console, journal, best, folder)
+
+
+def _folder_name(config: dict[str, Any]) -> str:
+    """Return a name that differs where the replayed task differs."""
+    fidelity = config["fidelity"]
+    parts = [f"epochs{fidelity['epochs']:g}"]
+    if fidelity["max_train_images"] is not None:
+        parts.append(f"images{fidelity['max_train_images']}")
+    parts += [config["task"].get("score_on", ""), f"seed{config['seed']}"]
+    return "-".join(part for part in parts if part)
+
+
+def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) -> None:
+    """Put the best trials on the replay's record as asked, and let a search finish them."""
+    known = {trial.key for trial in journal.record.trials.values()}
+    for trial in best:
+        if trial.key not in known:
+            journal.append(
+                Asked(
+                    trial=len(journal.record.trials),
+                    decisions=trial.proposal.decisions,
+                    log_prob=trial.proposal.log_prob,
+                    key=trial.key,
+                    spec=trial.spec,
+                )
+            )
+    num_trials = len(journal.record.trials)
+    with SearchView(console, num_trials, journal.record.trials) as view:
+        search = Search(
+            space=setup.space,
+            controller=RandomSearch(setup.space),  # never asked: every trial is on record
+            reward=setup.reward,
+            journal=journal,
+            fidelity=setup.fidelity,
+            num_trials=num_trials,
+            seed=setup.seed,
+            on_change=view.show,
+        )
+        setup.executor.run(search, setup.task)
+
+
+def _show(console: Console, journal: Journal, best: list[Trial], folder: Path) -> None:
+    replayed = {trial.key: trial for trial in journal.record.trials.values()}
+    rewards = {key: trial.reward for key, trial in replayed.items() if trial.reward is not None}
+    order = sorted((trial.key for trial in best if trial.key in rewards), key=lambda key: -rewards[key])
+    table = Table(title="Replay", title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name in ("rank", "in search", "trial", "reward in search", "reward now", "MACs", "params", "key"):
+        table.add_column(name, justify="left" if name == "key" else "right")
+    for rank, trial in enumerate(best, start=1):
+        now = replayed.get(trial.key)
+        is_done = trial.key in rewards
+        table.add_row(
+            str(order.index(trial.key) + 1) if is_done else "",
+            str(rank),
+            str(trial.number),
+            f"{trial.reward:.4f}",
+            f"{rewards[trial.key]:.4f}" if is_done else (now.failure.kind if now and now.failure else ""),
+            count(trial.metrics["macs"]) if "macs" in trial.metrics else "",
+            count(trial.metrics["params"]) if "params" in trial.metrics else "",
+            trial.key,
+        )
+    console.print()
+    console.print(table)
+    pairs = [(trial.reward or 0.0, rewards[trial.key]) for trial in best if trial.key in rewards]
+    if len(pairs) > 1:
+        console.print(f"\n{_agreement(pairs)}")
+    console.print(f"Kept in {os.path.relpath(folder)}")
+
+
+def _agreement(pairs: list[tuple[float, float]]) -> str:
+    """Say how far two lists of rewards agree about the order."""
+    num_pairs = len(pairs) * (len(pairs) - 1) // 2
+    first, second = (np.array(column) for column in zip(*pairs, strict=True))
+    signs = np.sign(np.subtract.outer(first, first)) * np.sign(np.subtract.outer(second, second))
+    num_same = int((np.triu(signs, 1) > 0).sum())
+    best_stays = first.argmax() == second.argmax()
+    return f"{num_same} of {num_pairs} pairs keep their order; the best {'stays the best' if best_stays else 'changes'}"
+
+
+if __name__ == "__main__":
+    run_command("replay", HELP, main)

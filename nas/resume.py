@@ -1,0 +1,56 @@
+"""Whether a run folder belongs to a configuration, so that it can be gone on with."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.journal import Journal, Record
+from search_space import InputError
+
+# These may change between two starts of one run: how far it goes, who computes it, where decoded images lie.
+MAY_CHANGE = ("run", "num_trials", "executor", "task.cache_dir")
+
+
+def open_run(folder: Path, config: Mapping[str, Any]) -> Journal:
+    """Open a run's journal to go on with it, or begin a new one.
+
+    Raises:
+        InputError: the folder belongs to another configuration, or see `Journal`.
+    """
+    journal = Journal(folder, config)
+    try:
+        check_config(journal.record, folder, config, MAY_CHANGE)
+    except InputError:
+        journal.close()
+        raise
+    return journal
+
+
+def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_change: tuple[str, ...]) -> None:
+    """Check that a record was made with this configuration.
+
+    Raises:
+        InputError: it was not; the message names one option that differs and both its values.
+    """
+    recorded, now = dict(_leaves(record.created.config)), dict(_leaves(config))
+    for name in (*now, *(n for n in recorded if n not in now)):
+        if any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change):
+            continue
+        if (was := recorded.get(name)) != (value := now.get(name)):
+            raise InputError(
+                f"the run folder {folder} was made with {name}={_show(was)}, now it is {_show(value)}; "
+                "go on with the recorded value, or name another folder with run=..."
+            )
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            # As JSON has it: a tuple is a list there.
+            yield f"{prefix}{name}", list(value) if isinstance(value, tuple) else value
+
+
+def _show(value: Any) -> str:  # noqa: ANN401  # any YAML value
+    return "null" if value is None else str(value)

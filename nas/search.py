@@ -1,0 +1,104 @@
+"""python -m nas.search: run a search, or go on with one."""
+
+import os
+import shlex
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from nas.build import Setup, build_setup
+from nas.command_line import run_command
+from nas.console import SearchView, TaskView, duration, leaderboard_table, make_console
+from nas.export import export_trials
+from nas.journal import FILE_NAME, Journal, Record, read_record
+from nas.loop import Search
+from nas.resume import MAY_CHANGE, check_config, open_run
+from nas.trial import best_trials
+
+HELP = """\
+python -m nas.search [name=value ...]
+
+Search for architectures: a controller proposes, a proxy task trains and scores, the reward goes back.
+Everything is kept in the run folder; the same command again goes on where it stopped, and a larger num_trials
+extends a finished run.
+
+  python -m nas.search experiment=quickstart                          minutes, on data it draws itself
+  python -m nas.search experiment=spinenet data.root=/path/to/coco    the paper's search
+"""
+NUM_SHOWN = 10
+NUM_EXPORTED = 3
+
+
+def main(config: dict[str, Any]) -> None:
+    """Run the search that the configuration describes."""
+    setup = build_setup(config)
+    console = make_console()
+    started = time.monotonic()
+    num_done = 0
+    if (setup.run / FILE_NAME).exists():
+        record = read_record(setup.run)
+        check_config(record, setup.run, config, MAY_CHANGE)
+        num_done = len(record.told)
+        console.print(f"{setup.run}: {num_done} of {setup.num_trials} trials on record")
+    if num_done < setup.num_trials:
+        # Before the run folder is made: without data there is no run.
+        with TaskView(console) as task_view:
+            setup.task.prepare(task_view.report)
+    with open_run(setup.run, config) as journal:
+        try:
+            _run(setup, journal, console)
+        finally:
+            specs = _export_best(journal.record, setup.run)
+            _summarise(console, journal.record, setup, specs, time.monotonic() - started)
+
+
+def _run(setup: Setup, journal: Journal, console: Console) -> None:
+    with SearchView(console, setup.num_trials, journal.record.trials) as view:
+        search = Search(
+            space=setup.space,
+            controller=setup.controller,
+            reward=setup.reward,
+            journal=journal,
+            fidelity=setup.fidelity,
+            num_trials=setup.num_trials,
+            seed=setup.seed,
+            on_change=view.show,
+        )
+        setup.executor.run(search, setup.task)
+
+
+def _export_best(record: Record, run: Path) -> list[Path]:
+    """Write the specs of the best trials into the run folder, in place of those of an earlier start."""
+    paths = export_trials(record, best_trials(record.trials, NUM_EXPORTED), run, run / "best")
+    for old in set((run / "best").glob("*.json")) - set(paths):
+        old.unlink()
+    return paths
+
+
+def _summarise(console: Console, record: Record, setup: Setup, specs: list[Path], seconds: float) -> None:
+    statuses = Counter(trial.status for trial in record.trials.values())
+    counts = ", ".join(f"{statuses[s]} {s}" for s in ("completed", "reused", "failed", "running") if statuses[s])
+    console.print(f"\n{counts or 'no trials'}; {duration(seconds)} this time\n")
+    best = best_trials(record.trials, NUM_SHOWN)
+    run = os.path.relpath(setup.run)
+    if best:
+        console.print(leaderboard_table(best, f"Best of {run}"))
+        console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
+    arguments = " ".join(shlex.quote(a) for a in sys.argv[1:] if not a.startswith("num_trials="))
+    again = f"python -m nas.search {arguments}".strip()
+    if len(record.told) < setup.num_trials:
+        console.print(f"Go on:   {again} num_trials={setup.num_trials}")
+    else:
+        console.print(f"Extend:  {again} num_trials={2 * setup.num_trials}")
+    if best:
+        console.print(
+            f"Replay:  {again.replace('nas.search', 'nas.replay')} top=3 fidelity.epochs={4 * setup.fidelity.epochs:g}"
+        )
+
+
+if __name__ == "__main__":
+    run_command("config", HELP, main)

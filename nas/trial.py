@@ -1,0 +1,66 @@
+"""What became of each proposal, as a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from controllers import Proposal
+from search_space import ArchSpec
+
+FailureKind: TypeAlias = Literal["nan", "out_of_memory", "worker_lost", "error"]
+Status: TypeAlias = Literal["running", "completed", "failed", "reused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an evaluation gave no metrics.
+
+    Attributes:
+        kind: `nan`: training diverged; `out_of_memory`; `worker_lost`: its process or machine died; `error`: anything
+            else that was raised.
+        message: one line.
+        traceback: where it was raised, if it was.
+    """
+
+    kind: FailureKind
+    message: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One numbered proposal, from ask to tell.
+
+    Attributes:
+        number: from 0, in the order of asking.
+        proposal: what the controller asked for.
+        spec: what it means.
+        key: canonical key of the spec.
+        status: `running` until it is told; `reused` when an earlier trial had the same key.
+        reward: what the controller was told; None while running and when failed.
+        metrics: what the proxy task found; of the earlier trial where reused.
+        seconds: durations of the evaluation; empty where reused.
+        failure: why it failed, if it did.
+        reused_from: number of the earlier trial, where reused.
+    """
+
+    number: int
+    proposal: Proposal
+    spec: ArchSpec
+    key: str
+    status: Status = "running"
+    reward: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    failure: Failure | None = None
+    reused_from: int | None = None
+
+
+def best_trials(trials: Mapping[int, Trial], count: int | None = None) -> list[Trial]:
+    """Return trials with a reward, best first, each architecture once; the earlier one where rewards are equal."""
+    ranked = sorted(
+        (trial for trial in trials.values() if trial.reward is not None),
+        key=lambda trial: (-(trial.reward or 0.0), trial.number),
+    )
+    first_of_key = {trial.key: trial for trial in reversed(ranked)}
+    return [trial for trial in ranked if first_of_key[trial.key] is trial][:count]
