@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install search test check bench clean
+.PHONY: install search test check bench schema clean
 
 install: $(INSTALLED)
 
@@ -30,6 +30,9 @@ check: install
 bench: install
 	$(BIN)/python -m benchmarks.executor_rate
 	$(BIN)/python -m benchmarks.proxy_agreement
+
+schema: install
+	$(BIN)/python -c 'import json; from search_space.spec_file import json_schema; print(json.dumps(json_schema(), indent=1))' > docs/spec.schema.json
 
 clean:
 	rm -rf $(VENV)

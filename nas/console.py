@@ -8,6 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from nas.trial import Trial, best_trials
 from search_space.spec import short_form
@@ -72,10 +73,10 @@ class SearchView:
             self._progress.console.print(self._line(trial, is_best))
         self._progress.update(self._bar, completed=self._num_done, state=self._state())
 
-    def _line(self, trial: Trial, is_best: bool) -> str:
+    def _line(self, trial: Trial, is_best: bool) -> Text:
         head = f"[{self._num_done}/{self._num_trials}] trial {trial.number}"
         text = f"{head:<20} {describe(trial):<54} {short_form(trial.spec.blocks)}"
-        return text.replace("[", r"\[") + (" [green]best[/]" if is_best else "")
+        return Text.assemble(text, (" best", "green") if is_best else "")
 
     def _state(self) -> str:
         words = [f"{self._num_running} running"]

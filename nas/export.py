@@ -71,7 +71,7 @@ def main(config: dict[str, Any]) -> None:
         raise InputError(f"trial={options.trial}: {options.run} has no finished trial of that number")
     else:
         trials = [trial]
-    for path in export_trials(record, trials, options.run, options.out or options.run / "best"):
+    for path in export_trials(record, trials, options.run, options.out or options.run / "export"):
         print(os.path.relpath(path))
 
 

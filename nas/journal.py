@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, BinaryIO, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -131,13 +131,14 @@ class Journal:
         path = folder / FILE_NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = path.open("ab+")
+            self._lock = _Lock(folder)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
             raise InputError(f"cannot write the run folder {folder}: {error.strerror}") from None
-        self._lock(folder)
+        self._path = path
         try:
-            _cut_torn_line(self._file)
-            if path.stat().st_size:
+            _cut_torn_line(self._descriptor)
+            if os.fstat(self._descriptor).st_size:
                 self.record = read_record(folder)
             else:
                 created = Created(config=dict(config), versions=package_versions())
@@ -145,7 +146,7 @@ class Journal:
                 _sync_folder(folder)
                 self.record = Record(created)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def append(self, event: Asked | Told) -> None:
@@ -158,8 +159,11 @@ class Journal:
         self.record.add(event)
 
     def close(self) -> None:
-        """Let other processes open the journal."""
-        self._file.close()
+        """Let other processes open the journal; nothing can be appended afterwards."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -169,29 +173,44 @@ class Journal:
 
     def _write(self, event: Created | Asked | Told) -> None:
         line = event.model_dump_json(exclude_none=True).encode() + b"\n"
-        end = self._file.seek(0, os.SEEK_END)
+        end = os.fstat(self._descriptor).st_size
         try:
-            self._file.write(line)
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+            os.fsync(self._descriptor)
         except OSError as error:
-            self._file.truncate(end)
-            raise InputError(f"cannot write {self._file.name}: {error.strerror}; nothing before it is lost") from None
+            os.ftruncate(self._descriptor, end)
+            raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
 
-    def _lock(self, folder: Path) -> None:
-        # The lock file names its holder; the lock itself ends with the process, however it ends.
-        self._lock_file = (folder / "lock").open("a+")
+
+class _Lock:
+    """One process at a time has a run folder; the lock ends with the process, however it ends.
+
+    Raises:
+        InputError: another one has it; the message names it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / "lock").open("a+")
         try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._lock_file.seek(0)
-            holder = self._lock_file.read().strip() or "another process"
-            self._lock_file.close()
+            self._file.seek(0)
+            holder = self._file.read().strip() or "another process"
             self._file.close()
             raise InputError(f"the run folder {folder} is in use by {holder}") from None
-        self._lock_file.truncate(0)
-        self._lock_file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._lock_file.flush()
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._file.flush()
+
+    def release(self) -> None:
+        self._file.close()
+
+
+def has_run(folder: Path) -> bool:
+    """Return whether a run was begun in the folder: whether its journal has a first line."""
+    path = folder / FILE_NAME
+    return path.is_file() and next(_whole_lines(path), None) is not None
 
 
 def read_record(folder: Path) -> Record:
@@ -242,19 +261,18 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def _cut_torn_line(file: BinaryIO) -> None:
+def _cut_torn_line(descriptor: int) -> None:
     """Remove what follows the last line break: a line that was being written when the process was killed."""
-    end = size = file.seek(0, os.SEEK_END)
+    end = size = os.fstat(descriptor).st_size
     while end > 0:
         start = max(0, end - 65536)
-        file.seek(start)
-        if (at := file.read(end - start).rfind(b"\n")) >= 0:
+        if (at := os.pread(descriptor, end - start, start).rfind(b"\n")) >= 0:
             end = start + at + 1
             break
         end = start
     if end < size:
-        file.truncate(end)
-        os.fsync(file.fileno())
+        os.ftruncate(descriptor, end)
+        os.fsync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -72,10 +72,10 @@ class Search:
         self._seed = seed
         self._on_change = on_change
         trials = journal.record.trials
-        self._trained = {t.key: t.number for t in trials.values() if t.status == "completed"}
+        self._trained: dict[str, int] = {}
         self._interrupted = deque(t.number for t in trials.values() if t.status == "running")
         for number in journal.record.told:
-            controller.tell(trials[number].proposal, trials[number].reward)
+            self._learn(trials[number])
 
     def start_trial(self) -> Job | None:
         """Return the next job, or None when there is none left to start.
@@ -114,7 +114,6 @@ class Search:
         seconds = dict(result.seconds)
         if math.isfinite(reward):
             self._end(Told(trial=number, status="completed", reward=reward, metrics=metrics, seconds=seconds))
-            self._trained.setdefault(self._journal.record.trials[number].key, number)
         else:
             failure = Failure("nan", f"the reward is {reward}")
             self._end(Told(trial=number, status="failed", metrics=metrics, seconds=seconds, failure=failure))
@@ -142,5 +141,10 @@ class Search:
     def _end(self, event: Told) -> None:
         self._journal.append(event)
         trial = self._journal.record.trials[event.trial]
-        self._controller.tell(trial.proposal, trial.reward)
+        self._learn(trial)
         self._on_change(trial)
+
+    def _learn(self, trial: Trial) -> None:
+        if trial.status == "completed":
+            self._trained.setdefault(trial.key, trial.number)
+        self._controller.tell(trial.proposal, trial.reward)

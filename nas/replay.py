@@ -59,8 +59,10 @@ def main(config: dict[str, Any]) -> None:
     with open_run(folder, search_config) as journal:
         try:
             _train(setup, journal, best, console)
-        finally:
+        except KeyboardInterrupt:
             _show(console, journal, best, folder)
+            raise
+        _show(console, journal, best, folder)
 
 
 def _folder_name(config: dict[str, Any]) -> str:
@@ -75,7 +77,7 @@ def _folder_name(config: dict[str, Any]) -> str:
 
 def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) -> None:
     """Put the best trials on the replay's record as asked, and let a search finish them."""
-    known = {trial.key for trial in journal.record.trials.values()}
+    known = {trial.key for trial in journal.record.trials.values() if trial.status != "failed"}
     for trial in best:
         if trial.key not in known:
             journal.append(
@@ -103,6 +105,7 @@ def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) 
 
 
 def _show(console: Console, journal: Journal, best: list[Trial], folder: Path) -> None:
+    # The last one of each key: a replay that failed is tried again by the next command.
     replayed = {trial.key: trial for trial in journal.record.trials.values()}
     rewards = {key: trial.reward for key, trial in replayed.items() if trial.reward is not None}
     order = sorted((trial.key for trial in best if trial.key in rewards), key=lambda key: -rewards[key])

@@ -14,7 +14,7 @@ from nas.build import Setup, build_setup
 from nas.command_line import run_command
 from nas.console import SearchView, TaskView, duration, leaderboard_table, make_console
 from nas.export import export_trials
-from nas.journal import FILE_NAME, Journal, Record, read_record
+from nas.journal import Journal, Record, has_run, read_record
 from nas.loop import Search
 from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.trial import best_trials
@@ -39,7 +39,7 @@ def main(config: dict[str, Any]) -> None:
     console = make_console()
     started = time.monotonic()
     num_done = 0
-    if (setup.run / FILE_NAME).exists():
+    if has_run(setup.run):
         record = read_record(setup.run)
         check_config(record, setup.run, config, MAY_CHANGE)
         num_done = len(record.told)
@@ -51,9 +51,10 @@ def main(config: dict[str, Any]) -> None:
     with open_run(setup.run, config) as journal:
         try:
             _run(setup, journal, console)
-        finally:
-            specs = _export_best(journal.record, setup.run)
-            _summarise(console, journal.record, setup, specs, time.monotonic() - started)
+        except KeyboardInterrupt:
+            _summarise(console, journal.record, setup, time.monotonic() - started)
+            raise
+        _summarise(console, journal.record, setup, time.monotonic() - started)
 
 
 def _run(setup: Setup, journal: Journal, console: Console) -> None:
@@ -79,7 +80,8 @@ def _export_best(record: Record, run: Path) -> list[Path]:
     return paths
 
 
-def _summarise(console: Console, record: Record, setup: Setup, specs: list[Path], seconds: float) -> None:
+def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -> None:
+    specs = _export_best(record, setup.run)
     statuses = Counter(trial.status for trial in record.trials.values())
     counts = ", ".join(f"{statuses[s]} {s}" for s in ("completed", "reused", "failed", "running") if statuses[s])
     console.print(f"\n{counts or 'no trials'}; {duration(seconds)} this time\n")

@@ -68,7 +68,10 @@ class ProxyTask(Protocol):
         ...
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
-        """Build, train and score one spec; the same arguments give the same metrics on the same machine.
+        """Build, train and score one spec; the same arguments give the same metrics.
+
+        That is: on the same machine with the same number of threads. Where CUDA has no deterministic kernel for an
+        operator, results differ by its rounding.
 
         Raises:
             NonFiniteLossError: training diverged.

@@ -70,14 +70,14 @@ class DetectionProxy:
 
     def prepare(self, report: Report) -> None:
         """Make or find the data and decode it; see `ProxyTask.prepare`."""
-        _open_data(self, report)
+        _read_data(self, report)
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
         """Train and score one spec; see `ProxyTask.evaluate`."""
         keep_freed_memory()
         started = time.perf_counter()
         device = pick_device(self.device)
-        data = _open_data(self, silent)
+        data = _open_data(self)
         num_classes = len(data.train.annotations.category_ids)
         torch.manual_seed(seed)
         network = RetinaNet(spec, self.scale, num_classes).to(device).to(memory_format=torch.channels_last)
@@ -130,7 +130,12 @@ class _OpenData:
 
 
 @lru_cache(maxsize=2)
-def _open_data(task: DetectionProxy, report: Report) -> _OpenData:
+def _open_data(task: DetectionProxy) -> _OpenData:
+    """Keep the data open between the trials of one process."""
+    return _read_data(task, silent)
+
+
+def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
     folder = task.data.folder(report)
     size = task.scale.image_size_px
     train_split = cached_split(*folder.paths("train"), size, task.cache_dir, report)

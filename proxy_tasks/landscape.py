@@ -60,9 +60,11 @@ class Landscape:
 def true_score(spec: ArchSpec) -> float:
     """Return the score without noise, in [0, 1]."""
     live = live_blocks(spec)
+    # Positions among what is built, so that equal keys have equal scores.
+    place = {f: f for f in range(NUM_STEM_PARENTS)} | {b.feature: NUM_STEM_PARENTS + i for i, b in enumerate(live)}
     inner = [block for block in live if not block.is_output]
-    deep = sum(block.feature - 1 in block.parents for block in inner) / max(len(inner), 1)
-    steps = [block.feature - parent for block in live if block.is_output for parent in block.parents]
+    deep = sum(place[b.feature] - 1 in [place[p] for p in b.parents] for b in inner) / max(len(inner), 1)
+    steps = [place[block.feature] - place[parent] for block in live if block.is_output for parent in block.parents]
     long_range = sum(step >= LONG_RANGE for step in steps) / len(steps)
     mixed = len({spec.features[block.feature].level for block in live}) / MAX_LEVEL
     share_live = len(live) / (len(spec.features) - NUM_STEM_PARENTS)

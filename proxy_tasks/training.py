@@ -22,10 +22,11 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
-        batch_size: images a step.
+        batch_size: images a step; 2 or more, as the coarsest feature may be one pixel and is normalised over the batch.
         optimizer: `sgd` has momentum 0.9; `adamw` converges in fewer steps and suits very short training.
         learning_rate: the highest.
-        schedule: `one_cycle` rises over the first 30 % and falls to nothing; `step` warms up and falls to a tenth and a
+        schedule: `one_cycle` rises over the first 30 % and falls to nothing, while momentum (or AdamW's first beta)
+            does the opposite between 0.95 and 0.85; `step` warms up and falls to a tenth and a
             hundredth near the end.
         weight_decay: on convolution kernels only.
         warmup_share: share of the steps over which `step` warms up.
@@ -47,8 +48,8 @@ class Recipe:
     jitter: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size must be 2 or more, got {self.batch_size}")
         for name, value in (("learning_rate", self.learning_rate), ("gradient_clip_norm", self.gradient_clip_norm)):
             if not value > 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
@@ -85,7 +86,7 @@ def train(
         The loss of the last step.
 
     Raises:
-        NonFiniteLossError: a loss was infinite or not a number; the message names the step.
+        NonFiniteLossError: a loss or gradient was infinite or not a number; the message names the step.
     """
     device = anchors_xyxy.device
     optimizer = make_optimizer(network, recipe)
@@ -101,13 +102,14 @@ def train(
         loss = detection_loss(raw, batch, anchors_xyxy)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip_norm)
+        norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip_norm)
         optimizer.step()
         schedule.step()
         # Kept on the device: reading it at every step would stop the device from working ahead.
-        first_bad = torch.where((first_bad < 0) & ~loss.isfinite(), step, first_bad)
+        is_bad = ~(loss.isfinite() & norm.isfinite())
+        first_bad = torch.where((first_bad < 0) & is_bad, step, first_bad)
         if (step % _CHECK_EVERY == 0 or step == num_steps - 1) and (bad := int(first_bad)) >= 0:
-            raise NonFiniteLossError(f"the loss was not finite at step {bad} of {num_steps}")
+            raise NonFiniteLossError(f"the loss or its gradient was not finite at step {bad} of {num_steps}")
     return float(loss.detach())
 
 

@@ -1,6 +1,7 @@
 """What an architecture is: its blocks, their levels, kinds and parents, and how big each part is built."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -210,8 +211,13 @@ class ModelScale:
         ):
             if value < minimum:
                 raise ValueError(f"{name} must be {minimum} or more, got {value}")
-        if not self.anchor_scale > 0:
-            raise ValueError(f"anchor_scale must be above 0, got {self.anchor_scale}")
+        for name, factor in (
+            ("width_multiplier", self.width_multiplier),
+            ("resample_alpha", self.resample_alpha),
+            ("anchor_scale", self.anchor_scale),
+        ):
+            if not 0 < factor < math.inf:
+                raise ValueError(f"{name} must be a number above 0, got {factor}")
         if int(self.block_width(MIN_LEVEL) * self.resample_alpha) < 1:
             raise ValueError(
                 f"width_multiplier {self.width_multiplier} with resample_alpha {self.resample_alpha} leaves a "

@@ -64,7 +64,7 @@ def write_spec(path: Path, document: SpecFile) -> None:
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(document.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+        part.write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None

@@ -108,11 +108,12 @@ class RayTuneExecutor:
         num_workers = min(room, self._max_concurrent or room)
         gate = ray.remote(num_cpus=0)(_Gate).remote(num_workers)
         trainable = tune.with_parameters(_Worker, task=task, gate=gate)
+        asker = _Asker(source, gate)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tune.run(
                 tune.with_resources(trainable, {"cpu": self._cpus_per_trial, "gpu": gpus}),
-                search_alg=_Asker(source),
+                search_alg=asker,
                 num_samples=-1,
                 max_concurrent_trials=num_workers,
                 reuse_actors=True,
@@ -121,6 +122,7 @@ class RayTuneExecutor:
                 storage_path=scratch,
                 name="trials",
             )
+        asker.raise_error()
 
 
 class _Gate:
@@ -133,6 +135,10 @@ class _Gate:
     def __init__(self, num_workers: int) -> None:
         self._num_missing = num_workers
         self._all_here = asyncio.Event()
+
+    async def open(self) -> None:
+        """Let everybody through: no more workers will come."""
+        self._all_here.set()
 
     async def pass_through(self) -> None:
         """Return when all workers have called, or when the wait has been long enough."""
@@ -163,24 +169,50 @@ class _Worker(tune.Trainable):
 
 
 class _Asker(Searcher):
-    """Lets Tune ask for jobs one at a time and hand back what came of them."""
+    """Lets Tune ask for jobs one at a time and hand back what came of them.
 
-    def __init__(self, source: TrialSource) -> None:
+    Tune takes an exception for a failed trial and goes on, but one from the source is a bug or a full disk: it is kept,
+    no more jobs are given out, and the executor raises it when Tune returns.
+    """
+
+    def __init__(self, source: TrialSource, gate: Any) -> None:  # noqa: ANN401  # an actor
         super().__init__(metric="outcome", mode="max")
         self._source = source
+        self._gate = gate
         self._jobs: dict[str, Job] = {}
+        self._error: Exception | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        job = self._source.start_trial()
+        job = self._next_job()
         if job is None:
+            self._gate.open.remote()
             finished: Any = Searcher.FINISHED  # a string, which Ray forgets to declare
             return finished  # type: ignore[no-any-return]  # as above
         self._jobs[trial_id] = job
         return {"job": job}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        job = self._jobs.pop(trial_id)
+        job = self._jobs.pop(trial_id, None)
+        if job is None or self._error is not None:
+            return
         outcome = (result or {}).get("outcome")
         if error or not isinstance(outcome, Outcome) or outcome.trial != job.trial:
             outcome = Outcome(job.trial, Failure("worker_lost", "the worker's process or machine died"))
-        self._source.finish_trial(outcome)
+        try:
+            self._source.finish_trial(outcome)
+        except Exception as error_of_source:
+            self._error = error_of_source
+
+    def raise_error(self) -> None:
+        """Raise what the source raised, if it did."""
+        if self._error is not None:
+            raise self._error
+
+    def _next_job(self) -> Job | None:
+        if self._error is not None:
+            return None
+        try:
+            return self._source.start_trial()
+        except Exception as error:
+            self._error = error
+            return None

@@ -50,12 +50,14 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor) -> T
     iou = torch.where(is_box[..., None], iou, -1.0)
     best_iou, best_box = iou.max(dim=1)
     matched = torch.where(best_iou >= POSITIVE_IOU, best_box, -1)
-    # Every box claims its best anchor; rows of -1 write to a column that is cut off.
-    num_anchors = len(anchors_xyxy)
+    # Every box claims its best anchor, the first of several if they claim the same; rows of -1 claim a column that is
+    # cut off.
+    num_boxes, num_anchors = boxes_xyxy.shape[1], len(anchors_xyxy)
     claimed = torch.where(is_box, iou.argmax(dim=2), num_anchors)
-    rows = torch.arange(boxes_xyxy.shape[1], device=matched.device).expand_as(claimed)
-    padded = torch.cat((matched, matched.new_full((len(matched), 1), -1)), dim=1)
-    return padded.scatter(1, claimed, rows)[:, :num_anchors]
+    rows = torch.arange(num_boxes, device=matched.device).expand_as(claimed)
+    nobody = matched.new_full((len(matched), num_anchors + 1), num_boxes)
+    claimant = nobody.scatter_reduce(1, claimed, rows, "amin")[:, :num_anchors]
+    return torch.where(claimant < num_boxes, claimant, matched)
 
 
 def encode_boxes(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
@@ -84,11 +86,12 @@ def _centre_size(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
 
 def _pairwise_iou(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
     """Return (B, N, A) intersection over union of (B, N, 4) boxes and (A, 4) anchors."""
-    boxes, anchors = boxes_xyxy[:, :, None], anchors_xyxy[None, None]
-    overlap = (torch.minimum(boxes[..., 2:], anchors[..., 2:]) - torch.maximum(boxes[..., :2], anchors[..., :2])).clamp(
-        min=0
-    )
-    intersection = overlap.prod(dim=-1)
-    box_area = (boxes[..., 2:] - boxes[..., :2]).prod(dim=-1)
-    anchor_area = (anchors[..., 2:] - anchors[..., :2]).prod(dim=-1)
+    # One coordinate at a time: a (B, N, A, 2) tensor of a large batch would take gigabytes.
+    boxes = [side[..., None] for side in boxes_xyxy.unbind(-1)]
+    anchors = anchors_xyxy.unbind(-1)
+    width = (torch.minimum(boxes[2], anchors[2]) - torch.maximum(boxes[0], anchors[0])).clamp(min=0)
+    height = (torch.minimum(boxes[3], anchors[3]) - torch.maximum(boxes[1], anchors[1])).clamp(min=0)
+    intersection = width * height
+    box_area = (boxes[2] - boxes[0]) * (boxes[3] - boxes[1])
+    anchor_area = (anchors[2] - anchors[0]) * (anchors[3] - anchors[1])
     return intersection / (box_area + anchor_area - intersection).clamp(min=1e-9)

@@ -22,7 +22,8 @@ def augment(batch: Batch, generator: torch.Generator, *, flip: bool, jitter: tup
         flip: mirror left and right with probability one half.
         jitter: smallest and largest factor; (1, 1) keeps the scale.
 
-    Source: tensorflow/tpu dataloader/retinanet_parser.py, in batch and without its resampling of the original.
+    Source: tensorflow/tpu dataloader/retinanet_parser.py, in batch.
+    Differs: there the original image is resampled and the crop lies within it; here the padded square is both.
     """
     num_images, size = batch.images.shape[0], batch.images.shape[-1]
     device = batch.images.device

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision.io import ImageReadMode, decode_image
-from torchvision.transforms.v2 import functional as transforms
+from PIL import Image
 
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations, read_annotations
 from search_space.errors import InputError
 
 _VERSION = 1
+"""Of the cached pixels; a change makes old caches unused."""
 _NUM_THREADS = 8
 _CHUNK = 256
 
@@ -80,7 +79,7 @@ def _decode_all(path: Path, annotations: Annotations, image_dir: Path, size_px: 
     def decode(i: int) -> None:
         file = image_dir / annotations.file_names[i]
         height, width = annotations.sizes_px[i].tolist()
-        images[i] = decode_padded(file, (height, width), size_px).permute(1, 2, 0).numpy()
+        images[i] = decode_padded(file, (height, width), size_px)
 
     try:
         with ThreadPoolExecutor(_NUM_THREADS) as pool:
@@ -94,25 +93,26 @@ def _decode_all(path: Path, annotations: Annotations, image_dir: Path, size_px: 
         part.unlink(missing_ok=True)
 
 
-def decode_padded(file: Path, expected_size: tuple[int, int], size_px: int) -> torch.Tensor:
-    """Return (3, size_px, size_px) uint8: the long side scaled to `size_px`, zeros to the right or below.
+def decode_padded(file: Path, expected_size: tuple[int, int], size_px: int) -> NDArray[np.uint8]:
+    """Return (size_px, size_px, 3): the image with its long side scaled to `size_px`, zeros to the right or below.
 
     Raises:
         InputError: the file is not an image, is truncated, or has another (height, width) than expected.
     """
     try:
-        image = decode_image(str(file), mode=ImageReadMode.RGB)
-    except RuntimeError as error:
-        raise InputError(f"cannot decode {file}: {str(error).splitlines()[0]}") from None
-    if tuple(image.shape[1:]) != expected_size:
+        with Image.open(file) as opened:
+            image = opened.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"cannot decode {file}: {error}") from None
+    if (image.height, image.width) != expected_size:
         raise InputError(
-            f"{file} is {image.shape[2]}x{image.shape[1]} px, its annotations say {expected_size[1]}x{expected_size[0]}"
+            f"{file} is {image.width}x{image.height} px, its annotations say {expected_size[1]}x{expected_size[0]}"
         )
     scale = size_px / max(expected_size)
     height, width = (max(1, round(side * scale)) for side in expected_size)
-    if (height, width) != expected_size:
-        image = transforms.resize(image, [height, width], antialias=True)
-    return torch.nn.functional.pad(image, (0, size_px - width, 0, size_px - height))
+    padded = np.zeros((size_px, size_px, 3), np.uint8)
+    padded[:height, :width] = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    return padded
 
 
 def _digest(path: Path) -> str:

@@ -46,7 +46,8 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, image_size_px: int) -> Dete
     anchor, labels = place // num_classes, place % num_classes
     boxes = decode_boxes(raw.box_codes.float()[image, anchor], anchors_xyxy[anchor])
     boxes = clip_boxes_to_image(boxes, (image_size_px, image_size_px))
-    keep = batched_nms(boxes, scores, image * num_classes + labels, NMS_IOU)
+    # In double precision: suppression tells images and classes apart by adding to the coordinates.
+    keep = batched_nms(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)
     # Best first within each image, then cut each image at its limit.
     keep = keep[torch.argsort(image[keep], stable=True)]
     first_of_image = torch.searchsorted(image[keep].contiguous(), image[keep].contiguous())

@@ -28,8 +28,8 @@ def detection_loss(raw: RawDetections, batch: Batch, anchors_xyxy: Tensor) -> Te
     row = matched.clamp(min=0)
     normaliser = is_positive.sum() + 1
     num_classes = raw.class_logits.shape[-1]
-    labels = torch.where(is_positive, batch.labels.gather(1, row), num_classes)
-    targets = F.one_hot(labels, num_classes + 1)[..., :num_classes].float()
+    labels = torch.where(is_positive, batch.labels.gather(1, row), -1)
+    targets = (labels[..., None] == torch.arange(num_classes, device=labels.device)).float()
     class_loss = sigmoid_focal_loss(raw.class_logits.float(), targets, FOCAL_ALPHA, FOCAL_GAMMA, reduction="sum")
     boxes = batch.boxes_xyxy.gather(1, row[..., None].expand(-1, -1, 4))
     codes = encode_boxes(boxes, anchors_xyxy)

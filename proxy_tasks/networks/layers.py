@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,6 +33,22 @@ class ConvNorm(nn.Sequential):
         nn.init.trunc_normal_(conv.weight, std=std, a=-2 * std, b=2 * std)
         norm = nn.BatchNorm2d(c_out, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
         super().__init__(conv, norm, *([activation(act)] if act else []))
+        self._is_strided = stride > 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, c_out, H / stride, W / stride)."""
+        if self._is_strided and x.shape[-1] == 1 and x.device.type == "cpu":
+            # On CPUs torch 2.15 computes the bfloat16 weight gradient of a strided convolution of one-pixel-wide inputs
+            # from memory that it never wrote: now and then not a number.
+            with torch.autocast("cpu", enabled=False):
+                return _forward(self, x.float())
+        return _forward(self, x)
+
+
+def _forward(layers: nn.Sequential, x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 def same_max_pool(x: Tensor, kernel_size: tuple[int, int], stride: tuple[int, int]) -> Tensor:

@@ -1,0 +1,132 @@
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy_tasks.coco.annotations import read_annotations
+from search_space import InputError
+
+
+def document() -> dict[str, Any]:
+    return {
+        "info": {"year": 2026},
+        "images": [
+            {"id": 9, "file_name": "b.jpg", "width": 40, "height": 30, "license": 1},
+            {"id": 4, "file_name": "a.png", "width": 20, "height": 20},
+        ],
+        "annotations": [
+            {"id": 1, "image_id": 9, "category_id": 90, "bbox": [1, 2, 10, 20], "area": 150.5, "iscrowd": 1},
+            {"id": 2, "image_id": 9, "category_id": 3, "bbox": [0, 0, 40, 30], "segmentation": [[0, 0, 1, 1]]},
+        ],
+        "categories": [{"id": 90, "name": "toothbrush"}, {"id": 3, "name": "car", "supercategory": "vehicle"}],
+    }
+
+
+def write(folder: Path, content: str | dict[str, Any]) -> tuple[Path, Path]:
+    images = folder / "images"
+    images.mkdir(exist_ok=True)
+    Image.new("RGB", (40, 30)).save(images / "b.jpg")
+    Image.new("RGB", (20, 20)).save(images / "a.png")
+    path = folder / "instances.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path, images
+
+
+def test_a_coco_file_is_read_in_order_of_ids(tmp_path: Path) -> None:
+    annotations = read_annotations(*write(tmp_path, document()))
+    assert annotations.image_ids.tolist() == [4, 9]
+    assert annotations.file_names == ("a.png", "b.jpg")
+    assert annotations.sizes_px.tolist() == [[20, 20], [30, 40]]
+    assert annotations.first_box.tolist() == [0, 0, 2]
+    assert annotations.boxes_xyxy.tolist() == [[1, 2, 11, 22], [0, 0, 40, 30]]
+    assert annotations.category_ids == (3, 90)
+    assert annotations.category_names == ("car", "toothbrush")
+    assert annotations.labels.tolist() == [1, 0]
+    assert annotations.is_crowd.tolist() == [True, False]
+    assert annotations.areas.tolist() == [150.5, 1200.0]
+    assert annotations.num_repaired == 0
+
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("images"), "images: Field required"),
+        (lambda d: d["images"].clear(), "there are no images"),
+        (lambda d: d["categories"].clear(), "there are no categories"),
+        (lambda d: d["images"][1].update(id=9), "images has id 9 twice"),
+        (lambda d: d["categories"][1].update(id=90), "categories has id 90 twice"),
+        (lambda d: d["images"][0].update(width="wide"), "images[0].width: Input should be a valid integer"),
+        (lambda d: d["images"][0].update(width=0), "image 9: size must be positive, got 0x30"),
+        (lambda d: d["images"][0].update(file_name="c.jpg"), "image 9: there is no file"),
+        (lambda d: d["images"][0].update(file_name="../b.jpg"), "file_name '../b.jpg' leads out of the image folder"),
+        (lambda d: d["images"][0].update(file_name="x/../../b.jpg"), "leads out of the image folder"),
+        (lambda d: d["images"][0].update(file_name="/etc/passwd"), "leads out of the image folder"),
+        (lambda d: d["annotations"][1].update(image_id=5), "annotations[1]: unknown image_id 5"),
+        (lambda d: d["annotations"][1].update(category_id=5), "annotations[1]: unknown category_id 5"),
+        (lambda d: d["annotations"][1].pop("bbox"), "annotations[1].bbox: Field required"),
+        (lambda d: d["annotations"][1].update(bbox=[1, 2, 3]), "annotations[1].bbox[3]: Field required"),
+        (
+            lambda d: d["annotations"][1].update(bbox=[1, 2, 0, 3]),
+            "[1.0, 2.0, 0.0, 3.0] (x, y, width, height) has no area",
+        ),
+        (lambda d: d["annotations"][1].update(bbox=[1, 2, 3, -3]), "annotation 2: box"),
+        (lambda d: d["annotations"][1].update(bbox=[30, 2, 15, 3]), "leaves its image of [40, 30] px; 1 of 2 boxes"),
+        (lambda d: d["annotations"][1].update(bbox=[-5, 2, 15, 3]), "leaves its image of [40, 30] px"),
+    ],
+)
+def test_bad_annotations_are_refused_in_one_line(tmp_path: Path, change: Change, message: str) -> None:
+    content = document()
+    change(content)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        read_annotations(*write(tmp_path, content))
+    assert "\n" not in str(caught.value)
+    assert "instances.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "not json", json.dumps(document())[:200], "[]", "{}", "null"])
+def test_what_is_no_coco_file_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"instances\.json: "):
+        read_annotations(*write(tmp_path, text))
+
+
+def test_not_a_number_is_no_box(tmp_path: Path) -> None:
+    text = json.dumps(document()).replace("[1, 2, 10, 20]", "[1, 2, NaN, 20]")
+    with pytest.raises(InputError, match="annotation"):
+        read_annotations(*write(tmp_path, text))
+
+
+def test_a_few_bad_boxes_among_many_are_repaired_and_counted(tmp_path: Path) -> None:
+    # COCO 2017 itself holds a few boxes without area among 860,000.
+    content = document()
+    good = {"image_id": 4, "category_id": 3, "bbox": [1, 1, 5, 5]}
+    content["annotations"] = [{**good, "id": i} for i in range(2998)]
+    content["annotations"].append({**good, "id": 5000, "bbox": [15, 15, 10, 3]})
+    content["annotations"].append({**good, "id": 5001, "bbox": [5, 5, 0, 3]})
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.num_repaired == 2
+    assert len(annotations.boxes_xyxy) == 2999
+    assert annotations.boxes_xyxy[-1].tolist() == [15, 15, 20, 18]
+
+
+def test_boxes_that_stick_out_by_rounding_are_clipped(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][1]["bbox"] = [-0.4, 0, 40.9, 30.5]
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.boxes_xyxy[1].tolist() == [0, 0, 40, 30]
+    assert annotations.num_repaired == 0
+
+
+def test_a_file_without_annotations_has_no_boxes(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"] = []
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.boxes_xyxy.shape == (0, 4)
+    assert np.array_equal(annotations.first_box, [0, 0, 0])

@@ -1,0 +1,118 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy_tasks.base import silent
+from proxy_tasks.coco.annotations import read_annotations
+from proxy_tasks.coco.shapes import CLASSES, MAX_SIZE_PX, MIN_SIZE_PX, Shapes, draw_image
+from search_space import InputError
+
+
+def small(root: Path, seed: int = 0) -> Shapes:
+    return Shapes(root, num_train_images=12, num_val_images=4, image_size_px=64, seed=seed, num_held_out=3)
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_the_folder_is_a_coco_folder(tmp_path: Path) -> None:
+    folder = small(tmp_path / "shapes").folder(silent)
+    assert folder.num_held_out == 3
+    for split, count in (("train", 12), ("val", 4)):
+        annotations = read_annotations(*folder.paths(split))  # type: ignore[arg-type]  # one of the two words
+        assert annotations.num_images == count
+        assert annotations.category_names == CLASSES
+        assert annotations.num_repaired == 0
+        assert (np.diff(annotations.first_box) >= 1).all()
+
+
+def test_the_same_seed_draws_the_same_files(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        small(tmp_path / name, seed).folder(silent)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    assert files_of(tmp_path / "a") != files_of(tmp_path / "c")
+
+
+def test_validation_images_are_not_training_images(tmp_path: Path) -> None:
+    files = files_of(tmp_path / "shapes") if small(tmp_path / "shapes").folder(silent) else {}
+    train = {data for name, data in files.items() if name.startswith("train2017")}
+    assert not train & {data for name, data in files.items() if name.startswith("val2017")}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_boxes_fit_the_shapes_tightly(seed: int) -> None:
+    picture, shapes = draw_image(np.random.default_rng(seed), 128)
+    pixels = np.asarray(picture).astype(int)
+    is_shape = np.abs(pixels - pixels[0, 0]).sum(axis=-1) > 0 if not covers_corner(shapes) else None
+    assert 1 <= len(shapes) <= 4
+    for _, (x, y, width, height) in shapes:
+        assert MIN_SIZE_PX <= width <= MAX_SIZE_PX
+        if is_shape is None:
+            continue
+        inside = is_shape[int(y) : int(y + height), int(x) : int(x + width)]
+        # Every side of the box touches a pixel of the shape; a triangle's tip may round away by one.
+        assert inside[-1].any()
+        assert inside[:2].any()
+        assert inside[:, :1].any()
+        assert inside[:, -1:].any()
+
+
+def covers_corner(shapes: list[tuple[int, tuple[float, float, float, float]]]) -> bool:
+    return any(x < 1 and y < 1 for _, (x, y, _, _) in shapes)
+
+
+def test_a_folder_drawn_otherwise_is_refused(tmp_path: Path) -> None:
+    small(tmp_path / "shapes").folder(silent)
+    with pytest.raises(InputError, match=r"was drawn with .*'seed': 0.*, now asked for .*'seed': 1"):
+        small(tmp_path / "shapes", seed=1).folder(silent)
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="exists and holds no embedded data; name another folder"):
+        small(tmp_path / "mine").folder(silent)
+    assert files_of(tmp_path / "mine") == {"thesis.tex": b"years of work"}
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write .*file/shapes"):
+        small(tmp_path / "file" / "shapes").folder(silent)
+
+
+def test_annotations_name_the_classes(tmp_path: Path) -> None:
+    folder = small(tmp_path / "shapes").folder(silent)
+    document = json.loads(folder.paths("val")[0].read_text())
+    assert document["categories"] == [
+        {"id": 1, "name": "circle"},
+        {"id": 2, "name": "square"},
+        {"id": 3, "name": "triangle"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_train_images": 0}, "num_train_images and num_val_images must be 1 or more"),
+        ({"image_size_px": 40}, "image_size_px must be 48 or more, got 40"),
+        ({"num_held_out": 0}, "num_held_out must be 1 or more, got 0"),
+        ({"split_seed": -1}, "split_seed must be 0 or more, got -1"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Shapes(Path("x"), **options)
+
+
+def test_pictures_are_files_that_pillow_opens(tmp_path: Path) -> None:
+    folder = small(tmp_path / "shapes").folder(silent)
+    for path in folder.paths("train")[1].iterdir():
+        with Image.open(path) as image:
+            assert image.size == (64, 64)
+            assert image.format == "JPEG"

@@ -1,0 +1,169 @@
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from proxy_tasks import Fidelity, NonFiniteLossError, silent
+from proxy_tasks.coco.folder import CocoFolder
+from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection import DetectionProxy
+from proxy_tasks.training import Recipe, make_optimizer, make_schedule
+from search_space import InputError, ModelScale, published_spec
+
+SPEC = published_spec("spinenet-49")
+SCALE = ModelScale(
+    width_multiplier=0.125,
+    resample_alpha=0.5,
+    endpoint_width=24,
+    num_head_convs=1,
+    head_width=24,
+    image_size_px=64,
+    anchor_scale=2.0,
+)
+RECIPE = Recipe(batch_size=8, optimizer="adamw", learning_rate=4e-3, schedule="one_cycle")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+def task(folder: Path, **changes: object) -> DetectionProxy:
+    shapes = Shapes(folder / "shapes", num_train_images=96, num_val_images=16, image_size_px=64, num_held_out=32)
+    plain = DetectionProxy(shapes, SCALE, RECIPE, cache_dir=folder / "cache")
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]  # names of its own fields
+
+
+@pytest.mark.slow
+def test_training_longer_finds_more_objects(folder: Path) -> None:
+    short, long = (task(folder).evaluate(SPEC, fidelity=Fidelity(epochs), seed=0).metrics for epochs in (0.5, 8))
+    assert long["loss"] < 0.7 * short["loss"]
+    assert short["ap50"] < 0.01
+    assert long["ap50"] > 0.03
+
+
+def test_a_diverging_loss_ends_training_with_its_step(folder: Path) -> None:
+    diverging = task(folder, recipe=dataclasses.replace(RECIPE, optimizer="sgd", learning_rate=1e20, schedule="step"))
+    with pytest.raises(NonFiniteLossError, match=r"the loss or its gradient was not finite at step \d+ of 32"):
+        diverging.evaluate(SPEC, fidelity=Fidelity(4), seed=0)
+
+
+def test_the_reward_comes_from_images_that_are_not_trained_on(folder: Path) -> None:
+    held_out = task(folder).evaluate(SPEC, fidelity=Fidelity(0.25), seed=0)
+    val = task(folder, score_on="val").evaluate(SPEC, fidelity=Fidelity(0.25), seed=0)
+    # Same training, other images: the loss is equal and the number of images scored is not.
+    assert held_out.metrics["loss"] == val.metrics["loss"]
+
+
+def test_max_train_images_shortens_an_epoch(folder: Path) -> None:
+    reports = [
+        task(folder).evaluate(SPEC, fidelity=Fidelity(1, max_train_images=n), seed=0).metrics["loss"] for n in (8, 16)
+    ]
+    assert reports[0] != reports[1]
+
+
+def test_macs_and_params_are_those_of_the_network(folder: Path) -> None:
+    metrics = task(folder).evaluate(SPEC, fidelity=Fidelity(0.1), seed=0).metrics
+    assert metrics["params"] > 1e5
+    assert metrics["macs"] > 1e7
+    assert metrics["params"] == int(metrics["params"])
+
+
+def test_missing_data_is_one_line_that_says_where_to_put_it(tmp_path: Path) -> None:
+    without = DetectionProxy(CocoFolder(None), SCALE, RECIPE, cache_dir=tmp_path)
+    with pytest.raises(
+        InputError, match=r"no data: pass data\.root=/path/to/coco, a folder with annotations/instances"
+    ):
+        without.prepare(silent)
+    elsewhere = DetectionProxy(CocoFolder(tmp_path / "coco"), SCALE, RECIPE, cache_dir=tmp_path)
+    with pytest.raises(
+        InputError, match=r"coco/annotations/instances_train2017\.json does not exist; put the data set"
+    ):
+        elsewhere.prepare(silent)
+
+
+def test_a_held_out_split_larger_than_the_data_is_refused(folder: Path) -> None:
+    shapes = dataclasses.replace(task(folder).data, num_held_out=96)  # type: ignore[type-var]  # it is a Shapes
+    with pytest.raises(InputError, match=re.escape("data: num_held_out must be 1 to 95 of 96 images, got 96")):
+        task(folder, data=shapes).prepare(silent)
+
+
+def test_validation_data_of_other_classes_is_refused(tmp_path: Path) -> None:
+    mixed = task(tmp_path, score_on="val")
+    path = mixed.data.folder(silent).paths("val")[0]
+    document = json.loads(path.read_text())
+    document["categories"].append({"id": 9, "name": "star"})
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="training and validation annotations have different categories"):
+        mixed.prepare(silent)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 1}, "batch_size must be 2 or more, got 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
+        ({"gradient_clip_norm": -1.0}, "gradient_clip_norm must be above 0, got -1.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be 0 or more, got -1.0"),
+        ({"warmup_share": 1.5}, "warmup_share and decay_shares must lie between 0 and 1"),
+        ({"jitter": (1.2, 0.8)}, "jitter must be two rising factors above 0, got [1.2, 0.8]"),
+    ],
+)
+def test_impossible_recipes_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0.0}, "epochs must be above 0, got 0.0"),
+        ({"epochs": float("nan")}, "epochs must be above 0, got nan"),
+        ({"epochs": 1.0, "max_train_images": 0}, "max_train_images must be 1 or more, got 0"),
+    ],
+)
+def test_impossible_fidelities_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Fidelity(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def learning_rates(recipe: Recipe, num_steps: int) -> list[float]:
+    network = torch.nn.Linear(2, 2)
+    optimizer = make_optimizer(network, recipe)
+    schedule = make_schedule(optimizer, recipe, num_steps)
+    rates = []
+    for _ in range(num_steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+def test_step_schedule_warms_up_and_falls_twice() -> None:
+    rates = learning_rates(Recipe(learning_rate=1.0, warmup_share=0.1, decay_shares=(0.5, 0.8)), 100)
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[49] == pytest.approx(1.0)
+    assert rates[50] == pytest.approx(0.1)
+    assert rates[79] == pytest.approx(0.1)
+    assert rates[80] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 10])
+@pytest.mark.parametrize("schedule", ["step", "one_cycle"])
+def test_schedules_fit_very_short_trainings(schedule: str, num_steps: int) -> None:
+    rates = learning_rates(Recipe(learning_rate=1.0, schedule=schedule), num_steps)  # type: ignore[arg-type]  # one of the two
+    assert all(0 < rate <= 1 for rate in rates)
+
+
+def test_weight_decay_leaves_biases_and_normalisation_alone() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    decayed, plain = make_optimizer(network, Recipe(weight_decay=0.5)).param_groups
+    assert decayed["weight_decay"] == 0.5
+    assert [p.ndim for p in decayed["params"]] == [4]
+    assert plain["weight_decay"] == 0.0
+    assert [p.ndim for p in plain["params"]] == [1, 1, 1]

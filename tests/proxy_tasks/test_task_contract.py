@@ -1,0 +1,96 @@
+"""What every proxy task must hold; a new task joins by one line."""
+
+import math
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from proxy_tasks import Fidelity, ProxyTask, silent
+from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection import DetectionProxy
+from proxy_tasks.landscape import Landscape
+from proxy_tasks.training import Recipe
+from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
+
+FIDELITY = Fidelity(epochs=1, max_train_images=16)
+
+
+def tiny_detection(folder: Path) -> DetectionProxy:
+    return DetectionProxy(
+        data=Shapes(folder / "shapes", num_train_images=24, num_val_images=6, image_size_px=64, num_held_out=8),
+        scale=ModelScale(
+            width_multiplier=0.0625,
+            resample_alpha=0.5,
+            endpoint_width=8,
+            num_head_convs=1,
+            head_width=8,
+            image_size_px=64,
+        ),
+        recipe=Recipe(batch_size=8, optimizer="adamw", learning_rate=1e-3, schedule="one_cycle"),
+        cache_dir=folder / "cache",
+    )
+
+
+TASKS: dict[str, Callable[[Path], ProxyTask]] = {
+    "detection": tiny_detection,
+    "landscape": lambda folder: Landscape(),
+    "noisy landscape": lambda folder: Landscape(noise=0.1),
+}
+
+
+@pytest.fixture(params=list(TASKS.values()), ids=list(TASKS))
+def task(request: pytest.FixtureRequest, tmp_path: Path) -> ProxyTask:
+    made: ProxyTask = request.param(tmp_path)
+    made.prepare(silent)
+    return made
+
+
+def random_spec(seed: int) -> ArchSpec:
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"))
+    return space.decode(space.sample(np.random.default_rng(seed)))
+
+
+def test_the_same_arguments_give_the_same_metrics(task: ProxyTask) -> None:
+    spec = random_spec(0)
+    first = task.evaluate(spec, fidelity=FIDELITY, seed=1)
+    task.evaluate(random_spec(1), fidelity=FIDELITY, seed=2)
+    assert task.evaluate(spec, fidelity=FIDELITY, seed=1).metrics == first.metrics
+
+
+def test_every_metric_that_is_promised_is_there_and_finite(task: ProxyTask) -> None:
+    metrics = task.evaluate(published_spec("spinenet-49"), fidelity=FIDELITY, seed=0).metrics
+    assert set(metrics) == set(task.metric_names)
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert 0 <= metrics["ap"] <= 1
+
+
+def test_equal_keys_give_equal_metrics(task: ProxyTask) -> None:
+    # What reuse rests on: blocks that reach no output, and where they stand, must not change the result.
+    stem = published_spec("spinenet-49").stem
+    lean = (BlockSpec(4, "bottleneck", (0, 1)), BlockSpec(5, "bottleneck", (1, 2), True))
+    dead_first = (BlockSpec(3, "residual", (0, 1)), lean[0], BlockSpec(5, "bottleneck", (1, 3), True))
+    dead_last = (lean[0], BlockSpec(3, "residual", (0, 1)), lean[1])
+    first, last = (ArchSpec(stem, blocks) for blocks in (dead_first, dead_last))
+    assert first.key == last.key
+    results = [task.evaluate(spec, fidelity=FIDELITY, seed=0).metrics for spec in (first, last)]
+    assert results[0] == results[1]
+
+
+def test_a_task_is_small_and_crosses_processes(task: ProxyTask) -> None:
+    pickled = pickle.dumps(task)
+    assert len(pickled) < 10_000
+    again: ProxyTask = pickle.loads(pickled)
+    spec = random_spec(0)
+    assert (
+        again.evaluate(spec, fidelity=FIDELITY, seed=0).metrics
+        == task.evaluate(spec, fidelity=FIDELITY, seed=0).metrics
+    )
+
+
+def test_preparing_again_reports_nothing(task: ProxyTask) -> None:
+    reports: list[str] = []
+    task.prepare(lambda what, done, total: reports.append(what))
+    assert reports == []

@@ -1,0 +1,168 @@
+import math
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from search_space import ArchSpec, BlockSpec, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
+
+SPINENET = ScalePermutedSpace(resnet_seed("r0-sp53"))
+
+
+def test_sizes_of_the_sub_spaces_are_those_of_the_paper() -> None:
+    # Facts: 10! * 5! labelled orders, 5040 * 120 different ones, 4^10 levels, 2^15 kinds, about 10^37.2 in all.
+    size = SPINENET.size()
+    assert size.labelled_orders == 435_456_000
+    assert size.orders == 5040 * 120
+    assert size.levels == 4**10 == 1_048_576
+    assert size.kinds == 2**15 == 32_768
+    assert math.log10(size.total) == pytest.approx(37.2, abs=0.05)
+    assert math.log10(size.labelled_orders * size.connections) == pytest.approx(26.7, abs=0.05)
+
+
+def test_sizes_without_window_are_those_of_the_paper() -> None:
+    size = ScalePermutedSpace(resnet_seed("r0-sp53"), window=None).size()
+    assert size.connections == math.prod(math.comb(i, 2) for i in range(2, 17))
+    assert size.connections == pytest.approx(8.35e20, rel=0.001)
+    assert math.log10(size.total) == pytest.approx(40.1, abs=0.05)
+
+
+def test_parts_that_are_not_searched_have_no_decisions_and_size_one() -> None:
+    space = ScalePermutedSpace(published_spec("spinenet-49"), permutation=False, level_offsets=(), kinds=())
+    assert {decision.name.split(".")[1] for decision in space.decisions} == {"parent0", "parent1"}
+    size = space.size()
+    assert (size.labelled_orders, size.orders, size.levels, size.kinds) == (1, 1, 1, 1)
+    assert size.total == size.connections == SPINENET.size().connections
+
+
+def test_spinenet_49_is_a_point_of_its_space() -> None:
+    spec = published_spec("spinenet-49")
+    assert SPINENET.decode(SPINENET.encode(spec)) == spec
+
+
+@pytest.mark.parametrize(("name", "window"), [("r0-sp53", 5), ("r23-sp30", 5)])
+def test_found_networks_are_points_of_their_spaces(name: str, window: int) -> None:
+    spec = published_spec(name)
+    space = ScalePermutedSpace(resnet_seed(name), level_offsets=(), kinds=(), window=window)
+    assert space.decode(space.encode(spec)) == spec
+
+
+def test_r0_sp53_needs_a_window_of_five() -> None:
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"), window=4)
+    with pytest.raises(
+        ValueError, match=re.escape("block 7: needs 2 parents among the 4 features before it, got [4, 8]")
+    ):
+        space.encode(published_spec("r0-sp53"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (published_spec("r23-sp30"), "the spec's stem is not the space's"),
+        (resnet_seed("r14-sp39"), "the spec's stem is not the space's"),
+        (
+            ArchSpec((StemBlock(2), StemBlock(2)), (BlockSpec(3, "bottleneck", (0, 1), True),)),
+            "the space has 10 intermediate blocks and then 5 outputs, the spec has another layout",
+        ),
+    ],
+)
+def test_specs_outside_the_space_are_refused(spec: ArchSpec, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        SPINENET.encode(spec)
+
+
+def test_levels_that_the_budget_cannot_make_are_refused() -> None:
+    spec = published_spec("spinenet-49")
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"), level_offsets=())
+    with pytest.raises(
+        ValueError, match=r"cannot come from \{2: 1, 3: 3, 4: 5, 5: 1\} \(level: count\) by offsets \[0\]"
+    ):
+        space.encode(spec)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 1}, "window must be 2 or more, got 1"),
+        ({"level_offsets": (-2,)}, "level_offsets [-2] lead to level 0, outside 1-7"),
+        ({"level_offsets": (0, 3)}, "level_offsets [0, 3] lead to level 8, outside 1-7"),
+        ({"kinds": ("conv",)}, "kinds must be among bottleneck, residual, got 'conv'"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ScalePermutedSpace(resnet_seed("r0-sp53"), **options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def small_space() -> ScalePermutedSpace:
+    """Two intermediates of levels 2 and 3 and one output; small enough to list every spec."""
+    base = ArchSpec(
+        (StemBlock(2), StemBlock(2)),
+        (
+            BlockSpec(2, "bottleneck", (0, 1)),
+            BlockSpec(3, "bottleneck", (0, 1)),
+            BlockSpec(4, "bottleneck", (0, 1), True),
+        ),
+    )
+    return ScalePermutedSpace(base, level_offsets=(0, 1), kinds=("bottleneck",))
+
+
+def test_every_spec_of_a_small_space_is_equally_likely() -> None:
+    space, rng = small_space(), np.random.default_rng(0)
+    counts = Counter(space.decode(space.sample(rng)) for _ in range(20_000))
+    # By hand: levels (2,3) (3,2) (2,4) (4,2) (3,3) (3,4) (4,3); parents 1 * 3 * 6 ways. Level (3,3) comes from two
+    # vectors of decisions, so sampling decisions uniformly would give it twice as often.
+    assert len(counts) == 7 * 18
+    expected = 20_000 / len(counts)
+    chi_square = sum((n - expected) ** 2 / expected for n in counts.values())
+    # 125 degrees of freedom: above 190 with probability 0.0002.
+    assert chi_square < 190
+
+
+def test_samples_cover_every_level_and_kind() -> None:
+    rng = np.random.default_rng(0)
+    specs = [SPINENET.decode(SPINENET.sample(rng)) for _ in range(300)]
+    assert {block.level for spec in specs for block in spec.blocks[:10]} == set(range(1, 8))
+    assert {block.kind for spec in specs for block in spec.blocks} == {"bottleneck", "residual"}
+    assert len({spec.output_levels for spec in specs}) > 60
+
+
+def change_between(before: ArchSpec, after: ArchSpec) -> str:
+    """Name the one change between two specs, or fail."""
+    different = [i for i, (a, b) in enumerate(zip(before.blocks, after.blocks, strict=True)) if a != b]
+    old, new = [before.blocks[i] for i in different], [after.blocks[i] for i in different]
+    if len(different) == 2:
+        assert [(b.level, b.kind) for b in new] == [(b.level, b.kind) for b in reversed(old)]
+        assert [b.parents for b in new] == [b.parents for b in old]
+        return "swap"
+    assert len(different) == 1
+    a, b = old[0], new[0]
+    if a.parents != b.parents:
+        assert (a.level, a.kind) == (b.level, b.kind)
+        assert len(set(a.parents) & set(b.parents)) == 1
+        return "rewire"
+    if a.level != b.level:
+        assert a.kind == b.kind
+        return "level"
+    return "kind"
+
+
+def test_a_mutation_is_one_nameable_change_and_all_four_happen() -> None:
+    rng = np.random.default_rng(0)
+    changes = Counter[str]()
+    for _ in range(400):
+        decisions = SPINENET.sample(rng)
+        changes[change_between(SPINENET.decode(decisions), SPINENET.decode(SPINENET.mutate(decisions, rng)))] += 1
+    # Each has a quarter of the chances: 100 of 400, standard deviation 9.
+    assert set(changes) == {"swap", "rewire", "level", "kind"}
+    assert min(changes.values()) > 60
+
+
+def test_a_space_of_one_architecture_cannot_mutate() -> None:
+    space = ScalePermutedSpace(
+        published_spec("spinenet-49"), permutation=False, connections=False, level_offsets=(), kinds=()
+    )
+    assert space.decode(()) == published_spec("spinenet-49")
+    with pytest.raises(ValueError, match="there is nothing to mutate"):
+        space.mutate((), np.random.default_rng(0))

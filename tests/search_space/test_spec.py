@@ -1,0 +1,137 @@
+import re
+
+import pytest
+
+from search_space import ArchSpec, BlockSpec, ModelScale, StemBlock, published_spec
+from search_space.spec import LiveBlock, live_blocks, short_form
+
+STEM = (StemBlock(2), StemBlock(2))
+
+
+def spec(*blocks: BlockSpec) -> ArchSpec:
+    return ArchSpec(STEM, blocks)
+
+
+def leftovers(arch: ArchSpec) -> dict[int, tuple[int, ...]]:
+    return {block.feature: block.leftovers for block in live_blocks(arch) if block.leftovers}
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "parents", "message"),
+    [
+        (0, "bottleneck", (0, 1), "level must be 1 to 7, got 0"),
+        (8, "bottleneck", (0, 1), "level must be 1 to 7, got 8"),
+        (3, "conv", (0, 1), "kind must be one of bottleneck, residual, got 'conv'"),
+        (3, "residual", (), "parents must be one or more different features, got []"),
+        (3, "residual", (1, 1), "parents must be one or more different features, got [1, 1]"),
+    ],
+)
+def test_impossible_block_is_refused(level: int, kind: str, parents: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        BlockSpec(level, kind, parents)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_parents_have_no_order() -> None:
+    assert BlockSpec(3, "bottleneck", (1, 0)) == BlockSpec(3, "bottleneck", (0, 1))
+
+
+def test_parent_after_its_child_is_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("block 0: parents must be features 0 to 1, which come before the")):
+        spec(BlockSpec(3, "bottleneck", (0, 2), is_output=True))
+
+
+def test_spec_without_output_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one block must be an output"):
+        spec(BlockSpec(3, "bottleneck", (0, 1)))
+
+
+def test_two_outputs_of_one_level_are_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("each output needs a level of its own, got [3, 3]")):
+        spec(BlockSpec(3, "bottleneck", (0, 1), True), BlockSpec(3, "bottleneck", (0, 2), True))
+
+
+@pytest.mark.parametrize("levels", [(2,), (3, 2), (1, 2)])
+def test_stem_that_does_not_rise_is_refused(levels: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"levels rising from 2, got {list(levels)}")):
+        ArchSpec(tuple(StemBlock(level) for level in levels), (BlockSpec(3, "bottleneck", (0, 1), True),))
+
+
+def test_published_leftovers_are_those_of_the_paper() -> None:
+    # Figure 4 of the paper draws a third arrow into these outputs.
+    assert leftovers(published_spec("spinenet-49")) == {14: (11,)}
+    assert leftovers(published_spec("r0-sp53")) == {13: (11,)}
+    assert leftovers(published_spec("r23-sp30")) == {}
+
+
+def test_leftover_of_another_kind_is_dropped_with_all_that_leads_only_to_it() -> None:
+    arch = spec(
+        BlockSpec(3, "bottleneck", (0, 1)),
+        BlockSpec(4, "residual", (0, 2)),
+        BlockSpec(4, "bottleneck", (0, 1), True),
+    )
+    assert live_blocks(arch) == (LiveBlock(4, (0, 1), (), True),)
+
+
+def test_block_used_by_a_later_output_only_is_still_a_leftover_of_an_earlier_one() -> None:
+    arch = spec(
+        BlockSpec(4, "bottleneck", (0, 1)),
+        BlockSpec(4, "bottleneck", (0, 1), True),
+        BlockSpec(5, "bottleneck", (0, 2), True),
+    )
+    assert leftovers(arch) == {3: (2,)}
+
+
+def test_parent_of_the_output_itself_is_no_leftover() -> None:
+    arch = spec(BlockSpec(4, "bottleneck", (0, 1)), BlockSpec(4, "bottleneck", (0, 2), True))
+    assert leftovers(arch) == {}
+
+
+def test_key_ignores_blocks_that_reach_no_output() -> None:
+    output = BlockSpec(4, "bottleneck", (0, 1), True)
+    dead = BlockSpec(3, "residual", (0, 1))
+    other_dead = BlockSpec(5, "residual", (0, 1))
+    assert spec(dead, output).key == spec(other_dead, output).key == spec(output).key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        BlockSpec(3, "residual", (0, 1), True),
+        BlockSpec(4, "bottleneck", (0, 1), True),
+        BlockSpec(3, "bottleneck", (1, 0), False),
+    ],
+)
+def test_key_tells_levels_kinds_and_outputs_apart(other: BlockSpec) -> None:
+    last = BlockSpec(6, "bottleneck", (0, 2), True)
+    assert spec(other, last).key != spec(BlockSpec(3, "bottleneck", (0, 1), True), last).key
+
+
+def test_key_tells_parents_apart() -> None:
+    first = BlockSpec(3, "bottleneck", (0, 1))
+    keys = {spec(first, BlockSpec(4, "bottleneck", p, True)).key for p in ((0, 1), (0, 2), (1, 2))}
+    assert len(keys) == 3
+
+
+def test_key_does_not_change_between_versions() -> None:
+    # Journals and exported files hold keys: this one was computed when the format was fixed.
+    assert published_spec("spinenet-49").key == "82264a797d252ebb"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"block_repeats": 0}, "block_repeats must be 1 or more, got 0"),
+        ({"image_size_px": 16}, "image_size_px must be 32 or more, got 16"),
+        ({"anchor_scale": 0.0}, "anchor_scale must be a number above 0, got 0.0"),
+        ({"width_multiplier": 0.01}, "width_multiplier 0.01 with resample_alpha 0.5 leaves a level-1 block no channel"),
+        ({"width_multiplier": float("nan")}, "width_multiplier must be a number above 0, got nan"),
+        ({"activation": "gelu"}, "activation must be relu or silu, got 'gelu'"),
+    ],
+)
+def test_impossible_scale_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ModelScale(**changes)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_short_form_names_levels_residuals_and_outputs() -> None:
+    assert short_form(published_spec("spinenet-49").blocks) == "2 4r 3 4 6r 4 5r 7r 5 5|4 3 5 7 6"
