@@ -1,6 +1,7 @@
 """From a composed configuration to the objects it names, every value checked on the way."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,7 +14,7 @@ from controllers import Controller
 from nas.executors import Executor
 from nas.reward import Reward
 from proxy_tasks import Fidelity, ProxyTask
-from search_space import InputError, SearchSpace
+from search_space import InputError, ModelScale, SearchSpace
 from search_space.spec_file import first_error
 
 T = TypeVar("T")
@@ -32,17 +33,18 @@ class Setup:
     task: ProxyTask
     reward: Reward
     executor: Executor
+    scale: ModelScale
 
     def __post_init__(self) -> None:
         if self.num_trials < 1:
             raise ValueError(f"num_trials must be 1 or more, got {self.num_trials}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be 0 to {2**32 - 1}, got {self.seed}")
         if unknown := sorted(set(self.reward.metrics) - set(self.task.metric_names)):
             raise ValueError(f"reward: no metric {unknown[0]}; the task has {', '.join(self.task.metric_names)}")
 
 
-SHARED_NODES = ("data", "scale", "recipe")
+SHARED_NODES = ("data", "recipe")
 """Parts of the configuration that others refer to; not built for themselves."""
 
 
@@ -66,9 +68,13 @@ def build(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     """
     values = {name: _build_value(value, f"{where}.{name}".lstrip(".")) for name, value in node.items()}
     try:
-        checked = _arguments_model(cls).model_validate(values)
+        arguments = _arguments_model(cls)
+    except (TypeError, ValueError, KeyError, NameError) as error:
+        raise InputError(f"{where}._target_: {cls} cannot be called with named options: {error}") from None
+    try:
+        checked = arguments.model_validate(values)
         given = {name: getattr(checked, name) for name in checked.model_fields_set}
-        return cls(**{name: v.expanduser().absolute() if isinstance(v, Path) else v for name, v in given.items()})
+        return cls(**{name: _absolute(value) for name, value in given.items()})
     except ValidationError as error:
         problem = first_error(error)
         raise InputError(f"{where}.{problem}".lstrip(".")) from None
@@ -79,12 +85,21 @@ def build(cls: type[T], node: Mapping[str, Any], where: str) -> T:
 
 
 def _build_value(value: Any, where: str) -> Any:  # noqa: ANN401  # any YAML value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: needs a finite number, got {value}")
+    if value == "":
+        raise InputError(f"{where}: needs a value")
     if not isinstance(value, Mapping):
         return value
     if "_target_" not in value:
         return {name: _build_value(v, f"{where}.{name}") for name, v in value.items()}
     target = _locate(str(value["_target_"]), where)
     return build(target, {name: v for name, v in value.items() if name != "_target_"}, where)
+
+
+def _absolute(value: object) -> object:
+    """Return a path as an absolute one, as workers run in other folders; anything else as it is."""
+    return value.expanduser().absolute() if isinstance(value, Path) else value
 
 
 def _locate(path: str, where: str) -> type[Any]:

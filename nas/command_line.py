@@ -64,15 +64,19 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     import hydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+    from yaml import YAMLError
 
     overrides, extra_dirs = _split_flags(arguments)
     if extra_dirs:
         overrides.append(f"hydra.searchpath=[{','.join('file://' + str(path) for path in extra_dirs)}]")
     try:
         with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3"):
-            config = OmegaConf.to_container(hydra.compose(config_name, overrides), resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+            composed = hydra.compose(config_name, [_quoted_if_needed(o) for o in overrides])
+            config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise InputError(f"{error.full_key}: needs a value; --help explains it") from None
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InputError(_explain(error, config_name)) from None
     if not isinstance(config, dict):
         raise TypeError(f"{config_name} is not a mapping")
@@ -108,11 +112,29 @@ def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
             extra_dirs.append(Path(value).absolute())
         elif argument.startswith("-"):
             raise InputError(f"unknown flag {argument}; --help lists flags and options")
-        elif "=" not in argument:
+        elif "=" not in argument and not argument.startswith("~"):
             raise InputError(f"options are written name=value, got {argument!r}; --help lists them")
         else:
             overrides.append(argument)
     return overrides, extra_dirs
+
+
+def _quoted_if_needed(override: str) -> str:
+    """Return the override with its value in quotes if Hydra would not read it as one value, as `~/coco` or `a,b`."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    name, _, value = override.partition("=")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    for candidate in (override, f'{name}="{escaped}"'):
+        try:
+            parsed = parser.parse_override(candidate)
+        except HydraException:
+            continue
+        if not parsed.is_sweep_override():
+            return candidate
+    return override
 
 
 def _explain(error: Exception, config_name: str) -> str:
@@ -128,6 +150,8 @@ def _explain(error: Exception, config_name: str) -> str:
             for path in (EXPERIMENTS / group).glob("*.yaml")
             for name, _ in _commented(path)
         ]
+        if option in {name.split("=")[0] for name in known}:
+            return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
         close = difflib.get_close_matches(option, [name.split("=")[0] for name in known], n=1)
         hint = f"did you mean {close[0]}?" if close else "--help lists them"
         return f"unknown option {option}; {hint}"

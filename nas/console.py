@@ -16,8 +16,9 @@ from search_space.spec import short_form
 
 def make_console() -> Console:
     """Return a console on standard output; wide enough for a table where it is not a terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120, soft_wrap=True)
+    # No markup: names of folders and messages of errors may hold brackets.
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=120, soft_wrap=True)
 
 
 class SearchView:

@@ -35,26 +35,30 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
         InputError: the folder cannot be written.
     """
     config = record.created.config
+    scale = _from_config(ModelScale, config, "scale")
+    fidelity = _from_config(Fidelity, config, "fidelity")
+    seed = _from_config(int, config, "seed")
     paths = []
     for rank, trial in enumerate(trials, start=1):
+        key = trial.spec.key
         provenance = Provenance(
             run=run.name,
             trial=trial.number,
-            seed=config["seed"],
+            seed=seed,
             reward=trial.reward or 0.0,
             metrics=dict(trial.metrics),
-            fidelity=asdict(_from_config(Fidelity, config, "fidelity")),
+            fidelity=asdict(fidelity),
             versions=record.created.versions,
         )
         document = SpecFile(
             schema_version=1,
             name=f"{run.name}-{trial.number}",
-            key=trial.key,
+            key=key,
             spec=trial.spec,
-            scale=_from_config(ModelScale, config, "scale"),
+            scale=scale,
             provenance=provenance,
         )
-        paths.append(out / f"{rank:02d}-{trial.key}.json")
+        paths.append(out / f"{rank:02d}-{key}.json")
         write_spec(paths[-1], document)
     return paths
 

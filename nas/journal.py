@@ -51,7 +51,7 @@ class Asked(_Event):
     trial: int
     decisions: tuple[int, ...]
     log_prob: float | None = None
-    key: str
+    key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     spec: ArchSpec
 
 
@@ -102,6 +102,8 @@ class Record:
         trial = self.trials.get(event.trial)
         if trial is None or trial.status != "running":
             raise ValueError(f"a result for trial {event.trial}, which is not running")
+        if (event.status == "failed") != (event.reward is None):
+            raise ValueError(f"trial {event.trial} is {event.status} with reward {event.reward}")
         self.trials[event.trial] = replace(
             trial,
             status=event.status,
@@ -117,7 +119,8 @@ class Record:
 class Journal:
     """A run folder's journal, open for appending by this process alone.
 
-    Every event is on disk when `append` returns. A last line that a kill cut short is removed on opening.
+    Every event is on disk when `append` returns. A last line that a kill cut short is removed on opening; a journal
+    without trials is begun anew.
 
     Args:
         folder: the run folder; made if need be.
@@ -140,7 +143,9 @@ class Journal:
             _cut_torn_line(self._descriptor)
             if os.fstat(self._descriptor).st_size:
                 self.record = read_record(folder)
-            else:
+            if not os.fstat(self._descriptor).st_size or not self.record.trials:
+                # A run that has asked for nothing yet holds nothing to keep: it may become another one.
+                os.ftruncate(self._descriptor, 0)
                 created = Created(config=dict(config), versions=package_versions())
                 self._write(created)
                 _sync_folder(folder)

@@ -12,7 +12,10 @@ from nas.journal import Asked, Journal, Told
 from nas.reward import Reward
 from nas.trial import Failure, Trial
 from proxy_tasks import Evaluation, Fidelity
-from search_space import ArchSpec, SearchSpace
+from search_space import ArchSpec, InputError, SearchSpace
+
+MAX_FIRST_ERRORS = 10
+"""So many errors and nothing else at the start of a run end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,14 @@ class Search:
         """Record what came back, then tell the controller.
 
         A reward that is not finite makes the trial a failed one; metrics that are finite are kept.
+
+        Raises:
+            InputError: nothing but errors so far, see `MAX_FIRST_ERRORS`, or the journal cannot be written.
         """
         number, result = outcome.trial, outcome.result
         if isinstance(result, Failure):
             self._end(Told(trial=number, status="failed", failure=result))
+            self._stop_if_nothing_works(result)
             return
         reward = self._reward(result.metrics)
         metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
@@ -117,6 +124,15 @@ class Search:
         else:
             failure = Failure("nan", f"the reward is {reward}")
             self._end(Told(trial=number, status="failed", metrics=metrics, seconds=seconds, failure=failure))
+
+    def _stop_if_nothing_works(self, last: Failure) -> None:
+        """Stop a search of which every trial so far ended in an error: the cause is not in the architectures."""
+        trials = self._journal.record.trials
+        results = [trials[number] for number in self._journal.record.told]
+        if len(results) < MAX_FIRST_ERRORS or self._trained:
+            return
+        if all(trial.failure is not None and trial.failure.kind == "error" for trial in results):
+            raise InputError(f"all of the first {len(results)} trials failed, the last with {last.message}")
 
     def _next_number(self) -> int | None:
         """Return the number of the next trial to run, asked and on record."""

@@ -43,7 +43,7 @@ class Options:
 
 def main(config: dict[str, Any]) -> None:
     """Replay what the configuration asks for."""
-    options = build(Options, {"top": config["top"]}, "")
+    options = build(Options, {name: value for name, value in config.items() if name == "top"}, "")
     search_config = {name: value for name, value in config.items() if name != "top"}
     setup = build_setup(search_config)
     record = read_record(setup.run)
@@ -55,7 +55,7 @@ def main(config: dict[str, Any]) -> None:
     console = make_console()
     with TaskView(console) as task_view:
         setup.task.prepare(task_view.report)
-    folder = setup.run / "replays" / _folder_name(search_config)
+    folder = setup.run / "replays" / _folder_name(setup, search_config)
     with open_run(folder, search_config) as journal:
         try:
             _train(setup, journal, best, console)
@@ -65,13 +65,12 @@ def main(config: dict[str, Any]) -> None:
         _show(console, journal, best, folder)
 
 
-def _folder_name(config: dict[str, Any]) -> str:
+def _folder_name(setup: Setup, config: dict[str, Any]) -> str:
     """Return a name that differs where the replayed task differs."""
-    fidelity = config["fidelity"]
-    parts = [f"epochs{fidelity['epochs']:g}"]
-    if fidelity["max_train_images"] is not None:
-        parts.append(f"images{fidelity['max_train_images']}")
-    parts += [config["task"].get("score_on", ""), f"seed{config['seed']}"]
+    parts = [f"epochs{setup.fidelity.epochs}"]
+    if setup.fidelity.max_train_images is not None:
+        parts.append(f"images{setup.fidelity.max_train_images}")
+    parts += [config["task"].get("score_on", ""), f"seed{setup.seed}"]
     return "-".join(part for part in parts if part)
 
 

@@ -1,6 +1,7 @@
 """python -m nas.search: run a search, or go on with one."""
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -72,16 +73,7 @@ def _run(setup: Setup, journal: Journal, console: Console) -> None:
         setup.executor.run(search, setup.task)
 
 
-def _export_best(record: Record, run: Path) -> list[Path]:
-    """Write the specs of the best trials into the run folder, in place of those of an earlier start."""
-    paths = export_trials(record, best_trials(record.trials, NUM_EXPORTED), run, run / "best")
-    for old in set((run / "best").glob("*.json")) - set(paths):
-        old.unlink()
-    return paths
-
-
 def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -> None:
-    specs = _export_best(record, setup.run)
     statuses = Counter(trial.status for trial in record.trials.values())
     counts = ", ".join(f"{statuses[s]} {s}" for s in ("completed", "reused", "failed", "running") if statuses[s])
     console.print(f"\n{counts or 'no trials'}; {duration(seconds)} this time\n")
@@ -89,6 +81,7 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     run = os.path.relpath(setup.run)
     if best:
         console.print(leaderboard_table(best, f"Best of {run}"))
+        specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
     arguments = " ".join(shlex.quote(a) for a in sys.argv[1:] if not a.startswith("num_trials="))
     again = f"python -m nas.search {arguments}".strip()
@@ -100,6 +93,16 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
         console.print(
             f"Replay:  {again.replace('nas.search', 'nas.replay')} top=3 fidelity.epochs={4 * setup.fidelity.epochs:g}"
         )
+
+
+def _export_best(record: Record, run: Path) -> list[Path]:
+    """Write the specs of the best trials into the run folder, in place of those of an earlier start."""
+    paths = export_trials(record, best_trials(record.trials, NUM_EXPORTED), run, run / "best")
+    written_by_us = re.compile(r"\d\d-[0-9a-f]{16}\.json")
+    for old in (run / "best").iterdir():
+        if old not in paths and written_by_us.fullmatch(old.name):
+            old.unlink()
+    return paths
 
 
 if __name__ == "__main__":

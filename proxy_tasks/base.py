@@ -1,5 +1,6 @@
 """What a proxy task must offer, so that any search can use it as its reward."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -27,8 +28,8 @@ class Fidelity:
     max_train_images: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.epochs > 0:
-            raise ValueError(f"epochs must be above 0, got {self.epochs}")
+        if not 0 < self.epochs < math.inf:
+            raise ValueError(f"epochs must be a number above 0, got {self.epochs}")
         if self.max_train_images is not None and self.max_train_images < 1:
             raise ValueError(f"max_train_images must be 1 or more, got {self.max_train_images}")
 

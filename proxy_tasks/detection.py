@@ -1,5 +1,6 @@
 """The detection proxy task: build one spec, train it for a while, and score it by COCO's average precision."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from torch.optim.swa_utils import update_bn
 
 from proxy_tasks.base import Evaluation, Fidelity, Report, silent
 from proxy_tasks.coco.anchors import make_anchors
+from proxy_tasks.coco.annotations import Annotations, read_annotations
 from proxy_tasks.coco.batches import make_batch, split_held_out, training_rows
 from proxy_tasks.coco.cache import CachedSplit, cached_split
 from proxy_tasks.coco.detections import detect
@@ -62,6 +64,10 @@ class DetectionProxy:
     cache_dir: Path = Path("data/cache")
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"device must be auto, cpu or cuda, got {self.device!r}")
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -138,19 +144,36 @@ def _open_data(task: DetectionProxy) -> _OpenData:
 def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
     folder = task.data.folder(report)
     size = task.scale.image_size_px
-    train_split = cached_split(*folder.paths("train"), size, task.cache_dir, report)
+    file, image_dir = folder.paths("train")
+    train = read_annotations(file, image_dir)
+    # Everything that can be wrong is looked at before the images are decoded, which may take an hour.
     try:
-        train_rows, held_out = split_held_out(
-            train_split.annotations.num_images, folder.num_held_out, folder.split_seed
-        )
+        train_rows, held_out = split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
     except ValueError as error:
         raise InputError(f"data: {error}") from None
     if task.score_on == "held_out":
-        return _OpenData(train_split, train_rows, train_split, held_out)
-    val = cached_split(*folder.paths("val"), size, task.cache_dir, report)
-    if val.annotations.category_ids != train_split.annotations.category_ids:
+        _check_scored(file, train, held_out)
+        split = cached_split(train, image_dir, size, task.cache_dir, report)
+        return _OpenData(split, train_rows, split, held_out)
+    val_file, val_image_dir = folder.paths("val")
+    val = read_annotations(val_file, val_image_dir)
+    val_rows = np.arange(val.num_images)
+    _check_scored(val_file, val, val_rows)
+    if val.category_ids != train.category_ids:
         raise InputError(f"{folder.root}: training and validation annotations have different categories")
-    return _OpenData(train_split, train_rows, val, np.arange(val.annotations.num_images))
+    return _OpenData(
+        cached_split(train, image_dir, size, task.cache_dir, report),
+        train_rows,
+        cached_split(val, val_image_dir, size, task.cache_dir, report),
+        val_rows,
+    )
+
+
+def _check_scored(file: Path, annotations: Annotations, rows: NDArray[np.int64]) -> None:
+    """Check that there is something to find in the images that are scored."""
+    spans = (slice(annotations.first_box[row], annotations.first_box[row + 1]) for row in rows)
+    if not any((~annotations.is_crowd[span]).any() for span in spans):
+        raise InputError(f"{file}: none of the {len(rows)} images to score on has a box, so there is no AP")
 
 
 def _chunks(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:

@@ -1,5 +1,6 @@
 """The training loop, and the numbers that steer it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -51,13 +52,13 @@ class Recipe:
         if self.batch_size < 2:
             raise ValueError(f"batch_size must be 2 or more, got {self.batch_size}")
         for name, value in (("learning_rate", self.learning_rate), ("gradient_clip_norm", self.gradient_clip_norm)):
-            if not value > 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a number above 0, got {value}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be a number from 0, got {self.weight_decay}")
         if not all(0 < share < 1 for share in (self.warmup_share, *self.decay_shares)):
             raise ValueError("warmup_share and decay_shares must lie between 0 and 1")
-        if not 0 < self.jitter[0] <= self.jitter[1]:
+        if not 0 < self.jitter[0] <= self.jitter[1] < math.inf:
             raise ValueError(f"jitter must be two rising factors above 0, got {list(self.jitter)}")
 
 

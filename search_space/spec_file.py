@@ -78,8 +78,8 @@ def read_spec(path: Path) -> SpecFile:
     """
     try:
         text = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read spec {path}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read spec {path}: {getattr(error, 'strerror', error)}") from None
     try:
         document = SpecFile.model_validate_json(text)
     except ValidationError as error:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 import tempfile
 import warnings
 from typing import Any
@@ -30,11 +31,13 @@ from ray import tune  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
 from nas.executors.base import TrialSource, run_job  # noqa: E402
+from nas.executors.interrupt import Interrupt  # noqa: E402
 from nas.loop import Job, Outcome  # noqa: E402
 from nas.trial import Failure  # noqa: E402
 from proxy_tasks import ProxyTask  # noqa: E402
 from search_space import InputError  # noqa: E402
 
+CONNECT_TIMEOUT_S = 5
 GATE_TIMEOUT_S = 60
 """How long the first workers wait for the others; a cluster may have less room than its totals promise."""
 
@@ -72,28 +75,35 @@ class RayTuneExecutor:
     def run(self, source: TrialSource, task: ProxyTask) -> None:
         """Run every job of the source; see `Executor.run`."""
         was_running = ray.is_initialized()
-        if not was_running:
-            self._connect()
         # Tune insists on a folder of its own for each experiment; nothing in it is needed afterwards.
         scratch = tempfile.mkdtemp(prefix="spinenet-search-")
-        try:
-            self._tune(source, task, scratch)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-            if not was_running:
-                ray.shutdown()
+        with Interrupt() as interrupt:
+            try:
+                if not was_running:
+                    self._connect()
+                self._tune(source, task, scratch, interrupt)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+                if not was_running:
+                    ray.shutdown()
 
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if self._address is None:
+            ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+            return
         try:
-            if self._address is None:
-                ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-            else:
-                ray.init(address=self._address, **quiet)
-        except ConnectionError as error:
-            raise InputError(f"no Ray cluster at executor.address={self._address}: {error}") from None
+            if self._address != "auto":
+                # Ray itself would wait for minutes.
+                host, _, port = self._address.rpartition(":")
+                socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
+            ray.init(address=self._address, **quiet)
+        except (ConnectionError, OSError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"no Ray cluster at executor.address={self._address} ({error}); pass host:port of its head, or auto"
+            ) from None
 
-    def _tune(self, source: TrialSource, task: ProxyTask, scratch: str) -> None:
+    def _tune(self, source: TrialSource, task: ProxyTask, scratch: str, interrupt: Interrupt) -> None:
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it so
         num_cpus, num_gpus = int(total.get("CPU", 0)), total.get("GPU", 0.0)
         gpus = float(num_gpus >= 1) if self._gpus_per_trial is None else self._gpus_per_trial
@@ -121,8 +131,19 @@ class RayTuneExecutor:
                 verbose=0,
                 storage_path=scratch,
                 name="trials",
+                callbacks=[_RaiseInterrupt(interrupt)],
             )
         asker.raise_error()
+
+
+class _RaiseInterrupt(tune.Callback):
+    """Lets Ctrl-C end the run between two steps of Tune, some tenths of a second later."""
+
+    def __init__(self, interrupt: Interrupt) -> None:
+        self._interrupt = interrupt
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: object) -> None:
+        self._interrupt.raise_if_asked()
 
 
 class _Gate:

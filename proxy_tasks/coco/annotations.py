@@ -1,13 +1,15 @@
 """A COCO annotation file as arrays, checked."""
 
-import itertools
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from search_space.errors import InputError
@@ -22,24 +24,28 @@ OVERHANG_PX = 1.0
 """Boxes may stick out of the image by so much: annotation tools round."""
 
 
+_Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+_Pixels = Annotated[int, Field(ge=1, le=2**20)]
+
+
 class _Image(TypedDict):
-    id: int
+    id: _Id
     file_name: str
-    width: int
-    height: int
+    width: _Pixels
+    height: _Pixels
 
 
 class _Annotation(TypedDict, total=False):
-    id: int
-    image_id: int
-    category_id: int
+    id: _Id
+    image_id: _Id
+    category_id: _Id
     bbox: tuple[float, float, float, float]
-    area: float
+    area: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     iscrowd: int
 
 
 class _Category(TypedDict):
-    id: int
+    id: _Id
     name: str
 
 
@@ -104,12 +110,11 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
         raise InputError(f"{path}: {first_error(error)}") from None
     images = sorted(document["images"], key=lambda image: image["id"])
     categories = sorted(document["categories"], key=lambda category: category["id"])
-    for name, ids in (("images", [i["id"] for i in images]), ("categories", [c["id"] for c in categories])):
-        if not ids:
+    for name, number in (("images", len(images)), ("categories", len(categories))):
+        if not number:
             raise InputError(f"{path}: there are no {name}")
-        if len(set(ids)) != len(ids):
-            twice = next(a for a, b in itertools.pairwise(ids) if a == b)
-            raise InputError(f"{path}: {name} has id {twice} twice")
+    _check_ids(path, "images", (image["id"] for image in images))
+    _check_ids(path, "categories", (category["id"] for category in categories))
     for image in images:
         _check_image(path, image_dir, image)
     row_of = {image["id"]: i for i, image in enumerate(images)}
@@ -121,6 +126,7 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
         for name, known in (("image_id", row_of), ("category_id", label_of)):
             if annotation[name] not in known:  # type: ignore[literal-required]  # the name is one of the two above
                 raise InputError(f"{path}: annotations[{i}]: unknown {name} {annotation[name]}")  # type: ignore[literal-required]  # as above
+    _check_ids(path, "annotations", (annotation["id"] for annotation in document["annotations"]))
     annotations = sorted(document["annotations"], key=lambda annotation: row_of[annotation["image_id"]])
     rows = np.array([row_of[a["image_id"]] for a in annotations], dtype=np.int64)
     sizes = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)
@@ -142,14 +148,18 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
     )
 
 
+def _check_ids(path: Path, name: str, ids: Iterable[int]) -> None:
+    number, times = Counter(ids).most_common(1)[0] if (ids := list(ids)) else (0, 0)
+    if times > 1:
+        raise InputError(f"{path}: {name} has id {number} {'twice' if times == 2 else f'{times} times'}")
+
+
 def _check_image(path: Path, image_dir: Path, image: _Image) -> None:
     name = PurePosixPath(image["file_name"])
     if name.is_absolute() or ".." in name.parts:
         raise InputError(f"{path}: image {image['id']}: file_name {image['file_name']!r} leads out of the image folder")
     if not os.path.isfile(image_dir / name):
         raise InputError(f"{path}: image {image['id']}: there is no file {image_dir / name}")
-    if image["width"] < 1 or image["height"] < 1:
-        raise InputError(f"{path}: image {image['id']}: size must be positive, got {image['width']}x{image['height']}")
 
 
 def _repair_boxes(
@@ -157,7 +167,8 @@ def _repair_boxes(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
     """Return corners inside the image, which boxes are left, and how many had to be repaired."""
     limits = sizes[:, ::-1].astype(np.float64)
-    corners = np.concatenate((boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]), axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        corners = np.concatenate((boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]), axis=1)
     # Written so that a NaN counts as bad.
     has_area: NDArray[np.bool_] = np.all(boxes_xywh[:, 2:] > 0, axis=1)
     is_inside = ((corners[:, :2] >= -OVERHANG_PX) & (corners[:, 2:] <= limits + OVERHANG_PX)).all(axis=1)

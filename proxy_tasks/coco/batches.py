@@ -41,7 +41,10 @@ def split_held_out(num_images: int, num_held_out: int, seed: int) -> tuple[NDArr
         ValueError: nothing would be left to train on, or nothing to score on.
     """
     if not 1 <= num_held_out < num_images:
-        raise ValueError(f"num_held_out must be 1 to {num_images - 1} of {num_images} images, got {num_held_out}")
+        raise ValueError(
+            f"num_held_out must leave something to train on and to score: 1 to {num_images - 1} of {num_images} "
+            f"images, got {num_held_out}"
+        )
     order = np.random.default_rng([seed, num_images]).permutation(num_images)
     return order[num_held_out:], np.sort(order[:num_held_out])
 

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from proxy_tasks.base import Report
-from proxy_tasks.coco.annotations import Annotations, read_annotations
+from proxy_tasks.coco.annotations import Annotations
 from search_space.errors import InputError
 
 _VERSION = 1
@@ -40,29 +41,41 @@ class CachedSplit:
 
 
 def cached_split(
-    annotation_file: Path, image_dir: Path, image_size_px: int, cache_dir: Path, report: Report
+    annotations: Annotations, image_dir: Path, image_size_px: int, cache_dir: Path, report: Report
 ) -> CachedSplit:
     """Open a split; decode its images first if no process has done so yet.
 
-    The cache is either complete or not there: it is written under another name and renamed at the end.
+    The cache is either complete or not there: it is written under another name and renamed at the end. One that was
+    damaged is made anew.
 
     Raises:
-        InputError: the data cannot be used (see `read_annotations`), an image cannot be decoded or has another size
-            than the annotation file says, or there is too little disk.
+        InputError: an image cannot be decoded or has another size than the annotations say, or there is too little
+            disk.
     """
-    annotations = read_annotations(annotation_file, image_dir)
-    identity = {"version": _VERSION, "annotations": _digest(annotation_file), "images": str(image_dir.resolve())}
-    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    identity = [_VERSION, str(image_dir.resolve()), annotations.file_names, annotations.sizes_px.tolist()]
+    name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     path = cache_dir / f"{image_dir.name}-{image_size_px}px-{name}.npy"
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".lock")):
-            if not path.exists():
+            images = _load(path, (annotations.num_images, image_size_px, image_size_px, 3))
+            if images is None:
                 _decode_all(path, annotations, image_dir, image_size_px, report)
+                images = np.load(path, mmap_mode="r")
     except OSError as error:
         raise InputError(f"cannot write the image cache {path}: {error.strerror or error}") from None
-    images = np.load(path, mmap_mode="r")
     return CachedSplit(images, annotations, image_size_px / annotations.sizes_px.max(axis=1))
+
+
+def _load(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Open the cached images; None if they are not there or not whole."""
+    if not path.is_file():
+        return None
+    try:
+        images: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError):
+        return None
+    return images if images.shape == shape and images.dtype == np.uint8 else None
 
 
 def _decode_all(path: Path, annotations: Annotations, image_dir: Path, size_px: int, report: Report) -> None:
@@ -88,6 +101,8 @@ def _decode_all(path: Path, annotations: Annotations, image_dir: Path, size_px: 
                 list(pool.map(decode, range(start, stop)))
                 report("decoding images", stop, annotations.num_images)
         images.flush()
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)
@@ -113,11 +128,6 @@ def decode_padded(file: Path, expected_size: tuple[int, int], size_px: int) -> N
     padded = np.zeros((size_px, size_px, 3), np.uint8)
     padded[:height, :width] = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     return padded
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

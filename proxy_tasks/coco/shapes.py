@@ -18,6 +18,7 @@ CLASSES = ("circle", "square", "triangle")
 MIN_SIZE_PX, MAX_SIZE_PX = 6, 48
 MAX_SHAPES = 4
 _JPEG_QUALITY = 95
+_MAX_IMAGE_SIZE_PX = 4096
 _RECIPE_FILE = "shapes.json"
 _DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
 """What decides the files."""
@@ -51,8 +52,10 @@ class Shapes:
         check_split(self.num_held_out, self.split_seed)
         if min(self.num_train_images, self.num_val_images) < 1:
             raise ValueError("num_train_images and num_val_images must be 1 or more")
-        if self.image_size_px < MAX_SIZE_PX:
-            raise ValueError(f"image_size_px must be {MAX_SIZE_PX} or more, got {self.image_size_px}")
+        if not MAX_SIZE_PX <= self.image_size_px <= _MAX_IMAGE_SIZE_PX:
+            raise ValueError(f"image_size_px must be {MAX_SIZE_PX} to {_MAX_IMAGE_SIZE_PX}, got {self.image_size_px}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
 
     def folder(self, report: Report) -> CocoFolder:
         """Return the folder; draw it first if it is not there.
@@ -66,7 +69,7 @@ class Shapes:
             self._draw(recipe, report)
         elif not made.exists():
             raise InputError(f"data.root={self.root} exists and holds no embedded data; name another folder")
-        elif (found := json.loads(made.read_text(encoding="utf-8"))) != recipe:
+        elif (found := _read_recipe(made)) != recipe:
             raise InputError(
                 f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
             )
@@ -103,6 +106,13 @@ class Shapes:
                 raise InputError(f"cannot write {self.root}: {error.strerror}") from None
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _read_recipe(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}; delete its folder, and the data is drawn again") from None
 
 
 def draw_image(

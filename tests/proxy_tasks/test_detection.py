@@ -87,8 +87,23 @@ def test_missing_data_is_one_line_that_says_where_to_put_it(tmp_path: Path) -> N
 
 def test_a_held_out_split_larger_than_the_data_is_refused(folder: Path) -> None:
     shapes = dataclasses.replace(task(folder).data, num_held_out=96)  # type: ignore[type-var]  # it is a Shapes
-    with pytest.raises(InputError, match=re.escape("data: num_held_out must be 1 to 95 of 96 images, got 96")):
+    with pytest.raises(InputError, match=r"data: num_held_out must leave .*: 1 to 95 of 96 images, got 96"):
         task(folder, data=shapes).prepare(silent)
+
+
+def test_images_without_any_box_give_no_reward(tmp_path: Path) -> None:
+    empty = task(tmp_path, score_on="val")
+    path = empty.data.folder(silent).paths("val")[0]
+    document = json.loads(path.read_text())
+    document["annotations"] = []
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="none of the 16 images to score on has a box, so there is no AP"):
+        empty.prepare(silent)
+
+
+def test_a_device_of_another_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="device must be auto, cpu or cuda, got 'gpu'"):
+        task(tmp_path, device="gpu")
 
 
 def test_validation_data_of_other_classes_is_refused(tmp_path: Path) -> None:
@@ -105,10 +120,10 @@ def test_validation_data_of_other_classes_is_refused(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"batch_size": 1}, "batch_size must be 2 or more, got 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
-        ({"gradient_clip_norm": -1.0}, "gradient_clip_norm must be above 0, got -1.0"),
-        ({"weight_decay": -1.0}, "weight_decay must be 0 or more, got -1.0"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
+        ({"gradient_clip_norm": -1.0}, "gradient_clip_norm must be a number above 0, got -1.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be a number from 0, got -1.0"),
         ({"warmup_share": 1.5}, "warmup_share and decay_shares must lie between 0 and 1"),
         ({"jitter": (1.2, 0.8)}, "jitter must be two rising factors above 0, got [1.2, 0.8]"),
     ],
@@ -121,8 +136,8 @@ def test_impossible_recipes_are_refused(options: dict[str, object], message: str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0.0}, "epochs must be above 0, got 0.0"),
-        ({"epochs": float("nan")}, "epochs must be above 0, got nan"),
+        ({"epochs": 0.0}, "epochs must be a number above 0, got 0.0"),
+        ({"epochs": float("nan")}, "epochs must be a number above 0, got nan"),
         ({"epochs": 1.0, "max_train_images": 0}, "max_train_images must be 1 or more, got 0"),
     ],
 )

@@ -10,11 +10,12 @@ from PIL import Image
 
 from proxy_tasks.base import silent
 from proxy_tasks.coco import cache
+from proxy_tasks.coco.annotations import Annotations, read_annotations
 from proxy_tasks.coco.cache import cached_split, decode_padded
 from search_space import InputError
 
 
-def coco_folder(root: Path, sizes: list[tuple[int, int]]) -> tuple[Path, Path]:
+def coco_folder(root: Path, sizes: list[tuple[int, int]]) -> tuple[Annotations, Path]:
     """Write images of (width, height), red on the left half and blue on the right."""
     images = root / "images"
     images.mkdir(parents=True)
@@ -29,7 +30,7 @@ def coco_folder(root: Path, sizes: list[tuple[int, int]]) -> tuple[Path, Path]:
     document = {"images": rows, "annotations": [box], "categories": [{"id": 1, "name": "red"}]}
     path = root / "instances.json"
     path.write_text(json.dumps(document))
-    return path, images
+    return read_annotations(path, images), images
 
 
 def test_long_side_fills_the_square_and_the_rest_is_zero(tmp_path: Path) -> None:
@@ -49,6 +50,15 @@ def test_images_are_decoded_once(tmp_path: Path) -> None:
     for image in source[1].iterdir():
         image.write_bytes(b"gone")
     assert np.array_equal(cached_split(*source, 64, tmp_path / "cache", silent).images, first.images)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "truncated"])
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, damage: bytes | None) -> None:
+    source = coco_folder(tmp_path, [(64, 64), (64, 48)])
+    first = np.array(cached_split(*source, 64, tmp_path / "cache", silent).images)
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    path.write_bytes(path.read_bytes()[:5000] if damage is None else damage)
+    assert np.array_equal(cached_split(*source, 64, tmp_path / "cache", silent).images, first)
 
 
 def test_another_size_or_source_has_a_cache_of_its_own(tmp_path: Path) -> None:
@@ -79,10 +89,10 @@ def test_an_image_that_cannot_be_decoded_leaves_no_cache(tmp_path: Path, content
 
 
 def test_an_image_of_another_size_than_annotated_is_refused(tmp_path: Path) -> None:
-    path, images = coco_folder(tmp_path, [(64, 64)])
+    annotations, images = coco_folder(tmp_path, [(64, 64)])
     Image.new("RGB", (10, 20)).save(images / "0.png")
     with pytest.raises(InputError, match=re.escape("0.png is 10x20 px, its annotations say 64x64")):
-        cached_split(path, images, 64, tmp_path / "cache", silent)
+        cached_split(annotations, images, 64, tmp_path / "cache", silent)
 
 
 def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +115,7 @@ def test_grey_images_become_rgb(tmp_path: Path) -> None:
     assert (decode_padded(tmp_path / "grey.png", (8, 8), 8) == 77).all()
 
 
-def open_in_process(source: tuple[Path, Path], cache_dir: Path) -> int:
+def open_in_process(source: tuple[Annotations, Path], cache_dir: Path) -> int:
     return int(cached_split(*source, 64, cache_dir, silent).images.sum())
 
 

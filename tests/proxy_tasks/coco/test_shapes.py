@@ -80,6 +80,14 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert files_of(tmp_path / "mine") == {"thesis.tex": b"years of work"}
 
 
+@pytest.mark.parametrize("content", [b"{bad", b"\xff\xfe"])
+def test_a_damaged_note_of_how_a_folder_was_drawn_is_one_line(tmp_path: Path, content: bytes) -> None:
+    small(tmp_path / "shapes").folder(silent)
+    (tmp_path / "shapes" / "shapes.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot read .*shapes\.json: .*; delete its folder"):
+        small(tmp_path / "shapes").folder(silent)
+
+
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write .*file/shapes"):
@@ -100,7 +108,9 @@ def test_annotations_name_the_classes(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"num_train_images": 0}, "num_train_images and num_val_images must be 1 or more"),
-        ({"image_size_px": 40}, "image_size_px must be 48 or more, got 40"),
+        ({"image_size_px": 40}, "image_size_px must be 48 to 4096, got 40"),
+        ({"image_size_px": 10**6}, "image_size_px must be 48 to 4096, got 1000000"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
         ({"num_held_out": 0}, "num_held_out must be 1 or more, got 0"),
         ({"split_seed": -1}, "split_seed must be 0 or more, got -1"),
     ],

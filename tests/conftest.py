@@ -1,0 +1,63 @@
+"""What several tests share: a small search that really trains, and the command line as a user has it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+Run: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
+
+# Real training of real detectors on real files, as small as it gets: about a second a trial.
+TINY_SEARCH = (
+    "experiment=quickstart",
+    "run=run",
+    "num_trials=4",
+    "data.num_train_images=24",
+    "data.num_val_images=6",
+    "data.num_held_out=8",
+    "data.image_size_px=64",
+    "scale.image_size_px=64",
+    "scale.width_multiplier=0.0625",
+    "scale.endpoint_width=8",
+    "scale.head_width=8",
+    "scale.num_head_convs=1",
+    "recipe.batch_size=4",
+    "fidelity.epochs=0.5",
+    "controller.population_size=2",
+    "controller.tournament_size=1",
+)
+TINY_LANDSCAPE = ("task=landscape", "executor=local", "run=run", "num_trials=5")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Run:
+    """Run `python -m MODULE ARGUMENTS` in an empty folder, as a user does."""
+
+    def run(module: str, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run
+
+
+def start(module: str, arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
+    """Start a command in a process group of its own and return at once."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )

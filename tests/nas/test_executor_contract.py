@@ -1,0 +1,189 @@
+"""What every executor must hold; a new executor joins by one line."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from nas.executors import Executor, TrialSource, run_job
+from nas.executors.local import LocalExecutor
+from nas.executors.ray_tune import RayTuneExecutor
+from nas.loop import Job, Outcome
+from nas.trial import Failure
+from proxy_tasks import Evaluation, Fidelity, NonFiniteLossError, Report
+from proxy_tasks.landscape import Landscape
+from search_space import ArchSpec, InputError, ScalePermutedSpace, resnet_seed
+
+SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
+
+EXECUTORS: dict[str, Callable[[], Executor]] = {
+    "local": LocalExecutor,
+    "ray": lambda: RayTuneExecutor(max_concurrent=2),
+}
+
+every_executor = pytest.mark.parametrize(
+    "make", [pytest.param(make, id=name, marks=[pytest.mark.ray] * (name == "ray")) for name, make in EXECUTORS.items()]
+)
+
+
+@dataclass
+class Source:
+    """Hands out a fixed list of jobs and keeps what comes back."""
+
+    num_jobs: int
+    on_finish: Callable[[Outcome], None] = lambda outcome: None
+
+    def __post_init__(self) -> None:
+        self.started: list[int] = []
+        self.outcomes: dict[int, Outcome] = {}
+
+    def start_trial(self) -> Job | None:
+        number = len(self.started)
+        if number == self.num_jobs:
+            return None
+        self.started.append(number)
+        return Job(number, SPACE.decode(SPACE.sample(np.random.default_rng(number))), Fidelity(1), seed=0)
+
+    def finish_trial(self, outcome: Outcome) -> None:
+        assert outcome.trial not in self.outcomes
+        self.outcomes[outcome.trial] = outcome
+        self.on_finish(outcome)
+
+
+@dataclass(frozen=True)
+class Misbehaving(Landscape):
+    """Does something else in each trial, told apart by the order of the specs of `Source`."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        number = next(i for i in range(100) if SPACE.decode(SPACE.sample(np.random.default_rng(i))) == spec)
+        if number == 1:
+            raise NonFiniteLossError("the loss was not finite at step 3 of 9")
+        if number == 2:
+            np.zeros(2**50)
+        if number == 3:
+            raise KeyError("a bug\nof two lines")
+        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+
+
+@dataclass(frozen=True)
+class Suicidal(Misbehaving):
+    """Its process dies in trial 1, as when the system kills it for its memory."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        if spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Landscape.evaluate(self, spec, fidelity=fidelity, seed=seed)
+
+
+@dataclass(frozen=True)
+class Slow(Landscape):
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        time.sleep(1.0)
+        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+
+    def prepare(self, report: Report) -> None:
+        raise AssertionError("the executor does not prepare")
+
+
+@every_executor
+def test_every_job_comes_back_once_with_its_own_result(make: Callable[[], Executor]) -> None:
+    source = Source(12)
+    make().run(source, Landscape())
+    assert sorted(source.outcomes) == list(range(12))
+    for number, outcome in source.outcomes.items():
+        spec = SPACE.decode(SPACE.sample(np.random.default_rng(number)))
+        assert outcome.result == Landscape().evaluate(spec, fidelity=Fidelity(1), seed=0)
+
+
+@every_executor
+def test_no_job_at_all_is_no_work(make: Callable[[], Executor]) -> None:
+    source = Source(0)
+    make().run(source, Landscape())
+    assert source.outcomes == {}
+
+
+@every_executor
+def test_failures_have_kinds_and_the_others_go_on(make: Callable[[], Executor]) -> None:
+    source = Source(6)
+    make().run(source, Misbehaving())
+    failures = {n: o.result for n, o in source.outcomes.items() if isinstance(o.result, Failure)}
+    assert {n: failure.kind for n, failure in failures.items()} == {1: "nan", 2: "out_of_memory", 3: "error"}
+    assert failures[1].message == "NonFiniteLossError: the loss was not finite at step 3 of 9"
+    assert "\n" not in failures[3].message
+    assert "in evaluate" in (failures[3].traceback or "")
+    assert sorted(source.outcomes) == list(range(6))
+
+
+@every_executor
+def test_an_exception_of_the_source_ends_the_run_as_it_is(make: Callable[[], Executor]) -> None:
+    def full_disk(outcome: Outcome) -> None:
+        raise InputError("cannot write journal.jsonl: No space left on device")
+
+    source = Source(50, on_finish=full_disk)
+    with pytest.raises(InputError, match="No space left on device"):
+        make().run(source, Landscape())
+    assert len(source.outcomes) <= 2
+
+
+@pytest.mark.ray
+def test_a_killed_worker_fails_its_trial_alone() -> None:
+    source = Source(6)
+    RayTuneExecutor(max_concurrent=2).run(source, Suicidal())
+    failures = {n: o.result for n, o in source.outcomes.items() if isinstance(o.result, Failure)}
+    assert failures == {1: Failure("worker_lost", "the worker's process or machine died")}
+    assert sorted(source.outcomes) == list(range(6))
+
+
+@pytest.mark.ray
+def test_fewer_jobs_than_workers_do_not_wait_for_workers_that_never_come() -> None:
+    started = time.monotonic()
+    RayTuneExecutor(max_concurrent=2).run(Source(1), Landscape())
+    # The gate's timeout is a minute.
+    assert time.monotonic() - started < 45
+
+
+@pytest.mark.ray
+def test_short_trials_keep_all_workers_busy() -> None:
+    ends: list[float] = []
+    source = Source(10, on_finish=lambda outcome: ends.append(time.monotonic()))
+    RayTuneExecutor(max_concurrent=2).run(source, Slow())
+    # Ten trials of a second each: nine more seconds after the first with one worker, four with two.
+    assert ends[-1] - ends[0] < 7
+
+
+@pytest.mark.ray
+def test_a_trial_larger_than_the_cluster_is_refused() -> None:
+    with pytest.raises(InputError, match="a trial asks for 999 CPUs and 0 GPUs, the cluster has"):
+        RayTuneExecutor(cpus_per_trial=999, gpus_per_trial=0).run(Source(1), Landscape())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_a_cluster_that_is_not_there_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match=f"no Ray cluster at executor.address={address}"):
+        RayTuneExecutor(address=address).run(Source(1), Landscape())
+
+
+@pytest.mark.parametrize("options", [{"cpus_per_trial": 0}, {"max_concurrent": 0}, {"gpus_per_trial": -1.0}])
+def test_impossible_options_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+        RayTuneExecutor(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_running_out_of_memory_in_torch_has_its_kind() -> None:
+    import torch
+
+    class Greedy(Landscape):
+        def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
+            torch.empty(2**48)
+            raise AssertionError
+
+    source: TrialSource = Source(1)
+    job = source.start_trial()
+    assert job is not None
+    result = run_job(Greedy(), job).result
+    assert isinstance(result, Failure)
+    assert result.kind == "out_of_memory"

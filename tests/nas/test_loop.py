@@ -1,0 +1,252 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controllers import Controller, Proposal, RandomSearch, RegularizedEvolution
+from nas.journal import Journal, Record, read_record
+from nas.loop import MAX_FIRST_ERRORS, Job, Outcome, Search
+from nas.reward import MetricReward
+from nas.trial import Failure, FailureKind, Trial, best_trials
+from proxy_tasks import Evaluation, Fidelity
+from proxy_tasks.landscape import Landscape
+from search_space import ArchSpec, BlockSpec, InputError, ScalePermutedSpace, StemBlock, resnet_seed
+
+SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
+# Kinds of two blocks and nothing else, four architectures: proposals repeat soon.
+SMALL_SPACE = ScalePermutedSpace(
+    ArchSpec(
+        (StemBlock(2), StemBlock(2)),
+        (BlockSpec(3, "bottleneck", (0, 1)), BlockSpec(4, "bottleneck", (1, 2), True)),
+    ),
+    permutation=False,
+    connections=False,
+    level_offsets=(),
+)
+TASK = Landscape()
+
+
+def evolution(space: ScalePermutedSpace = SPACE) -> Controller:
+    return RegularizedEvolution(space, population_size=5, tournament_size=2)
+
+
+def make_search(
+    journal: Journal,
+    num_trials: int = 20,
+    controller: Controller | None = None,
+    space: ScalePermutedSpace = SPACE,
+    on_change: Callable[[Trial], None] = lambda trial: None,
+) -> Search:
+    return Search(
+        space=space,
+        controller=controller or evolution(space),
+        reward=MetricReward(),
+        journal=journal,
+        fidelity=Fidelity(1),
+        num_trials=num_trials,
+        seed=0,
+        on_change=on_change,
+    )
+
+
+def evaluate(job: Job) -> Outcome:
+    return Outcome(job.trial, TASK.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed))
+
+
+def run_all(search: Search) -> None:
+    while (job := search.start_trial()) is not None:
+        search.finish_trial(evaluate(job))
+
+
+def rewards(record: Record) -> list[float | None]:
+    return [record.trials[number].reward for number in sorted(record.trials)]
+
+
+def test_every_trial_is_asked_evaluated_and_told(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        run_all(make_search(journal))
+    record = read_record(tmp_path)
+    assert record.told == list(range(20))
+    assert all(trial.key == trial.spec.key for trial in record.trials.values())
+    assert all(SPACE.decode(trial.proposal.decisions) == trial.spec for trial in record.trials.values())
+    assert all(trial.reward == trial.metrics["ap"] for trial in record.trials.values())
+
+
+def test_a_proposal_is_on_disk_before_its_job_is_given_out(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        job = make_search(journal).start_trial()
+        assert job is not None
+        assert read_record(tmp_path).trials[job.trial].spec == job.spec
+
+
+def test_a_result_is_on_disk_before_the_controller_learns_it(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Watching(RandomSearch):
+        def tell(self, proposal: Proposal, reward: float | None) -> None:
+            seen.append(read_record(tmp_path).trials[0].status)
+
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, controller=Watching(SPACE))
+        job = search.start_trial()
+        assert job is not None
+        search.finish_trial(evaluate(job))
+    assert seen == ["completed"]
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 7, 19])
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, stop_after: int) -> None:
+    with Journal(tmp_path / "whole", {}) as journal:
+        run_all(make_search(journal))
+    with Journal(tmp_path / "cut", {}) as journal:
+        search = make_search(journal)
+        for _ in range(stop_after):
+            job = search.start_trial()
+            assert job is not None
+            search.finish_trial(evaluate(job))
+        search.start_trial()  # under way when the process ends
+    with Journal(tmp_path / "cut", {}) as journal:
+        run_all(make_search(journal))
+    whole, cut = read_record(tmp_path / "whole"), read_record(tmp_path / "cut")
+    assert whole.told == cut.told
+    for number in whole.trials:
+        assert whole.trials[number] == cut.trials[number]
+
+
+def test_trials_under_way_at_a_kill_come_first_and_finished_ones_never_again(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal)
+        jobs = [search.start_trial() for _ in range(4)]
+        assert jobs[2] is not None
+        search.finish_trial(evaluate(jobs[2]))
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal)
+        again = [search.start_trial() for _ in range(3)]
+        assert again == [jobs[0], jobs[1], jobs[3]]
+        following = search.start_trial()
+        assert following is not None
+        assert following.trial == 4
+
+
+def test_a_fresh_controller_fed_the_journal_proposes_what_the_search_proposes(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        run_all(make_search(journal, num_trials=12))
+    record = read_record(tmp_path)
+    controller = evolution()
+    for number in record.told:
+        controller.tell(record.trials[number].proposal, record.trials[number].reward)
+    with Journal(tmp_path, {}) as journal:
+        job = make_search(journal, num_trials=13).start_trial()
+    assert job is not None
+    assert SPACE.decode(controller.ask(np.random.default_rng([0, 12])).decisions) == job.spec
+
+
+def test_a_known_architecture_is_not_evaluated_again(tmp_path: Path) -> None:
+    evaluated: list[str] = []
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=60, controller=evolution(SMALL_SPACE), space=SMALL_SPACE)
+        while (job := search.start_trial()) is not None:
+            evaluated.append(job.spec.key)
+            search.finish_trial(evaluate(job))
+    record = read_record(tmp_path)
+    reused = [trial for trial in record.trials.values() if trial.status == "reused"]
+    assert len(evaluated) == len(set(evaluated))
+    assert len(reused) == 60 - len(evaluated) > 0
+    for trial in reused:
+        assert trial.reused_from is not None
+        earlier = record.trials[trial.reused_from]
+        assert (trial.key, trial.reward, trial.metrics) == (earlier.key, earlier.reward, earlier.metrics)
+
+
+def test_reuse_takes_the_first_result_before_and_after_a_resume(tmp_path: Path) -> None:
+    # Two trials of one key run at the same time and end with different rewards, the later trial first.
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=40, controller=evolution(SMALL_SPACE), space=SMALL_SPACE)
+        jobs: dict[str, list[Job]] = {}
+        while not any(len(same) == 2 for same in jobs.values()):
+            job = search.start_trial()
+            assert job is not None
+            jobs.setdefault(job.spec.key, []).append(job)
+        key = next(key for key, same in jobs.items() if len(same) == 2)
+        first, second = jobs[key]
+        search.finish_trial(Outcome(second.trial, Evaluation({"ap": 0.3})))
+        search.finish_trial(Outcome(first.trial, Evaluation({"ap": 0.5})))
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=200, controller=evolution(SMALL_SPACE), space=SMALL_SPACE)
+        while (job := search.start_trial()) is not None:
+            search.finish_trial(evaluate(job))
+    reused = [t for t in read_record(tmp_path).trials.values() if t.key == key and t.status == "reused"]
+    assert reused
+    assert {t.reused_from for t in reused} == {second.trial}
+
+
+@pytest.mark.parametrize("kind", ["nan", "out_of_memory", "worker_lost", "error"])
+def test_a_failed_trial_is_recorded_with_its_kind_and_the_search_goes_on(tmp_path: Path, kind: FailureKind) -> None:
+    told: list[float | None] = []
+
+    class Watching(RandomSearch):
+        def tell(self, proposal: Proposal, reward: float | None) -> None:
+            told.append(reward)
+
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=3, controller=Watching(SPACE))
+        job = search.start_trial()
+        assert job is not None
+        search.finish_trial(Outcome(job.trial, Failure(kind, "what happened")))
+        run_all(search)
+    record = read_record(tmp_path)
+    assert record.trials[0].status == "failed"
+    assert record.trials[0].failure == Failure(kind, "what happened")
+    assert told[0] is None
+    assert len(told) == 3
+
+
+def test_a_reward_that_is_not_finite_fails_the_trial_and_keeps_its_metrics(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=1)
+        job = search.start_trial()
+        assert job is not None
+        search.finish_trial(Outcome(job.trial, Evaluation({"ap": float("nan"), "macs": 5.0})))
+    trial = read_record(tmp_path).trials[0]
+    assert trial.failure == Failure("nan", "the reward is nan")
+    assert trial.metrics == {"macs": 5.0}
+
+
+def test_nothing_but_errors_at_the_start_ends_the_run(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=100)
+        for _ in range(MAX_FIRST_ERRORS - 1):
+            job = search.start_trial()
+            assert job is not None
+            search.finish_trial(Outcome(job.trial, Failure("error", "OSError: no disk")))
+        job = search.start_trial()
+        assert job is not None
+        with pytest.raises(InputError, match="all of the first 10 trials failed, the last with OSError: no disk"):
+            search.finish_trial(Outcome(job.trial, Failure("error", "OSError: no disk")))
+    assert len(read_record(tmp_path).told) == MAX_FIRST_ERRORS
+
+
+def test_a_larger_number_extends_a_finished_run(tmp_path: Path) -> None:
+    with Journal(tmp_path / "long", {}) as journal:
+        run_all(make_search(journal, num_trials=15))
+    for num_trials in (6, 15):
+        with Journal(tmp_path / "extended", {}) as journal:
+            run_all(make_search(journal, num_trials=num_trials))
+    assert rewards(read_record(tmp_path / "extended")) == rewards(read_record(tmp_path / "long"))
+
+
+def test_changes_are_shown_as_they_happen(tmp_path: Path) -> None:
+    seen: list[tuple[int, str]] = []
+    with Journal(tmp_path, {}) as journal:
+        run_all(make_search(journal, num_trials=2, on_change=lambda trial: seen.append((trial.number, trial.status))))
+    assert seen == [(0, "running"), (0, "completed"), (1, "running"), (1, "completed")]
+
+
+def test_ranking_shows_each_architecture_once_and_the_earlier_of_equals(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        run_all(make_search(journal, num_trials=60, controller=evolution(SMALL_SPACE), space=SMALL_SPACE))
+        ranked = best_trials(journal.record.trials)
+    assert len({trial.key for trial in ranked}) == len(ranked)
+    assert all(trial.status == "completed" for trial in ranked)
+    assert [(-(t.reward or 0), t.number) for t in ranked] == sorted((-(t.reward or 0), t.number) for t in ranked)

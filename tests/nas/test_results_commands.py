@@ -1,0 +1,113 @@
+"""Leaderboard, export and replay of a run."""
+
+from pathlib import Path
+
+import pytest
+
+from nas.journal import read_record
+from nas.trial import best_trials
+from search_space import read_spec
+from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
+
+TASK = ("task=landscape", "executor=local", "run=run")
+
+
+@pytest.fixture
+def run(command: Run, tmp_path: Path) -> Path:
+    done = command("nas.search", *TINY_LANDSCAPE, "num_trials=30", "task.noise=0.1")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "run"
+
+
+def test_the_leaderboard_ranks_the_trials(command: Run, run: Path) -> None:
+    done = command("nas.leaderboard", "run=run", "top=4")
+    assert done.returncode == 0, done.stderr
+    best = best_trials(read_record(run).trials, 4)
+    positions = [done.stdout.index(trial.key) for trial in best]
+    assert positions == sorted(positions)
+    assert done.stdout.count("|") == 4 + 1
+
+
+def test_the_leaderboard_of_a_torn_run_works(command: Run, run: Path) -> None:
+    journal = run / "journal.jsonl"
+    content = journal.read_bytes()
+    journal.write_bytes(content[:-20])
+    done = command("nas.leaderboard", "run=run")
+    assert done.returncode == 0
+    assert "1 running" in done.stdout
+    assert journal.read_bytes() == content[:-20]
+
+
+def test_export_writes_the_best_specs_with_their_provenance(command: Run, run: Path, tmp_path: Path) -> None:
+    done = command("nas.export", "run=run", "top=2", "out=mine")
+    assert done.returncode == 0, done.stderr
+    best = best_trials(read_record(run).trials, 2)
+    assert done.stdout.split() == [f"mine/{i:02d}-{t.key}.json" for i, t in enumerate(best, start=1)]
+    for line, trial in zip(done.stdout.split(), best, strict=True):
+        document = read_spec(tmp_path / line)
+        assert document.spec == trial.spec
+        assert document.provenance is not None
+        assert document.provenance.run == "run"
+        assert document.provenance.trial == trial.number
+        assert document.provenance.metrics == trial.metrics
+        assert document.provenance.fidelity == {"epochs": 5.0, "max_train_images": None}
+        assert document.scale is not None
+
+
+def test_export_of_one_trial(command: Run, run: Path, tmp_path: Path) -> None:
+    done = command("nas.export", "run=run", "trial=7")
+    assert done.returncode == 0, done.stderr
+    (path,) = done.stdout.split()
+    assert path.startswith("run/export/01-")
+    assert read_spec(tmp_path / path).spec == read_record(run).trials[7].spec
+    wrong = command("nas.export", "run=run", "trial=99")
+    assert wrong.returncode == 2
+    assert "trial=99: " in wrong.stderr
+
+
+def test_replay_trains_again_and_says_how_the_ranking_changed(command: Run, run: Path) -> None:
+    arguments = (*TASK, "task.noise=0.1", "fidelity.epochs=50", "top=4")
+    done = command("nas.replay", *arguments)
+    assert done.returncode == 0, done.stderr
+    replayed = read_record(run / "replays" / "epochs50.0-seed0")
+    best = best_trials(read_record(run).trials, 4)
+    assert {t.key for t in replayed.trials.values()} == {t.key for t in best}
+    assert all(t.status == "completed" for t in replayed.trials.values())
+    assert any(t.reward != {b.key: b.reward for b in best}[t.key] for t in replayed.trials.values())
+    assert "of 6 pairs keep their order; the best" in done.stdout
+    # The search's own record is left alone.
+    assert len(read_record(run).trials) == 30
+
+    again = command("nas.replay", *arguments)
+    assert again.returncode == 0
+    assert len(read_record(run / "replays" / "epochs50.0-seed0").trials) == 4
+    more = command("nas.replay", *arguments[:-1], "top=6")
+    assert more.returncode == 0
+    assert len(read_record(run / "replays" / "epochs50.0-seed0").trials) == 6
+
+
+def test_replay_of_another_task_is_refused(command: Run, run: Path) -> None:
+    done = command("nas.replay", *TASK, "task.noise=0.2", "fidelity.epochs=50")
+    assert done.returncode == 2
+    assert "was made with task.noise=0.1, now it is 0.2" in done.stderr
+
+
+def test_a_run_without_rewards_has_nothing_to_export(command: Run, tmp_path: Path) -> None:
+    from nas.journal import Journal
+
+    Journal(tmp_path / "run", {}).close()
+    for module, arguments in (("nas.export", ("run=run",)), ("nas.leaderboard", ("run=run",))):
+        done = command(module, *arguments)
+        assert "Traceback" not in done.stderr
+    assert "no trials yet" in done.stdout
+
+
+@pytest.mark.slow
+def test_replay_scores_real_detectors_on_the_validation_set(command: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_SEARCH, "executor=local", "num_trials=2")
+    assert command("nas.search", *arguments).returncode == 0
+    done = command("nas.replay", *arguments, "top=2", "fidelity.epochs=1", "task.score_on=val")
+    assert done.returncode == 0, done.stderr
+    replayed = read_record(tmp_path / "run" / "replays" / "epochs1.0-val-seed0")
+    assert [trial.status for trial in replayed.trials.values()] == ["completed", "completed"]
+    assert "of 1 pairs" in done.stdout

@@ -1,0 +1,200 @@
+"""`python -m nas.search` as a user has it: real processes, real training, real files."""
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.journal import FILE_NAME, read_record
+from search_space import read_spec
+from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run, start
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / FILE_NAME).read_text().splitlines()]
+
+
+def without_timings(folder: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in event.items() if k not in ("time", "seconds")} for event in events(folder)]
+
+
+def num_told(folder: Path) -> int:
+    try:
+        return (folder / FILE_NAME).read_text().count('"event":"told"')
+    except OSError:
+        return 0
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_whole_search_through_ray_with_real_training(command: Run, tmp_path: Path) -> None:
+    done = command("nas.search", *TINY_SEARCH)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    record = read_record(tmp_path / "run")
+    assert [trial.status for trial in record.trials.values()] == ["completed"] * 4
+    assert all(trial.metrics["macs"] > 1e5 and trial.seconds["train"] > 0 for trial in record.trials.values())
+    for trial in record.trials.values():
+        assert f"trial {trial.number} " in done.stdout
+    assert "Best of run" in done.stdout
+    files = sorted((tmp_path / "run" / "best").iterdir())
+    assert len(files) == 3
+    for rank, path in enumerate(files, start=1):
+        document = read_spec(path)
+        assert document.provenance is not None
+        assert document.scale is not None
+        assert path.name == f"{rank:02d}-{document.key}.json"
+        assert record.trials[document.provenance.trial].spec == document.spec
+        assert document.provenance.versions["torch"]
+    assert "num_trials=8" in done.stdout
+
+    again = command("nas.search", *TINY_SEARCH)
+    assert "run: 4 of 4 trials on record" in again.stdout
+    assert len(read_record(tmp_path / "run").told) == 4
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_and_equals_one_that_was_not(command: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_SEARCH, "executor=local")
+    process = start("nas.search", arguments, tmp_path)
+    while num_told(tmp_path / "run") < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = events(tmp_path / "run")
+
+    done = command("nas.search", *arguments)
+    assert done.returncode == 0, done.stderr
+    after = events(tmp_path / "run")
+    assert after[: len(before)] == before
+    told = [event["trial"] for event in after if event["event"] == "told"]
+    assert sorted(told) == [0, 1, 2, 3]
+
+    whole = command("nas.search", *arguments, "run=whole")
+    assert whole.returncode == 0, whole.stderr
+    assert without_timings(tmp_path / "run")[1:] == without_timings(tmp_path / "whole")[1:]
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_journal_and_another_seed_another(command: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_SEARCH, "executor=local", "num_trials=3")
+    for run, seed in (("a", 0), ("b", 0), ("c", 1)):
+        done = command("nas.search", *arguments, f"run={run}", f"seed={seed}")
+        assert done.returncode == 0, done.stderr
+    first, second, other = (without_timings(tmp_path / run)[1:] for run in "abc")
+    assert first == second
+    assert [event.get("key") for event in first] != [event.get("key") for event in other]
+
+
+@pytest.mark.slow
+def test_trials_that_diverge_fail_and_the_search_goes_on(command: Run, tmp_path: Path) -> None:
+    done = command("nas.search", *TINY_SEARCH, "executor=local", "num_trials=2", "recipe.learning_rate=1e30",
+                   "recipe.optimizer=sgd", "fidelity.epochs=2")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    failures = [trial.failure for trial in read_record(tmp_path / "run").trials.values()]
+    assert [failure.kind for failure in failures if failure is not None] == ["nan", "nan"]
+    assert "2 failed" in done.stdout
+    assert "not finite at step" in done.stdout
+
+
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.slow
+def test_ctrl_c_ends_cleanly_with_the_leaderboard_so_far(command: Run, tmp_path: Path, executor: str) -> None:
+    arguments = (*TINY_SEARCH, f"executor={executor}", "num_trials=500")
+    process = start("nas.search", arguments, tmp_path)
+    while num_told(tmp_path / "run") < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert "Best of run" in stdout
+    assert re.search(r"Go on: +python -m nas\.search experiment=quickstart .*num_trials=500", stdout)
+    assert all(trial.failure is None for trial in read_record(tmp_path / "run").trials.values())
+
+
+def test_a_run_of_another_configuration_is_refused_with_both_values(command: Run, tmp_path: Path) -> None:
+    assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
+    before = (tmp_path / "run" / FILE_NAME).read_bytes()
+    done = command("nas.search", *TINY_LANDSCAPE, "seed=3")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"error: the run folder \S+ was made with seed=0, now it is 3; .* run=\.\.\.\n", done.stderr)
+    assert (tmp_path / "run" / FILE_NAME).read_bytes() == before
+
+
+def test_a_second_search_on_one_folder_is_refused(command: Run, tmp_path: Path) -> None:
+    from nas.journal import Journal
+
+    assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
+    with Journal(tmp_path / "run", {}):
+        done = command("nas.search", *TINY_LANDSCAPE, "num_trials=9")
+    assert done.returncode == 2
+    assert f"is in use by process {os.getpid()} on" in done.stderr
+
+
+def test_a_finished_run_is_extended_by_a_larger_number(command: Run, tmp_path: Path) -> None:
+    assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
+    before = events(tmp_path / "run")
+    done = command("nas.search", *TINY_LANDSCAPE, "num_trials=8", "executor=local")
+    assert "5 of 8 trials on record" in done.stdout
+    after = events(tmp_path / "run")
+    assert after[: len(before)] == before
+    assert num_told(tmp_path / "run") == 8
+
+
+def test_files_of_the_user_in_the_run_folder_stay(command: Run, tmp_path: Path) -> None:
+    assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
+    mine = tmp_path / "run" / "best" / "mine.json"
+    mine.write_text("{}")
+    assert command("nas.search", *TINY_LANDSCAPE, "num_trials=40").returncode == 0
+    assert mine.exists()
+    assert len(list(mine.parent.glob("*.json"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        ("nas.search", ("experiment=nonsense",), "unknown choice experiment=nonsense; there are quickstart, spinenet"),
+        ("nas.search", ("num_trials=abc",), "num_trials: Input should be a valid integer"),
+        ("nas.search", ("experiment=spinenet",), r"no data: pass data\.root=/path/to/coco, a folder with annotations"),
+        (
+            "nas.search",
+            ("experiment=spinenet", "data.root=/nowhere"),
+            r"/nowhere/annotations/instances_train2017\.json",
+        ),
+        ("nas.leaderboard", (), "run: needs a value"),
+        ("nas.leaderboard", ("run=absent",), r"no run at \S+absent: there is no journal\.jsonl"),
+        ("nas.export", ("run=absent", "top=0"), "top must be 1 or more, got 0"),
+        ("nas.replay", ("run=absent", *TINY_LANDSCAPE[:2]), r"no run at \S+absent: there is no journal\.jsonl"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_status_2(
+    command: Run, tmp_path: Path, module: str, arguments: tuple[str, ...], message: str
+) -> None:
+    done = command(module, *arguments)
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: .*{message}.*\n", done.stderr)
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["nas.search", "nas.leaderboard", "nas.replay", "nas.export"])
+def test_help_shows_how_to_call(command: Run, module: str) -> None:
+    done = command(module, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"python -m {module} ")
+    assert "Options, as name=value:" in done.stdout
+
+
+def test_the_composed_configuration_can_be_shown(command: Run) -> None:
+    done = command("nas.search", "experiment=quickstart", "seed=7", "--cfg")
+    assert done.returncode == 0
+    assert "seed: 7" in done.stdout

@@ -1,0 +1,54 @@
+"""The wheel: everything in it, and it works from another folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("pyproject.toml", "README.md", "LICENSE", "nas", "search_space", "controllers", "proxy_tasks", "experiments")
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_a_search_from_another_folder(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, source / part)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    install = ["install", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(tmp_path / "site")]
+    subprocess.run([*pip, *install, str(source)], check=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    code = "import nas, experiments, search_space; print(nas.__file__, experiments.__file__)"
+    where = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=elsewhere, env=environment, capture_output=True, text=True, check=True
+    )
+    assert where.stdout.count(str(tmp_path / "site")) == 2
+    arguments = ["experiment=quickstart", "task=landscape", "executor=local", "num_trials=3", "run=r"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "nas.search", *arguments],
+        cwd=elsewhere,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3 completed" in done.stdout
+    assert (elsewhere / "r" / "journal.jsonl").exists()
+    published = "from search_space import published_names; print(*published_names())"
+    names = subprocess.run(
+        [sys.executable, "-P", "-c", published],
+        cwd=elsewhere,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert names.stdout.split() == ["r0-sp53", "r23-sp30", "spinenet-49"]
