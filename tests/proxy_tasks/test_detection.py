@@ -39,10 +39,11 @@ def task(folder: Path, **changes: object) -> DetectionProxy:
 
 @pytest.mark.slow
 def test_training_longer_finds_more_objects(folder: Path) -> None:
-    short, long = (task(folder).evaluate(SPEC, fidelity=Fidelity(epochs), seed=0).metrics for epochs in (0.5, 8))
-    assert long["loss"] < 0.7 * short["loss"]
-    assert short["ap50"] < 0.01
-    assert long["ap50"] > 0.03
+    # Measured over two seeds, with and without bfloat16: AP50 0 to 0.03 after half an epoch, 0.18 to 0.33 after 20.
+    short, long = (task(folder).evaluate(SPEC, fidelity=Fidelity(epochs), seed=0).metrics for epochs in (0.5, 20))
+    assert long["loss"] < 0.6 * short["loss"]
+    assert short["ap50"] < 0.06
+    assert long["ap50"] > 0.1
 
 
 def test_a_diverging_loss_ends_training_with_its_step(folder: Path) -> None:
