@@ -44,7 +44,7 @@ def main(config: dict[str, Any]) -> None:
         record = read_record(setup.run)
         check_config(record, setup.run, config, MAY_CHANGE)
         num_done = len(record.told)
-        console.print(f"{setup.run}: {num_done} of {setup.num_trials} trials on record")
+        console.print(f"{os.path.relpath(setup.run)}: {num_done} of {setup.num_trials} trials on record")
     if num_done < setup.num_trials:
         # Before the run folder is made: without data there is no run.
         with TaskView(console) as task_view:

@@ -43,3 +43,12 @@ def published_spec(name: str) -> ArchSpec:
     if name not in published_names():
         raise InputError(f"unknown published spec {name!r}; known are {', '.join(published_names())}")
     return read_spec(_FOLDER / f"{name}.json").spec
+
+
+def load_spec(spec: str) -> ArchSpec:
+    """Return a published architecture by its name, or that of a spec file by its path, which ends in `.json`.
+
+    Raises:
+        InputError: no such name, or a file that cannot be used; see `read_spec`.
+    """
+    return read_spec(Path(spec).expanduser()).spec if spec.endswith(".json") else published_spec(spec)

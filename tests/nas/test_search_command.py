@@ -5,13 +5,14 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.journal import FILE_NAME, read_record
-from search_space import read_spec
+from search_space import SpecFile, published_spec, read_spec, write_spec
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run, start
 
 
@@ -170,6 +171,7 @@ def test_files_of_the_user_in_the_run_folder_stay(command: Run, tmp_path: Path) 
             ("experiment=spinenet", "data.root=/nowhere"),
             r"/nowhere/annotations/instances_train2017\.json",
         ),
+        ("nas.search", ("space=around_spec", "space.base.spec=absent.json"), r"cannot read spec absent\.json: No such"),
         ("nas.leaderboard", (), "run: needs a value"),
         ("nas.leaderboard", ("run=absent",), r"no run at \S+absent: there is no journal\.jsonl"),
         ("nas.export", ("run=absent", "top=0"), "top must be 1 or more, got 0"),
@@ -184,6 +186,29 @@ def test_mistakes_end_in_one_line_and_status_2(
     assert re.fullmatch(rf"error: .*{message}.*\n", done.stderr)
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[:300], "Invalid JSON: EOF while parsing"),
+        (lambda text: text.replace('"level": 2', '"level": 9', 1), r"spec\.stem\[0\]: level must be 1 to 7, got 9"),
+        (lambda text: text.replace('"name"', '"title": "x", "name"', 1), "title: Extra inputs are not permitted"),
+    ],
+    ids=["truncated", "wrong level", "unknown key"],
+)
+def test_a_damaged_spec_file_ends_in_one_line_and_status_2(
+    command: Run, tmp_path: Path, damage: Callable[[str], str], message: str
+) -> None:
+    write_spec(tmp_path / "mine.json", SpecFile(schema_version=1, name="mine", spec=published_spec("spinenet-49")))
+    good = command("nas.search", *TINY_LANDSCAPE, "space=around_spec", "space.base.spec=mine.json")
+    assert good.returncode == 0, good.stderr
+    text = (tmp_path / "mine.json").read_text()
+    (tmp_path / "mine.json").write_text(damage(text))
+    done = command("nas.search", *TINY_LANDSCAPE, "run=other", "space=around_spec", "space.base.spec=mine.json")
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: mine\.json: .*{message}.*\n", done.stderr)
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("module", ["nas.search", "nas.leaderboard", "nas.replay", "nas.export"])

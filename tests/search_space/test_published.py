@@ -1,8 +1,9 @@
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from search_space import InputError, published_names, published_spec, resnet_seed
+from search_space import InputError, SpecFile, load_spec, published_names, published_spec, resnet_seed, write_spec
 from search_space.resnet_seeds import BUDGETS
 
 
@@ -29,6 +30,16 @@ def test_layers_of_a_seed_are_those_in_its_name(name: str) -> None:
     has_stem = stem_layers > 0
     assert 3 * len(spec.stem) + 2 == (stem_layers if has_stem else 8)
     assert 3 * len(spec.blocks) + (0 if has_stem else 8) == permuted_layers
+
+
+def test_a_spec_is_loaded_by_name_or_by_path(tmp_path: Path) -> None:
+    spec = published_spec("r0-sp53")
+    assert load_spec("r0-sp53") == spec
+    path = tmp_path / "mine.json"
+    write_spec(path, SpecFile(schema_version=1, name="mine", spec=spec))
+    assert load_spec(str(path)) == spec
+    with pytest.raises(InputError, match=r"cannot read spec absent\.json"):
+        load_spec("absent.json")
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
