@@ -40,8 +40,7 @@ def evaluate(number: int, seed: int) -> tuple[float, float]:
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
     """Return the correlation of ranks; there are no ties among measured APs worth treating."""
-    ranks = [values.argsort().argsort() for values in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(first.argsort().argsort(), second.argsort().argsort())[0, 1])
 
 
 def main() -> None:

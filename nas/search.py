@@ -84,7 +84,7 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
     arguments = " ".join(shlex.quote(a) for a in sys.argv[1:] if not a.startswith("num_trials="))
-    again = f"python -m nas.search {arguments}".strip()
+    again = f"{_python()} -m nas.search {arguments}".strip()
     if len(record.told) < setup.num_trials:
         console.print(f"Go on:   {again} num_trials={setup.num_trials}")
     else:
@@ -93,6 +93,12 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
         console.print(
             f"Replay:  {again.replace('nas.search', 'nas.replay')} top=3 fidelity.epochs={4 * setup.fidelity.epochs:g}"
         )
+
+
+def _python() -> str:
+    """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
+    path = os.path.relpath(sys.executable)
+    return "python" if path.startswith("..") else path
 
 
 def _export_best(record: Record, run: Path) -> list[Path]:
