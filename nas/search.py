@@ -83,16 +83,20 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
         console.print(leaderboard_table(best, f"Best of {run}"))
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
-    arguments = " ".join(shlex.quote(a) for a in sys.argv[1:] if not a.startswith("num_trials="))
-    again = f"{_python()} -m nas.search {arguments}".strip()
+    again = _command("nas.search", without=("num_trials",))
     if len(record.told) < setup.num_trials:
-        console.print(f"Go on:   {again} num_trials={setup.num_trials}")
+        console.print(f"Go on:   {again} num_trials={setup.num_trials}", soft_wrap=True)
     else:
-        console.print(f"Extend:  {again} num_trials={2 * setup.num_trials}")
+        console.print(f"Extend:  {again} num_trials={2 * setup.num_trials}", soft_wrap=True)
     if best:
-        console.print(
-            f"Replay:  {again.replace('nas.search', 'nas.replay')} top=3 fidelity.epochs={4 * setup.fidelity.epochs:g}"
-        )
+        replay = _command("nas.replay", without=("num_trials", "fidelity.epochs"))
+        console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * setup.fidelity.epochs:g}", soft_wrap=True)
+
+
+def _command(module: str, without: tuple[str, ...]) -> str:
+    """Return this command with another module and without some options, ready to paste."""
+    kept = [shlex.quote(a) for a in sys.argv[1:] if a.partition("=")[0] not in without]
+    return " ".join([_python(), "-m", module, *kept])
 
 
 def _python() -> str:

@@ -64,7 +64,8 @@ def test_counts_have_three_figures(number: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(3.2, "3 s"), (89, "89 s"), (91, "1 min 31 s"), (185, "3 min 05 s"), (119.7, "2 min 00 s"), (7200, "2.0 h")]
+    ("seconds", "text"),
+    [(3.2, "3 s"), (89, "89 s"), (91, "1 min 31 s"), (185, "3 min 05 s"), (119.7, "2 min 00 s"), (7200, "2.0 h")],
 )
 def test_durations_are_in_the_unit_that_suits(seconds: float, text: str) -> None:
     assert duration(seconds) == text
