@@ -1,25 +1,17 @@
-"""What all commands share: Hydra's grammar, one-line errors, help made from the comments in the YAML files."""
+"""What all commands share: Hydra's grammar, and errors in one line."""
 
 import difflib
 import re
 import sys
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
+from nas.command_help import EXPERIMENTS, help_text, option_names
 from search_space import InputError
 
-EXPERIMENTS = Path(str(files("experiments")))
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
-
-_FLAGS = """\
-Flags:
-  -h, --help          this text
-  --cfg               print the composed configuration and stop
-  --config-dir DIR    look for YAML files in DIR too, laid out as the package's experiments/
-"""
 
 
 def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]], None]) -> NoReturn:
@@ -83,24 +75,6 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     return {str(name): value for name, value in config.items()}
 
 
-def help_text(config_name: str, summary: str) -> str:
-    """Return the help of a command: its options and choices, explained by the comments above them in the YAML."""
-    lines = [summary.strip(), "", _FLAGS, "Options, as name=value:"]
-    groups = _included(config_name)
-    for name in [config_name, *(["config"] if ("config", None) in groups else [])]:
-        lines += [f"  {option:<34} {comment}" for option, comment in _commented(EXPERIMENTS / f"{name}.yaml")]
-    choices = [group for group, _ in groups if (EXPERIMENTS / group).is_dir()]
-    if choices:
-        lines += ["", "Choices, as group=choice (* is the default) and their options, as group.name=value:"]
-    for group, default in groups:
-        for path in sorted((EXPERIMENTS / group).glob("*.yaml")):
-            mark = "*" if path.stem == default else " "
-            lines.append(f" {mark}{group}={path.stem:<{33 - len(group)}} {_head(path)}")
-            if group != "experiment":
-                lines += [f"      {group}.{o:<{29 - len(group)}} {comment}" for o, comment in _commented(path)]
-    return "\n".join(lines)
-
-
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
     overrides, extra_dirs = [], []
     rest = iter(arguments)
@@ -142,17 +116,10 @@ def _explain(error: Exception, config_name: str) -> str:
     text = str(error)
     if found := re.search(r"Could not override '([^']+)'", text):
         option = found[1]
-        known = [name for name, _ in _commented(EXPERIMENTS / f"{config_name}.yaml")]
-        known += [group for group, _ in _included(config_name)]
-        known += [
-            f"{group}.{name}"
-            for group, _ in _included(config_name)
-            for path in (EXPERIMENTS / group).glob("*.yaml")
-            for name, _ in _commented(path)
-        ]
-        if option in {name.split("=")[0] for name in known}:
+        known = option_names(config_name)
+        if option in known:
             return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
-        close = difflib.get_close_matches(option, [name.split("=")[0] for name in known], n=1)
+        close = difflib.get_close_matches(option, known, n=1)
         hint = f"did you mean {close[0]}?" if close else "--help lists them"
         return f"unknown option {option}; {hint}"
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
@@ -160,47 +127,6 @@ def _explain(error: Exception, config_name: str) -> str:
         names = sorted(path.stem for path in folder.glob("*.yaml"))
         return f"unknown choice {found[1]}={found[2]}; there are {', '.join(names)}"
     return " ".join(text.split())
-
-
-def _included(config_name: str) -> list[tuple[str, str | None]]:
-    """Return the groups in a YAML file's defaults with the chosen names, those of an included `config` too."""
-    groups: list[tuple[str, str | None]] = []
-    text = (EXPERIMENTS / f"{config_name}.yaml").read_text(encoding="utf-8")
-    for line in text.splitlines():
-        if line.strip() == "- config":
-            groups += [("config", None), *_included("config")]
-        elif found := re.match(r"  - (\w+): (\w+)", line):
-            groups.append((found[1], None if found[2] == "null" else found[2]))
-    return groups
-
-
-def _head(path: Path) -> str:
-    """Return the first comment of a YAML file that is not an instruction to Hydra."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return next(line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line)
-
-
-def _commented(path: Path) -> list[tuple[str, str]]:
-    """Return the options of a YAML file, as name=default, each with the comment above it; nested ones with dots."""
-    options: list[tuple[str, str]] = []
-    comment: list[str] = []
-    parents: list[tuple[int, str]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        found = re.match(r"( *)(\w+):(?: (.*))?$", line)
-        if line.strip().startswith("#"):
-            comment.append(line.strip()[1:].strip())
-        elif found and found[2] not in ("defaults", "_target_"):
-            indent = len(found[1])
-            parents = [parent for parent in parents if parent[0] < indent]
-            if found[3] is None:
-                parents.append((indent, found[2]))
-            elif comment:
-                name = ".".join([*(parent for _, parent in parents), found[2]])
-                options.append((f"{name}={found[3]}", " ".join(comment)))
-            comment = []
-        else:
-            comment = []
-    return options
 
 
 def _print_yaml(config: dict[str, Any]) -> None:

@@ -1,9 +1,7 @@
 """The append-only record of a run: everything that was proposed and everything that came back."""
 
-import fcntl
 import os
 import platform
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from controllers import Proposal
+from nas.lock import RunLock
 from nas.trial import Failure, Trial
 from search_space import ArchSpec, InputError
 from search_space.spec_file import first_error
@@ -134,7 +133,7 @@ class Journal:
         path = folder / FILE_NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _Lock(folder)
+            self._lock = RunLock(folder)
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
             raise InputError(f"cannot write the run folder {folder}: {error.strerror}") from None
@@ -186,30 +185,6 @@ class Journal:
         except OSError as error:
             os.ftruncate(self._descriptor, end)
             raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
-
-
-class _Lock:
-    """One process at a time has a run folder; the lock ends with the process, however it ends.
-
-    Raises:
-        InputError: another one has it; the message names it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / "lock").open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "another process"
-            self._file.close()
-            raise InputError(f"the run folder {folder} is in use by {holder}") from None
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._file.flush()
-
-    def release(self) -> None:
-        self._file.close()
 
 
 def has_run(folder: Path) -> bool:

@@ -1,13 +1,19 @@
-"""Jobs on a Ray cluster: Ray Tune places them, restarts workers and notices what dies."""
+"""Jobs on a Ray cluster: Ray Tune places them, restarts workers and notices what dies.
 
-import asyncio
-import contextlib
+Ray takes seconds to import, so that happens when a run starts: a mistake in the options is answered before.
+"""
+
 import os
 import shutil
 import socket
 import tempfile
 import warnings
 from typing import Any
+
+from nas.executors.base import TrialSource
+from nas.executors.interrupt import Interrupt
+from proxy_tasks import ProxyTask
+from search_space import InputError
 
 # Read by Ray when it is imported. Tune's own snapshots of an experiment are not used: the journal is the record, and
 # writing them costs more the more trials there are.
@@ -23,23 +29,8 @@ _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
-for _name, _value in _ENVIRONMENT.items():
-    os.environ.setdefault(_name, _value)
-
-import ray  # noqa: E402  # after the variables above
-from ray import tune  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
-
-from nas.executors.base import TrialSource, run_job  # noqa: E402
-from nas.executors.interrupt import Interrupt  # noqa: E402
-from nas.loop import Job, Outcome  # noqa: E402
-from nas.trial import Failure  # noqa: E402
-from proxy_tasks import ProxyTask  # noqa: E402
-from search_space import InputError  # noqa: E402
 
 CONNECT_TIMEOUT_S = 5
-GATE_TIMEOUT_S = 60
-"""How long the first workers wait for the others; a cluster may have less room than its totals promise."""
 
 
 class RayTuneExecutor:
@@ -74,6 +65,9 @@ class RayTuneExecutor:
 
     def run(self, source: TrialSource, task: ProxyTask) -> None:
         """Run every job of the source; see `Executor.run`."""
+        os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+        import ray
+
         was_running = ray.is_initialized()
         # Tune insists on a folder of its own for each experiment; nothing in it is needed afterwards.
         scratch = tempfile.mkdtemp(prefix="spinenet-search-")
@@ -88,6 +82,8 @@ class RayTuneExecutor:
                     ray.shutdown()
 
     def _connect(self) -> None:
+        import ray
+
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self._address is None:
             ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
@@ -104,6 +100,11 @@ class RayTuneExecutor:
             ) from None
 
     def _tune(self, source: TrialSource, task: ProxyTask, scratch: str, interrupt: Interrupt) -> None:
+        import ray
+        from ray import tune
+
+        from nas.executors.tune_parts import Asker, Gate, RaiseInterrupt, Worker
+
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it so
         num_cpus, num_gpus = int(total.get("CPU", 0)), total.get("GPU", 0.0)
         gpus = float(num_gpus >= 1) if self._gpus_per_trial is None else self._gpus_per_trial
@@ -116,9 +117,9 @@ class RayTuneExecutor:
                 f"{num_gpus:g}; change executor.cpus_per_trial or executor.gpus_per_trial"
             )
         num_workers = min(room, self._max_concurrent or room)
-        gate = ray.remote(num_cpus=0)(_Gate).remote(num_workers)
-        trainable = tune.with_parameters(_Worker, task=task, gate=gate)
-        asker = _Asker(source, gate)
+        gate = ray.remote(num_cpus=0)(Gate).remote(num_workers)
+        trainable = tune.with_parameters(Worker, task=task, gate=gate)
+        asker = Asker(source, gate)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tune.run(
@@ -131,109 +132,6 @@ class RayTuneExecutor:
                 verbose=0,
                 storage_path=scratch,
                 name="trials",
-                callbacks=[_RaiseInterrupt(interrupt)],
+                callbacks=[RaiseInterrupt(interrupt)],
             )
         asker.raise_error()
-
-
-class _RaiseInterrupt(tune.Callback):
-    """Lets Ctrl-C end the run between two steps of Tune, some tenths of a second later."""
-
-    def __init__(self, interrupt: Interrupt) -> None:
-        self._interrupt = interrupt
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: object) -> None:
-        self._interrupt.raise_if_asked()
-
-
-class _Gate:
-    """Holds the first workers back until all have started.
-
-    Tune gives a waiting trial to the worker that is free first and then cancels the process that was starting for that
-    trial. When trials are shorter than the start of a process no second worker would ever come up.
-    """
-
-    def __init__(self, num_workers: int) -> None:
-        self._num_missing = num_workers
-        self._all_here = asyncio.Event()
-
-    async def open(self) -> None:
-        """Let everybody through: no more workers will come."""
-        self._all_here.set()
-
-    async def pass_through(self) -> None:
-        """Return when all workers have called, or when the wait has been long enough."""
-        self._num_missing -= 1
-        if self._num_missing <= 0:
-            self._all_here.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_here.wait(), GATE_TIMEOUT_S)
-        self._all_here.set()
-
-
-class _Worker(tune.Trainable):
-    """One process of the cluster; it runs job after job and keeps its data open between them."""
-
-    def setup(self, config: dict[str, Any], task: ProxyTask | None = None, gate: Any = None) -> None:  # noqa: ANN401  # an actor
-        if task is None:
-            raise TypeError("made without tune.with_parameters")
-        self._task = task
-        self._job: Job = config["job"]
-        ray.get(gate.pass_through.remote())
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._job = new_config["job"]
-        return True
-
-    def step(self) -> dict[str, Any]:
-        return {"outcome": run_job(self._task, self._job), "done": True}
-
-
-class _Asker(Searcher):
-    """Lets Tune ask for jobs one at a time and hand back what came of them.
-
-    Tune takes an exception for a failed trial and goes on, but one from the source is a bug or a full disk: it is kept,
-    no more jobs are given out, and the executor raises it when Tune returns.
-    """
-
-    def __init__(self, source: TrialSource, gate: Any) -> None:  # noqa: ANN401  # an actor
-        super().__init__(metric="outcome", mode="max")
-        self._source = source
-        self._gate = gate
-        self._jobs: dict[str, Job] = {}
-        self._error: Exception | None = None
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        job = self._next_job()
-        if job is None:
-            self._gate.open.remote()
-            finished: Any = Searcher.FINISHED  # a string, which Ray forgets to declare
-            return finished  # type: ignore[no-any-return]  # as above
-        self._jobs[trial_id] = job
-        return {"job": job}
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        job = self._jobs.pop(trial_id, None)
-        if job is None or self._error is not None:
-            return
-        outcome = (result or {}).get("outcome")
-        if error or not isinstance(outcome, Outcome) or outcome.trial != job.trial:
-            outcome = Outcome(job.trial, Failure("worker_lost", "the worker's process or machine died"))
-        try:
-            self._source.finish_trial(outcome)
-        except Exception as error_of_source:
-            self._error = error_of_source
-
-    def raise_error(self) -> None:
-        """Raise what the source raised, if it did."""
-        if self._error is not None:
-            raise self._error
-
-    def _next_job(self) -> Job | None:
-        if self._error is not None:
-            return None
-        try:
-            return self._source.start_trial()
-        except Exception as error:
-            self._error = error
-            return None

@@ -26,6 +26,9 @@ class SpineNet(nn.Module):
     def __init__(self, spec: ArchSpec, scale: ModelScale) -> None:
         super().__init__()
         self._live = live_blocks(spec)
+        # A stem block that feeds nothing is not built; the first of the two feeds the second.
+        used = {f for live in self._live for f in (*live.parents, *live.leftovers)}
+        self._num_stem_parents = 1 + max(f for f in range(NUM_STEM_PARENTS) if f in used)
         self._levels = [feature.level for feature in spec.features]
         act, repeats = scale.activation, scale.block_repeats
         self._activate = F.relu if act == "relu" else F.silu
@@ -35,7 +38,7 @@ class SpineNet(nn.Module):
         self.stem_conv = ConvNorm(3, STEM_WIDTH, 7, stride=2, act=act)
         self.stem = nn.ModuleList()
         c_in, level = STEM_WIDTH, STEM_LEVEL
-        for stem_block in spec.stem[: len(spec.stem) - self._num_unused_stem_blocks()]:
+        for stem_block in spec.stem[: len(spec.stem) - NUM_STEM_PARENTS + self._num_stem_parents]:
             width = scale.block_width(stem_block.level)
             stride = 2 ** (stem_block.level - level)
             self.stem.append(block(stem_block.kind, c_in, width, stride, repeats, act))
@@ -70,7 +73,7 @@ class SpineNet(nn.Module):
         for stem_block in self.stem:
             x = stem_block(x)
             stem.append(x)
-        features = dict(enumerate(stem[max(len(self.stem) - self._num_stem_parents, 0) :]))
+        features = dict(enumerate(stem[-self._num_stem_parents :]))
         endpoints: dict[int, Tensor] = {}
         for live in self._live:
             level = self._levels[live.feature]
@@ -82,12 +85,3 @@ class SpineNet(nn.Module):
             if live.is_output:
                 endpoints[level] = self.endpoints[str(live.feature)](feature)
         return tuple(endpoints[level] for level in self.output_levels)
-
-    @property
-    def _num_stem_parents(self) -> int:
-        return NUM_STEM_PARENTS - self._num_unused_stem_blocks()
-
-    def _num_unused_stem_blocks(self) -> int:
-        """Return how many blocks at the stem's end feed no live block; they are not built."""
-        used = {f for live in self._live for f in (*live.parents, *live.leftovers)}
-        return NUM_STEM_PARENTS - 1 - max(f for f in range(NUM_STEM_PARENTS) if f in used)

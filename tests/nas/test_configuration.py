@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from controllers import RandomSearch, RegularizedEvolution
 from nas.build import build, build_setup
-from nas.command_line import EXPERIMENTS, compose, help_text
+from nas.command_help import EXPERIMENTS, help_text
+from nas.command_line import compose
 from nas.executors.local import LocalExecutor
 from proxy_tasks.detection import DetectionProxy
 from proxy_tasks.landscape import Landscape

@@ -1,0 +1,83 @@
+"""The help of a command, made from the comments in its YAML files."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+EXPERIMENTS = Path(str(files("experiments")))
+
+_FLAGS = """\
+Flags:
+  -h, --help          this text
+  --cfg               print the composed configuration and stop
+  --config-dir DIR    look for YAML files in DIR too, laid out as the package's experiments/
+"""
+
+
+def help_text(config_name: str, summary: str) -> str:
+    """Return the help of a command: its options and choices, explained by the comments above them in the YAML."""
+    lines = [summary.strip(), "", _FLAGS, "Options, as name=value:"]
+    groups = _included(config_name)
+    for name in [config_name, *(["config"] if ("config", None) in groups else [])]:
+        lines += [f"  {option:<34} {comment}" for option, comment in _commented(EXPERIMENTS / f"{name}.yaml")]
+    choices = [group for group, _ in groups if (EXPERIMENTS / group).is_dir()]
+    if choices:
+        lines += ["", "Choices, as group=choice (* is the default) and their options, as group.name=value:"]
+    for group, default in groups:
+        for path in sorted((EXPERIMENTS / group).glob("*.yaml")):
+            mark = "*" if path.stem == default else " "
+            lines.append(f" {mark}{group}={path.stem:<{33 - len(group)}} {_head(path)}")
+            if group != "experiment":
+                lines += [f"      {group}.{o:<{29 - len(group)}} {comment}" for o, comment in _commented(path)]
+    return "\n".join(lines)
+
+
+def option_names(config_name: str) -> list[str]:
+    """Return every option that a command knows, those of choices that are not the default included."""
+    groups = [group for group, _ in _included(config_name)]
+    names = [name for name, _ in _commented(EXPERIMENTS / f"{config_name}.yaml")] + groups
+    for group in groups:
+        for path in (EXPERIMENTS / group).glob("*.yaml"):
+            names += [f"{group}.{name}" for name, _ in _commented(path)]
+    return [name.split("=")[0] for name in names]
+
+
+def _included(config_name: str) -> list[tuple[str, str | None]]:
+    """Return the groups in a YAML file's defaults with the chosen names, those of an included `config` too."""
+    groups: list[tuple[str, str | None]] = []
+    text = (EXPERIMENTS / f"{config_name}.yaml").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.strip() == "- config":
+            groups += [("config", None), *_included("config")]
+        elif found := re.match(r"  - (\w+): (\w+)", line):
+            groups.append((found[1], None if found[2] == "null" else found[2]))
+    return groups
+
+
+def _head(path: Path) -> str:
+    """Return the first comment of a YAML file that is not an instruction to Hydra."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next(line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line)
+
+
+def _commented(path: Path) -> list[tuple[str, str]]:
+    """Return the options of a YAML file, as name=default, each with the comment above it; nested ones with dots."""
+    options: list[tuple[str, str]] = []
+    comment: list[str] = []
+    parents: list[tuple[int, str]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        found = re.match(r"( *)(\w+):(?: (.*))?$", line)
+        if line.strip().startswith("#"):
+            comment.append(line.strip()[1:].strip())
+        elif found and found[2] not in ("defaults", "_target_"):
+            indent = len(found[1])
+            parents = [parent for parent in parents if parent[0] < indent]
+            if found[3] is None:
+                parents.append((indent, found[2]))
+            elif comment:
+                name = ".".join([*(parent for _, parent in parents), found[2]])
+                options.append((f"{name}={found[3]}", " ".join(comment)))
+            comment = []
+        else:
+            comment = []
+    return options
