@@ -28,7 +28,7 @@ def test_quickstart_is_the_embedded_task(tmp_path: Path) -> None:
 
 
 def test_spinenet_is_the_paper_s_set_up() -> None:
-    # Section 4 of the facts: 512 px, width and alpha 0.25, 64-wide head, 5 epochs, 7,392 held-out images.
+    # Section 5.1 of the paper: 512 px, width and alpha 0.25, 64-wide head, 5 epochs, 7,392 held-out images.
     config = compose("config", ["experiment=spinenet", "data.root=/data/coco"])
     setup = build_setup(config)
     assert isinstance(setup.task, DetectionProxy)

@@ -17,7 +17,7 @@ def batch(boxes: list[list[float]], labels: list[int]) -> Batch:
 
 
 def slow_loss(raw: RawDetections, given: Batch) -> float:
-    """Section 5.1 of the facts, one anchor at a time."""
+    """The losses of tensorflow/tpu configs/spinenet, one anchor at a time."""
     matched = match_anchors(ANCHORS, given.boxes_xyxy, given.labels)[0].tolist()
     num_positive = sum(m >= 0 for m in matched)
     total: float = 0.0

@@ -91,7 +91,7 @@ def test_leftover_is_added_to_its_output() -> None:
 def test_one_pool_follows_the_strided_convolution(
     monkeypatch: pytest.MonkeyPatch, source: int, target: int, stride: int | None, kernel: int | None
 ) -> None:
-    # Section 3.4 of the facts: ratio 4 is kernel 3 stride 2, ratio 8 and more kernel 5 stride ratio / 2; sizes that do
+    # tensorflow/tpu resample_with_alpha: ratio 4 is kernel 3 stride 2, ratio 8 and more kernel 5 stride ratio / 2; sizes that do
     # not divide pool with stride 2 and are resized.
     pools: list[tuple[object, object]] = []
 
@@ -115,7 +115,7 @@ def test_width_inside_a_resampling_comes_from_the_3x3_convolutions() -> None:
 
 
 def test_widths_are_truncated_not_rounded() -> None:
-    # Section 3.1 of the facts: 41, 83, 166 at 0.65.
+    # The published checkpoint of SpineNet-49S has 41, 83 and 166 at 0.65.
     scale = ModelScale(width_multiplier=0.65)
     assert [scale.block_width(level) for level in (2, 3, 4)] == [41, 83, 166]
 
