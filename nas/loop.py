@@ -127,10 +127,9 @@ class Search:
 
     def _stop_if_nothing_works(self, last: Failure) -> None:
         """Stop a search of which every trial so far ended in an error: the cause is not in the architectures."""
-        trials = self._journal.record.trials
-        results = [trials[number] for number in self._journal.record.told]
-        if len(results) < MAX_FIRST_ERRORS or self._trained:
+        if len(self._journal.record.told) < MAX_FIRST_ERRORS or self._trained:
             return
+        results = [self._journal.record.trials[number] for number in self._journal.record.told]
         if all(trial.failure is not None and trial.failure.kind == "error" for trial in results):
             raise InputError(f"all of the first {len(results)} trials failed, the last with {last.message}")
 

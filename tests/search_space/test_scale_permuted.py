@@ -11,7 +11,7 @@ SPINENET = ScalePermutedSpace(resnet_seed("r0-sp53"))
 
 
 def test_sizes_of_the_sub_spaces_are_those_of_the_paper() -> None:
-    # Section 3 of the paper: 10! * 5! labelled orders, 5040 * 120 different ones, 4^10 levels, 2^15 kinds, about 10^37.2 in all.
+    # Section 3 of the paper: 10! * 5! labelled orders, 5040 * 120 different ones, 4^10 levels, 2^15 kinds.
     size = SPINENET.size()
     assert size.labelled_orders == 435_456_000
     assert size.orders == 5040 * 120

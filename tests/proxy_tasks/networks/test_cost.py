@@ -1,7 +1,7 @@
 """Parameters and multiply-adds against those of the published networks.
 
-The expected numbers were counted outside of this project from tensorflow/tpu's code and agree with the paper's tables to
-their rounding (28.5 M and 85.4 B for SpineNet-49). Here they must agree to every digit given.
+The expected numbers were counted outside of this project from tensorflow/tpu's code and agree with the paper's tables
+to their rounding (28.5 M and 85.4 B for SpineNet-49). Here they must agree to every digit given.
 """
 
 from dataclasses import replace
