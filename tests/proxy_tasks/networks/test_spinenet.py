@@ -91,7 +91,7 @@ def test_leftover_is_added_to_its_output() -> None:
 def test_one_pool_follows_the_strided_convolution(
     monkeypatch: pytest.MonkeyPatch, source: int, target: int, stride: int | None, kernel: int | None
 ) -> None:
-    # tensorflow/tpu resample_with_alpha: ratio 4 is kernel 3 stride 2, ratio 8 and more kernel 5 stride ratio / 2; sizes
+    # tensorflow/tpu resample_with_alpha: ratio 4 is kernel 3 stride 2, from ratio 8 on kernel 5 stride ratio / 2; sizes
     # that do not divide pool with stride 2 and are resized.
     pools: list[tuple[object, object]] = []
 
