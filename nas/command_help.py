@@ -1,6 +1,7 @@
 """The help of a command, made from the comments in its YAML files."""
 
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,8 +15,11 @@ Flags:
 """
 
 
-def help_text(config_name: str, summary: str) -> str:
-    """Return the help of a command: its options and choices, explained by the comments above them in the YAML."""
+def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = ()) -> str:
+    """Return the help of a command: its options and choices, explained by the comments above them in the YAML.
+
+    Choices in the folders `extra_dirs` are shown too.
+    """
     lines = [summary.strip(), "", _FLAGS, "Options, as name=value:"]
     groups = _included(config_name)
     for name in [config_name, *(["config"] if ("config", None) in groups else [])]:
@@ -24,7 +28,7 @@ def help_text(config_name: str, summary: str) -> str:
     if choices:
         lines += ["", "Choices, as group=choice (* is the default) and their options, as group.name=value:"]
     for group, default in groups:
-        for path in sorted((EXPERIMENTS / group).glob("*.yaml")):
+        for path in choice_files(group, extra_dirs):
             mark = "*" if path.stem == default else " "
             lines.append(f" {mark}{group}={path.stem:<{33 - len(group)}} {_head(path)}")
             if group != "experiment":
@@ -32,12 +36,20 @@ def help_text(config_name: str, summary: str) -> str:
     return "\n".join(lines)
 
 
-def option_names(config_name: str) -> list[str]:
+def choice_files(group: str, extra_dirs: Sequence[Path] = ()) -> list[Path]:
+    """Return the YAML files of a group, those in folders of the user included, by name."""
+    files_of_group = {
+        path.stem: path for folder in (*extra_dirs, EXPERIMENTS) for path in (folder / group).glob("*.yaml")
+    }
+    return [files_of_group[name] for name in sorted(files_of_group)]
+
+
+def option_names(config_name: str, extra_dirs: Sequence[Path] = ()) -> list[str]:
     """Return every option that a command knows, those of choices that are not the default included."""
     groups = [group for group, _ in _included(config_name)]
     names = [name for name, _ in _commented(EXPERIMENTS / f"{config_name}.yaml")] + groups
     for group in groups:
-        for path in (EXPERIMENTS / group).glob("*.yaml"):
+        for path in choice_files(group, extra_dirs):
             names += [f"{group}.{name}" for name, _ in _commented(path)]
     return [name.split("=")[0] for name in names]
 
@@ -57,7 +69,8 @@ def _included(config_name: str) -> list[tuple[str, str | None]]:
 def _head(path: Path) -> str:
     """Return the first comment of a YAML file that is not an instruction to Hydra."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    return next(line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line)
+    comments = (line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line)
+    return next(comments, "")
 
 
 def _commented(path: Path) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nas.command_help import EXPERIMENTS, help_text, option_names
+from nas.command_help import EXPERIMENTS, choice_files, help_text, option_names
 from search_space import InputError
 
 EXIT_USER_ERROR = 2
@@ -27,7 +27,8 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
     arguments = sys.argv[1:]
     try:
         if {"-h", "--help"} & set(arguments):
-            print(help_text(config_name, summary))
+            flags = [a for a in arguments if a not in ("-h", "--help", "--cfg")]
+            print(help_text(config_name, summary, _split_flags(flags)[1]))
             sys.exit(0)
         config = compose(config_name, [a for a in arguments if a != "--cfg"])
         if "--cfg" in arguments:
@@ -69,7 +70,7 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key}: needs a value; --help explains it") from None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise InputError(_explain(error, config_name)) from None
+        raise InputError(_explain(error, config_name, extra_dirs)) from None
     if not isinstance(config, dict):
         raise TypeError(f"{config_name} is not a mapping")
     return {str(name): value for name, value in config.items()}
@@ -111,21 +112,20 @@ def _quoted_if_needed(override: str) -> str:
     return override
 
 
-def _explain(error: Exception, config_name: str) -> str:
+def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> str:
     """Return the one line of a Hydra error that helps."""
     text = str(error)
     if found := re.search(r"Could not override '([^']+)'", text):
         option = found[1]
-        known = option_names(config_name)
+        known = option_names(config_name, extra_dirs)
         if option in known:
             return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
         close = difflib.get_close_matches(option, known, n=1)
         hint = f"did you mean {close[0]}?" if close else "--help lists them"
         return f"unknown option {option}; {hint}"
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        folder = EXPERIMENTS / found[1]
-        names = sorted(path.stem for path in folder.glob("*.yaml"))
-        return f"unknown choice {found[1]}={found[2]}; there are {', '.join(names)}"
+        names = ", ".join(path.stem for path in choice_files(found[1], extra_dirs))
+        return f"unknown choice {found[1]}={found[2]}; there are {names}"
     return " ".join(text.split())
 
 

@@ -1,7 +1,7 @@
 """python -m nas.replay: train the best architectures of a run again, for longer, and see how the ranking changes."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ HELP = """\
 python -m nas.replay [name=value ...] top=K fidelity.epochs=E
 
 Train the best K architectures of a run again and show how their ranking changes. Give the options of the search,
-so that the same task is set up, and the new fidelity. Results are kept below the run folder; the same command
-again goes on where it stopped.
+so that the same task is set up, and the new fidelity; without one the search's own is used. seed, task.score_on,
+task.device and task.precision may differ too. Results are kept below the run folder; the same command again goes on
+where it stopped.
 
   python -m nas.replay experiment=quickstart top=3 fidelity.epochs=12
 """
@@ -89,6 +90,7 @@ def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) 
                 )
             )
     num_trials = len(journal.record.trials)
+    number_in_search = {trial.key: trial.number for trial in best}
     with SearchView(console, num_trials, journal.record.trials) as view:
         search = Search(
             space=setup.space,
@@ -98,7 +100,7 @@ def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) 
             fidelity=setup.fidelity,
             num_trials=num_trials,
             seed=setup.seed,
-            on_change=view.show,
+            on_change=lambda trial: view.show(replace(trial, number=number_in_search.get(trial.key, trial.number))),
         )
         setup.executor.run(search, setup.task)
 
@@ -133,13 +135,17 @@ def _show(console: Console, journal: Journal, best: list[Trial], folder: Path) -
 
 
 def _agreement(pairs: list[tuple[float, float]]) -> str:
-    """Say how far two lists of rewards agree about the order."""
-    num_pairs = len(pairs) * (len(pairs) - 1) // 2
+    """Say how far two lists of rewards agree about the order; two that are equal in either list have none."""
     first, second = (np.array(column) for column in zip(*pairs, strict=True))
     signs = np.sign(np.subtract.outer(first, first)) * np.sign(np.subtract.outer(second, second))
-    num_same = int((np.triu(signs, 1) > 0).sum())
-    best_stays = first.argmax() == second.argmax()
-    return f"{num_same} of {num_pairs} pairs keep their order; the best {'stays the best' if best_stays else 'changes'}"
+    upper = signs[np.triu_indices(len(pairs), 1)]
+    num_ordered, num_tied = int((upper != 0).sum()), int((upper == 0).sum())
+    text = f"{int((upper > 0).sum())} of {num_ordered} pairs keep their order"
+    if num_tied:
+        text += f" ({num_tied} tied)"
+    if (first == first.max()).sum() == (second == second.max()).sum() == 1:
+        text += f"; the best {'stays the best' if first.argmax() == second.argmax() else 'changes'}"
+    return text
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 from nas.journal import Journal, Record
 from search_space import InputError
 
+REFERRED_TO = ("data", "scale", "recipe", "space")
 # These may change between two starts of one run: how far it goes, who computes it, where decoded images lie.
 MAY_CHANGE = ("run", "num_trials", "executor", "task.cache_dir")
 
@@ -33,7 +34,9 @@ def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_ch
         InputError: it was not; the message names one option that differs and both its values.
     """
     recorded, now = dict(_leaves(record.created.config)), dict(_leaves(config))
-    for name in (*now, *(n for n in recorded if n not in now)):
+    # A part that others refer to stands in them too; its own name is the one that can be set.
+    names = sorted({*now, *recorded}, key=lambda name: (name.split(".")[0] not in REFERRED_TO, name))
+    for name in names:
         if any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change):
             continue
         if (was := recorded.get(name)) != (value := now.get(name)):

@@ -44,7 +44,7 @@ def main(config: dict[str, Any]) -> None:
         record = read_record(setup.run)
         check_config(record, setup.run, config, MAY_CHANGE)
         num_done = len(record.told)
-        console.print(f"{os.path.relpath(setup.run)}: {num_done} of {setup.num_trials} trials on record")
+        console.print(f"{os.path.relpath(setup.run)}: {num_done} trials on record, {setup.num_trials} asked for")
     if num_done < setup.num_trials:
         # Before the run folder is made: without data there is no run.
         with TaskView(console) as task_view:
@@ -87,7 +87,7 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     if len(record.told) < setup.num_trials:
         console.print(f"Go on:   {again} num_trials={setup.num_trials}", soft_wrap=True)
     else:
-        console.print(f"Extend:  {again} num_trials={2 * setup.num_trials}", soft_wrap=True)
+        console.print(f"Extend:  {again} num_trials={2 * max(setup.num_trials, len(record.told))}", soft_wrap=True)
     if best:
         replay = _command("nas.replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * setup.fidelity.epochs:g}", soft_wrap=True)

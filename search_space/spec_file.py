@@ -70,14 +70,14 @@ def write_spec(path: Path, document: SpecFile) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
 
 
-def read_spec(path: Path) -> SpecFile:
+def read_spec(path: str | Path) -> SpecFile:
     """Read and check a spec file.
 
     Raises:
         InputError: no such file, not JSON, truncated, an unknown key or a broken rule; the message names the place.
     """
     try:
-        text = path.read_bytes()
+        text = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read spec {path}: {getattr(error, 'strerror', error)}") from None
     try:

@@ -160,6 +160,19 @@ def test_a_folder_of_ones_own_adds_choices(tmp_path: Path) -> None:
     assert isinstance(setup.executor, LocalExecutor)
 
 
+def test_help_and_errors_know_choices_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "controller").mkdir()
+    yaml = "# Climb.\n_target_: hill.Climb\n# Failures before a restart.\npatience: 3\n"
+    (tmp_path / "controller" / "hill.yaml").write_text(yaml)
+    text = help_text("config", "", (tmp_path,))
+    assert re.search(r"controller=hill +Climb\.", text)
+    assert re.search(r"controller\.patience=3 +Failures before a restart\.", text)
+    with pytest.raises(InputError, match="there are evolution, evolution_small, hill, random"):
+        compose("config", ["--config-dir", str(tmp_path), "controller=hil"])
+    with pytest.raises(InputError, match=r"did you mean controller\.patience\?"):
+        compose("config", ["--config-dir", str(tmp_path), "controller=hill", "controller.patiens=2"])
+
+
 def test_a_broken_file_of_ones_own_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("num_trials: [1\n")

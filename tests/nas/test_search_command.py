@@ -55,7 +55,7 @@ def test_a_whole_search_through_ray_with_real_training(command: Run, tmp_path: P
     assert "num_trials=8" in done.stdout
 
     again = command("nas.search", *TINY_SEARCH)
-    assert "run: 4 of 4 trials on record" in again.stdout
+    assert "run: 4 trials on record, 4 asked for" in again.stdout
     assert len(read_record(tmp_path / "run").told) == 4
 
 
@@ -131,6 +131,13 @@ def test_a_run_of_another_configuration_is_refused_with_both_values(command: Run
     assert (tmp_path / "run" / FILE_NAME).read_bytes() == before
 
 
+def test_the_option_that_differs_has_the_name_that_can_be_set(command: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_LANDSCAPE, "space.window=4")
+    assert command("nas.search", *arguments).returncode == 0
+    done = command("nas.search", *TINY_LANDSCAPE)
+    assert "was made with space.window=4, now it is 5;" in done.stderr
+
+
 def test_a_second_search_on_one_folder_is_refused(command: Run, tmp_path: Path) -> None:
     from nas.journal import Journal
 
@@ -145,7 +152,7 @@ def test_a_finished_run_is_extended_by_a_larger_number(command: Run, tmp_path: P
     assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
     before = events(tmp_path / "run")
     done = command("nas.search", *TINY_LANDSCAPE, "num_trials=8", "executor=local")
-    assert "5 of 8 trials on record" in done.stdout
+    assert "run: 5 trials on record, 8 asked for" in done.stdout
     after = events(tmp_path / "run")
     assert after[: len(before)] == before
     assert num_told(tmp_path / "run") == 8
