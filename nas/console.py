@@ -6,7 +6,15 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -31,7 +39,6 @@ class SearchView:
     """
 
     def __init__(self, console: Console, num_trials: int, trials: Mapping[int, Trial]) -> None:
-        self._console = console
         self._num_trials = num_trials
         self._num_done = sum(trial.status != "running" for trial in trials.values())
         self._num_running = 0
@@ -39,17 +46,7 @@ class SearchView:
         best = best_trials(trials, 1)
         self._best = best[0] if best else None
         self._started = time.monotonic()
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[state]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._progress = _progress(console, TextColumn("{task.fields[state]}"), transient=True)
         self._bar = self._progress.add_task("trials", total=num_trials, completed=self._num_done, state="starting")
 
     def __enter__(self) -> Self:
@@ -94,16 +91,8 @@ class TaskView:
     """Progress of what is made once before the first trial."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._bars: dict[str, int] = {}
+        self._progress = _progress(console)
+        self._bars: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -118,7 +107,22 @@ class TaskView:
             if not self._progress.console.is_terminal:
                 self._progress.console.print(f"{what}: {num_total}")
             self._bars[what] = self._progress.add_task(what, total=num_total)
-        self._progress.update(self._progress.task_ids[self._bars[what]], completed=num_done, total=num_total)
+        self._progress.update(self._bars[what], completed=num_done, total=num_total)
+
+
+def _progress(console: Console, *columns: TextColumn, transient: bool = False) -> Progress:
+    """Return a bar with what every bar shows and `columns` behind it; shows nothing where there is no terminal."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        *columns,
+        console=console,
+        transient=transient,
+        disable=not console.is_terminal,
+    )
 
 
 def describe(trial: Trial) -> str:

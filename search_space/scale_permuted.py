@@ -240,18 +240,17 @@ class ScalePermutedSpace:
     def _reach(self, block: int) -> int:
         """Return how many features before the block may be its parents."""
         num_before = NUM_STEM_PARENTS + block
-        is_windowed = self._window is not None and block < self._num_intermediates
-        return min(num_before, self._window) if is_windowed and self._window is not None else num_before
+        if self._window is None or block >= self._num_intermediates:
+            return num_before
+        return min(num_before, self._window)
 
     def _decode_block(self, i: int, base: BlockSpec, decisions: Decisions) -> BlockSpec:
         level, kind, parents = base.level, base.kind, base.parents
         is_inner = i < self._num_intermediates
         if self._permutes:
             level = (self._inner_options if is_inner else self._output_options)[decisions[i]]
-        if is_inner and len(self._offsets) > 1:
-            level += self._offsets[decisions[self._offsets_at + i]]
-        if is_inner and len(self._offsets) == 1:
-            level += self._offsets[0]
+        if is_inner:
+            level += self._offsets[decisions[self._offsets_at + i] if len(self._offsets) > 1 else 0]
         if self._connects:
             at = self._connections_at + NUM_PARENTS * i
             parents = tuple(NUM_STEM_PARENTS + i - 1 - step for step in decisions[at : at + NUM_PARENTS])
