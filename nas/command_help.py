@@ -1,6 +1,7 @@
 """The help of a command, made from the comments in its YAML files."""
 
 import re
+import textwrap
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -28,11 +29,22 @@ def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = ()) -
     if choices:
         lines += ["", "Choices, as group=choice (* is the default) and their options, as group.name=value:"]
     for group, default in groups:
+        explained: dict[tuple[str, ...], tuple[str, list[str]]] = {}
         for path in choice_files(group, extra_dirs):
             mark = "*" if path.stem == default else " "
             lines.append(f" {mark}{group}={path.stem:<{33 - len(group)}} {_head(path)}")
-            if group != "experiment":
-                lines += [f"      {group}.{o:<{29 - len(group)}} {comment}" for o, comment in _commented(path)]
+            if group == "experiment" or not (commented := _commented(path)):
+                continue
+            options = [option for option, _ in commented]
+            names = tuple(f"{option.split('=')[0]} {comment}" for option, comment in commented)
+            if names in explained:
+                other, known = explained[names]
+                changed = [option for option in options if option not in known]
+                text = f"options of {group}={other}, with {', '.join(changed) or 'the same values'}"
+                lines += textwrap.wrap(text, 112, initial_indent=" " * 6, subsequent_indent=" " * 8)
+            else:
+                explained[names] = (path.stem, options)
+                lines += [f"      {group}.{o:<{29 - len(group)}} {comment}" for o, comment in commented]
     return "\n".join(lines)
 
 
@@ -61,7 +73,7 @@ def _included(config_name: str) -> list[tuple[str, str | None]]:
     for line in text.splitlines():
         if line.strip() == "- config":
             groups += [("config", None), *_included("config")]
-        elif found := re.match(r"  - (\w+): (\w+)", line):
+        elif found := re.match(r"  - (\w+): ([\w-]+)", line):
             groups.append((found[1], None if found[2] == "null" else found[2]))
     return groups
 

@@ -1,5 +1,6 @@
 """The detection proxy task: build one spec, train it for a while, and score it by COCO's average precision."""
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -16,15 +17,15 @@ from torch.optim.swa_utils import update_bn
 
 from proxy_tasks.base import Evaluation, Fidelity, Report, silent
 from proxy_tasks.coco.anchors import make_anchors
-from proxy_tasks.coco.annotations import Annotations, read_annotations
+from proxy_tasks.coco.annotations import Annotations, read_annotations, with_id_labels
 from proxy_tasks.coco.batches import make_batch, split_held_out, training_rows
 from proxy_tasks.coco.cache import CachedSplit, cached_split
 from proxy_tasks.coco.detections import detect
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.scoring import METRIC_NAMES, ScoredBoxes, score
 from proxy_tasks.networks.cost import detector_cost
-from proxy_tasks.networks.retinanet import RetinaNet
-from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device
+from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.runtime import DEVICE_NAMES, has_fast_bf16, keep_freed_memory, pick_device
 from proxy_tasks.training import Recipe, train
 from search_space import ArchSpec, InputError, ModelScale
 
@@ -50,6 +51,8 @@ class DetectionProxy:
         scale: how big each spec is built, and the image size.
         recipe: how each is trained.
         score_on: `held_out`, or `val` for the validation set, which a search should not see.
+        classes: `dense` numbers the data's categories without gaps; `ids` takes their own ids as classes, as the
+            reference does: 91 for COCO, those without a category and 0, the background, being dropped when scoring.
         cache_dir: where decoded images are kept, `image_size_px**2 * 3` bytes each.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
         precision: of the convolutions; `auto` is bfloat16 where the processor computes it fast.
@@ -61,12 +64,13 @@ class DetectionProxy:
     scale: ModelScale
     recipe: Recipe = field(default_factory=Recipe)
     score_on: Literal["held_out", "val"] = "held_out"
+    classes: Literal["dense", "ids"] = "dense"
     cache_dir: Path = Path("data/cache")
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+        if not re.fullmatch(DEVICE_NAMES, self.device):
             raise ValueError(f"device must be auto, cpu or cuda, got {self.device!r}")
 
     @property
@@ -86,7 +90,7 @@ class DetectionProxy:
         data = _open_data(self)
         num_classes = len(data.train.annotations.category_ids)
         torch.manual_seed(seed)
-        network = RetinaNet(spec, self.scale, num_classes).to(device).to(memory_format=torch.channels_last)
+        network = spinenet_detector(spec, self.scale, num_classes).to(device).to(memory_format=torch.channels_last)
         anchors = make_anchors(network.output_levels, self.scale.image_size_px, self.scale.anchor_scale, device)
         bf16 = has_fast_bf16(device.type) if self.precision == "auto" else self.precision == "bfloat16"
 
@@ -113,12 +117,15 @@ class DetectionProxy:
         self, network: nn.Module, anchors: Tensor, data: "_OpenData", device: torch.device, bf16: bool
     ) -> ScoredBoxes:
         size = self.scale.image_size_px
+        names = data.scored.annotations.category_names if self.classes == "ids" else ()
+        unused = [i for i, name in enumerate(names) if not name]
         rows, boxes, labels, scores = [], [], [], []
         network.eval()
         with torch.inference_mode():
             for chunk in _chunks(data.scored_rows, _SCORING_BATCH_SIZE):
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     raw = network(make_batch(data.scored, chunk, device).images)
+                raw.class_logits[..., unused] = -math.inf
                 found = detect(raw, anchors, size)
                 rows.append(chunk[found.image.cpu().numpy()])
                 boxes.append(found.boxes_xyxy.cpu().numpy() / data.scored.scales[rows[-1]][:, None])
@@ -145,7 +152,7 @@ def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
     folder = task.data.folder(report)
     size = task.scale.image_size_px
     file, image_dir = folder.paths("train")
-    train = read_annotations(file, image_dir)
+    train = _read_annotations(task, file, image_dir)
     # Everything that can be wrong is looked at before the images are decoded, which may take an hour.
     try:
         train_rows, held_out = split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
@@ -156,7 +163,7 @@ def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
         split = cached_split(train, image_dir, size, task.cache_dir, report)
         return _OpenData(split, train_rows, split, held_out)
     val_file, val_image_dir = folder.paths("val")
-    val = read_annotations(val_file, val_image_dir)
+    val = _read_annotations(task, val_file, val_image_dir)
     val_rows = np.arange(val.num_images)
     _check_scored(val_file, val, val_rows)
     if val.category_ids != train.category_ids:
@@ -167,6 +174,11 @@ def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
         cached_split(val, val_image_dir, size, task.cache_dir, report),
         val_rows,
     )
+
+
+def _read_annotations(task: DetectionProxy, file: Path, image_dir: Path) -> Annotations:
+    annotations = read_annotations(file, image_dir)
+    return annotations if task.classes == "dense" else with_id_labels(annotations)
 
 
 def _check_scored(file: Path, annotations: Annotations, rows: NDArray[np.int64]) -> None:

@@ -1,21 +1,36 @@
 """How this process computes: device, number format, memory allocation."""
 
 import ctypes
+import re
 import sys
 from functools import cache
 
 import torch
 
+from search_space import InputError
+
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 1 << 30
+DEVICE_NAMES = r"auto|cpu|cuda(:\d+)?"
+"""What devices may be called."""
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device of that name; `auto` is the GPU where there is one."""
+    """Return the device of that name; `auto` is the GPU where there is one.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    if not re.fullmatch(DEVICE_NAMES, name):
+        raise InputError(f"device must be auto, cpu or cuda, got {name!r}")
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+        name = "cuda" if num_gpus else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= num_gpus:
+        raise InputError(f"device {name}: torch finds {num_gpus} GPUs on this machine")
+    return device
 
 
 @cache

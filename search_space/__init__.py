@@ -2,7 +2,7 @@
 
 from search_space.base import Decision, Decisions, SearchSpace
 from search_space.errors import InputError
-from search_space.published import PUBLISHED_SCALES, load_spec, published_names, published_spec
+from search_space.published import PUBLISHED_SCALES, load_spec, published_names, published_scale, published_spec
 from search_space.resnet_seeds import resnet_seed
 from search_space.scale_permuted import ScalePermutedSpace
 from search_space.spec import ArchSpec, BlockKind, BlockSpec, ModelScale, StemBlock
@@ -23,6 +23,7 @@ __all__ = [
     "StemBlock",
     "load_spec",
     "published_names",
+    "published_scale",
     "published_spec",
     "read_spec",
     "resnet_seed",

@@ -12,11 +12,14 @@ _FOLDER = Path(str(files("search_space"))) / "published"
 # tensorflow/tpu SCALING_MAP and configs/spinenet. The published checkpoint of 49S, and the paper's figures for it, have
 # endpoints 256 wide where the released code says 128 (issue 767 of that repository).
 PUBLISHED_SCALES = {
-    "49S": ModelScale(width_multiplier=0.65, head_width=128),
-    "49": ModelScale(),
-    "96": ModelScale(block_repeats=2, image_size_px=1024),
-    "143": ModelScale(resample_alpha=1.0, block_repeats=3, image_size_px=1280, anchor_scale=4.0),
-    "190": ModelScale(
+    "spinenet-49s": ModelScale(width_multiplier=0.65, head_width=128),
+    "spinenet-49": ModelScale(),
+    "spinenet-96": ModelScale(block_repeats=2, image_size_px=1024),
+    "spinenet-143": ModelScale(resample_alpha=1.0, block_repeats=3, image_size_px=1280, anchor_scale=4.0),
+    "spinenet-143l": ModelScale(
+        width_multiplier=1.3, resample_alpha=1.0, block_repeats=3, image_size_px=1280, anchor_scale=4.0
+    ),
+    "spinenet-190": ModelScale(
         width_multiplier=1.3,
         resample_alpha=1.0,
         block_repeats=4,
@@ -26,23 +29,57 @@ PUBLISHED_SCALES = {
         image_size_px=1280,
         anchor_scale=4.0,
     ),
+    "spinenet-mobile-49": ModelScale(
+        endpoint_width=48, head_width=48, image_size_px=384, activation="silu", separable_head=True
+    ),
+    "spinenet-mobile-49s": ModelScale(
+        width_multiplier=0.65,
+        endpoint_width=40,
+        head_width=40,
+        image_size_px=384,
+        activation="silu",
+        separable_head=True,
+    ),
+    "spinenet-mobile-49xs": ModelScale(
+        width_multiplier=0.6,
+        endpoint_width=24,
+        head_width=24,
+        image_size_px=256,
+        activation="silu",
+        separable_head=True,
+    ),
 }
+"""The scales of the published family. One spec, `spinenet-49`, has the first six, `spinenet-mobile-49` the others."""
 
 
 def published_names() -> tuple[str, ...]:
     """Return the names that `published_spec` knows."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+    return tuple(sorted({*(path.stem for path in _FOLDER.glob("*.json")), *PUBLISHED_SCALES}))
 
 
 def published_spec(name: str) -> ArchSpec:
     """Return a published architecture, as `spinenet-49`, `r0-sp53` or `r23-sp30`.
+
+    The members of a family are one spec at several scales: `spinenet-96` is the spec of `spinenet-49`.
 
     Raises:
         InputError: there is none of that name.
     """
     if name not in published_names():
         raise InputError(f"unknown published spec {name!r}; known are {', '.join(published_names())}")
+    if name in PUBLISHED_SCALES:
+        name = "spinenet-mobile-49" if "mobile" in name else "spinenet-49"
     return read_spec(_FOLDER / f"{name}.json").spec
+
+
+def published_scale(name: str) -> ModelScale:
+    """Return the scale at which a published architecture was trained; R0-SP53 and R23-SP30 had SpineNet-49's.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    published_spec(name)
+    return PUBLISHED_SCALES.get(name, PUBLISHED_SCALES["spinenet-49"])
 
 
 def load_spec(spec: str) -> ArchSpec:

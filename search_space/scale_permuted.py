@@ -10,7 +10,15 @@ from itertools import combinations, combinations_with_replacement
 import numpy as np
 
 from search_space.base import Decision, Decisions
-from search_space.spec import BLOCK_KINDS, MAX_LEVEL, MIN_LEVEL, NUM_STEM_PARENTS, ArchSpec, BlockKind, BlockSpec
+from search_space.spec import (
+    MAX_LEVEL,
+    MIN_LEVEL,
+    NUM_STEM_PARENTS,
+    RESNET_KINDS,
+    ArchSpec,
+    BlockKind,
+    BlockSpec,
+)
 
 NUM_PARENTS = 2
 LEVEL_OFFSETS = (-1, 0, 1, 2)
@@ -74,7 +82,7 @@ class ScalePermutedSpace:
         permutation: bool = True,
         connections: bool = True,
         level_offsets: tuple[int, ...] = LEVEL_OFFSETS,
-        kinds: tuple[BlockKind, ...] = BLOCK_KINDS,
+        kinds: tuple[BlockKind, ...] = RESNET_KINDS,
         window: int | None = WINDOW,
     ) -> None:
         num_outputs = len(base.output_levels)
@@ -91,9 +99,10 @@ class ScalePermutedSpace:
                 raise ValueError(
                     f"level_offsets {list(offsets)} lead to level {level}, outside {MIN_LEVEL}-{MAX_LEVEL}"
                 )
+        possible = ("mbconv",) if base.is_mobile else RESNET_KINDS
         for kind in kinds:
-            if kind not in BLOCK_KINDS:
-                raise ValueError(f"kinds must be among {', '.join(BLOCK_KINDS)}, got {kind!r}")
+            if kind not in possible:
+                raise ValueError(f"kinds must be among {', '.join(possible)}, as the base's blocks, got {kind!r}")
         self._base = base
         self._permutes = permutation
         self._connects = connections

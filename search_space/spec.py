@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-BlockKind: TypeAlias = Literal["bottleneck", "residual"]
-BLOCK_KINDS: tuple[BlockKind, ...] = ("bottleneck", "residual")
+BlockKind: TypeAlias = Literal["bottleneck", "residual", "mbconv"]
+BLOCK_KINDS: tuple[BlockKind, ...] = ("bottleneck", "residual", "mbconv")
+RESNET_KINDS: tuple[BlockKind, ...] = ("bottleneck", "residual")
+"""Kinds that can stand in one network; `mbconv` blocks stand among their own kind only."""
 NUM_STEM_PARENTS = 2
 """How many stem blocks, counted from the stem's end, may be parents (m in the paper, section 3.1)."""
 MIN_LEVEL, MAX_LEVEL = 1, 7
 STEM_LEVEL = 2
 """Level of the feature that the stem's first block reads, after one strided convolution and one pool."""
+MOBILE_STEM_LEVEL = 1
+"""The same for a stem of `mbconv` blocks, after one strided convolution."""
 LEVEL_WIDTHS = {1: 32, 2: 64, 3: 128, 4: 256, 5: 256, 6: 256, 7: 256}
 """Channels of a block's 3x3 convolutions at scale 1 (tensorflow/tpu FILTER_SIZE_MAP; L5 to L7 as L4, section 5.1)."""
+MOBILE_WIDTHS = {0: 8, 1: 16, 2: 24, 3: 40, 4: 80, 5: 112, 6: 112, 7: 112}
+"""Channels that an `mbconv` block reads and writes at scale 1; level 0 is the first convolution's (appendix A)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,10 @@ class ArchSpec:
     """The topology of one architecture: which blocks exist, their levels, kinds and parents.
 
     Args:
-        stem: at least two blocks, levels from 2 on and never decreasing. The last two can be parents.
+        stem: at least two blocks, levels from 2 on (from 1 on if they are `mbconv`) and never decreasing. The last
+            two can be parents.
         blocks: in order of computation; a parent comes before its child. One or more are outputs, one a level.
+            All blocks, the stem's too, are `mbconv` or none is.
 
     Raises:
         ValueError: a rule above is broken; the message names the block.
@@ -69,10 +77,14 @@ class ArchSpec:
 
     def __post_init__(self) -> None:
         stem_levels = [block.level for block in self.stem]
-        if len(self.stem) < NUM_STEM_PARENTS or stem_levels != sorted(stem_levels) or stem_levels[0] < STEM_LEVEL:
+        lowest = MOBILE_STEM_LEVEL if self.is_mobile else STEM_LEVEL
+        if len(self.stem) < NUM_STEM_PARENTS or stem_levels != sorted(stem_levels) or stem_levels[0] < lowest:
             raise ValueError(
-                f"stem needs {NUM_STEM_PARENTS} or more blocks, levels rising from {STEM_LEVEL}, got {stem_levels}"
+                f"stem needs {NUM_STEM_PARENTS} or more blocks, levels rising from {lowest}, got {stem_levels}"
             )
+        kinds = [block.kind for block in self.stem] + [block.kind for block in self.blocks]
+        if "mbconv" in kinds and set(kinds) != {"mbconv"}:
+            raise ValueError("mbconv blocks cannot be mixed with others, stem included")
         for i, block in enumerate(self.blocks):
             if block.parents[0] < 0 or block.parents[-1] >= NUM_STEM_PARENTS + i:
                 raise ValueError(
@@ -83,6 +95,11 @@ class ArchSpec:
             raise ValueError("at least one block must be an output")
         if len(set(self.output_levels)) != len(self.output_levels):
             raise ValueError(f"each output needs a level of its own, got {list(self.output_levels)}")
+
+    @property
+    def is_mobile(self) -> bool:
+        """Whether the blocks are `mbconv`."""
+        return any(block.kind == "mbconv" for block in self.stem)
 
     @property
     def output_levels(self) -> tuple[int, ...]:
@@ -187,6 +204,8 @@ class ModelScale:
         image_size_px: height and width of the square input image.
         anchor_scale: side of the smallest anchor in strides of its level.
         activation: after every normalisation that has one.
+        stochastic_depth: share of samples that skip the last block in training; block i of n skips a share i/n of it.
+        separable_head: whether the head's convolutions are depthwise and then 1x1, as in SpineNet-Mobile.
 
     Source: SpineNet (arXiv 1912.05027), sections 3.4 and 4; tensorflow/tpu SCALING_MAP and configs/spinenet.
     """
@@ -200,6 +219,8 @@ class ModelScale:
     image_size_px: int = 640
     anchor_scale: float = 3.0
     activation: Literal["relu", "silu"] = "relu"
+    stochastic_depth: float = 0.0
+    separable_head: bool = False
 
     def __post_init__(self) -> None:
         for name, value, minimum in (
@@ -223,12 +244,18 @@ class ModelScale:
                 f"width_multiplier {self.width_multiplier} with resample_alpha {self.resample_alpha} leaves a "
                 f"level-{MIN_LEVEL} block no channel"
             )
+        if not 0 <= self.stochastic_depth < 1:
+            raise ValueError(f"stochastic_depth must be from 0 to below 1, got {self.stochastic_depth}")
         if self.activation not in ("relu", "silu"):
             raise ValueError(f"activation must be relu or silu, got {self.activation!r}")
 
-    def block_width(self, level: int) -> int:
-        """Return the channels of the 3x3 convolutions of a block; truncated as in the reference, never rounded."""
-        return int(LEVEL_WIDTHS[level] * self.width_multiplier)
+    def block_width(self, level: int, kind: BlockKind = "bottleneck") -> int:
+        """Return the channels of the 3x3 convolutions of a block, or those that an `mbconv` block reads and writes.
+
+        Truncated as in the reference, never rounded.
+        """
+        widths = MOBILE_WIDTHS if kind == "mbconv" else LEVEL_WIDTHS
+        return int(widths[level] * self.width_multiplier)
 
 
 def short_form(blocks: Sequence[BlockSpec]) -> str:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -22,6 +22,7 @@ COCO 2017 itself holds a few. More means that the file is not what it says, as w
 """
 OVERHANG_PX = 1.0
 """Boxes may stick out of the image by so much: annotation tools round."""
+_MAX_ID_LABELS = 10_000
 
 
 _Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -92,6 +93,26 @@ class Annotations:
     def num_images(self) -> int:
         """N."""
         return len(self.file_names)
+
+
+def with_id_labels(annotations: Annotations) -> Annotations:
+    """Return the same with the categories' own ids as labels, gaps included: 91 classes for COCO, 0 for background.
+
+    Classes that no category has get empty names.
+
+    Raises:
+        InputError: an id below 0 or above 9,999, which would make as many classes.
+    """
+    ids = annotations.category_ids
+    if not 0 <= min(ids) <= max(ids) < _MAX_ID_LABELS:
+        raise InputError(f"category ids as classes must lie in 0 to {_MAX_ID_LABELS - 1}, got {min(ids)} to {max(ids)}")
+    names = {i: name or str(i) for i, name in zip(ids, annotations.category_names, strict=True)}
+    return replace(
+        annotations,
+        labels=np.array(ids, dtype=np.int64)[annotations.labels],
+        category_ids=tuple(range(max(ids) + 1)),
+        category_names=tuple(names.get(i, "") for i in range(max(ids) + 1)),
+    )
 
 
 def read_annotations(path: Path, image_dir: Path) -> Annotations:

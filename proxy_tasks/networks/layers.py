@@ -1,10 +1,20 @@
-"""The smallest parts of the networks: convolution with normalisation, and pooling that pads as TensorFlow does."""
+"""The smallest parts of the networks: activation, convolution with normalisation, and pooling as TensorFlow pads."""
 
 import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Reference: TypeAlias = Literal["tpu", "model_garden"]
+"""Whose network to build where the two released ones differ.
+
+`tpu` is tensorflow/tpu, the paper's; `model_garden` is tensorflow/models. The latter pads strided convolutions after
+the image rather than on both sides, pools several times by two rather than once, and its mobile blocks excite with
+ReLU and a piecewise linear gate.
+"""
 
 # tensorflow/models trains SpineNet with batch-norm momentum 0.99 and epsilon 1e-3; PyTorch's momentum is 1 - 0.99.
 NORM_MOMENTUM = 0.01
@@ -13,30 +23,89 @@ NORM_EPSILON = 1e-3
 _TRUNCATED_STD = 0.87962566103423978
 
 
-def activation(name: str) -> nn.Module:
-    """Return a new activation layer, `relu` or `silu`."""
-    return nn.ReLU(inplace=True) if name == "relu" else nn.SiLU(inplace=True)
+@dataclass(frozen=True, slots=True)
+class LayerStyle:
+    """What all layers of one backbone have in common.
+
+    Attributes:
+        activation: `relu` or `silu`.
+        reference: whose paddings and pools; see `Reference`.
+    """
+
+    activation: Literal["relu", "silu"]
+    reference: Reference = "tpu"
+
+    def __post_init__(self) -> None:
+        if self.reference not in ("tpu", "model_garden"):
+            raise ValueError(f"reference must be tpu or model_garden, got {self.reference!r}")
+
+
+class Activation(nn.Module):
+    """ReLU or SiLU, in place where the input is needed no more.
+
+    The input must be a fresh tensor that its maker's gradient does not need, as a sum or what a normalisation returns.
+    SiLU's own gradient needs its input: in place, autograd would copy it first.
+    """
+
+    def __init__(self, name: Literal["relu", "silu"]) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the input's shape."""
+        if self.name == "relu":
+            return F.relu(x, inplace=True)
+        return F.silu(x, inplace=not x.requires_grad)
+
+    def extra_repr(self) -> str:
+        """Return the function's name."""
+        return self.name
 
 
 class ConvNorm(nn.Sequential):
     """Convolution without bias, batch normalisation and, if named, an activation.
 
-    Padding is symmetric, `kernel_size // 2`. Weights start from TensorFlow's default in the reference: variance
-    scaling over the fan-in, truncated at two deviations; no normalisation starts at zero.
+    Weights start from TensorFlow's default in the reference: variance scaling over the fan-in, truncated at two
+    deviations; no normalisation starts at zero.
+
+    Args:
+        c_in: channels read.
+        c_out: channels returned.
+        kernel_size: side in pixels.
+        style: the reference decides where a strided convolution pads: `kernel_size // 2` on both sides, or as
+            TensorFlow's SAME.
+        stride: in pixels.
+        activate: whether an activation follows.
+        depthwise: each channel by itself.
 
     Source: tensorflow/tpu nn_ops.py conv2d_fixed_padding.
     """
 
-    def __init__(self, c_in: int, c_out: int, kernel_size: int, stride: int = 1, act: str | None = None) -> None:
-        conv = nn.Conv2d(c_in, c_out, kernel_size, stride, padding=kernel_size // 2, bias=False)
-        std = math.sqrt(1 / (c_in * kernel_size**2)) / _TRUNCATED_STD
-        nn.init.trunc_normal_(conv.weight, std=std, a=-2 * std, b=2 * std)
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel_size: int,
+        style: LayerStyle,
+        *,
+        stride: int = 1,
+        activate: bool = True,
+        depthwise: bool = False,
+    ) -> None:
+        self_pads = stride > 1 and style.reference == "model_garden"
+        padding = 0 if self_pads else kernel_size // 2
+        groups = c_in if depthwise else 1
+        conv = nn.Conv2d(c_in, c_out, kernel_size, stride, padding=padding, groups=groups, bias=False)
+        init_kernel(conv)
         norm = nn.BatchNorm2d(c_out, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
-        super().__init__(conv, norm, *([activation(act)] if act else []))
+        super().__init__(conv, norm, *([Activation(style.activation)] if activate else []))
         self._is_strided = stride > 1
+        self._same_padding = (kernel_size, stride) if self_pads else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (B, c_out, H / stride, W / stride)."""
+        """Return (B, c_out, ceil(H / stride), ceil(W / stride))."""
+        if self._same_padding is not None:
+            x = _pad_same(x, *self._same_padding)
         if self._is_strided and x.shape[-1] == 1 and x.device.type == "cpu":
             # On CPUs torch 2.15 computes the bfloat16 weight gradient of a strided convolution of one-pixel-wide inputs
             # from memory that it never wrote: now and then not a number.
@@ -45,10 +114,11 @@ class ConvNorm(nn.Sequential):
         return _forward(self, x)
 
 
-def _forward(layers: nn.Sequential, x: Tensor) -> Tensor:
-    for layer in layers:
-        x = layer(x)
-    return x
+def init_kernel(conv: nn.Conv2d) -> None:
+    """Draw a kernel as TensorFlow does by default: variance 1 / fan-in, truncated at two deviations."""
+    fan_in = conv.weight[0].numel()
+    std = math.sqrt(1 / fan_in) / _TRUNCATED_STD
+    nn.init.trunc_normal_(conv.weight, std=std, a=-2 * std, b=2 * std)
 
 
 def same_max_pool(x: Tensor, kernel_size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
@@ -57,9 +127,25 @@ def same_max_pool(x: Tensor, kernel_size: tuple[int, int], stride: tuple[int, in
     SAME pads the smaller half before and the larger half after the image. On even sizes kernel 3 with stride 2 pads
     nothing before; PyTorch's usual `padding=1` would shift every window by one pixel.
     """
-    before = [
-        max((math.ceil(size / s) - 1) * s + k - size, 0) // 2
-        for size, k, s in zip(x.shape[-2:], kernel_size, stride, strict=True)
-    ]
+    before = [_same_total(size, k, s) // 2 for size, k, s in zip(x.shape[-2:], kernel_size, stride, strict=True)]
     # ceil_mode supplies the padding after the image, but no window that would start there.
     return F.max_pool2d(x, kernel_size, stride, padding=before, ceil_mode=True)
+
+
+def _same_total(size: int, kernel_size: int, stride: int) -> int:
+    """Return how many pixels TensorFlow's SAME adds along one axis."""
+    return max((math.ceil(size / stride) - 1) * stride + kernel_size - size, 0)
+
+
+def _pad_same(x: Tensor, kernel_size: int, stride: int) -> Tensor:
+    pads: list[int] = []
+    for size in (x.shape[-1], x.shape[-2]):
+        total = _same_total(size, kernel_size, stride)
+        pads += [total // 2, total - total // 2]
+    return F.pad(x, pads)
+
+
+def _forward(layers: nn.Sequential, x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxy_tasks.networks.layers import ConvNorm, same_max_pool
+from proxy_tasks.networks.layers import ConvNorm, LayerStyle, same_max_pool
 
 
 class Resample(nn.Module):
@@ -17,19 +17,20 @@ class Resample(nn.Module):
         c_in: channels of the parent.
         c_mid: channels in the middle: alpha times the width of the parent's 3x3 convolutions.
         c_out: channels that the child reads.
-        goes_down: whether the child is coarser than the parent.
-        act: activation of the middle.
+        levels_down: how many levels coarser the child is; 0 or less where it is not.
+        style: activation, and whether one pool follows (`tpu`) or a chain of pools by two (`model_garden`).
 
     Source: SpineNet (arXiv 1912.05027), section 3.2 and figure 5; tensorflow/tpu resample_with_alpha.
     Differs: whether to convolve with stride is decided by level, where the reference compares widths in pixels; they
     disagree only for images so small that two levels have the same size. Height and width are treated on their own.
     """
 
-    def __init__(self, c_in: int, c_mid: int, c_out: int, *, goes_down: bool, act: str) -> None:
+    def __init__(self, c_in: int, c_mid: int, c_out: int, levels_down: int, style: LayerStyle) -> None:
         super().__init__()
-        self.narrow = ConvNorm(c_in, c_mid, 1, act=act)
-        self.halve = ConvNorm(c_mid, c_mid, 3, stride=2, act=act) if goes_down else None
-        self.widen = ConvNorm(c_mid, c_out, 1)
+        self.narrow = ConvNorm(c_in, c_mid, 1, style)
+        self.halve = ConvNorm(c_mid, c_mid, 3, style, stride=2) if levels_down > 0 else None
+        self.widen = ConvNorm(c_mid, c_out, 1, style, activate=False)
+        self._num_chained_pools = max(levels_down - 1, 0) if style.reference == "model_garden" else None
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Return (B, c_out, *size) from (B, c_in, H, W)."""
@@ -37,13 +38,40 @@ class Resample(nn.Module):
         x = self.narrow(x)
         if self.halve is not None:
             x = self.halve(x)
-            ratios = (height // size[0], width // size[1])
-            if max(ratios) > 2:
+            if self._num_chained_pools is not None:
+                for _ in range(self._num_chained_pools):
+                    x = same_max_pool(x, (3, 3), (2, 2))
+            elif max(height // size[0], width // size[1]) > 2:
                 x = same_max_pool(x, *_pool_shape((height, width), size))
-        if x.shape[-2:] != size:
-            x = F.interpolate(x, size, mode="nearest")
-        out: Tensor = self.widen(x)
+        out: Tensor = self.widen(_resized(x, size))
         return out
+
+
+class SeparableResample(nn.Module):
+    """Bring a parent feature to a child's resolution and channels in a network of `mbconv` blocks.
+
+    If the child is coarser, a 3x3 depthwise stride-2 convolution for each level between; if it is finer
+    nearest-neighbour upsampling; then a 1x1 convolution with no activation.
+
+    Source: SpineNet (arXiv 1912.05027), appendix A; tensorflow/tpu spinenet_mbconv.py resample_with_sepconv.
+    Differs: sizes that do not divide are resized to the nearest, where the reference refuses them.
+    """
+
+    def __init__(self, c_in: int, c_out: int, levels_down: int, style: LayerStyle) -> None:
+        super().__init__()
+        self.halvings = nn.Sequential(
+            *(ConvNorm(c_in, c_in, 3, style, stride=2, depthwise=True) for _ in range(levels_down))
+        )
+        self.match = ConvNorm(c_in, c_out, 1, style, activate=False)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return (B, c_out, *size) from (B, c_in, H, W)."""
+        out: Tensor = self.match(_resized(self.halvings(x), size))
+        return out
+
+
+def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="nearest")
 
 
 def _pool_shape(source: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -2,16 +2,15 @@
 
 import math
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from proxy_tasks.networks.blocks import block, output_channels
-from proxy_tasks.networks.layers import ConvNorm, same_max_pool
-from proxy_tasks.networks.resample import Resample
-from search_space.spec import NUM_STEM_PARENTS, STEM_LEVEL, ArchSpec, ModelScale, live_blocks
+from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, same_max_pool
+from proxy_tasks.networks.resample import Resample, SeparableResample
+from search_space.spec import MOBILE_STEM_LEVEL, NUM_STEM_PARENTS, STEM_LEVEL, ArchSpec, ModelScale, live_blocks
 
 STEM_WIDTH = 64
-"""Channels after the first convolution, whatever the scale."""
+"""Channels after the first convolution, whatever the scale; in a network of `mbconv` blocks they scale too."""
 
 
 class SpineNet(nn.Module):
@@ -20,47 +19,72 @@ class SpineNet(nn.Module):
     Only what reaches an output is built. Images need not be square nor multiples of anything: a level-l feature has
     ceil(H / 2**l) rows.
 
-    Source: SpineNet (arXiv 1912.05027), section 3; tensorflow/tpu spinenet.py.
+    Args:
+        spec: the topology.
+        scale: how big each part is.
+        reference: whose network, where the released ones differ.
+
+    Raises:
+        ValueError: the scale leaves a block no channel, or an unknown reference.
+
+    Source: SpineNet (arXiv 1912.05027), section 3 and appendix A; tensorflow/tpu spinenet.py and spinenet_mbconv.py.
     """
 
-    def __init__(self, spec: ArchSpec, scale: ModelScale) -> None:
+    def __init__(self, spec: ArchSpec, scale: ModelScale, reference: Reference = "tpu") -> None:
         super().__init__()
         self._live = live_blocks(spec)
         # A stem block that feeds nothing is not built; the first of the two feeds the second.
         used = {f for live in self._live for f in (*live.parents, *live.leftovers)}
         self._num_stem_parents = 1 + max(f for f in range(NUM_STEM_PARENTS) if f in used)
         self._levels = [feature.level for feature in spec.features]
-        act, repeats = scale.activation, scale.block_repeats
-        self._activate = F.relu if act == "relu" else F.silu
-        widths = [scale.block_width(feature.level) for feature in spec.features]
+        self._pools_in_stem = not spec.is_mobile
+        style = LayerStyle(scale.activation, reference)
+        widths = [scale.block_width(feature.level, feature.kind) for feature in spec.features]
         channels = [output_channels(feature.kind, w) for feature, w in zip(spec.features, widths, strict=True)]
+        c_in = scale.block_width(0, "mbconv") if spec.is_mobile else STEM_WIDTH
+        if min(c_in, *widths) < 1:
+            raise ValueError(f"width_multiplier {scale.width_multiplier} leaves a block of this spec no channel")
 
-        self.stem_conv = ConvNorm(3, STEM_WIDTH, 7, stride=2, act=act)
+        self.stem_conv = ConvNorm(3, c_in, 3 if spec.is_mobile else 7, style, stride=2)
         self.stem = nn.ModuleList()
-        c_in, level = STEM_WIDTH, STEM_LEVEL
+        level = MOBILE_STEM_LEVEL if spec.is_mobile else STEM_LEVEL
         for stem_block in spec.stem[: len(spec.stem) - NUM_STEM_PARENTS + self._num_stem_parents]:
-            width = scale.block_width(stem_block.level)
+            width = scale.block_width(stem_block.level, stem_block.kind)
             stride = 2 ** (stem_block.level - level)
-            self.stem.append(block(stem_block.kind, c_in, width, stride, repeats, act))
+            self.stem.append(block(stem_block.kind, c_in, width, style, stride=stride, repeats=scale.block_repeats))
             c_in, level = output_channels(stem_block.kind, width), stem_block.level
 
         self.resamples = nn.ModuleDict()
         self.blocks = nn.ModuleDict()
         self.endpoints = nn.ModuleDict()
+        self.act = Activation(scale.activation)
         for live in self._live:
             child = live.feature
             for parent in live.parents:
-                self.resamples[f"{parent}_{child}"] = Resample(
-                    channels[parent],
-                    int(widths[parent] * scale.resample_alpha),
-                    channels[child],
-                    goes_down=self._levels[parent] < self._levels[child],
-                    act=act,
+                levels_down = self._levels[child] - self._levels[parent]
+                self.resamples[f"{parent}_{child}"] = (
+                    SeparableResample(channels[parent], channels[child], levels_down, style)
+                    if spec.is_mobile
+                    else Resample(
+                        channels[parent],
+                        int(widths[parent] * scale.resample_alpha),
+                        channels[child],
+                        levels_down,
+                        style,
+                    )
                 )
-            self.blocks[str(child)] = block(spec.features[child].kind, channels[child], widths[child], 1, repeats, act)
+            self.blocks[str(child)] = block(
+                spec.features[child].kind,
+                channels[child],
+                widths[child],
+                style,
+                repeats=scale.block_repeats,
+                skip_rate=scale.stochastic_depth * (child - NUM_STEM_PARENTS + 1) / len(spec.blocks),
+            )
             if live.is_output:
-                self.endpoints[str(child)] = ConvNorm(channels[child], scale.endpoint_width, 1, act=act)
+                self.endpoints[str(child)] = ConvNorm(channels[child], scale.endpoint_width, 1, style)
         self.output_levels = tuple(sorted(spec.output_levels))
+        self.output_channels = scale.endpoint_width
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return one (B, endpoint_width, H / 2**l, W / 2**l) feature for each of `output_levels`.
@@ -68,7 +92,9 @@ class SpineNet(nn.Module):
         Args:
             images: (B, 3, H, W), normalised.
         """
-        x = same_max_pool(self.stem_conv(images), (3, 3), (2, 2))
+        x = self.stem_conv(images)
+        if self._pools_in_stem:
+            x = same_max_pool(x, (3, 3), (2, 2))
         stem = []
         for stem_block in self.stem:
             x = stem_block(x)
@@ -78,9 +104,14 @@ class SpineNet(nn.Module):
         for live in self._live:
             level = self._levels[live.feature]
             size = (math.ceil(images.shape[-2] / 2**level), math.ceil(images.shape[-1] / 2**level))
-            total = sum(self.resamples[f"{p}_{live.feature}"](features[p], size) for p in live.parents)
-            total = total + sum(features[f] for f in live.leftovers) if live.leftovers else total
-            feature = self.blocks[str(live.feature)](self._activate(total))
+            first, *others = live.parents
+            total: Tensor = self.resamples[f"{first}_{live.feature}"](features[first], size)
+            # In place: normalisation does not need what it returned, and the sum is the slowest of small layers.
+            for parent in others:
+                total += self.resamples[f"{parent}_{live.feature}"](features[parent], size)
+            for leftover in live.leftovers:
+                total += features[leftover]
+            feature = self.blocks[str(live.feature)](self.act(total))
             features[live.feature] = feature
             if live.is_output:
                 endpoints[level] = self.endpoints[str(live.feature)](feature)

@@ -14,7 +14,7 @@ from nas.command_line import compose
 from nas.executors.local import LocalExecutor
 from proxy_tasks.detection import DetectionProxy
 from proxy_tasks.landscape import Landscape
-from search_space import InputError, ModelScale, ScalePermutedSpace
+from search_space import PUBLISHED_SCALES, InputError, ModelScale, ScalePermutedSpace
 
 LIGHT = ("task=landscape", "executor=local")
 
@@ -56,6 +56,13 @@ def test_every_experiment_goes_with_every_choice(experiment: str, override: str)
 def test_every_choice_builds(group: str) -> None:
     for path in (EXPERIMENTS / group).glob("*.yaml"):
         build_setup(compose("config", [f"{group}={path.stem}"]))
+
+
+def test_published_scales_are_choices() -> None:
+    for name, scale in PUBLISHED_SCALES.items():
+        assert build_setup(compose("config", [*LIGHT, f"scale={name}"])).scale == scale
+    choices = {path.stem for path in (EXPERIMENTS / "scale").glob("*.yaml")}
+    assert choices == {*PUBLISHED_SCALES, "paper_proxy", "tiny"}
 
 
 def options_of(node: dict[str, Any], prefix: str = "") -> set[str]:
@@ -111,7 +118,11 @@ def test_every_yaml_says_how_to_run_it() -> None:
         (["controller.population_size=2"], "controller: tournament_size must be 1 to population_size (2), got 10"),
         (["scale.width_multiplier=-1"], "width_multiplier must be a number above 0, got -1.0"),
         (["space.window=1"], "space: window must be 2 or more, got 1"),
-        (["space.kinds=[foo]"], "space.kinds[0]: Input should be 'bottleneck' or 'residual', got 'foo'"),
+        (["space.kinds=[foo]"], "space.kinds[0]: Input should be 'bottleneck', 'residual' or 'mbconv', got 'foo'"),
+        (
+            ["space.kinds=[mbconv]"],
+            "space: kinds must be among bottleneck, residual, as the base's blocks, got 'mbconv'",
+        ),
         (["space.level_offsets=[9]"], "space: level_offsets [9] lead to level 11, outside 1-7"),
         (["space.base.name=r50"], "unknown ResNet seed 'r50'; known are r35-sp18"),
         (["reward.metric=foo"], "reward: no metric foo; the task has ap"),

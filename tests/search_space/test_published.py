@@ -3,7 +3,18 @@ from pathlib import Path
 
 import pytest
 
-from search_space import InputError, SpecFile, load_spec, published_names, published_spec, resnet_seed, write_spec
+from search_space import (
+    PUBLISHED_SCALES,
+    InputError,
+    ModelScale,
+    SpecFile,
+    load_spec,
+    published_names,
+    published_scale,
+    published_spec,
+    resnet_seed,
+    write_spec,
+)
 from search_space.resnet_seeds import BUDGETS
 
 
@@ -12,7 +23,39 @@ def levels(name: str) -> Counter[int]:
 
 
 def test_all_published_specs_load() -> None:
-    assert published_names() == ("r0-sp53", "r23-sp30", "spinenet-49")
+    assert published_names() == (
+        "r0-sp53",
+        "r23-sp30",
+        "spinenet-143",
+        "spinenet-143l",
+        "spinenet-190",
+        "spinenet-49",
+        "spinenet-49s",
+        "spinenet-96",
+        "spinenet-mobile-49",
+        "spinenet-mobile-49s",
+        "spinenet-mobile-49xs",
+    )
+    for name in published_names():
+        assert published_spec(name).is_mobile == ("mobile" in name)
+
+
+def test_a_family_is_one_spec_at_several_scales() -> None:
+    assert {published_spec(name).key for name in PUBLISHED_SCALES} == {
+        published_spec("spinenet-49").key,
+        published_spec("spinenet-mobile-49").key,
+    }
+    assert published_scale("spinenet-190") == PUBLISHED_SCALES["spinenet-190"]
+    assert published_scale("r0-sp53") == published_scale("spinenet-49") == ModelScale()
+
+
+def test_mobile_is_spinenet_49_one_feature_later() -> None:
+    # The second level-2 stem block of SpineNet-49 is the mobile network's first block; all else follows in order.
+    mobile, dense = published_spec("spinenet-mobile-49"), published_spec("spinenet-49")
+    assert [block.level for block in mobile.stem] == [1, 2]
+    assert [block.level for block in mobile.blocks[1:]] == [block.level for block in dense.blocks]
+    for later, block in zip(mobile.blocks[1:], dense.blocks, strict=True):
+        assert later.parents == tuple(parent + 1 for parent in block.parents)
 
 
 def test_block_counts_are_those_of_table_1() -> None:
@@ -43,7 +86,7 @@ def test_a_spec_is_loaded_by_name_or_by_path(tmp_path: Path) -> None:
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="unknown published spec 'spinet'; known are r0-sp53, r23-sp30, spinenet-49"):
+    with pytest.raises(InputError, match="unknown published spec 'spinet'; known are r0-sp53, r23-sp30, spinenet-143"):
         published_spec("spinet")
     with pytest.raises(InputError, match="unknown ResNet seed 'r50'; known are r35-sp18"):
         resnet_seed("r50")

@@ -22,6 +22,7 @@ SPACES: dict[str, SearchSpace] = {
     ),
     "seven stem blocks": ScalePermutedSpace(resnet_seed("r23-sp30")),
     "one intermediate": ScalePermutedSpace(resnet_seed("r35-sp18")),
+    "mobile": ScalePermutedSpace(published_spec("spinenet-mobile-49"), level_offsets=(), kinds=("mbconv",)),
     "one offset": ScalePermutedSpace(resnet_seed("r14-sp39"), level_offsets=(1,), kinds=("residual",)),
 }
 

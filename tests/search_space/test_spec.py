@@ -21,7 +21,7 @@ def leftovers(arch: ArchSpec) -> dict[int, tuple[int, ...]]:
     [
         (0, "bottleneck", (0, 1), "level must be 1 to 7, got 0"),
         (8, "bottleneck", (0, 1), "level must be 1 to 7, got 8"),
-        (3, "conv", (0, 1), "kind must be one of bottleneck, residual, got 'conv'"),
+        (3, "conv", (0, 1), "kind must be one of bottleneck, residual, mbconv, got 'conv'"),
         (3, "residual", (), "parents must be one or more different features, got []"),
         (3, "residual", (1, 1), "parents must be one or more different features, got [1, 1]"),
     ],
@@ -125,12 +125,24 @@ def test_key_does_not_change_between_versions() -> None:
         ({"anchor_scale": 0.0}, "anchor_scale must be a number above 0, got 0.0"),
         ({"width_multiplier": 0.01}, "width_multiplier 0.01 with resample_alpha 0.5 leaves a level-1 block no channel"),
         ({"width_multiplier": float("nan")}, "width_multiplier must be a number above 0, got nan"),
+        ({"stochastic_depth": 1.0}, "stochastic_depth must be from 0 to below 1, got 1.0"),
         ({"activation": "gelu"}, "activation must be relu or silu, got 'gelu'"),
     ],
 )
 def test_impossible_scale_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         ModelScale(**changes)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_mobile_blocks_stand_among_their_own_kind() -> None:
+    mobile = published_spec("spinenet-mobile-49")
+    with pytest.raises(ValueError, match="mbconv blocks cannot be mixed with others"):
+        ArchSpec((StemBlock(2), StemBlock(2)), (BlockSpec(3, "mbconv", (0, 1), True),))
+    with pytest.raises(ValueError, match="mbconv blocks cannot be mixed with others"):
+        ArchSpec(mobile.stem, (BlockSpec(3, "residual", (0, 1), True),))
+    with pytest.raises(ValueError, match="levels rising from 2, got"):
+        ArchSpec((StemBlock(1), StemBlock(2)), (BlockSpec(3, "residual", (0, 1), True),))
+    assert ModelScale(width_multiplier=0.65).block_width(4, "mbconv") == 52
 
 
 def test_short_form_names_levels_residuals_and_outputs() -> None:

@@ -6,13 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_tasks.networks.layers import ConvNorm, same_max_pool
+from proxy_tasks.networks.layers import ConvNorm, LayerStyle, same_max_pool
 from proxy_tasks.networks.resample import Resample
-from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, PRIOR_PROBABILITY, RetinaNet
+from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, PRIOR_PROBABILITY, spinenet_detector
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
 
 TINY = ModelScale(width_multiplier=0.0625, resample_alpha=0.5, endpoint_width=8, num_head_convs=1, head_width=8)
+RELU = LayerStyle("relu")
 SPACES = (
     ScalePermutedSpace(resnet_seed("r0-sp53")),
     ScalePermutedSpace(resnet_seed("r23-sp30")),
@@ -35,7 +36,7 @@ def test_every_parameter_of_a_random_spec_gets_a_gradient(seed: int, which: int,
         head_width=8,
         activation="silu",
     )
-    network = RetinaNet(spec, scale, num_classes=2)
+    network = spinenet_detector(spec, scale, num_classes=2)
     raw = network(torch.randn(2, 3, 128, 128))
     (raw.class_logits.sum() + raw.box_codes.sum()).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
@@ -100,7 +101,7 @@ def test_one_pool_follows_the_strided_convolution(
         return same_max_pool(x, kernel_size, stride)
 
     monkeypatch.setattr("proxy_tasks.networks.resample.same_max_pool", spy)
-    module = Resample(8, 4, 8, goes_down=True, act="relu")
+    module = Resample(8, 4, 8, 2, RELU)
     assert module(torch.zeros(1, 8, source, source), (target, target)).shape == (1, 8, target, target)
     assert pools == ([] if stride is None else [((kernel, kernel), (stride, stride))])
 
@@ -121,13 +122,13 @@ def test_widths_are_truncated_not_rounded() -> None:
 
 
 def test_normalisation_is_separate_for_each_level_and_convolutions_are_shared() -> None:
-    network = RetinaNet(published_spec("spinenet-49"), TINY, num_classes=3)
+    network = spinenet_detector(published_spec("spinenet-49"), TINY, num_classes=3)
     assert len(network.class_tower.convs) == 1
     assert len(network.class_tower.norms) == 5
 
 
 def test_every_class_starts_at_the_prior() -> None:
-    network = RetinaNet(published_spec("spinenet-49"), TINY, num_classes=3).eval()
+    network = spinenet_detector(published_spec("spinenet-49"), TINY, num_classes=3).eval()
     raw = network(torch.zeros(1, 3, 64, 64))
     num_locations = 64 + 16 + 4 + 1 + 1
     assert raw.class_logits.shape == (1, NUM_ANCHORS_PER_LOCATION * num_locations, 3)
@@ -140,7 +141,7 @@ def test_bfloat16_gradients_of_tiny_features_are_right(size: tuple[int, int]) ->
     # torch 2.15 on a CPU with AVX512-BF16 reads memory that it never wrote for widths of one; fill the heap with NaN so
     # that it shows.
     torch.manual_seed(0)
-    layer = ConvNorm(16, 16, 3, stride=2).to(memory_format=torch.channels_last).eval()
+    layer = ConvNorm(16, 16, 3, RELU, stride=2, activate=False).to(memory_format=torch.channels_last).eval()
     x = torch.randn(8, 16, *size).contiguous(memory_format=torch.channels_last)
     gradients = []
     for enabled in (False, True):

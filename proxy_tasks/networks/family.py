@@ -1,0 +1,85 @@
+"""Whole networks by name: the published family, the baseline, and any spec, with the head that a task needs."""
+
+from typing import Literal, TypeAlias, get_args
+
+from torch import nn
+
+from proxy_tasks.networks.classifier import Classifier
+from proxy_tasks.networks.layers import Reference
+from proxy_tasks.networks.mask_rcnn import mask_heads, mask_rcnn
+from proxy_tasks.networks.resnet_fpn import ResNet50FPN
+from proxy_tasks.networks.retinanet import Backbone, RetinaNet
+from proxy_tasks.networks.spinenet import SpineNet
+from search_space import ArchSpec, InputError, ModelScale, published_names, published_scale, published_spec
+
+Head: TypeAlias = Literal["retinanet", "mask_rcnn", "classifier", "none"]
+BASELINE = "r50-fpn"
+"""Name of the ResNet-50-FPN; its head is of SpineNet-49's scale unless another is given."""
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the names that `build_network` knows."""
+    return (*published_names(), BASELINE)
+
+
+def default_scale(name: str) -> ModelScale:
+    """Return the scale at which a network of that name was published.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    return ModelScale() if name == BASELINE else published_scale(_known(name))
+
+
+def build_network(
+    architecture: str | ArchSpec,
+    scale: ModelScale | None = None,
+    *,
+    head: Head = "retinanet",
+    num_classes: int = 80,
+    reference: Reference = "tpu",
+) -> nn.Module:
+    """Build a network with fresh weights.
+
+    Args:
+        architecture: a name out of `network_names()`, or any spec.
+        scale: how big; None is the published scale of that name, or SpineNet-49's for a spec.
+        head: `retinanet` detects boxes, `mask_rcnn` boxes and masks, `classifier` says what the image shows, `none`
+            returns the features.
+        num_classes: of the head, without background.
+        reference: whose network, where the released ones differ.
+
+    Returns:
+        `RetinaNet`, torchvision's `MaskRCNN`, `Classifier`, or the backbone.
+
+    Raises:
+        InputError: an unknown name.
+        ValueError: an unknown head, or a scale that does not fit.
+    """
+    if head not in get_args(Head):
+        raise ValueError(f"head must be one of {', '.join(get_args(Head))}, got {head!r}")
+    if scale is None:
+        scale = default_scale(architecture) if isinstance(architecture, str) else ModelScale()
+    backbone = _backbone(architecture, scale, reference)
+    if head == "retinanet":
+        return RetinaNet(backbone, scale, num_classes)
+    if head == "mask_rcnn":
+        detector: nn.Module = mask_rcnn(backbone, mask_heads(scale), num_classes + 1, scale.image_size_px)
+        return detector
+    if head == "classifier":
+        return Classifier(backbone, num_classes)
+    assert isinstance(backbone, nn.Module)
+    return backbone
+
+
+def _backbone(architecture: str | ArchSpec, scale: ModelScale, reference: Reference) -> Backbone:
+    if architecture == BASELINE:
+        return ResNet50FPN(scale.endpoint_width)
+    spec = published_spec(_known(architecture)) if isinstance(architecture, str) else architecture
+    return SpineNet(spec, scale, reference)
+
+
+def _known(name: str) -> str:
+    if name not in network_names():
+        raise InputError(f"unknown network {name!r}; known are {', '.join(network_names())}")
+    return name

@@ -1,0 +1,157 @@
+"""The two-stage detector with masks: torchvision's Mask R-CNN around heads that are the reference's."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.ops import MultiScaleRoIAlign
+
+from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM, Activation
+from proxy_tasks.networks.retinanet import Backbone
+from search_space import ModelScale
+
+BOX_ROI_PX, MASK_ROI_PX = 7, 14
+NUM_PROPOSALS = 1000
+_ASPECT_RATIOS = (0.5, 1.0, 2.0)
+_SIZE_DIVISOR = 128
+
+
+@dataclass(frozen=True, slots=True)
+class MaskHeads:
+    """Sizes of the heads of Mask R-CNN.
+
+    Attributes:
+        width: channels of every convolution.
+        num_convs: convolutions before the prediction, of the box head and of the mask head.
+        num_proposal_convs: the same of the proposal head.
+        fc_width: of the box head's fully connected layer.
+        anchor_scale: side of the anchors in strides of their level.
+        activation: after every normalisation.
+
+    Source: tensorflow/tpu configs/spinenet/*_mrcnn.yaml.
+    """
+
+    width: int = 256
+    num_convs: int = 4
+    num_proposal_convs: int = 1
+    fc_width: int = 1024
+    anchor_scale: float = 3.0
+    activation: Literal["relu", "silu"] = "relu"
+
+
+def mask_heads(scale: ModelScale) -> MaskHeads:
+    """Return the heads that go with a RetinaNet's scale: those published for SpineNet-49S, 49, 96 and 143.
+
+    The published SpineNet-49S then has endpoints 128 wide. SpineNet-190 had heads of its own: 384 wide, seven
+    convolutions in each, anchors of five strides, images of 1536 px.
+    """
+    return MaskHeads(
+        width=scale.head_width,
+        num_convs=scale.num_head_convs,
+        fc_width=4 * scale.head_width,
+        activation=scale.activation,
+    )
+
+
+def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size_px: int) -> MaskRCNN:
+    """Return torchvision's Mask R-CNN on a backbone: proposals, RoIAlign, sampling and losses are its own.
+
+    It takes and returns what torchvision's detectors do: lists of (3, H, W) images in [0, 1], of any sizes; lists of
+    dictionaries with `boxes`, `labels`, `scores`, `masks`, and in training losses.
+
+    Args:
+        backbone: makes the features.
+        heads: how big the heads are.
+        num_classes: counted as torchvision and the reference do, label 0 being the background: 91 for COCO.
+        image_size_px: longest side to which images are resized; they are padded to a multiple of 128.
+
+    Source: Mask R-CNN (arXiv 1703.06870); tensorflow/tpu maskrcnn_config.py.
+    Differs: the box loss turns linear at 1/9 as torchvision has it, the reference's at 1.
+    """
+    levels = backbone.output_levels
+    sizes = tuple((round(heads.anchor_scale * 2**level),) for level in levels)
+    names = [str(level) for level in levels]
+    return MaskRCNN(
+        _NamedFeatures(backbone),
+        min_size=image_size_px,
+        max_size=image_size_px,
+        size_divisible=_SIZE_DIVISOR,
+        rpn_anchor_generator=AnchorGenerator(sizes, (_ASPECT_RATIOS,) * len(levels)),
+        rpn_head=_ProposalHead(backbone.output_channels, heads, len(levels)),
+        rpn_post_nms_top_n_train=NUM_PROPOSALS,
+        rpn_post_nms_top_n_test=NUM_PROPOSALS,
+        box_roi_pool=MultiScaleRoIAlign(names, BOX_ROI_PX, sampling_ratio=2),
+        box_head=nn.Sequential(
+            *_conv_norms(backbone.output_channels, heads),
+            nn.Flatten(),
+            nn.Linear(heads.width * BOX_ROI_PX**2, heads.fc_width),
+            nn.BatchNorm1d(heads.fc_width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM),
+            Activation(heads.activation),
+        ),
+        box_predictor=FastRCNNPredictor(heads.fc_width, num_classes),
+        mask_roi_pool=MultiScaleRoIAlign(names, MASK_ROI_PX, sampling_ratio=2),
+        mask_head=nn.Sequential(*_conv_norms(backbone.output_channels, heads)),
+        mask_predictor=nn.Sequential(
+            nn.ConvTranspose2d(heads.width, heads.width, 2, stride=2),
+            nn.BatchNorm2d(heads.width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM),
+            Activation(heads.activation),
+            nn.Conv2d(heads.width, num_classes, 1),
+        ),
+    )
+
+
+class _NamedFeatures(nn.Module):
+    """A backbone as torchvision expects it."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.out_channels = backbone.output_channels
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """Return features by the name of their level, finest first."""
+        features = self.backbone(images)
+        return OrderedDict((str(level), x) for level, x in zip(self.backbone.output_levels, features, strict=True))
+
+
+class _ProposalHead(nn.Module):
+    """Objectness and box of every anchor: convolutions shared over levels, normalisation apart for each level."""
+
+    def __init__(self, c_in: int, heads: MaskHeads, num_levels: int) -> None:
+        super().__init__()
+        widths = [c_in] + [heads.width] * heads.num_proposal_convs
+        self.convs = nn.ModuleList(nn.Conv2d(a, heads.width, 3, padding=1) for a in widths[:-1])
+        self.norms = nn.ModuleList(
+            nn.Sequential(*(nn.BatchNorm2d(w, eps=NORM_EPSILON, momentum=NORM_MOMENTUM) for w in widths[1:]))
+            for _ in range(num_levels)
+        )
+        self.act = Activation(heads.activation)
+        self.objectness = nn.Conv2d(widths[-1], len(_ASPECT_RATIOS), 1)
+        self.box = nn.Conv2d(widths[-1], 4 * len(_ASPECT_RATIOS), 1)
+        for conv in (*self.convs, self.objectness, self.box):
+            nn.init.normal_(conv.weight, std=0.01)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return for each level (B, 3, H, W) objectness logits and (B, 12, H, W) box codes."""
+        objectness, boxes = [], []
+        for x, norms in zip(features, self.norms, strict=True):
+            for conv, norm in zip(self.convs, norms.children(), strict=True):
+                x = self.act(norm(conv(x)))
+            objectness.append(self.objectness(x))
+            boxes.append(self.box(x))
+        return objectness, boxes
+
+
+def _conv_norms(c_in: int, heads: MaskHeads) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for i in range(heads.num_convs):
+        conv = nn.Conv2d(c_in if i == 0 else heads.width, heads.width, 3, padding=1)
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+        norm = nn.BatchNorm2d(heads.width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
+        layers += [conv, norm, Activation(heads.activation)]
+    return layers
