@@ -1,0 +1,145 @@
+"""python -m nas.profile: what an architecture costs, block by block."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.progress import Progress
+from rich.table import Table
+
+from nas.build import build
+from nas.command_line import run_command
+from nas.console import count, make_console
+from search_space import ArchSpec, InputError, ModelScale, published_spec, read_spec
+
+if TYPE_CHECKING:
+    from proxy_tasks.networks.cost import Cost
+    from proxy_tasks.networks.profile import Part, Profile
+
+HELP = """\
+python -m nas.profile spec=NAME_OR_FILE [scale=NAME] [name=value ...]
+
+Show the blocks of an architecture: level, parents, parameters and multiply-adds of each, the total, and how long the
+network takes on this machine. Published are spinenet-49s, -49, -96, -143, -143l and -190 (one spec at six scales),
+spinenet-mobile-49, -49s and -49xs, r0-sp53, r23-sp30 and, to compare with, r50-fpn. Spec files are what nas.search
+and nas.export write. Without scale=, the published scale of that name is used, or the one in the file.
+
+  python -m nas.profile spec=spinenet-96
+  python -m nas.profile spec=r0-sp53 scale=spinenet-49s image_size_px=[600,800] num_classes=91
+  python -m nas.profile spec=runs/quickstart/best/01-....json scale=spinenet-49 latency=false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to profile; names as in `experiments/profile.yaml`."""
+
+    spec: str
+    image_size_px: int | tuple[int, int] | None
+    head: Literal["retinanet", "mask_rcnn", "classifier", "none"]
+    num_classes: int
+    latency: bool
+    batch_size: int
+    device: str
+    precision: Literal["auto", "float32", "bfloat16"]
+    num_runs: int
+    scale: ModelScale | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, minimum in (
+            ("num_classes", self.num_classes, 1),
+            ("batch_size", self.batch_size, 1),
+            ("num_runs", self.num_runs, 2),
+        ):
+            if value < minimum:
+                raise ValueError(f"{name} must be {minimum} or more, got {value}")
+        sizes = self.image_size_px if isinstance(self.image_size_px, tuple) else (self.image_size_px or 32,)
+        if min(sizes) < 32:
+            raise ValueError(f"image_size_px must be 32 or more, got {min(sizes)}")
+
+
+def main(config: dict[str, Any]) -> None:
+    """Show what the configuration asks for."""
+    # Imported here so that help does not wait for torch.
+    from proxy_tasks.networks.profile import network_latency, profile_network
+    from proxy_tasks.runtime import pick_device
+
+    options = build(Options, config, "")
+    pick_device(options.device)
+    architecture, scale = _resolve(options)
+    size = options.image_size_px or scale.image_size_px
+    height, width = size if isinstance(size, tuple) else (size, size)
+    try:
+        profile = profile_network(
+            architecture, scale, (height, width), head=options.head, num_classes=options.num_classes
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    console = make_console()
+    title = f"{options.spec}, {options.head} head" if options.head != "none" else f"{options.spec}, backbone"
+    console.print(_table(profile, (height, width), f"{title}, {height} x {width} px"))
+    if isinstance(architecture, ArchSpec):
+        built = {part.name for part in profile.parts}
+        dead = [str(i + 2) for i in range(len(architecture.blocks)) if str(i + 2) not in built]
+        if dead:
+            console.print(f"Not built, as they reach no output: {', '.join(dead)}")
+    if not options.latency:
+        return
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("measuring", total=options.num_runs)
+        latency = network_latency(
+            architecture,
+            scale,
+            (height, width),
+            head=options.head,
+            num_classes=options.num_classes,
+            batch_size=options.batch_size,
+            device=options.device,
+            precision=options.precision,
+            num_runs=options.num_runs,
+            report=lambda run: progress.update(bar, completed=run),
+        )
+    console.print(f"Latency: {latency}, normalisation folded")
+
+
+def _resolve(options: Options) -> tuple[str | ArchSpec, ModelScale]:
+    """Return the architecture and its scale.
+
+    Raises:
+        InputError: an unknown name or a file that cannot be used.
+    """
+    from proxy_tasks.networks.family import BASELINE, default_scale
+
+    if options.spec.endswith(".json"):
+        document = read_spec(Path(options.spec).expanduser())
+        return document.spec, options.scale or document.scale or ModelScale()
+    scale = options.scale or default_scale(options.spec)
+    return (BASELINE if options.spec == BASELINE else published_spec(options.spec)), scale
+
+
+def _table(profile: "Profile", image_size_px: tuple[int, int], title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name in ("block", "level", "kind", "parents", "size", "params", "MACs", "% of MACs"):
+        table.add_column(name, justify="left" if name in ("block", "kind", "parents") else "right", no_wrap=True)
+    for part in profile.parts:
+        table.add_row(*_block_cells(part, image_size_px), *_cost_cells(part.cost, profile.total))
+    table.add_row("total", "", "", "", "", *_cost_cells(profile.total, profile.total), style="bold")
+    return table
+
+
+def _block_cells(part: "Part", image_size_px: tuple[int, int]) -> tuple[str, str, str, str, str]:
+    if part.level is None:
+        return part.name, "", "", "", ""
+    parents = ", ".join(map(str, part.parents)) + "".join(f" + {leftover} as it is" for leftover in part.leftovers)
+    height, width = (math.ceil(size / 2**part.level) for size in image_size_px)
+    name = f"{part.name} -> P{part.level}" if part.is_output else part.name
+    return name, str(part.level), part.kind, parents, f"{height} x {width}"
+
+
+def _cost_cells(cost: "Cost", total: "Cost") -> tuple[str, str, str]:
+    return count(cost.params), count(cost.macs), f"{100 * cost.macs / total.macs:.1f}"
+
+
+if __name__ == "__main__":
+    run_command("profile", HELP, main)
