@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install search test check bench schema clean
+# tensorflow/models, which two benchmarks compare with: in an environment of its own, as its packages clash with ours.
+REFERENCE := .venv-reference
+
+.PHONY: install search test check bench reference bench-reference schema clean
 
 install: $(INSTALLED)
 
@@ -31,8 +34,21 @@ bench: install
 	$(BIN)/python -m benchmarks.executor_rate
 	$(BIN)/python -m benchmarks.proxy_agreement
 
+reference: $(REFERENCE)/.installed
+
+$(REFERENCE)/.installed: benchmarks/reference-requirements.txt
+	@echo "Installing into $(REFERENCE): about 2 GB with TensorFlow, a few minutes"
+	$(PYTHON) -m venv $(REFERENCE)
+	$(REFERENCE)/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	$(REFERENCE)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps tf-keras==2.19.0 tf-models-official==2.19.1
+	@touch $@
+
+bench-reference: install reference
+	$(BIN)/python -m benchmarks.reference_parity
+	$(BIN)/python -m benchmarks.backbone_speed
+
 schema: install
 	$(BIN)/python -c 'import json; from search_space.spec_file import json_schema; print(json.dumps(json_schema(), indent=1))' > docs/spec.schema.json
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(REFERENCE)

@@ -1,5 +1,8 @@
 """What one block of a spec becomes: a chain of bottleneck, residual or inverted bottleneck units."""
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
@@ -115,12 +118,19 @@ class SqueezeExcitation(nn.Module):
             init_kernel(conv)
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)
-        self._inner, self._gate = (F.relu, F.hardsigmoid) if style.reference == "model_garden" else (F.silu, F.sigmoid)
+        is_garden = style.reference == "model_garden"
+        self._inner: Callable[[Tensor], Tensor] = F.relu if is_garden else F.silu
+        self._gate: Callable[[Tensor], Tensor] = _hard_sigmoid if is_garden else torch.sigmoid
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the input's shape."""
         mean = x.mean((2, 3), keepdim=True)
         return x * self._gate(self.expand(self._inner(self.reduce(mean))))
+
+
+def _hard_sigmoid(x: Tensor) -> Tensor:
+    """Return tensorflow/models' gate: a sixth is 0.16667 there."""
+    return F.relu6(x + 3) * 0.16667
 
 
 def block(

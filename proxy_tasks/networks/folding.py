@@ -1,28 +1,82 @@
-"""A trained network for inference: normalisation folded into the convolution before it."""
+"""A trained network for inference: the same function with fewer layers and fewer passes over memory."""
 
 import copy
 from typing import TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from proxy_tasks.networks.layers import ConvNorm
+from proxy_tasks.networks.layers import Activation, ConvNorm, pad_same
+from proxy_tasks.networks.resample import Fusion
 
 M = TypeVar("M", bound=nn.Module)
 
 
-def fold_norms(network: M) -> M:
-    """Return a copy in evaluation mode that computes the same with fewer passes over memory.
+class FoldedConv(nn.Module):
+    """A `ConvNorm` in evaluation as one convolution with a bias."""
 
-    Every `ConvNorm` becomes one convolution with a bias. Normalisation that follows a convolution shared over levels,
-    as in a RetinaNet head, stays.
+    def __init__(self, source: ConvNorm) -> None:
+        super().__init__()
+        conv, norm, *act = source
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        self.conv = fuse_conv_bn_eval(conv, norm)
+        self.act = act[0] if act and isinstance(act[0], Activation) else None
+        self.same_padding = source.same_padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the `ConvNorm` returns."""
+        if self.same_padding is not None:
+            x = pad_same(x, *self.same_padding)
+        out: Tensor = self.conv(x)
+        return out if self.act is None else self.act(out)
+
+
+class FoldedFusion(nn.Module):
+    """A `Fusion` whose last convolutions are one: the sum of convolutions is a convolution of their inputs together."""
+
+    def __init__(self, source: Fusion) -> None:
+        super().__init__()
+        convs = [FoldedConv(resample.project).conv for resample in source.resamples]  # type: ignore[arg-type]
+        first = convs[0]
+        self.project = nn.Conv2d(sum(conv.in_channels for conv in convs), first.out_channels, 1)
+        self.project.weight = nn.Parameter(torch.cat([conv.weight for conv in convs], dim=1))
+        self.project.bias = nn.Parameter(torch.stack([_bias(conv) for conv in convs]).sum(0))
+        self.resamples = nn.ModuleList(_folded(resample) for resample in source.resamples)
+        for resample in self.resamples:
+            del resample.project
+
+    def forward(self, parents: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Return what the `Fusion` returns."""
+        parts = [
+            resample.resized(x, size)  # type: ignore[operator]  # it is a Resample or a SeparableResample
+            for resample, x in zip(self.resamples, parents, strict=True)
+        ]
+        total: Tensor = self.project(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0])
+        return total
+
+
+def fold_norms(network: M) -> M:
+    """Return a copy in evaluation mode that computes the same, up to rounding, in less time.
+
+    Normalisation is folded into the convolution before it; the last convolutions of all parents of a block become one.
+    Normalisation after a convolution that levels share, as in a RetinaNet head, stays.
     """
-    folded = copy.deepcopy(network).eval()
-    for module in folded.modules():
-        if isinstance(module, ConvNorm):
-            conv, norm = module[0], module[1]
-            assert isinstance(conv, nn.Conv2d)
-            assert isinstance(norm, nn.BatchNorm2d)
-            module[0] = fuse_conv_bn_eval(conv, norm)
-            module[1] = nn.Identity()
-    return folded
+    return _folded(copy.deepcopy(network).eval())
+
+
+def _folded(module: M) -> M:
+    """Return the module, or what takes its place."""
+    if isinstance(module, ConvNorm):
+        return FoldedConv(module)  # type: ignore[return-value]  # takes and returns the same tensors
+    if isinstance(module, Fusion):
+        return FoldedFusion(module)  # type: ignore[return-value]  # as above
+    for name, child in module.named_children():
+        setattr(module, name, _folded(child))
+    return module
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return conv.bias.detach()

@@ -100,12 +100,12 @@ class ConvNorm(nn.Sequential):
         norm = nn.BatchNorm2d(c_out, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
         super().__init__(conv, norm, *([Activation(style.activation)] if activate else []))
         self._is_strided = stride > 1
-        self._same_padding = (kernel_size, stride) if self_pads else None
+        self.same_padding = (kernel_size, stride) if self_pads else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, c_out, ceil(H / stride), ceil(W / stride))."""
-        if self._same_padding is not None:
-            x = _pad_same(x, *self._same_padding)
+        if self.same_padding is not None:
+            x = pad_same(x, *self.same_padding)
         if self._is_strided and x.shape[-1] == 1 and x.device.type == "cpu":
             # On CPUs torch 2.15 computes the bfloat16 weight gradient of a strided convolution of one-pixel-wide inputs
             # from memory that it never wrote: now and then not a number.
@@ -137,7 +137,8 @@ def _same_total(size: int, kernel_size: int, stride: int) -> int:
     return max((math.ceil(size / stride) - 1) * stride + kernel_size - size, 0)
 
 
-def _pad_same(x: Tensor, kernel_size: int, stride: int) -> Tensor:
+def pad_same(x: Tensor, kernel_size: int, stride: int) -> Tensor:
+    """Pad (B, C, H, W) with zeros as TensorFlow's SAME does before a convolution."""
     pads: list[int] = []
     for size in (x.shape[-1], x.shape[-2]):
         total = _same_total(size, kernel_size, stride)

@@ -120,13 +120,10 @@ def network_latency(
 
 
 def _block_parts(costs: Mapping[str, Cost], backbone: str, spec: ArchSpec) -> list[Part]:
-    none = Cost(0, 0)
-    stem = sum((costs[f"{backbone}{name}"] for name in ("stem_conv", "stem")), none)
-    parts = [Part("stem", stem)]
+    parts = [Part("stem", costs[f"{backbone}stem_conv"] + costs[f"{backbone}stem"])]
     for live in live_blocks(spec):
         feature = spec.features[live.feature]
-        names = [f"resamples.{parent}_{live.feature}" for parent in live.parents]
-        cost = sum((costs[f"{backbone}{name}"] for name in (*names, f"blocks.{live.feature}")), none)
+        cost = costs[f"{backbone}fusions.{live.feature}"] + costs[f"{backbone}blocks.{live.feature}"]
         number = str(live.feature)
         parts.append(Part(number, cost, feature.level, feature.kind, live.parents, live.leftovers, live.is_output))
     return [*parts, Part("endpoints", costs[f"{backbone}endpoints"])]

@@ -1,4 +1,6 @@
-"""How a parent's feature gets the size and channels of its child."""
+"""How parents' features get the size and channels of their child, and are added."""
+
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,11 +31,16 @@ class Resample(nn.Module):
         super().__init__()
         self.narrow = ConvNorm(c_in, c_mid, 1, style)
         self.halve = ConvNorm(c_mid, c_mid, 3, style, stride=2) if levels_down > 0 else None
-        self.widen = ConvNorm(c_mid, c_out, 1, style, activate=False)
+        self.project = ConvNorm(c_mid, c_out, 1, style, activate=False)
         self._num_chained_pools = max(levels_down - 1, 0) if style.reference == "model_garden" else None
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Return (B, c_out, *size) from (B, c_in, H, W)."""
+        out: Tensor = self.project(self.resized(x, size))
+        return out
+
+    def resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return (B, c_mid, *size), what the last convolution reads."""
         height, width = x.shape[-2:]
         x = self.narrow(x)
         if self.halve is not None:
@@ -43,8 +50,7 @@ class Resample(nn.Module):
                     x = same_max_pool(x, (3, 3), (2, 2))
             elif max(height // size[0], width // size[1]) > 2:
                 x = same_max_pool(x, *_pool_shape((height, width), size))
-        out: Tensor = self.widen(_resized(x, size))
-        return out
+        return _nearest(x, size)
 
 
 class SeparableResample(nn.Module):
@@ -62,15 +68,36 @@ class SeparableResample(nn.Module):
         self.halvings = nn.Sequential(
             *(ConvNorm(c_in, c_in, 3, style, stride=2, depthwise=True) for _ in range(levels_down))
         )
-        self.match = ConvNorm(c_in, c_out, 1, style, activate=False)
+        self.project = ConvNorm(c_in, c_out, 1, style, activate=False)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Return (B, c_out, *size) from (B, c_in, H, W)."""
-        out: Tensor = self.match(_resized(self.halvings(x), size))
+        out: Tensor = self.project(self.resized(x, size))
         return out
 
+    def resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return (B, c_in, *size), what the last convolution reads."""
+        return _nearest(self.halvings(x), size)
 
-def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+
+class Fusion(nn.Module):
+    """The sum of all parents of one block, each resampled to it."""
+
+    def __init__(self, resamples: Sequence[Resample | SeparableResample]) -> None:
+        super().__init__()
+        self.resamples = nn.ModuleList(resamples)
+
+    def forward(self, parents: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Return (B, C, *size), a fresh tensor."""
+        first, *others = zip(self.resamples, parents, strict=True)
+        total: Tensor = first[0](first[1], size)
+        for resample, parent in others:
+            # In place, as normalisation does not need what it returned.
+            total += resample(parent, size)
+        return total
+
+
+def _nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x if x.shape[-2:] == size else F.interpolate(x, size, mode="nearest")
 
 

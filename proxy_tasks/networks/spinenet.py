@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from proxy_tasks.networks.blocks import block, output_channels
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, same_max_pool
-from proxy_tasks.networks.resample import Resample, SeparableResample
+from proxy_tasks.networks.resample import Fusion, Resample, SeparableResample
 from search_space.spec import MOBILE_STEM_LEVEL, NUM_STEM_PARENTS, STEM_LEVEL, ArchSpec, ModelScale, live_blocks
 
 STEM_WIDTH = 64
@@ -54,25 +54,22 @@ class SpineNet(nn.Module):
             self.stem.append(block(stem_block.kind, c_in, width, style, stride=stride, repeats=scale.block_repeats))
             c_in, level = output_channels(stem_block.kind, width), stem_block.level
 
-        self.resamples = nn.ModuleDict()
+        self.fusions = nn.ModuleDict()
         self.blocks = nn.ModuleDict()
         self.endpoints = nn.ModuleDict()
         self.act = Activation(scale.activation)
         for live in self._live:
             child = live.feature
+            resamples: list[Resample | SeparableResample] = []
             for parent in live.parents:
+                c_parent, c_child = channels[parent], channels[child]
                 levels_down = self._levels[child] - self._levels[parent]
-                self.resamples[f"{parent}_{child}"] = (
-                    SeparableResample(channels[parent], channels[child], levels_down, style)
-                    if spec.is_mobile
-                    else Resample(
-                        channels[parent],
-                        int(widths[parent] * scale.resample_alpha),
-                        channels[child],
-                        levels_down,
-                        style,
-                    )
-                )
+                if spec.is_mobile:
+                    resamples.append(SeparableResample(c_parent, c_child, levels_down, style))
+                else:
+                    c_mid = int(widths[parent] * scale.resample_alpha)
+                    resamples.append(Resample(c_parent, c_mid, c_child, levels_down, style))
+            self.fusions[str(child)] = Fusion(resamples)
             self.blocks[str(child)] = block(
                 spec.features[child].kind,
                 channels[child],
@@ -104,11 +101,7 @@ class SpineNet(nn.Module):
         for live in self._live:
             level = self._levels[live.feature]
             size = (math.ceil(images.shape[-2] / 2**level), math.ceil(images.shape[-1] / 2**level))
-            first, *others = live.parents
-            total: Tensor = self.resamples[f"{first}_{live.feature}"](features[first], size)
-            # In place: normalisation does not need what it returned, and the sum is the slowest of small layers.
-            for parent in others:
-                total += self.resamples[f"{parent}_{live.feature}"](features[parent], size)
+            total: Tensor = self.fusions[str(live.feature)]([features[parent] for parent in live.parents], size)
             for leftover in live.leftovers:
                 total += features[leftover]
             feature = self.blocks[str(live.feature)](self.act(total))

@@ -110,7 +110,7 @@ def test_width_inside_a_resampling_comes_from_the_3x3_convolutions() -> None:
     # alpha * C of the parent, not alpha * 4C: the mistake of several ports.
     spec = ArchSpec((StemBlock(2), StemBlock(2)), (BlockSpec(3, "bottleneck", (0, 1), True),))
     backbone = SpineNet(spec, ModelScale(resample_alpha=0.5))
-    narrow = backbone.resamples["0_2"].get_submodule("narrow.0")
+    narrow = backbone.fusions["2"].get_submodule("resamples.0.narrow.0")
     assert isinstance(narrow, torch.nn.Conv2d)
     assert (narrow.in_channels, narrow.out_channels) == (4 * 64, 32)
 

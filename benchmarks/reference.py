@@ -1,0 +1,71 @@
+"""tensorflow/models' SpineNet as a process beside this one."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from search_space import ArchSpec, ModelScale
+from search_space.spec_file import spec_to_json
+
+ROOT = Path(__file__).parent.parent
+PYTHON = Path(os.environ.get("REFERENCE_PYTHON", ROOT / ".venv-reference" / "bin" / "python"))
+
+
+class Reference:
+    """Starts the worker in its own environment and asks it; see `benchmarks/reference_worker.py` for what it does.
+
+    Use as a context manager; the worker ends with it. `folder` is a place for arrays that go to and fro.
+    """
+
+    def __init__(self) -> None:
+        if not PYTHON.exists():
+            sys.exit(f"error: the reference is not installed ({PYTHON} is missing): run make reference first")
+        self._temporary = tempfile.TemporaryDirectory()
+        self.folder = Path(self._temporary.name)
+        self._log = (self.folder / "worker.log").open("w+")
+        self._process = subprocess.Popen(
+            [PYTHON, Path(__file__).parent / "reference_worker.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        self.version = self._answer()["tensorflow"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+        self._temporary.cleanup()
+
+    def build(self, name: str, spec: ArchSpec, scale: ModelScale, size_px: int, precision: str = "float32") -> None:
+        """Build a backbone with fresh weights."""
+        values = {field: getattr(scale, field) for field in scale.__slots__}
+        self.ask("build", name=name, spec=spec_to_json(spec), scale=values, size_px=size_px, precision=precision)
+
+    def ask(self, do: str, **arguments: object) -> Any:  # noqa: ANN401  # what the worker's method returns
+        """Call a method of the worker.
+
+        Raises:
+            RuntimeError: the worker failed; the message holds its last words.
+        """
+        assert self._process.stdin is not None
+        print(json.dumps({"do": do, "with": arguments}), file=self._process.stdin, flush=True)
+        return self._answer()["result"]
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            raise RuntimeError("the reference failed:\n" + self._log.read()[-3000:])
+        answer: dict[str, Any] = json.loads(line)
+        return answer

@@ -1,0 +1,162 @@
+"""Whether our backbones compute what the reference's do, with the same weights.
+
+make reference                                 once: installs tensorflow/models beside this project, about 2 GB
+python -m benchmarks.reference_parity [number of random specs]
+
+Builds SpineNet-49, 96, 49S, SpineNet-Mobile-49 and random specs of the SpineNet space in tensorflow/models, draws
+weights and normalisation statistics, copies them into our networks built with reference="model_garden", and compares
+every endpoint of random images: the largest difference, relative to the endpoint's largest value. Evaluation is
+compared in float32. Training, where normalisation uses the batch's own statistics, is compared in float64: level 7 is
+normalised over sixteen values here, some of them nearly equal, which makes float32's rounding visible on both sides.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmarks.reference import Reference
+from proxy_tasks.networks.blocks import MBConvUnit, Unit
+from proxy_tasks.networks.layers import ConvNorm
+from proxy_tasks.networks.spinenet import SpineNet
+from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
+
+TOLERANCES = {"evaluation": 1e-4, "training": 1e-9}
+SIZE_PX = 256
+BATCH_SIZE = 4
+# Small enough for minutes, wide enough that every width differs from its neighbours'.
+_NARROW = ModelScale(width_multiplier=0.25, resample_alpha=0.5, endpoint_width=64, activation="silu")
+
+
+def cases(num_random: int) -> Iterator[tuple[str, ArchSpec, ModelScale]]:
+    spinenet = published_spec("spinenet-49")
+    yield "SpineNet-49", spinenet, ModelScale(activation="silu")
+    yield "SpineNet-49, ReLU", spinenet, ModelScale()
+    yield "SpineNet-96", spinenet, ModelScale(block_repeats=2, activation="silu")
+    # What tensorflow/models ships adds an output at level 2 that the paper does not have.
+    extra = BlockSpec(2, "bottleneck", (2, 13), is_output=True)
+    yield "SpineNet-49, level 2 too", ArchSpec(spinenet.stem, (*spinenet.blocks, extra)), ModelScale(activation="silu")
+    yield "SpineNet-49S", spinenet, ModelScale(width_multiplier=0.65, activation="silu")
+    yield "SpineNet-Mobile-49", published_spec("spinenet-mobile-49"), ModelScale(endpoint_width=48, activation="silu")
+    yield "R0-SP53", published_spec("r0-sp53"), _NARROW
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"))
+    for i in range(num_random):
+        scale = replace(_NARROW, resample_alpha=(0.25, 0.5, 1.0)[i % 3], block_repeats=1 + i % 2)
+        yield f"random {i}", space.decode(space.sample(np.random.default_rng([2026, i]))), scale
+
+
+def layers_in_their_order(backbone: SpineNet, spec: ArchSpec) -> Iterator[nn.Module]:
+    """Yield convolutions and normalisations in the order in which the reference creates its own."""
+    yield from _conv_norms(backbone.stem_conv)
+    for chain in backbone.stem:
+        yield from _chain(chain)
+    for child, chain in backbone.blocks.items():
+        yield from _conv_norms(backbone.fusions[child])
+        yield from _chain(chain)
+    for child in sorted(backbone.endpoints, key=lambda child: spec.features[int(child)].level):
+        yield from _conv_norms(backbone.endpoints[child])
+
+
+def _chain(chain: nn.Module) -> Iterator[nn.Module]:
+    for unit in chain.children():
+        if isinstance(unit, Unit):
+            yield from _conv_norms(unit.projection)
+            yield from _conv_norms(unit.branch)
+        elif isinstance(unit, MBConvUnit):
+            yield from _conv_norms(unit.branch)
+            excitation = unit.branch[2]
+            yield from excitation.children()
+
+
+def _conv_norms(module: nn.Module) -> Iterator[nn.Module]:
+    for part in module.modules():
+        if isinstance(part, ConvNorm):
+            yield from (layer for layer in part.children() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d))
+
+
+def copy_weights(arrays: Mapping[str, NDArray[np.floating]], backbone: SpineNet, spec: ArchSpec) -> None:
+    """Copy what the reference drew; every layer must have its counterpart, of the same kind and shape."""
+    theirs: dict[str, list[NDArray[np.floating]]] = {}
+    for name in sorted(arrays):
+        theirs.setdefault(name.rpartition(".")[0], []).append(arrays[name])
+    ours = list(layers_in_their_order(backbone, spec))
+    for layer, (name, values) in zip(ours, theirs.items(), strict=True):
+        targets: list[Tensor | None]
+        if isinstance(layer, nn.BatchNorm2d):
+            targets = [layer.weight, layer.bias, layer.running_mean, layer.running_var]
+        else:
+            assert isinstance(layer, nn.Conv2d), name
+            targets = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
+            # Height, width, in, out; depthwise kernels have the channels third and one multiplier last.
+            order = (2, 3, 0, 1) if "Depthwise" in name else (3, 2, 0, 1)
+            values = [values[0].transpose(order), *values[1:]]
+        with torch.no_grad():
+            for target, value in zip(targets, values, strict=True):
+                assert target is not None
+                assert target.shape == value.shape, (name, target.shape, value.shape)
+                target.copy_(torch.from_numpy(value.copy()))
+
+
+def difference(ours: Tensor, theirs: NDArray[np.floating]) -> float:
+    """Return the largest difference, relative to the largest value."""
+    expected = torch.from_numpy(theirs).permute(0, 3, 1, 2)
+    assert ours.shape == expected.shape
+    return float((ours - expected).abs().max() / expected.abs().max())
+
+
+def compare(
+    reference: Reference,
+    spec: ArchSpec,
+    scale: ModelScale,
+    images: NDArray[np.floating],
+    *,
+    seed: int,
+    is_training: bool,
+) -> list[float]:
+    """Build both networks in the precision of the images and return how far each endpoint is off."""
+    weights, inputs, outputs = (str(reference.folder / name) for name in ("weights.npz", "images.npy", "out.npz"))
+    np.save(inputs, images)
+    reference.build("model", spec, scale, SIZE_PX, str(images.dtype))
+    reference.ask("draw", name="model", seed=seed, path=weights)
+    reference.ask("endpoints", name="model", images=inputs, path=outputs, training=is_training)
+    reference.ask("forget", name="model")
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    backbone = SpineNet(spec, scale, reference="model_garden").to(tensor.dtype).train(is_training)
+    copy_weights(np.load(weights), backbone, spec)
+    theirs = np.load(outputs)
+    with torch.no_grad():
+        ours = backbone(tensor)
+    return [difference(x, theirs[str(level)]) for level, x in zip(backbone.output_levels, ours, strict=True)]
+
+
+def main() -> None:
+    num_random = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    # Keras takes images as float32 whatever the network's precision.
+    images = np.random.default_rng(0).normal(size=(BATCH_SIZE, SIZE_PX, SIZE_PX, 3)).astype(np.float32)
+    worst = {"evaluation": 0.0, "training": 0.0}
+    with Reference() as reference:
+        print(f"TensorFlow {reference.version}, PyTorch {torch.__version__}; {BATCH_SIZE} images of {SIZE_PX} px")
+        print("largest relative difference of each endpoint, finest first; evaluation in float32, training in float64")
+        for i, (name, spec, scale) in enumerate(cases(num_random)):
+            print(f"{name:<25}", end="", flush=True)
+            for mode, precision in (("evaluation", "float32"), ("training", "float64")):
+                found = compare(
+                    reference, spec, scale, images.astype(precision), seed=i, is_training=mode == "training"
+                )
+                worst[mode] = max(worst[mode], *found)
+                print(f" {mode}", *(f"{value:.0e}" for value in found), end="", flush=True)
+            print()
+    print(
+        "largest of all:",
+        ", ".join(f"{mode} {value:.1e} (tolerance {TOLERANCES[mode]:.0e})" for mode, value in worst.items()),
+    )
+    if any(not value <= TOLERANCES[mode] for mode, value in worst.items()):
+        sys.exit("error: an endpoint differs by more than the tolerance")
+
+
+if __name__ == "__main__":
+    main()

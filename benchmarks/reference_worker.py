@@ -1,0 +1,169 @@
+"""The other side of the comparison: tensorflow/models' SpineNet, driven by one JSON line after another.
+
+Runs in an environment of its own, as TensorFlow and PyTorch ask for different versions of the same packages;
+`benchmarks/reference.py` starts it. Standard output carries one answer for each line; all else goes to standard error.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_USE_LEGACY_KERAS": "1"}
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from official.vision.modeling.backbones import spinenet, spinenet_mobile
+
+NUM_THREADS = 2
+_ACTIVATIONS = {"relu": "relu", "silu": "swish"}
+
+
+class Worker:
+    """Holds the models that were built, by name."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, Any] = {}
+        self._layers: dict[str, list[Any]] = {}
+        self._steps: dict[str, Callable[[], Any]] = {}
+
+    def build(self, name: str, spec: dict[str, Any], scale: dict[str, Any], size_px: int, precision: str) -> None:
+        """Build a backbone with fresh weights.
+
+        Args:
+            name: to call it by.
+            spec: as in a spec file, `blocks` with two parents each; the stem is the reference's own.
+            scale: as in a spec file.
+            size_px: height and width of the images.
+            precision: `float32`, `float64` or `mixed_bfloat16`.
+        """
+        tf_keras.mixed_precision.set_global_policy(precision)
+        is_mobile = spec["stem"][0]["kind"] == "mbconv"
+        module = spinenet_mobile if is_mobile else spinenet
+        levels = [block["level"] for block in spec["blocks"] if block["is_output"]]
+        options = {
+            "input_specs": tf_keras.layers.InputSpec(shape=[None, size_px, size_px, 3]),
+            "min_level": min(levels),
+            "max_level": max(levels),
+            "block_specs": [
+                module.BlockSpec(block["level"], block["kind"], tuple(block["parents"]), block["is_output"])
+                for block in spec["blocks"]
+            ],
+            "endpoints_num_filters": scale["endpoint_width"],
+            "block_repeats": scale["block_repeats"],
+            "filter_size_scale": scale["width_multiplier"],
+            "activation": _ACTIVATIONS[scale["activation"]],
+            "norm_momentum": 0.99,
+            "norm_epsilon": 1e-3,
+        }
+        created: list[Any] = []
+        with _recorded(created):
+            if is_mobile:
+                model = spinenet_mobile.SpineNetMobile(**options)
+            else:
+                model = spinenet.SpineNet(resample_alpha=scale["resample_alpha"], **options)
+        used = {id(layer) for layer in model._flatten_layers()}
+        kinds = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.BatchNormalization)
+        self._layers[name] = [layer for layer in created if id(layer) in used and isinstance(layer, kinds)]
+        self._models[name] = model
+
+    def draw(self, name: str, seed: int, path: str) -> None:
+        """Draw all weights and statistics and write them to `path`, in the order in which layers were created."""
+        rng = np.random.default_rng(seed)
+        arrays: dict[str, Any] = {}
+        for i, layer in enumerate(self._layers[name]):
+            shapes = [weight.shape for weight in layer.weights]
+            if isinstance(layer, tf_keras.layers.BatchNormalization):
+                gamma, variance = rng.uniform(0.5, 1.5, (2, *shapes[0]))
+                beta, mean = rng.normal(0, 0.2, (2, *shapes[0]))
+                values = [gamma, beta, mean, variance]
+            else:
+                values = [rng.normal(0, np.prod(shapes[0][:3]) ** -0.5, shapes[0])]
+                values += [rng.normal(0, 0.2, shape) for shape in shapes[1:]]
+            layer.set_weights(values)
+            kind = type(layer).__name__
+            arrays |= {f"{i:04d}.{kind}.{j}": value for j, value in enumerate(layer.get_weights())}
+        np.savez(path, **arrays)
+
+    def endpoints(self, name: str, images: str, path: str, training: bool) -> None:
+        """Compute the endpoints of (B, H, W, 3) images and write them to `path` by level."""
+        found = self._models[name](np.load(images), training=training)
+        np.savez(path, **{level: value.numpy() for level, value in found.items()})
+
+    def prepare_steps(self, name: str, images: str, kind: str) -> None:
+        """Compile training steps or forward passes on these images, and run them until they are warm."""
+        model, batch = self._models[name], tf.constant(np.load(images))
+        optimizer = tf_keras.optimizers.legacy.SGD(0.0001, momentum=0.9)
+
+        @tf.function
+        def train() -> Any:  # noqa: ANN401  # a tensor
+            with tf.GradientTape() as tape:
+                found = model(batch, training=True).values()
+                loss = tf.add_n([tf.reduce_mean(tf.square(tf.cast(x, tf.float32))) for x in found])
+            weights = model.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+            return loss
+
+        @tf.function
+        def infer() -> Any:  # noqa: ANN401  # a tensor
+            return tf.add_n([tf.reduce_sum(tf.cast(x, tf.float32)) for x in model(batch, training=False).values()])
+
+        self._steps[name] = train if kind == "train" else infer
+        for _ in range(4):
+            self._steps[name]().numpy()
+
+    def time_steps(self, name: str, num_steps: int) -> list[float]:
+        """Return the seconds that each of `num_steps` prepared steps took, after one that does not count."""
+        seconds = []
+        self._steps[name]().numpy()
+        for _ in range(num_steps):
+            started = time.perf_counter()
+            self._steps[name]().numpy()
+            seconds.append(time.perf_counter() - started)
+        return seconds
+
+    def forget(self, name: str) -> None:
+        """Free a model."""
+        for held in (self._models, self._layers, self._steps):
+            held.pop(name, None)
+
+
+class _recorded:  # noqa: N801  # a context manager
+    """Notes every layer that is made, in order: weights have no other order that both sides know."""
+
+    def __init__(self, created: list[Any]) -> None:
+        self._created = created
+        self._plain = tf_keras.layers.Layer.__init__
+
+    def __enter__(self) -> None:
+        plain, created = self._plain, self._created
+
+        def note(layer: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # a layer's own arguments
+            created.append(layer)
+            plain(layer, *args, **kwargs)
+
+        tf_keras.layers.Layer.__init__ = note
+
+    def __exit__(self, *error: object) -> None:
+        tf_keras.layers.Layer.__init__ = self._plain
+
+
+def main() -> None:
+    tf.config.threading.set_intra_op_parallelism_threads(NUM_THREADS)
+    tf.config.threading.set_inter_op_parallelism_threads(NUM_THREADS)
+    # Libraries print as they like; answers keep a channel of their own.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = Worker()
+    print(json.dumps({"tensorflow": tf.__version__}), file=answers, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        result = getattr(worker, request["do"])(**request["with"])
+        print(json.dumps({"result": result}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
