@@ -171,7 +171,8 @@ def count(number: float) -> str:
     """Return a large number with three figures and K, M or B."""
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
         if number >= size:
-            return f"{number / size:.3g}{letter}"
+            value = number / size
+            return f"{value:.3g}{letter}" if value < 999.5 else f"{value:.0f}{letter}"
     return f"{number:.0f}"
 
 

@@ -36,7 +36,7 @@ class Options:
     """What to profile; names as in `experiments/profile.yaml`."""
 
     spec: str
-    image_size_px: int | tuple[int, int] | None
+    image_size_px: int | list[int] | None
     head: Literal["retinanet", "mask_rcnn", "classifier", "none"]
     num_classes: int
     latency: bool
@@ -54,9 +54,18 @@ class Options:
         ):
             if value < minimum:
                 raise ValueError(f"{name} must be {minimum} or more, got {value}")
-        sizes = self.image_size_px if isinstance(self.image_size_px, tuple) else (self.image_size_px or 32,)
-        if min(sizes) < 32:
-            raise ValueError(f"image_size_px must be 32 or more, got {min(sizes)}")
+        if isinstance(self.image_size_px, list) and len(self.image_size_px) != 2:
+            raise ValueError(f"image_size_px must be one number or [height,width], got {self.image_size_px}")
+        if self.image_size_px is not None and min(self.size_px(0)) < 32:
+            raise ValueError(f"image_size_px must be 32 or more, got {min(self.size_px(0))}")
+
+    def size_px(self, default: int) -> tuple[int, int]:
+        """Return height and width; `default` is the scale's."""
+        if isinstance(self.image_size_px, list):
+            height, width = self.image_size_px
+            return height, width
+        side = default if self.image_size_px is None else self.image_size_px
+        return side, side
 
 
 def main(config: dict[str, Any]) -> None:
@@ -68,8 +77,7 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     pick_device(options.device)
     architecture, scale = _resolve(options)
-    size = options.image_size_px or scale.image_size_px
-    height, width = size if isinstance(size, tuple) else (size, size)
+    height, width = options.size_px(scale.image_size_px)
     try:
         profile = profile_network(
             architecture, scale, (height, width), head=options.head, num_classes=options.num_classes

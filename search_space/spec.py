@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -141,7 +141,7 @@ class LiveBlock:
         feature: the block's number among `ArchSpec.features`.
         parents: features that are resampled into it.
         leftovers: features that nothing else uses and that are added to it as they are (outputs only).
-        is_output: whether the detector reads it.
+        is_output: whether it is read as an output.
     """
 
     feature: int
@@ -150,8 +150,11 @@ class LiveBlock:
     is_output: bool
 
 
-def live_blocks(spec: ArchSpec) -> tuple[LiveBlock, ...]:
+def live_blocks(spec: ArchSpec, output_levels: Collection[int] | None = None) -> tuple[LiveBlock, ...]:
     """Return the blocks that reach an output, in order of computation, with leftovers connected.
+
+    With `output_levels` only the outputs of those levels are asked for. What feeds none of them goes; leftovers stay
+    where they are with all outputs.
 
     Leftover rule: when an output is built, every earlier feature that has had no use so far, and has the output's
     level and kind (hence its shape), is added to the output. The output's own parents are counted first. An
@@ -161,7 +164,13 @@ def live_blocks(spec: ArchSpec) -> tuple[LiveBlock, ...]:
     Source: SpineNet (arXiv 1912.05027), section 3.2; tensorflow/tpu spinenet.py.
     Differs: the reference compares widths in pixels, which also joins different levels of very small images; a
     topology does not depend on the image here.
+
+    Raises:
+        ValueError: no output has one of the levels asked for, or none is asked for.
     """
+    wanted = set(spec.output_levels if output_levels is None else output_levels)
+    if not wanted or not wanted <= set(spec.output_levels):
+        raise ValueError(f"outputs have the levels {sorted(spec.output_levels)}, asked for are {sorted(wanted)}")
     features = spec.features
     num_uses = [0] * len(features)
     leftovers: list[tuple[int, ...]] = []
@@ -178,13 +187,14 @@ def live_blocks(spec: ArchSpec) -> tuple[LiveBlock, ...]:
             for f in added:
                 num_uses[f] += 1
         leftovers.append(added)
-    is_live = [False] * NUM_STEM_PARENTS + [block.is_output for block in spec.blocks]
+    is_wanted = [block.is_output and block.level in wanted for block in spec.blocks]
+    is_live = [False] * NUM_STEM_PARENTS + is_wanted
     for i, block in reversed(list(enumerate(spec.blocks))):
         if is_live[NUM_STEM_PARENTS + i]:
             for f in (*block.parents, *leftovers[i]):
                 is_live[f] = True
     return tuple(
-        LiveBlock(NUM_STEM_PARENTS + i, block.parents, leftovers[i], block.is_output)
+        LiveBlock(NUM_STEM_PARENTS + i, block.parents, leftovers[i], is_wanted[i])
         for i, block in enumerate(spec.blocks)
         if is_live[NUM_STEM_PARENTS + i]
     )

@@ -106,7 +106,7 @@ class ConvNorm(nn.Sequential):
         """Return (B, c_out, ceil(H / stride), ceil(W / stride))."""
         if self.same_padding is not None:
             x = pad_same(x, *self.same_padding)
-        if self._is_strided and x.shape[-1] == 1 and x.device.type == "cpu":
+        if self._is_strided and x.shape[-1] == 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # On CPUs torch 2.15 computes the bfloat16 weight gradient of a strided convolution of one-pixel-wide inputs
             # from memory that it never wrote: now and then not a number.
             with torch.autocast("cpu", enabled=False):

@@ -1,6 +1,7 @@
 """A spec at a scale as a backbone: stem, scale-permuted blocks, and one endpoint for each output level."""
 
 import math
+from collections.abc import Collection
 
 from torch import Tensor, nn
 
@@ -23,16 +24,23 @@ class SpineNet(nn.Module):
         spec: the topology.
         scale: how big each part is.
         reference: whose network, where the released ones differ.
+        output_levels: outputs to return, all by default; blocks that feed none of them are not built.
 
     Raises:
-        ValueError: the scale leaves a block no channel, or an unknown reference.
+        ValueError: the scale leaves a block no channel, an unknown reference, or a level without an output.
 
     Source: SpineNet (arXiv 1912.05027), section 3 and appendix A; tensorflow/tpu spinenet.py and spinenet_mbconv.py.
     """
 
-    def __init__(self, spec: ArchSpec, scale: ModelScale, reference: Reference = "tpu") -> None:
+    def __init__(
+        self,
+        spec: ArchSpec,
+        scale: ModelScale,
+        reference: Reference = "tpu",
+        output_levels: Collection[int] | None = None,
+    ) -> None:
         super().__init__()
-        self._live = live_blocks(spec)
+        self._live = live_blocks(spec, output_levels)
         # A stem block that feeds nothing is not built; the first of the two feeds the second.
         used = {f for live in self._live for f in (*live.parents, *live.leftovers)}
         self._num_stem_parents = 1 + max(f for f in range(NUM_STEM_PARENTS) if f in used)
@@ -80,7 +88,7 @@ class SpineNet(nn.Module):
             )
             if live.is_output:
                 self.endpoints[str(child)] = ConvNorm(channels[child], scale.endpoint_width, 1, style)
-        self.output_levels = tuple(sorted(spec.output_levels))
+        self.output_levels = tuple(sorted(self._levels[live.feature] for live in self._live if live.is_output))
         self.output_channels = scale.endpoint_width
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -76,6 +76,36 @@ def test_macs_and_params_are_those_of_the_network(folder: Path) -> None:
     assert metrics["params"] == int(metrics["params"])
 
 
+@pytest.mark.slow
+def test_classes_by_id_find_the_same_objects(tmp_path: Path) -> None:
+    # The embedded data's ids with gaps, as COCO's: the scores stay comparable, one output more for each id not in use.
+    dense = task(tmp_path, score_on="val")
+    for split in ("train", "val"):
+        path = dense.data.folder(silent).paths(split)[0]
+        document = json.loads(path.read_text())
+        for entry in (*document["annotations"], *document["categories"]):
+            key = "category_id" if "category_id" in entry else "id"
+            entry[key] *= 10
+        path.write_text(json.dumps(document))
+    num_classes = len(document["categories"])
+    by_id = dataclasses.replace(dense, classes="ids")
+    first, second = (each.evaluate(SPEC, fidelity=Fidelity(12), seed=0).metrics for each in (dense, by_id))
+    # Nine anchors of 24 channels and a bias, 3x3.
+    num_more = (10 * num_classes + 1 - num_classes) * 9 * (9 * 24 + 1)
+    assert second["params"] - first["params"] == num_more
+    assert first["ap50"] > 0.1
+    assert second["ap50"] > 0.5 * first["ap50"]
+
+
+def test_mobile_networks_train(folder: Path) -> None:
+    scale = dataclasses.replace(SCALE, width_multiplier=0.5, separable_head=True, activation="silu")
+    metrics = (
+        task(folder, scale=scale).evaluate(published_spec("spinenet-mobile-49"), fidelity=Fidelity(1), seed=0).metrics
+    )
+    assert 0 < metrics["loss"] < 5
+    assert metrics["ap"] >= 0
+
+
 def test_missing_data_is_one_line_that_says_where_to_put_it(tmp_path: Path) -> None:
     without = DetectionProxy(CocoFolder(None), SCALE, RECIPE, cache_dir=tmp_path)
     with pytest.raises(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from proxy_tasks.coco.annotations import read_annotations
+from proxy_tasks.coco.annotations import read_annotations, with_id_labels
 from search_space import InputError
 
 
@@ -50,6 +50,23 @@ def test_a_coco_file_is_read_in_order_of_ids(tmp_path: Path) -> None:
     assert annotations.is_crowd.tolist() == [True, False]
     assert annotations.areas.tolist() == [150.5, 1200.0]
     assert annotations.num_repaired == 0
+
+
+def test_ids_as_labels_leave_gaps(tmp_path: Path) -> None:
+    dense = read_annotations(*write(tmp_path, document()))
+    by_id = with_id_labels(dense)
+    assert by_id.labels.tolist() == [90, 3]
+    assert by_id.category_ids == tuple(range(91))
+    assert {i: name for i, name in enumerate(by_id.category_names) if name} == {3: "car", 90: "toothbrush"}
+    assert by_id.boxes_xyxy is dense.boxes_xyxy
+
+
+@pytest.mark.parametrize("number", [-1, 10_000])
+def test_ids_that_make_no_labels_are_refused(tmp_path: Path, number: int) -> None:
+    wrong = document()
+    wrong["categories"].append({"id": number, "name": "far"})
+    with pytest.raises(InputError, match="category ids as classes must lie in 0 to 9999, got"):
+        with_id_labels(read_annotations(*write(tmp_path, wrong)))
 
 
 Change = Callable[[dict[str, Any]], object]

@@ -1,14 +1,16 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_tasks.networks.layers import ConvNorm, LayerStyle, same_max_pool
+from proxy_tasks.networks.layers import ConvNorm, LayerStyle, Reference, same_max_pool
 from proxy_tasks.networks.resample import Resample
-from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, PRIOR_PROBABILITY, spinenet_detector
+from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, PRIOR_PROBABILITY, RetinaNet, spinenet_detector
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
 
@@ -18,17 +20,27 @@ SPACES = (
     ScalePermutedSpace(resnet_seed("r0-sp53")),
     ScalePermutedSpace(resnet_seed("r23-sp30")),
     ScalePermutedSpace(resnet_seed("r14-sp39"), kinds=("residual",)),
+    ScalePermutedSpace(resnet_seed("r35-sp18")),
+    ScalePermutedSpace(published_spec("spinenet-mobile-49"), level_offsets=(), kinds=()),
 )
+ALL_LEVELS = (3, 4, 5, 6, 7)
 
 
-@given(seed=st.integers(0, 2**32 - 1), which=st.integers(0, len(SPACES) - 1), repeats=st.integers(1, 2))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    which=st.integers(0, len(SPACES) - 1),
+    repeats=st.integers(1, 2),
+    levels=st.sets(st.sampled_from(ALL_LEVELS), min_size=1) | st.just(set(ALL_LEVELS)),
+)
 @settings(max_examples=12, deadline=None)
-def test_every_parameter_of_a_random_spec_gets_a_gradient(seed: int, which: int, repeats: int) -> None:
+def test_every_parameter_of_a_random_spec_gets_a_gradient(
+    seed: int, which: int, repeats: int, levels: set[int]
+) -> None:
     space = SPACES[which]
     spec = space.decode(space.sample(np.random.default_rng(seed)))
     torch.manual_seed(0)
     scale = ModelScale(
-        width_multiplier=0.0625,
+        width_multiplier=0.125,
         resample_alpha=0.5,
         block_repeats=repeats,
         endpoint_width=8,
@@ -36,20 +48,84 @@ def test_every_parameter_of_a_random_spec_gets_a_gradient(seed: int, which: int,
         head_width=8,
         activation="silu",
     )
-    network = spinenet_detector(spec, scale, num_classes=2)
+    network = RetinaNet(SpineNet(spec, scale, output_levels=levels), scale, num_classes=2)
+    assert network.output_levels == tuple(sorted(levels))
     raw = network(torch.randn(2, 3, 128, 128))
     (raw.class_logits.sum() + raw.box_codes.sum()).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
 
-@pytest.mark.parametrize("name", ["spinenet-49", "r0-sp53", "r23-sp30"])
-@pytest.mark.parametrize("size", [(128, 128), (64, 64), (96, 160), (97, 333), (224, 224)])
-def test_endpoints_have_the_sizes_of_their_levels(name: str, size: tuple[int, int]) -> None:
-    backbone = SpineNet(published_spec(name), TINY).eval()
+@pytest.mark.parametrize("reference", ["tpu", "model_garden"])
+@pytest.mark.parametrize("name", ["spinenet-49", "r0-sp53", "r23-sp30", "spinenet-mobile-49"])
+@pytest.mark.parametrize("size", [(128, 128), (64, 64), (96, 160), (97, 333), (224, 224), (600, 800), (33, 1)])
+def test_endpoints_have_the_sizes_of_their_levels(name: str, size: tuple[int, int], reference: Reference) -> None:
+    backbone = SpineNet(published_spec(name), replace(TINY, width_multiplier=0.125), reference).eval()
     with torch.no_grad():
         endpoints = backbone(torch.zeros(1, 3, *size))
     expected = [(1, 8, math.ceil(size[0] / 2**level), math.ceil(size[1] / 2**level)) for level in (3, 4, 5, 6, 7)]
     assert [tuple(endpoint.shape) for endpoint in endpoints] == expected
+
+
+def test_features_of_sizes_that_do_not_divide_are_resized_to_the_nearest() -> None:
+    # Level 3 of 97 px is 13, level 4 is 7: 13 rows come from 7 by row floor(i * 7 / 13).
+    torch.manual_seed(0)
+    module = Resample(8, 4, 8, -1, RELU).eval()
+    x = torch.randn(1, 8, 7, 21)
+    rows, columns = torch.arange(13) * 7 // 13, torch.arange(42) * 21 // 42
+    expected = module.project(module.narrow(x)[:, :, rows][..., columns])
+    assert torch.allclose(module(x, (13, 42)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("levels_down", "size"), [(1, 64), (2, 64), (4, 64), (2, 62), (3, 61)])
+def test_model_garden_pads_after_the_image_and_pools_by_two(levels_down: int, size: int) -> None:
+    torch.manual_seed(0)
+    module = Resample(8, 4, 8, levels_down, LayerStyle("relu", "model_garden")).eval()
+    x = torch.randn(1, 8, size, size)
+    mid = module.narrow(x)
+    assert module.halve is not None
+    kernel = module.halve[0].weight
+    assert isinstance(kernel, torch.Tensor)
+    # TensorFlow's SAME with kernel 3 and stride 2: an even size is padded by one pixel at the end, an odd one at both.
+    before = size % 2
+    mid = F.conv2d(F.pad(mid, (before, 1, before, 1)), kernel, stride=2)
+    mid = module.halve[2](module.halve[1](mid))
+    for _ in range(levels_down - 1):
+        before = mid.shape[-1] % 2
+        mid = F.max_pool2d(F.pad(mid, (before, 1, before, 1), value=-math.inf), 3, 2)
+    goal = math.ceil(size / 2**levels_down)
+    assert mid.shape[-1] == goal
+    assert torch.allclose(module(x, (goal, goal)), module.project(mid), atol=1e-6)
+
+
+def test_the_gradient_is_that_of_the_function() -> None:
+    # Sums and activations run in place: against finite differences in float64.
+    torch.manual_seed(0)
+    spec = published_spec("spinenet-49")
+    backbone = SpineNet(spec, replace(TINY, width_multiplier=0.0625, activation="silu")).double().train()
+    images = torch.randn(4, 3, 128, 128, dtype=torch.float64, requires_grad=True)
+    direction = torch.randn_like(images)
+
+    def value(step: float) -> torch.Tensor:
+        return sum((x.square().sum() for x in backbone(images + step * direction)), torch.zeros(()))
+
+    value(0.0).backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+    assert images.grad is not None
+    with torch.no_grad():
+        slope = (value(1e-8) - value(-1e-8)) / 2e-8
+    assert float((images.grad * direction).sum()) == pytest.approx(float(slope), rel=1e-5)
+
+
+def test_outputs_that_are_not_asked_for_are_not_built() -> None:
+    spec = published_spec("spinenet-49")
+    backbone = SpineNet(spec, TINY, output_levels=(3, 4))
+    # Block 13 (level 3) reads 4 and 10; block 12 (level 4) reads 5 and 10; 11 is left over for level 5 only.
+    assert set(backbone.blocks) == {"2", "3", "4", "5", "6", "7", "8", "9", "10", "12", "13"}
+    assert set(backbone.endpoints) == {"12", "13"}
+    assert [x.shape[-1] for x in backbone.eval()(torch.zeros(1, 3, 128, 128))] == [16, 8]
+    with pytest.raises(ValueError, match=r"outputs have the levels \[3, 4, 5, 6, 7\], asked for are \[2, 3\]"):
+        SpineNet(spec, TINY, output_levels=(2, 3))
+    with pytest.raises(ValueError, match=r"asked for are \[\]"):
+        SpineNet(spec, TINY, output_levels=())
 
 
 def test_blocks_that_reach_no_output_are_not_built() -> None:

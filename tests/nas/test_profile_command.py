@@ -1,0 +1,107 @@
+"""python -m nas.profile, as a user has it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from nas.command_help import help_text
+from nas.command_line import compose
+from nas.profile import main
+from search_space import InputError, ModelScale, SpecFile, published_spec, write_spec
+from tests.conftest import Run
+
+Profile: TypeAlias = Callable[..., str]
+
+
+@pytest.fixture
+def profile(capsys: pytest.CaptureFixture[str]) -> Profile:
+    """Run the command in this process, which spares importing torch each time, and return what it prints."""
+
+    def run(*arguments: str) -> str:
+        main(compose("profile", arguments))
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_profile_shows_every_block_and_the_published_total(command: Run) -> None:
+    done = command("nas.profile", "spec=spinenet-49", "num_classes=91", "latency=false")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "spinenet-49, retinanet head, 640 x 640 px"
+    rows = {line.split()[0]: line for line in lines[2:] if line}
+    assert list(rows) == ["stem", *map(str, range(2, 17)), "endpoints", "class", "box", "total"]
+    assert re.search(r"14 -> P5 +5 +bottleneck +7, 12 \+ 11 as it is +20 x 20 ", rows["14"])
+    assert re.search(r"total +28\.5M +85\.3B +100\.0$", rows["total"])
+
+
+def test_profile_measures_the_latency(profile: Profile) -> None:
+    text = profile("spec=spinenet-mobile-49xs", "image_size_px=[64,96]", "device=cpu", "num_runs=3", "head=none")
+    assert "spinenet-mobile-49xs, backbone, 64 x 96 px" in text
+    assert re.search(
+        r"Latency: \S+ ms, median of 3 runs \(quartiles \S+ and \S+\); batch 1 of 64 x 96 px, float32, .*thread", text
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "total"),
+    [
+        (("spec=spinenet-49", "scale=spinenet-190", "num_classes=91"), "164M 1882B"),
+        (("spec=spinenet-190", "num_classes=91"), "164M 1882B"),
+        (("spec=r50-fpn", "num_classes=91"), "34.1M 96.9B"),
+        (("spec=spinenet-96", "head=classifier", "num_classes=1001", "image_size_px=224"), "36.5M 5.72B"),
+        (("spec=spinenet-49", "head=mask_rcnn", "num_classes=90"), "40.8M 215B"),
+    ],
+)
+def test_profile_of_a_family(profile: Profile, arguments: tuple[str, ...], total: str) -> None:
+    assert profile(*arguments, "latency=false").split("total")[1].split() == [*total.split(), "100.0"]
+
+
+def test_profile_of_a_spec_file_takes_its_scale(profile: Profile, tmp_path: Path) -> None:
+    scale = ModelScale(width_multiplier=0.125, endpoint_width=16, head_width=16, image_size_px=96)
+    spec, path = published_spec("r0-sp53"), tmp_path / "mine.json"
+    write_spec(path, SpecFile(schema_version=1, name="mine", spec=spec, scale=scale))
+    assert "mine.json, retinanet head, 96 x 96 px" in profile(f"spec={path}", "latency=false")
+    bigger = profile(f"spec={path}", "scale=spinenet-49", "num_classes=91", "latency=false")
+    assert re.search(r"total +26\.1M +94\.8B", bigger)
+
+
+def test_profile_names_blocks_that_are_not_built(profile: Profile, tmp_path: Path) -> None:
+    spec = published_spec("spinenet-49")
+    pruned = type(spec)(spec.stem, (*spec.blocks[:10], spec.blocks[11]))
+    write_spec(tmp_path / "mine.json", SpecFile(schema_version=1, name="mine", spec=pruned))
+    assert "Not built, as they reach no output: 11\n" in profile(f"spec={tmp_path}/mine.json", "latency=false")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("spec=spinet",), "unknown network 'spinet'; known are r0-sp53, r23-sp30"),
+        (("spec=absent.json",), "cannot read spec absent.json"),
+        (("scale=huge",), "unknown choice scale=huge; there are paper_proxy, spinenet-143"),
+        (("image_size_px=16",), "image_size_px must be 32 or more, got 16"),
+        (("image_size_px=[64]",), "image_size_px must be one number or [height,width], got [64]"),
+        (("head=fcos",), "head: Input should be 'retinanet', 'mask_rcnn', 'classifier' or 'none', got 'fcos'"),
+        (("num_classes=0",), "num_classes must be 1 or more, got 0"),
+        (("num_runs=1",), "num_runs must be 2 or more, got 1"),
+        (("device=tpu",), "device must be auto, cpu or cuda, got 'tpu'"),
+        (("device=cuda:99",), "device cuda:99: torch finds"),
+        (("spec=spinenet-mobile-49", "scale=tiny", "scale.width_multiplier=0.1"), "leaves a block of this spec no"),
+    ],
+)
+def test_mistakes_are_one_line(profile: Profile, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        profile(*arguments, "latency=false")
+    assert "\n" not in str(caught.value)
+
+
+def test_help_explains_repeated_options_once() -> None:
+    text = help_text("profile", "")
+    assert text.count("Factor on every block width.") == 1
+    assert re.search(
+        r"scale=spinenet-49s .*\n +options of scale=paper_proxy, with width_multiplier=0\.65, resample_alpha=0\.5,",
+        text,
+    )

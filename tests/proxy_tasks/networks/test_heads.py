@@ -1,0 +1,105 @@
+"""Mask R-CNN, the classifier, and networks by name: that they train, and that they answer."""
+
+import pytest
+import torch
+from torch import nn
+
+from proxy_tasks.networks.classifier import Classifier
+from proxy_tasks.networks.family import build_network, default_scale, network_names
+from proxy_tasks.networks.mask_rcnn import MaskHeads, mask_heads
+from proxy_tasks.networks.resnet_fpn import ResNet50FPN
+from proxy_tasks.networks.spinenet import SpineNet
+from search_space import InputError, ModelScale, published_scale, published_spec
+
+TINY = ModelScale(
+    width_multiplier=0.125, endpoint_width=8, num_head_convs=1, head_width=8, image_size_px=128, activation="silu"
+)
+
+
+def test_mask_rcnn_learns_and_answers() -> None:
+    torch.manual_seed(0)
+    network = build_network("spinenet-49", TINY, head="mask_rcnn", num_classes=3)
+    images = [torch.rand(3, 100, 128), torch.rand(3, 128, 90)]
+    masks = torch.zeros(1, 100, 128, dtype=torch.uint8), torch.zeros(1, 128, 90, dtype=torch.uint8)
+    masks[0][:, 20:60, 20:80] = 1
+    masks[1][:, 10:50, 10:50] = 1
+    targets = [
+        {"boxes": torch.tensor([[20.0, 20, 80, 60]]), "labels": torch.tensor([1]), "masks": masks[0]},
+        {"boxes": torch.tensor([[10.0, 10, 50, 50]]), "labels": torch.tensor([3]), "masks": masks[1]},
+    ]
+    losses = network.train()(images, targets)
+    assert set(losses) == {"loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg"}
+    sum(losses.values()).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+    with torch.no_grad():
+        found = network.eval()(images)
+    for image, answer in zip(images, found, strict=True):
+        assert answer["boxes"].shape == (len(answer["scores"]), 4)
+        assert answer["masks"].shape == (len(answer["scores"]), 1, *image.shape[1:])
+        assert set(answer["labels"].tolist()) <= {1, 2, 3}
+
+
+def test_mask_heads_follow_the_scale() -> None:
+    # tensorflow/tpu configs/spinenet/*_mrcnn.yaml: 128 wide with a 512-wide layer for 49S, else 256 and 1024.
+    assert mask_heads(published_scale("spinenet-49s")) == MaskHeads(width=128, fc_width=512)
+    for name in ("spinenet-49", "spinenet-96", "spinenet-143"):
+        assert mask_heads(published_scale(name)) == MaskHeads()
+
+
+def test_the_classifier_averages_all_features_at_the_finest_size() -> None:
+    torch.manual_seed(0)
+    network = Classifier(SpineNet(published_spec("spinenet-49"), TINY), 5).eval()
+    images = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        features = network.backbone(images)
+        # Size by size: 2 to 4 to 7 to 14 to 28, as the reference resizes each running sum to the next feature.
+        total = features[4]
+        for size, feature in zip((4, 7, 14, 28), reversed(features[:4]), strict=True):
+            index = torch.arange(size) * total.shape[-1] // size
+            total = total[:, :, index][..., index] + feature
+        expected = network.predict((total / 5).mean((2, 3)))
+        assert torch.allclose(network(images), expected, atol=1e-6)
+
+
+def test_the_baseline_is_torchvision_s_pyramid() -> None:
+    network = ResNet50FPN(16).eval()
+    with torch.no_grad():
+        features = network(torch.zeros(1, 3, 97, 200))
+    assert [tuple(x.shape[1:]) for x in features] == [(16, 13, 25), (16, 7, 13), (16, 4, 7), (16, 2, 4), (16, 1, 2)]
+
+
+@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("head", ["retinanet", "classifier", "none"])
+def test_every_parameter_of_a_named_network_gets_a_gradient(name: str, head: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(name, TINY, head=head, num_classes=2)  # type: ignore[arg-type]  # one of the three
+    out = network(torch.randn(2, 3, 64, 96))
+    sum(x.sum() for x in (out if isinstance(out, tuple) else (out,))).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+
+
+def test_names_have_their_published_scale() -> None:
+    assert default_scale("spinenet-190") == published_scale("spinenet-190")
+    assert default_scale("r50-fpn") == ModelScale()
+    network = build_network("spinenet-mobile-49xs", head="none")
+    assert isinstance(network, SpineNet)
+    assert network.output_channels == 24
+    assert isinstance(build_network("r50-fpn", TINY, head="none"), ResNet50FPN)
+
+
+def test_mistakes_name_what_there_is() -> None:
+    with pytest.raises(InputError, match=r"unknown network 'spinet'; known are r0-sp53, .*, r50-fpn"):
+        build_network("spinet")
+    with pytest.raises(ValueError, match="head must be one of retinanet, mask_rcnn, classifier, none, got 'fcos'"):
+        build_network("spinenet-49", head="fcos")  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(ValueError, match=r"width_multiplier 0\.0625 leaves a block of this spec no channel"):
+        build_network("spinenet-mobile-49", ModelScale(width_multiplier=0.0625))
+
+
+def test_separable_heads_have_no_dense_convolution() -> None:
+    network = build_network("spinenet-mobile-49", head="retinanet", num_classes=2)
+    towers = [network.get_submodule(name) for name in ("class_tower", "box_tower")]
+    convs = [m for tower in towers for m in tower.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convs) == 2 * 2 * 5
+    assert all((m.kernel_size == (1, 1)) != (m.groups == m.in_channels) for m in convs)
+    assert all((m.bias is not None) == (m.groups == 1) for m in convs)
