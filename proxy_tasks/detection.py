@@ -17,7 +17,7 @@ from torch.optim.swa_utils import update_bn
 
 from proxy_tasks.base import Evaluation, Fidelity, Report, silent
 from proxy_tasks.coco.anchors import make_anchors
-from proxy_tasks.coco.annotations import Annotations, read_annotations, with_id_labels
+from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations, read_annotations, with_id_labels
 from proxy_tasks.coco.batches import make_batch, split_held_out, training_rows
 from proxy_tasks.coco.cache import CachedSplit, cached_split
 from proxy_tasks.coco.detections import detect
@@ -117,8 +117,7 @@ class DetectionProxy:
         self, network: nn.Module, anchors: Tensor, data: "_OpenData", device: torch.device, bf16: bool
     ) -> ScoredBoxes:
         size = self.scale.image_size_px
-        names = data.scored.annotations.category_names if self.classes == "ids" else ()
-        unused = [i for i, name in enumerate(names) if not name]
+        unused = [i for i, name in enumerate(data.scored.annotations.category_names) if name == NO_CATEGORY]
         rows, boxes, labels, scores = [], [], [], []
         network.eval()
         with torch.inference_mode():

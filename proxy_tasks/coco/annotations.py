@@ -22,6 +22,8 @@ COCO 2017 itself holds a few. More means that the file is not what it says, as w
 """
 OVERHANG_PX = 1.0
 """Boxes may stick out of the image by so much: annotation tools round."""
+NO_CATEGORY = "(no category)"
+"""Name of a class that no category has; see `with_id_labels`."""
 _MAX_ID_LABELS = 10_000
 
 
@@ -98,7 +100,7 @@ class Annotations:
 def with_id_labels(annotations: Annotations) -> Annotations:
     """Return the same with the categories' own ids as labels, gaps included: 91 classes for COCO, 0 for background.
 
-    Classes that no category has get empty names.
+    Classes that no category has are named `NO_CATEGORY`.
 
     Raises:
         InputError: an id below 0 or above 9,999, which would make as many classes.
@@ -106,12 +108,12 @@ def with_id_labels(annotations: Annotations) -> Annotations:
     ids = annotations.category_ids
     if not 0 <= min(ids) <= max(ids) < _MAX_ID_LABELS:
         raise InputError(f"category ids as classes must lie in 0 to {_MAX_ID_LABELS - 1}, got {min(ids)} to {max(ids)}")
-    names = {i: name or str(i) for i, name in zip(ids, annotations.category_names, strict=True)}
+    names = dict(zip(ids, annotations.category_names, strict=True))
     return replace(
         annotations,
         labels=np.array(ids, dtype=np.int64)[annotations.labels],
         category_ids=tuple(range(max(ids) + 1)),
-        category_names=tuple(names.get(i, "") for i in range(max(ids) + 1)),
+        category_names=tuple(names.get(i, NO_CATEGORY) for i in range(max(ids) + 1)),
     )
 
 

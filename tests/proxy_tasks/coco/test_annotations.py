@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from proxy_tasks.coco.annotations import read_annotations, with_id_labels
+from proxy_tasks.coco.annotations import NO_CATEGORY, read_annotations, with_id_labels
 from search_space import InputError
 
 
@@ -57,7 +57,10 @@ def test_ids_as_labels_leave_gaps(tmp_path: Path) -> None:
     by_id = with_id_labels(dense)
     assert by_id.labels.tolist() == [90, 3]
     assert by_id.category_ids == tuple(range(91))
-    assert {i: name for i, name in enumerate(by_id.category_names) if name} == {3: "car", 90: "toothbrush"}
+    assert {i: name for i, name in enumerate(by_id.category_names) if name != NO_CATEGORY} == {
+        3: "car",
+        90: "toothbrush",
+    }
     assert by_id.boxes_xyxy is dense.boxes_xyxy
 
 

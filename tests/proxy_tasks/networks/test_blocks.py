@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from proxy_tasks.networks.blocks import MBConvUnit, SqueezeExcitation, Unit, block
-from proxy_tasks.networks.family import build_network, network_names
+from proxy_tasks.networks.family import build_network
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ModelScale, published_spec
@@ -47,7 +47,7 @@ def test_only_a_change_of_channels_or_size_is_projected(
     assert all(s == (1, 1) for i, s in enumerate(strides) if i != kernels.index((3, 3)))
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", ["spinenet-49", "spinenet-mobile-49", "r50-fpn"])
 def test_no_normalisation_starts_at_zero(name: str) -> None:
     # Other ports start the last normalisation of each block at zero; the reference does not.
     network = build_network(name, ModelScale(width_multiplier=0.25, endpoint_width=16), head="none")

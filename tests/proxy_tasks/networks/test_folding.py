@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from proxy_tasks.networks.family import build_network, network_names
+from proxy_tasks.networks.family import build_network
 from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.layers import ConvNorm, Reference
 from proxy_tasks.networks.spinenet import SpineNet
@@ -25,7 +25,7 @@ def trained(network: nn.Module) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", ["spinenet-49", "r0-sp53", "r23-sp30", "spinenet-mobile-49", "r50-fpn"])
 def test_a_folded_network_computes_the_same(name: str) -> None:
     torch.manual_seed(0)
     network = trained(build_network(name, SMALL, head="classifier", num_classes=5)).double().eval()

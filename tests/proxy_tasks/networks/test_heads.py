@@ -5,12 +5,14 @@ import torch
 from torch import nn
 
 from proxy_tasks.networks.classifier import Classifier
-from proxy_tasks.networks.family import build_network, default_scale, network_names
+from proxy_tasks.networks.family import build_network, default_scale
 from proxy_tasks.networks.mask_rcnn import MaskHeads, mask_heads
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import InputError, ModelScale, published_scale, published_spec
 
+# One name of each family: the others are the same specs at other scales.
+DIFFERENT = ("spinenet-49", "r0-sp53", "r23-sp30", "spinenet-mobile-49", "r50-fpn")
 TINY = ModelScale(
     width_multiplier=0.125, endpoint_width=8, num_head_convs=1, head_width=8, image_size_px=128, activation="silu"
 )
@@ -68,11 +70,11 @@ def test_the_baseline_is_torchvision_s_pyramid() -> None:
     assert [tuple(x.shape[1:]) for x in features] == [(16, 13, 25), (16, 7, 13), (16, 4, 7), (16, 2, 4), (16, 1, 2)]
 
 
-@pytest.mark.parametrize("name", network_names())
-@pytest.mark.parametrize("head", ["retinanet", "classifier", "none"])
+@pytest.mark.parametrize("name", DIFFERENT)
+@pytest.mark.parametrize("head", ["retinanet", "classifier"])
 def test_every_parameter_of_a_named_network_gets_a_gradient(name: str, head: str) -> None:
     torch.manual_seed(0)
-    network = build_network(name, TINY, head=head, num_classes=2)  # type: ignore[arg-type]  # one of the three
+    network = build_network(name, TINY, head=head, num_classes=2)  # type: ignore[arg-type]  # one of the two
     out = network(torch.randn(2, 3, 64, 96))
     sum(x.sum() for x in (out if isinstance(out, tuple) else (out,))).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
