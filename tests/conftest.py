@@ -1,6 +1,7 @@
 """What several tests share: a small search that really trains, and the command line as a user has it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -51,7 +52,10 @@ def command(tmp_path: Path) -> Run:
 
 
 def start(module: str, arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
-    """Start a command in a process group of its own and return at once."""
+    """Start a command in a process group of its own, listening to Ctrl-C, and return at once.
+
+    A suite that a shell started in the background ignores SIGINT, and so would every process it starts.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,
@@ -60,4 +64,5 @@ def start(module: str, arguments: Sequence[str], folder: Path) -> subprocess.Pop
         text=True,
         start_new_session=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
