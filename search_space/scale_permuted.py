@@ -102,7 +102,9 @@ class ScalePermutedSpace:
         possible = ("mbconv",) if base.is_mobile else RESNET_KINDS
         for kind in kinds:
             if kind not in possible:
-                raise ValueError(f"kinds must be among {', '.join(possible)}, as the base's blocks, got {kind!r}")
+                raise ValueError(
+                    f"kinds must be among {', '.join(possible)}, as the base's blocks are ([] keeps them), got {kind!r}"
+                )
         self._base = base
         self._permutes = permutation
         self._connects = connections

@@ -269,12 +269,12 @@ class ModelScale:
 
 
 def short_form(blocks: Sequence[BlockSpec]) -> str:
-    """Describe blocks in one line: level, first letter of the kind unless bottleneck, `|` before the outputs.
+    """Describe blocks in one line: level, `r` if residual, `|` before the outputs.
 
     >>> short_form([BlockSpec(2, "bottleneck", (0, 1)), BlockSpec(4, "residual", (0, 1), True)])
     '2|4r'
     """
-    words = [f"{block.level}{'' if block.kind == 'bottleneck' else block.kind[0]}" for block in blocks]
+    words = [f"{block.level}{'r' if block.kind == 'residual' else ''}" for block in blocks]
     first = next((i for i, block in enumerate(blocks) if block.is_output), len(words))
     return f"{' '.join(words[:first])}|{' '.join(words[first:])}"
 

@@ -121,7 +121,7 @@ def test_every_yaml_says_how_to_run_it() -> None:
         (["space.kinds=[foo]"], "space.kinds[0]: Input should be 'bottleneck', 'residual' or 'mbconv', got 'foo'"),
         (
             ["space.kinds=[mbconv]"],
-            "space: kinds must be among bottleneck, residual, as the base's blocks, got 'mbconv'",
+            "space: kinds must be among bottleneck, residual, as the base's blocks are ([] keeps them), got 'mbconv'",
         ),
         (["space.level_offsets=[9]"], "space: level_offsets [9] lead to level 11, outside 1-7"),
         (["space.base.name=r50"], "unknown ResNet seed 'r50'; known are r35-sp18"),

@@ -87,7 +87,10 @@ def test_levels_that_the_budget_cannot_make_are_refused() -> None:
         ({"window": 1}, "window must be 2 or more, got 1"),
         ({"level_offsets": (-2,)}, "level_offsets [-2] lead to level 0, outside 1-7"),
         ({"level_offsets": (0, 3)}, "level_offsets [0, 3] lead to level 8, outside 1-7"),
-        ({"kinds": ("conv",)}, "kinds must be among bottleneck, residual, as the base's blocks, got 'conv'"),
+        (
+            {"kinds": ("conv",)},
+            "kinds must be among bottleneck, residual, as the base's blocks are ([] keeps them), got 'conv'",
+        ),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, object], message: str) -> None:
