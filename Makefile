@@ -37,6 +37,7 @@ bench: install
 reference: $(REFERENCE)/.installed
 
 $(REFERENCE)/.installed: benchmarks/reference-requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "TensorFlow 2.19 needs Python 3.11 or 3.12, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12 reference")'
 	@echo "Installing into $(REFERENCE): about 2 GB with TensorFlow, a few minutes"
 	$(PYTHON) -m venv $(REFERENCE)
 	$(REFERENCE)/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<

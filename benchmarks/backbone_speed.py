@@ -146,7 +146,7 @@ def spread(seconds: list[float]) -> str:
 
 
 def main() -> None:
-    num_rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    num_rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 12
     keep_freed_memory()
     torch.set_num_threads(NUM_THREADS)
     with Reference() as reference:

@@ -170,7 +170,8 @@ def leaderboard_table(trials: Sequence[Trial], title: str) -> Table:
 def count(number: float) -> str:
     """Return a large number with three figures and K, M or B."""
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if number >= size:
+        # What three figures would round up to the next letter has it already.
+        if number >= 0.9995 * size:
             value = number / size
             return f"{value:.3g}{letter}" if value < 999.5 else f"{value:.0f}{letter}"
     return f"{number:.0f}"

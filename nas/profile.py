@@ -12,6 +12,7 @@ from nas.build import build
 from nas.command_line import run_command
 from nas.console import count, make_console
 from search_space import ArchSpec, InputError, ModelScale, published_spec, read_spec
+from search_space.spec import NUM_STEM_PARENTS, live_blocks
 
 if TYPE_CHECKING:
     from proxy_tasks.networks.cost import Cost
@@ -36,7 +37,7 @@ class Options:
     """What to profile; names as in `experiments/profile.yaml`."""
 
     spec: str
-    image_size_px: int | list[int] | None
+    image_size_px: object
     head: Literal["retinanet", "mask_rcnn", "classifier", "none"]
     num_classes: int
     latency: bool
@@ -54,23 +55,25 @@ class Options:
         ):
             if value < minimum:
                 raise ValueError(f"{name} must be {minimum} or more, got {value}")
-        if isinstance(self.image_size_px, list) and len(self.image_size_px) != 2:
-            raise ValueError(f"image_size_px must be one number or [height,width], got {self.image_size_px}")
-        if self.image_size_px is not None and min(self.size_px(0)) < 32:
-            raise ValueError(f"image_size_px must be 32 or more, got {min(self.size_px(0))}")
+        sides = self.size_px(32)
+        if not all(isinstance(side, int) for side in sides):
+            raise ValueError(f"image_size_px must be a number or [height,width], got {self.image_size_px}")
+        if min(sides) < 32:
+            raise ValueError(f"image_size_px must be 32 or more, got {min(sides)}")
 
     def size_px(self, default: int) -> tuple[int, int]:
         """Return height and width; `default` is the scale's."""
-        if isinstance(self.image_size_px, list):
+        if isinstance(self.image_size_px, list) and len(self.image_size_px) == 2:
             height, width = self.image_size_px
             return height, width
-        side = default if self.image_size_px is None else self.image_size_px
+        side: Any = default if self.image_size_px is None else self.image_size_px
         return side, side
 
 
 def main(config: dict[str, Any]) -> None:
     """Show what the configuration asks for."""
     # Imported here so that help does not wait for torch.
+    from proxy_tasks.networks.family import BASELINE
     from proxy_tasks.networks.profile import network_latency, profile_network
     from proxy_tasks.runtime import pick_device
 
@@ -87,9 +90,10 @@ def main(config: dict[str, Any]) -> None:
     console = make_console()
     title = f"{options.spec}, {options.head} head" if options.head != "none" else f"{options.spec}, backbone"
     console.print(_table(profile, (height, width), f"{title}, {height} x {width} px"))
-    if isinstance(architecture, ArchSpec):
-        built = {part.name for part in profile.parts}
-        dead = [str(i + 2) for i in range(len(architecture.blocks)) if str(i + 2) not in built]
+    if options.spec != BASELINE:
+        spec = published_spec(architecture) if isinstance(architecture, str) else architecture
+        built = {live.feature for live in live_blocks(spec)}
+        dead = [str(f) for f in range(NUM_STEM_PARENTS, len(spec.features)) if f not in built]
         if dead:
             console.print(f"Not built, as they reach no output: {', '.join(dead)}")
     if not options.latency:
@@ -108,7 +112,7 @@ def main(config: dict[str, Any]) -> None:
             num_runs=options.num_runs,
             report=lambda run: progress.update(bar, completed=run),
         )
-    console.print(f"Latency: {latency}, normalisation folded")
+    console.print(f"Latency: {latency}, normalisation folded into convolutions")
 
 
 def _resolve(options: Options) -> tuple[str | ArchSpec, ModelScale]:
@@ -117,13 +121,12 @@ def _resolve(options: Options) -> tuple[str | ArchSpec, ModelScale]:
     Raises:
         InputError: an unknown name or a file that cannot be used.
     """
-    from proxy_tasks.networks.family import BASELINE, default_scale
+    from proxy_tasks.networks.family import default_scale
 
     if options.spec.endswith(".json"):
         document = read_spec(Path(options.spec).expanduser())
         return document.spec, options.scale or document.scale or ModelScale()
-    scale = options.scale or default_scale(options.spec)
-    return (BASELINE if options.spec == BASELINE else published_spec(options.spec)), scale
+    return options.spec, options.scale or default_scale(options.spec, options.head)
 
 
 def _table(profile: "Profile", image_size_px: tuple[int, int], title: str) -> Table:

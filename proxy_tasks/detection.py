@@ -72,6 +72,8 @@ class DetectionProxy:
     def __post_init__(self) -> None:
         if not re.fullmatch(DEVICE_NAMES, self.device):
             raise ValueError(f"device must be auto, cpu or cuda, got {self.device!r}")
+        if self.classes not in ("dense", "ids"):
+            raise ValueError(f"classes must be dense or ids, got {self.classes!r}")
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -151,7 +153,9 @@ def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
     folder = task.data.folder(report)
     size = task.scale.image_size_px
     file, image_dir = folder.paths("train")
-    train = _read_annotations(task, file, image_dir)
+    train = read_annotations(file, image_dir)
+    train_ids = train.category_ids
+    train = with_id_labels(train) if task.classes == "ids" else train
     # Everything that can be wrong is looked at before the images are decoded, which may take an hour.
     try:
         train_rows, held_out = split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
@@ -162,22 +166,18 @@ def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
         split = cached_split(train, image_dir, size, task.cache_dir, report)
         return _OpenData(split, train_rows, split, held_out)
     val_file, val_image_dir = folder.paths("val")
-    val = _read_annotations(task, val_file, val_image_dir)
+    val = read_annotations(val_file, val_image_dir)
     val_rows = np.arange(val.num_images)
     _check_scored(val_file, val, val_rows)
-    if val.category_ids != train.category_ids:
+    if val.category_ids != train_ids:
         raise InputError(f"{folder.root}: training and validation annotations have different categories")
+    val = with_id_labels(val) if task.classes == "ids" else val
     return _OpenData(
         cached_split(train, image_dir, size, task.cache_dir, report),
         train_rows,
         cached_split(val, val_image_dir, size, task.cache_dir, report),
         val_rows,
     )
-
-
-def _read_annotations(task: DetectionProxy, file: Path, image_dir: Path) -> Annotations:
-    annotations = read_annotations(file, image_dir)
-    return annotations if task.classes == "dense" else with_id_labels(annotations)
 
 
 def _check_scored(file: Path, annotations: Annotations, rows: NDArray[np.int64]) -> None:

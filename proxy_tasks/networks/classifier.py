@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxy_tasks.networks.retinanet import Backbone
+from proxy_tasks.networks.backbone import Backbone
 
 
 class Classifier(nn.Module):

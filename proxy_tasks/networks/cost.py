@@ -12,8 +12,8 @@ from proxy_tasks.networks.mask_rcnn import BOX_ROI_PX, MASK_ROI_PX, NUM_PROPOSAL
 from proxy_tasks.networks.retinanet import spinenet_detector
 from search_space import ArchSpec, ModelScale
 
-_NUM_MASKS = 100
-"""Detections of which Mask R-CNN computes a mask; the published figures count so."""
+_NUM_ROIS = ((NUM_PROPOSALS, BOX_ROI_PX), (100, MASK_ROI_PX))
+"""Regions that the box head and the mask head of Mask R-CNN see, and their sides; the published figures count so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +42,13 @@ def network_cost(network: nn.Module, image_size_px: tuple[int, int]) -> Cost:
 
 
 def part_costs(network: nn.Module, image_size_px: tuple[int, int]) -> Mapping[str, Cost]:
-    """Count a network as `network_cost` does, and each of its modules, by its name in `named_modules`; `""` is all."""
-    if isinstance(network, MaskRCNN):
-        return _mask_rcnn_costs(network, image_size_px)
-    return _costs(network, torch.empty(1, 3, *image_size_px, device="meta"))
+    """Count a network as `network_cost` does, and each of its modules, by its name in `named_modules`; `""` is all.
 
+    Of torchvision's Mask R-CNN the box head is counted for 1000 proposals, the mask head for 100 boxes.
+    torch's own counter gives the same figures, but takes longer: it takes every operator apart.
 
-def detector_cost(spec: ArchSpec, scale: ModelScale, num_classes: int) -> Cost:
-    """Count the RetinaNet of a spec, head included, boxes and suppression not."""
-    network = on_meta(lambda: spinenet_detector(spec, scale, num_classes))
-    return network_cost(network, (scale.image_size_px, scale.image_size_px))
-
-
-def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """Return what `build` returns, built on the meta device: shapes without values."""
-    with torch.device("meta"):
-        return build()
-
-
-def _costs(network: nn.Module, inputs: object) -> dict[str, Cost]:
-    """Run the network once without values and note the work of each layer.
-
-    torch's own counter gives the same figures, but takes twice as long: it takes every operator apart.
+    Raises:
+        ValueError: see `network_cost`.
     """
     if any(p.device.type != "meta" for p in network.parameters()):
         raise ValueError("costs are counted on the meta device; build the network with on_meta")
@@ -79,39 +64,40 @@ def _costs(network: nn.Module, inputs: object) -> dict[str, Cost]:
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
     hooks = [layer.register_forward_hook(note) for layer in layers]
     network.eval()
+    image = torch.empty(1, 3, *image_size_px, device="meta")
     with torch.no_grad():
-        network(inputs)
+        if isinstance(network, MaskRCNN):
+            _run_mask_rcnn(network, image)
+        else:
+            network(image)
     for hook in hooks:
         hook.remove()
     costs: dict[str, Cost] = defaultdict(lambda: Cost(0, 0))
     for name, module in network.named_modules():
         own = sum(p.numel() for p in module.parameters(recurse=False) if p.requires_grad)
-        cost = Cost(own, macs[module])
         path = name.split(".") if name else []
         for depth in range(len(path) + 1):
-            costs[".".join(path[:depth])] += cost
+            costs[".".join(path[:depth])] += Cost(own, macs[module])
     return dict(costs)
 
 
-def _mask_rcnn_costs(network: MaskRCNN, image_size_px: tuple[int, int]) -> dict[str, Cost]:
-    """Count backbone and proposals for one image, the box head for 1000 proposals, the mask head for 100 boxes."""
-    image = torch.empty(1, 3, *image_size_px, device="meta")
-    heads = network.eval().roi_heads
-    with torch.no_grad():
-        features: list[Tensor] = list(network.backbone(image).values())
-    channels = features[0].shape[1]
-    box_rois = torch.empty(NUM_PROPOSALS, channels, BOX_ROI_PX, BOX_ROI_PX, device="meta")
-    mask_rois = torch.empty(_NUM_MASKS, channels, MASK_ROI_PX, MASK_ROI_PX, device="meta")
-    parts: list[tuple[str, nn.Module, object]] = [
-        ("backbone", network.backbone, image),
-        ("rpn.head", network.rpn.head, features),
-        ("roi_heads.box_head", nn.Sequential(heads.box_head, heads.box_predictor), box_rois),
-        ("roi_heads.mask_head", nn.Sequential(heads.mask_head, heads.mask_predictor), mask_rois),
-    ]
-    found: dict[str, Cost] = {}
-    for part, module, inputs in parts:
-        found |= {f"{part}.{name}".rstrip("."): cost for name, cost in _costs(module, inputs).items()}
-    total = Cost(0, 0)
-    for part, _, _ in parts:
-        total += found[part]
-    return {"": total, **found}
+def detector_cost(spec: ArchSpec, scale: ModelScale, num_classes: int) -> Cost:
+    """Count the RetinaNet of a spec, head included, boxes and suppression not."""
+    network = on_meta(lambda: spinenet_detector(spec, scale, num_classes))
+    return network_cost(network, (scale.image_size_px, scale.image_size_px))
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    """Return what `build` returns, built on the meta device: shapes without values."""
+    with torch.device("meta"):
+        return build()
+
+
+def _run_mask_rcnn(network: MaskRCNN, image: Tensor) -> None:
+    """Run every part on shapes that do not depend on what is found."""
+    heads = network.roi_heads
+    features = list(network.backbone(image).values())
+    network.rpn.head(features)
+    rois = (image.new_empty(n, features[0].shape[1], px, px) for n, px in _NUM_ROIS)
+    heads.box_predictor(heads.box_head(next(rois)))
+    heads.mask_predictor(heads.mask_head(next(rois)))

@@ -1,20 +1,22 @@
 """Whole networks by name: the published family, the baseline, and any spec, with the head that a task needs."""
 
+from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
 from torch import nn
 
+from proxy_tasks.networks.backbone import Backbone
 from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.layers import Reference
-from proxy_tasks.networks.mask_rcnn import mask_heads, mask_rcnn
+from proxy_tasks.networks.mask_rcnn import SPINENET_190_HEADS, mask_heads, mask_rcnn
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
-from proxy_tasks.networks.retinanet import Backbone, RetinaNet
+from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec, InputError, ModelScale, published_names, published_scale, published_spec
 
 Head: TypeAlias = Literal["retinanet", "mask_rcnn", "classifier", "none"]
 BASELINE = "r50-fpn"
-"""Name of the ResNet-50-FPN; its head is of SpineNet-49's scale unless another is given."""
+"""Name of the ResNet-50-FPN. A scale decides on its head, pyramid width and image size, not on the ResNet."""
 
 
 def network_names() -> tuple[str, ...]:
@@ -22,13 +24,18 @@ def network_names() -> tuple[str, ...]:
     return (*published_names(), BASELINE)
 
 
-def default_scale(name: str) -> ModelScale:
-    """Return the scale at which a network of that name was published.
+def default_scale(name: str, head: Head = "retinanet") -> ModelScale:
+    """Return the scale at which a network of that name was published with that head.
 
     Raises:
         InputError: an unknown name.
     """
-    return ModelScale() if name == BASELINE else published_scale(_known(name))
+    scale = ModelScale() if name == BASELINE else published_scale(_known(name))
+    if head == "mask_rcnn" and name == "spinenet-49s":
+        return replace(scale, endpoint_width=128)
+    if head == "mask_rcnn" and name == "spinenet-190":
+        return replace(scale, image_size_px=1536)
+    return scale
 
 
 def build_network(
@@ -59,12 +66,13 @@ def build_network(
     if head not in get_args(Head):
         raise ValueError(f"head must be one of {', '.join(get_args(Head))}, got {head!r}")
     if scale is None:
-        scale = default_scale(architecture) if isinstance(architecture, str) else ModelScale()
+        scale = default_scale(architecture, head) if isinstance(architecture, str) else ModelScale()
     backbone = _backbone(architecture, scale, reference)
     if head == "retinanet":
         return RetinaNet(backbone, scale, num_classes)
     if head == "mask_rcnn":
-        detector: nn.Module = mask_rcnn(backbone, mask_heads(scale), num_classes + 1, scale.image_size_px)
+        heads = SPINENET_190_HEADS if architecture == "spinenet-190" else mask_heads(scale)
+        detector: nn.Module = mask_rcnn(backbone, heads, num_classes + 1, scale.image_size_px)
         return detector
     if head == "classifier":
         return Classifier(backbone, num_classes)

@@ -1,11 +1,13 @@
 """A trained network for inference: the same function with fewer layers and fewer passes over memory."""
 
 import copy
+import itertools
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torchvision.models.resnet import Bottleneck
 
 from proxy_tasks.networks.layers import Activation, ConvNorm, pad_same
 from proxy_tasks.networks.resample import Fusion
@@ -38,14 +40,15 @@ class FoldedFusion(nn.Module):
 
     def __init__(self, source: Fusion) -> None:
         super().__init__()
-        convs = [FoldedConv(resample.project).conv for resample in source.resamples]  # type: ignore[arg-type]
-        first = convs[0]
-        self.project = nn.Conv2d(sum(conv.in_channels for conv in convs), first.out_channels, 1)
+        self.resamples = nn.ModuleList(_folded(resample) for resample in source.resamples)
+        convs = []
+        for resample in self.resamples:
+            assert isinstance(resample.project, FoldedConv)
+            convs.append(resample.project.conv)
+            del resample.project
+        self.project = nn.Conv2d(sum(conv.in_channels for conv in convs), convs[0].out_channels, 1)
         self.project.weight = nn.Parameter(torch.cat([conv.weight for conv in convs], dim=1))
         self.project.bias = nn.Parameter(torch.stack([_bias(conv) for conv in convs]).sum(0))
-        self.resamples = nn.ModuleList(_folded(resample) for resample in source.resamples)
-        for resample in self.resamples:
-            del resample.project
 
     def forward(self, parents: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return what the `Fusion` returns."""
@@ -60,8 +63,9 @@ class FoldedFusion(nn.Module):
 def fold_norms(network: M) -> M:
     """Return a copy in evaluation mode that computes the same, up to rounding, in less time.
 
-    Normalisation is folded into the convolution before it; the last convolutions of all parents of a block become one.
-    Normalisation after a convolution that levels share, as in a RetinaNet head, stays.
+    Normalisation is folded into the convolution or linear layer before it; the last convolutions of all parents of a
+    block become one. Only where levels share a convolution and not its normalisation, as in the head of RetinaNet and
+    in proposals, normalisation stays.
     """
     return _folded(copy.deepcopy(network).eval())
 
@@ -74,7 +78,20 @@ def _folded(module: M) -> M:
         return FoldedFusion(module)  # type: ignore[return-value]  # as above
     for name, child in module.named_children():
         setattr(module, name, _folded(child))
+    if isinstance(module, nn.Sequential | Bottleneck):
+        # These run their layers in the order in which they hold them.
+        for (name, layer), (norm_name, norm) in itertools.pairwise(list(module.named_children())):
+            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+                setattr(module, name, _fused(layer, norm))
+                setattr(module, norm_name, nn.Identity())
     return module
+
+
+def _fused(layer: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
+    if isinstance(layer, nn.Linear):
+        return fuse_linear_bn_eval(layer, norm)
+    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    return fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, nn.ConvTranspose2d))
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

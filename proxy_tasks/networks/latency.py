@@ -23,7 +23,7 @@ class Latency:
         batch_size: images a run.
         image_size_px: height and width.
         device: name of the processor or GPU, with the number of threads.
-        precision: of the convolutions.
+        precision: of the convolutions; TF32 is what cuDNN makes of float32 by default.
     """
 
     median_ms: float
@@ -38,7 +38,7 @@ class Latency:
         low, high = self.quartiles_ms
         height, width = self.image_size_px
         return (
-            f"{self.median_ms:.4g} ms, median of {self.num_runs} runs (quartiles {low:.4g} and {high:.4g}); "
+            f"{self.median_ms:.1f} ms, median of {self.num_runs} runs (quartiles {low:.1f} and {high:.1f}); "
             f"batch {self.batch_size} of {height} x {width} px, {self.precision}, {self.device}"
         )
 
@@ -92,7 +92,7 @@ def measure_latency(
         batch_size=batch_size,
         image_size_px=image_size_px,
         device=device_name(device),
-        precision="bfloat16" if bf16 else "float32",
+        precision=_precision_name(device, bf16),
     )
 
 
@@ -102,6 +102,12 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{_processor_name()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _precision_name(device: torch.device, bf16: bool) -> str:
+    if bf16:
+        return "bfloat16"
+    return "float32 (TF32)" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "float32"
 
 
 def _processor_name() -> str:

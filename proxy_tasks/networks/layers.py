@@ -65,8 +65,7 @@ class Activation(nn.Module):
 class ConvNorm(nn.Sequential):
     """Convolution without bias, batch normalisation and, if named, an activation.
 
-    Weights start from TensorFlow's default in the reference: variance scaling over the fan-in, truncated at two
-    deviations; no normalisation starts at zero.
+    Weights start as in the reference, see `init_kernel`; no normalisation starts at zero.
 
     Args:
         c_in: channels read.
@@ -97,8 +96,7 @@ class ConvNorm(nn.Sequential):
         groups = c_in if depthwise else 1
         conv = nn.Conv2d(c_in, c_out, kernel_size, stride, padding=padding, groups=groups, bias=False)
         init_kernel(conv)
-        norm = nn.BatchNorm2d(c_out, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
-        super().__init__(conv, norm, *([Activation(style.activation)] if activate else []))
+        super().__init__(conv, batch_norm(c_out), *([Activation(style.activation)] if activate else []))
         self._is_strided = stride > 1
         self.same_padding = (kernel_size, stride) if self_pads else None
 
@@ -110,12 +108,28 @@ class ConvNorm(nn.Sequential):
             # On CPUs torch 2.15 computes the bfloat16 weight gradient of a strided convolution of one-pixel-wide inputs
             # from memory that it never wrote: now and then not a number.
             with torch.autocast("cpu", enabled=False):
-                return _forward(self, x.float())
-        return _forward(self, x)
+                x = x.float()
+                for layer in self:
+                    x = layer(x)
+                return x
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Return a normalisation as tensorflow/models and the paper's Mask R-CNN have it."""
+    return nn.BatchNorm2d(channels, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
 
 
 def init_kernel(conv: nn.Conv2d) -> None:
-    """Draw a kernel as TensorFlow does by default: variance 1 / fan-in, truncated at two deviations."""
+    """Draw a kernel as TensorFlow does in the reference.
+
+    Variance 1 / fan-in, truncated at two deviations; depthwise kernels uniform after Glorot.
+    """
+    if conv.groups > 1:
+        nn.init.xavier_uniform_(conv.weight)
+        return
     fan_in = conv.weight[0].numel()
     std = math.sqrt(1 / fan_in) / _TRUNCATED_STD
     nn.init.trunc_normal_(conv.weight, std=std, a=-2 * std, b=2 * std)
@@ -144,9 +158,3 @@ def pad_same(x: Tensor, kernel_size: int, stride: int) -> Tensor:
         total = _same_total(size, kernel_size, stride)
         pads += [total // 2, total - total // 2]
     return F.pad(x, pads)
-
-
-def _forward(layers: nn.Sequential, x: Tensor) -> Tensor:
-    for layer in layers:
-        x = layer(x)
-    return x

@@ -1,4 +1,4 @@
-"""The two-stage detector with masks: torchvision's Mask R-CNN around heads that are the reference's."""
+"""The two-stage detector with masks: torchvision's Mask R-CNN around heads shaped as the reference's."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM, Activation
-from proxy_tasks.networks.retinanet import Backbone
+from proxy_tasks.networks.backbone import Backbone
+from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM, Activation, batch_norm
+from proxy_tasks.networks.retinanet import SharedConvs
 from search_space import ModelScale
 
 BOX_ROI_PX, MASK_ROI_PX = 7, 14
@@ -43,12 +44,12 @@ class MaskHeads:
     activation: Literal["relu", "silu"] = "relu"
 
 
-def mask_heads(scale: ModelScale) -> MaskHeads:
-    """Return the heads that go with a RetinaNet's scale: those published for SpineNet-49S, 49, 96 and 143.
+SPINENET_190_HEADS = MaskHeads(width=384, num_convs=7, num_proposal_convs=7, anchor_scale=5.0, activation="silu")
+"""Heads that SpineNet-190 was published with, on images of 1536 px."""
 
-    The published SpineNet-49S then has endpoints 128 wide. SpineNet-190 had heads of its own: 384 wide, seven
-    convolutions in each, anchors of five strides, images of 1536 px.
-    """
+
+def mask_heads(scale: ModelScale) -> MaskHeads:
+    """Return the heads that go with a RetinaNet's scale: those published for SpineNet-49S, 49, 96 and 143."""
     return MaskHeads(
         width=scale.head_width,
         num_convs=scale.num_head_convs,
@@ -92,14 +93,14 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
             nn.BatchNorm1d(heads.fc_width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM),
             Activation(heads.activation),
         ),
-        box_predictor=FastRCNNPredictor(heads.fc_width, num_classes),
+        box_predictor=_box_predictor(heads, num_classes),
         mask_roi_pool=MultiScaleRoIAlign(names, MASK_ROI_PX, sampling_ratio=2),
         mask_head=nn.Sequential(*_conv_norms(backbone.output_channels, heads)),
         mask_predictor=nn.Sequential(
-            nn.ConvTranspose2d(heads.width, heads.width, 2, stride=2),
-            nn.BatchNorm2d(heads.width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM),
+            _init(nn.ConvTranspose2d(heads.width, heads.width, 2, stride=2)),
+            batch_norm(heads.width),
             Activation(heads.activation),
-            nn.Conv2d(heads.width, num_classes, 1),
+            _init(nn.Conv2d(heads.width, num_classes, 1)),
         ),
     )
 
@@ -119,39 +120,45 @@ class _NamedFeatures(nn.Module):
 
 
 class _ProposalHead(nn.Module):
-    """Objectness and box of every anchor: convolutions shared over levels, normalisation apart for each level."""
+    """Objectness and box of every anchor."""
 
     def __init__(self, c_in: int, heads: MaskHeads, num_levels: int) -> None:
         super().__init__()
         widths = [c_in] + [heads.width] * heads.num_proposal_convs
-        self.convs = nn.ModuleList(nn.Conv2d(a, heads.width, 3, padding=1) for a in widths[:-1])
-        self.norms = nn.ModuleList(
-            nn.Sequential(*(nn.BatchNorm2d(w, eps=NORM_EPSILON, momentum=NORM_MOMENTUM) for w in widths[1:]))
-            for _ in range(num_levels)
-        )
-        self.act = Activation(heads.activation)
+        self.shared = SharedConvs(widths, num_levels, heads.activation)
         self.objectness = nn.Conv2d(widths[-1], len(_ASPECT_RATIOS), 1)
         self.box = nn.Conv2d(widths[-1], 4 * len(_ASPECT_RATIOS), 1)
-        for conv in (*self.convs, self.objectness, self.box):
-            nn.init.normal_(conv.weight, std=0.01)
-            nn.init.zeros_(conv.bias)
+        for conv in (*self.shared.convs, self.objectness, self.box):
+            _init(conv, std=0.01)
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return for each level (B, 3, H, W) objectness logits and (B, 12, H, W) box codes."""
-        objectness, boxes = [], []
-        for x, norms in zip(features, self.norms, strict=True):
-            for conv, norm in zip(self.convs, norms.children(), strict=True):
-                x = self.act(norm(conv(x)))
-            objectness.append(self.objectness(x))
-            boxes.append(self.box(x))
-        return objectness, boxes
+        shared = self.shared(features)
+        return [self.objectness(x) for x in shared], [self.box(x) for x in shared]
+
+
+def _box_predictor(heads: MaskHeads, num_classes: int) -> FastRCNNPredictor:
+    predictor = FastRCNNPredictor(heads.fc_width, num_classes)
+    _init(predictor.cls_score, std=0.01)
+    _init(predictor.bbox_pred, std=0.001)
+    return predictor
 
 
 def _conv_norms(c_in: int, heads: MaskHeads) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for i in range(heads.num_convs):
         conv = nn.Conv2d(c_in if i == 0 else heads.width, heads.width, 3, padding=1)
-        nn.init.kaiming_normal_(conv.weight, mode="fan_out")
-        norm = nn.BatchNorm2d(heads.width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
-        layers += [conv, norm, Activation(heads.activation)]
+        layers += [_init(conv), batch_norm(heads.width), Activation(heads.activation)]
     return layers
+
+
+def _init(layer: nn.Module, std: float | None = None) -> nn.Module:
+    """Draw weights with this deviation; without one, so that gradients keep their size (He et al., fan-out)."""
+    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+    if std is None:
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+    else:
+        nn.init.normal_(layer.weight, std=std)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

@@ -2,36 +2,20 @@
 
 import itertools
 import math
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM, Activation, Reference
+from proxy_tasks.networks.backbone import Backbone
+from proxy_tasks.networks.layers import Activation, Reference, batch_norm
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec, ModelScale
 
 NUM_ANCHORS_PER_LOCATION = 9
 PRIOR_PROBABILITY = 0.01
 """What every class score starts at, so that the many easy negatives do not swamp the first steps (RetinaNet, 4.1)."""
-
-
-class Backbone(Protocol):
-    """What a head needs to know of a network that makes features."""
-
-    @property
-    def output_levels(self) -> tuple[int, ...]:
-        """Levels of the features, finest first."""
-        ...
-
-    @property
-    def output_channels(self) -> int:
-        """Channels of each feature."""
-        ...
-
-    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return one feature for each level."""
-        ...
 
 
 class RawDetections(NamedTuple):
@@ -46,29 +30,47 @@ class RawDetections(NamedTuple):
     box_codes: Tensor
 
 
+class SharedConvs(nn.Module):
+    """Convolutions that all levels share, each followed by a normalisation apart for each level, and an activation."""
+
+    def __init__(
+        self, widths: Sequence[int], num_levels: int, activation: Literal["relu", "silu"], *, separable: bool = False
+    ) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(conv3x3(a, b, separable=separable) for a, b in itertools.pairwise(widths))
+        self.norms = nn.ModuleList(nn.Sequential(*map(batch_norm, widths[1:])) for _ in range(num_levels))
+        self.act = Activation(activation)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return a feature for each level."""
+        out = []
+        for x, norms in zip(features, self.norms, strict=True):
+            for conv, norm in zip(self.convs, norms.children(), strict=True):
+                x = self.act(norm(conv(x)))
+            out.append(x)
+        return out
+
+
 class Tower(nn.Module):
-    """Convolutions shared over levels, normalisation apart for each level, then one prediction convolution."""
+    """Shared convolutions and one prediction convolution."""
 
     def __init__(self, c_in: int, scale: ModelScale, num_levels: int, num_values: int, bias: float) -> None:
         super().__init__()
         widths = [c_in] + [scale.head_width] * scale.num_head_convs
-        make = _separable if scale.separable_head else _dense
-        self.convs = nn.ModuleList(make(a, b, std=0.01) for a, b in itertools.pairwise(widths))
-        self.norms = nn.ModuleList(
-            nn.Sequential(*(nn.BatchNorm2d(w, eps=NORM_EPSILON, momentum=NORM_MOMENTUM) for w in widths[1:]))
-            for _ in range(num_levels)
-        )
-        self.act = Activation(scale.activation)
-        self.predict = make(widths[-1], NUM_ANCHORS_PER_LOCATION * num_values, std=1e-5, bias=bias)
+        separable = scale.separable_head
+        self.shared = SharedConvs(widths, num_levels, scale.activation, separable=separable)
+        self.predict = conv3x3(widths[-1], NUM_ANCHORS_PER_LOCATION * num_values, separable=separable)
         self._num_values = num_values
+        for conv in self.shared.convs:
+            init_conv3x3(conv, std=0.01)
+        init_conv3x3(self.predict, std=1e-5, bias=bias)
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
         """Return (B, A, num_values) over all anchors of all levels."""
-        values = []
-        for x, norms in zip(features, self.norms, strict=True):
-            for conv, norm in zip(self.convs, norms.children(), strict=True):
-                x = self.act(norm(conv(x)))
-            values.append(self.predict(x).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, self._num_values)))
+        values = [
+            self.predict(x).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, self._num_values))
+            for x in self.shared(features)
+        ]
         return torch.cat(values, dim=1)
 
 
@@ -108,23 +110,21 @@ def spinenet_detector(spec: ArchSpec, scale: ModelScale, num_classes: int, refer
     return RetinaNet(SpineNet(spec, scale, reference), scale, num_classes)
 
 
-def _dense(c_in: int, c_out: int, std: float, bias: float = 0.0) -> nn.Module:
-    conv = nn.Conv2d(c_in, c_out, 3, padding=1)
-    nn.init.normal_(conv.weight, std=std)
-    _fill_bias(conv, bias)
-    return conv
+def conv3x3(c_in: int, c_out: int, *, separable: bool = False) -> nn.Module:
+    """Return a 3x3 convolution with a bias; separable: a depthwise 3x3 and then a 1x1."""
+    if not separable:
+        return nn.Conv2d(c_in, c_out, 3, padding=1)
+    return nn.Sequential(nn.Conv2d(c_in, c_in, 3, padding=1, groups=c_in, bias=False), nn.Conv2d(c_in, c_out, 1))
 
 
-def _separable(c_in: int, c_out: int, std: float, bias: float = 0.0) -> nn.Module:
-    """Return a depthwise 3x3 convolution and then a 1x1; the reference draws both as Glorot, whatever `std`."""
-    depthwise = nn.Conv2d(c_in, c_in, 3, padding=1, groups=c_in, bias=False)
-    pointwise = nn.Conv2d(c_in, c_out, 1)
-    for conv in (depthwise, pointwise):
-        nn.init.xavier_uniform_(conv.weight)
-    _fill_bias(pointwise, bias)
-    return nn.Sequential(depthwise, pointwise)
-
-
-def _fill_bias(conv: nn.Conv2d, value: float) -> None:
-    if conv.bias is not None:
-        nn.init.constant_(conv.bias, value)
+def init_conv3x3(module: nn.Module, *, std: float, bias: float = 0.0) -> None:
+    """Draw the weights of a `conv3x3`; the reference draws separable ones after Glorot, whatever `std`."""
+    is_separable = isinstance(module, nn.Sequential)
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            if is_separable:
+                nn.init.xavier_uniform_(conv.weight)
+            else:
+                nn.init.normal_(conv.weight, std=std)
+            if conv.bias is not None:
+                nn.init.constant_(conv.bias, bias)

@@ -41,6 +41,8 @@ class SpineNet(nn.Module):
     ) -> None:
         super().__init__()
         self._live = live_blocks(spec, output_levels)
+        # Equal keys mean equal networks, so blocks that reach no output do not count here.
+        place_of = {live.feature: place for place, live in enumerate(live_blocks(spec), start=1)}
         # A stem block that feeds nothing is not built; the first of the two feeds the second.
         used = {f for live in self._live for f in (*live.parents, *live.leftovers)}
         self._num_stem_parents = 1 + max(f for f in range(NUM_STEM_PARENTS) if f in used)
@@ -84,7 +86,7 @@ class SpineNet(nn.Module):
                 widths[child],
                 style,
                 repeats=scale.block_repeats,
-                skip_rate=scale.stochastic_depth * (child - NUM_STEM_PARENTS + 1) / len(spec.blocks),
+                skip_rate=scale.stochastic_depth * place_of[child] / len(place_of),
             )
             if live.is_output:
                 self.endpoints[str(child)] = ConvNorm(channels[child], scale.endpoint_width, 1, style)

@@ -57,7 +57,16 @@ def test_the_table_ranks_and_leaves_out_what_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(76_937_824, "76.9M"), (1.5e9, "1.5B"), (288_799, "289K"), (12, "12"), (1000, "1K")]
+    ("number", "text"),
+    [
+        (76_937_824, "76.9M"),
+        (1.5e9, "1.5B"),
+        (288_799, "289K"),
+        (12, "12"),
+        (1000, "1K"),
+        (999_600, "1M"),
+        (1.8817e12, "1882B"),
+    ],
 )
 def test_counts_have_three_figures(number: float, text: str) -> None:
     assert count(number) == text

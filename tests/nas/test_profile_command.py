@@ -54,6 +54,7 @@ def test_profile_measures_the_latency(profile: Profile) -> None:
         (("spec=r50-fpn", "num_classes=91"), "34.1M 96.9B"),
         (("spec=spinenet-96", "head=classifier", "num_classes=1001", "image_size_px=224"), "36.5M 5.72B"),
         (("spec=spinenet-49", "head=mask_rcnn", "num_classes=90"), "40.8M 215B"),
+        (("spec=spinenet-49s", "head=mask_rcnn", "num_classes=90"), "13.9M 59.7B"),
     ],
 )
 def test_profile_of_a_family(profile: Profile, arguments: tuple[str, ...], total: str) -> None:
@@ -83,7 +84,10 @@ def test_profile_names_blocks_that_are_not_built(profile: Profile, tmp_path: Pat
         (("spec=absent.json",), "cannot read spec absent.json"),
         (("scale=huge",), "unknown choice scale=huge; there are paper_proxy, spinenet-143"),
         (("image_size_px=16",), "image_size_px must be 32 or more, got 16"),
-        (("image_size_px=[64]",), "image_size_px must be one number or [height,width], got [64]"),
+        (("image_size_px=[64]",), "image_size_px must be a number or [height,width], got [64]"),
+        (("image_size_px=abc",), "image_size_px must be a number or [height,width], got abc"),
+        (("image_size_px=600,800",), "image_size_px must be a number or [height,width], got 600,800"),
+        (("image_size_px=64.5",), "image_size_px must be a number or [height,width], got 64.5"),
         (("head=fcos",), "head: Input should be 'retinanet', 'mask_rcnn', 'classifier' or 'none', got 'fcos'"),
         (("num_classes=0",), "num_classes must be 1 or more, got 0"),
         (("num_runs=1",), "num_runs must be 2 or more, got 1"),

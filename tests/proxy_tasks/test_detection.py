@@ -132,19 +132,25 @@ def test_images_without_any_box_give_no_reward(tmp_path: Path) -> None:
         empty.prepare(silent)
 
 
-def test_a_device_of_another_name_is_refused(tmp_path: Path) -> None:
+def test_words_that_are_no_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="device must be auto, cpu or cuda, got 'gpu'"):
         task(tmp_path, device="gpu")
+    with pytest.raises(ValueError, match="classes must be dense or ids, got 'coco'"):
+        task(tmp_path, classes="coco")
 
 
 def test_validation_data_of_other_classes_is_refused(tmp_path: Path) -> None:
     mixed = task(tmp_path, score_on="val")
     path = mixed.data.folder(silent).paths("val")[0]
     document = json.loads(path.read_text())
-    document["categories"].append({"id": 9, "name": "star"})
+    # The largest id stays the largest, so that the number of classes does not tell.
+    document["categories"][0]["id"] = 0
+    for annotation in document["annotations"]:
+        annotation["category_id"] = 0 if annotation["category_id"] == 1 else annotation["category_id"]
     path.write_text(json.dumps(document))
-    with pytest.raises(InputError, match="training and validation annotations have different categories"):
-        mixed.prepare(silent)
+    for classes in ("dense", "ids"):
+        with pytest.raises(InputError, match="training and validation annotations have different categories"):
+            dataclasses.replace(mixed, classes=classes).prepare(silent)
 
 
 @pytest.mark.parametrize(

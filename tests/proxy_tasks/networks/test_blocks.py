@@ -9,7 +9,7 @@ from proxy_tasks.networks.blocks import MBConvUnit, SqueezeExcitation, Unit, blo
 from proxy_tasks.networks.family import build_network
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle
 from proxy_tasks.networks.spinenet import SpineNet
-from search_space import ModelScale, published_spec
+from search_space import ArchSpec, BlockSpec, ModelScale, StemBlock, published_spec
 
 RELU, SILU = LayerStyle("relu"), LayerStyle("silu")
 
@@ -67,12 +67,22 @@ def test_endpoints_end_in_the_activation() -> None:
 
 def test_kernels_start_at_the_variance_of_their_fan_in() -> None:
     torch.manual_seed(0)
-    for conv in (ConvNorm(64, 256, 3, RELU)[0], ConvNorm(256, 256, 3, RELU, depthwise=True)[0]):
-        assert isinstance(conv, nn.Conv2d)
-        fan_in = conv.weight[0].numel()
-        # TensorFlow's truncated normal of variance 1 / fan-in, cut at two deviations of the untruncated one.
-        assert conv.weight.std().item() * fan_in**0.5 == pytest.approx(1, rel=0.05)
-        assert conv.weight.abs().max().item() <= 2 / 0.8796 * fan_in**-0.5
+    conv = ConvNorm(64, 256, 3, RELU)[0]
+    assert isinstance(conv, nn.Conv2d)
+    fan_in = 64 * 9
+    # TensorFlow's truncated normal of variance 1 / fan-in, cut at two deviations of the untruncated one.
+    assert conv.weight.std().item() * fan_in**0.5 == pytest.approx(1, rel=0.05)
+    assert conv.weight.abs().max().item() <= 2 / 0.8796 * fan_in**-0.5
+
+
+def test_depthwise_kernels_start_as_keras_draws_them() -> None:
+    torch.manual_seed(0)
+    conv = ConvNorm(480, 480, 3, RELU, depthwise=True)[0]
+    assert isinstance(conv, nn.Conv2d)
+    # Glorot, uniform. Keras takes the kernel (3, 3, 480, 1) to have fan-in 9 * 480 and fan-out 9.
+    limit = (6 / (9 * 480 + 9)) ** 0.5
+    assert conv.weight.abs().max().item() == pytest.approx(limit, rel=0.01)
+    assert conv.weight.std().item() == pytest.approx(limit / 3**0.5, rel=0.05)
 
 
 def test_stochastic_depth_rises_from_block_to_block() -> None:
@@ -83,6 +93,17 @@ def test_stochastic_depth_rises_from_block_to_block() -> None:
     rates = [[unit.skip.p for unit in units(backbone.blocks[str(i + 2)])] for i in range(15)]
     assert rates == [[pytest.approx(0.3 * (i + 1) / 15)] * 2 for i in range(15)]
     assert all(isinstance(unit.skip, nn.Identity) for stem in backbone.stem for unit in units(stem))
+
+
+def test_networks_of_equal_keys_skip_alike() -> None:
+    # A block that reaches no output changes neither key nor rates, wherever it stands.
+    stem = (StemBlock(2), StemBlock(2))
+    dead, output = BlockSpec(3, "residual", (0, 1)), BlockSpec(4, "bottleneck", (0, 1), True)
+    scale = ModelScale(width_multiplier=0.0625, endpoint_width=8, stochastic_depth=0.3)
+    specs = [ArchSpec(stem, blocks) for blocks in ((dead, output), (output, dead), (output,))]
+    assert len({spec.key for spec in specs}) == 1
+    rates = [[u.skip.p for chain in SpineNet(spec, scale).blocks.values() for u in units(chain)] for spec in specs]
+    assert rates == [[0.3]] * 3
 
 
 def units(chain: nn.Module) -> list[Unit]:

@@ -37,6 +37,31 @@ def test_a_folded_network_computes_the_same(name: str) -> None:
     assert (found - expected).abs().max() < 1e-9 * expected.abs().max()
 
 
+@pytest.mark.parametrize("name", ["spinenet-49", "spinenet-mobile-49", "r50-fpn"])
+def test_folding_leaves_no_normalisation_that_it_could_take(name: str) -> None:
+    for head in ("none", "classifier"):
+        folded = fold_norms(build_network(name, SMALL, head=head))
+        assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    detector = fold_norms(build_network(name, SMALL, head="mask_rcnn"))
+    kept = [key for key, module in detector.named_modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    # One convolution before the proposals, shared by five levels.
+    assert len(kept) == 5
+    assert all(key.startswith("rpn.head.shared.norms") for key in kept)
+
+
+def test_folded_mask_heads_compute_the_same() -> None:
+    torch.manual_seed(0)
+    network = trained(build_network("spinenet-49", SMALL, head="mask_rcnn", num_classes=3)).double().eval()
+    heads, folded = network.get_submodule("roi_heads"), fold_norms(network).get_submodule("roi_heads")
+    for names, px in ((("box_head", "box_predictor"), 7), (("mask_head", "mask_predictor"), 14)):
+        plain = found = torch.randn(4, 16, px, px, dtype=torch.float64)
+        with torch.no_grad():
+            for name in names:
+                plain, found = heads.get_submodule(name)(plain), folded.get_submodule(name)(found)
+        for x, y in zip(plain, found, strict=True):
+            assert torch.allclose(x, y, atol=1e-9)
+
+
 @pytest.mark.parametrize("reference", ["tpu", "model_garden"])
 @pytest.mark.parametrize("name", ["spinenet-49", "spinenet-mobile-49"])
 def test_folding_keeps_the_reference(name: str, reference: Reference) -> None:

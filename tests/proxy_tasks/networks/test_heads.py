@@ -41,6 +41,14 @@ def test_mask_rcnn_learns_and_answers() -> None:
         assert set(answer["labels"].tolist()) <= {1, 2, 3}
 
 
+def test_mask_rcnn_keeps_images_of_its_size() -> None:
+    network = build_network("spinenet-49", TINY, head="mask_rcnn")
+    images, _ = network.get_submodule("transform")([torch.rand(3, 100, 128), torch.rand(3, 64, 32)])
+    # The longest side becomes 128, then both are padded to a multiple of 128.
+    assert images.image_sizes == [(100, 128), (128, 64)]
+    assert images.tensors.shape == (2, 3, 128, 128)
+
+
 def test_mask_heads_follow_the_scale() -> None:
     # tensorflow/tpu configs/spinenet/*_mrcnn.yaml: 128 wide with a 512-wide layer for 49S, else 256 and 1024.
     assert mask_heads(published_scale("spinenet-49s")) == MaskHeads(width=128, fc_width=512)

@@ -43,7 +43,7 @@ def test_latency_is_the_median_after_a_warm_up() -> None:
 def test_latency_says_under_which_conditions_it_was_taken() -> None:
     latency = Latency(12.345, (12.0, 13.5), 20, 2, (600, 800), "Some CPU, 2 threads", "bfloat16")
     assert str(latency) == (
-        "12.35 ms, median of 20 runs (quartiles 12 and 13.5); batch 2 of 600 x 800 px, bfloat16, Some CPU, 2 threads"
+        "12.3 ms, median of 20 runs (quartiles 12.0 and 13.5); batch 2 of 600 x 800 px, bfloat16, Some CPU, 2 threads"
     )
     with pytest.raises(ValueError, match="num_runs must be 2 or more, got 1"):
         measure_latency(Sleepy(0), (48, 64), device=CPU, num_runs=1)
