@@ -126,6 +126,8 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         names = ", ".join(path.stem for path in choice_files(found[1], extra_dirs))
         return f"unknown choice {found[1]}={found[2]}; there are {names}"
+    if "Config group override must be a string" in text:
+        return "a choice, as scale=tiny, needs a name; leave it out for the default"
     return " ".join(text.split())
 
 

@@ -81,17 +81,19 @@ def _folded(module: M) -> M:
     if isinstance(module, nn.Sequential | Bottleneck):
         # These run their layers in the order in which they hold them.
         for (name, layer), (norm_name, norm) in itertools.pairwise(list(module.named_children())):
-            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-                setattr(module, name, _fused(layer, norm))
+            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and (fused := _fused(layer, norm)) is not None:
+                setattr(module, name, fused)
                 setattr(module, norm_name, nn.Identity())
     return module
 
 
-def _fused(layer: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
+def _fused(layer: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module | None:
+    """Return one layer for two, or None where the first is none that takes a normalisation in."""
     if isinstance(layer, nn.Linear):
         return fuse_linear_bn_eval(layer, norm)
-    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-    return fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, nn.ConvTranspose2d))
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        return fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, nn.ConvTranspose2d))
+    return None
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

@@ -133,7 +133,7 @@ def test_every_yaml_says_how_to_run_it() -> None:
             "task: Input should be an instance of ProxyTask",
         ),
         (["+task.colour=red"], "task.colour: Extra inputs are not permitted"),
-        (["scale=null"], "Config group override must be a string or a list"),
+        (["scale=null"], "a choice, as scale=tiny, needs a name; leave it out for the default"),
         (["a==b"], "unknown option a"),
         (["num_trials"], "options are written name=value, got 'num_trials'; --help lists them"),
         (["--fast"], "unknown flag --fast; --help lists flags and options"),

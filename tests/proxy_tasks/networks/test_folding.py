@@ -8,7 +8,7 @@ from proxy_tasks.networks.layers import ConvNorm, Reference
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ModelScale, published_spec
 
-SMALL = ModelScale(width_multiplier=0.25, endpoint_width=16, num_head_convs=1, head_width=8, activation="silu")
+SMALL = ModelScale(width_multiplier=0.25, endpoint_width=16, num_head_convs=2, head_width=8, activation="silu")
 
 
 def trained(network: nn.Module) -> nn.Module:
@@ -60,6 +60,15 @@ def test_folded_mask_heads_compute_the_same() -> None:
                 plain, found = heads.get_submodule(name)(plain), folded.get_submodule(name)(found)
         for x, y in zip(plain, found, strict=True):
             assert torch.allclose(x, y, atol=1e-9)
+
+
+def test_a_folded_detector_computes_the_same() -> None:
+    torch.manual_seed(0)
+    network = trained(build_network("spinenet-49", SMALL, num_classes=3)).double().eval()
+    images = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        for expected, found in zip(network(images), fold_norms(network)(images), strict=True):
+            assert torch.allclose(found, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("reference", ["tpu", "model_garden"])

@@ -51,7 +51,7 @@ def test_latency_says_under_which_conditions_it_was_taken() -> None:
 
 @pytest.mark.parametrize("head", ["retinanet", "mask_rcnn", "classifier", "none"])
 def test_every_head_can_be_timed(head: str) -> None:
-    scale = ModelScale(width_multiplier=0.125, endpoint_width=8, num_head_convs=1, head_width=8, image_size_px=64)
+    scale = ModelScale(width_multiplier=0.125, endpoint_width=8, num_head_convs=2, head_width=8, image_size_px=64)
     latency = network_latency("spinenet-49", scale, (64, 64), head=head, device="cpu", num_runs=2)  # type: ignore[arg-type]  # one of the four
     assert latency.median_ms > 0
     assert latency.precision == "float32"
