@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,8 +49,7 @@ class Reference:
 
     def build(self, name: str, spec: ArchSpec, scale: ModelScale, size_px: int, precision: str = "float32") -> None:
         """Build a backbone with fresh weights."""
-        values = {field: getattr(scale, field) for field in scale.__slots__}
-        self.ask("build", name=name, spec=spec_to_json(spec), scale=values, size_px=size_px, precision=precision)
+        self.ask("build", name=name, spec=spec_to_json(spec), scale=asdict(scale), size_px=size_px, precision=precision)
 
     def ask(self, do: str, **arguments: object) -> Any:  # noqa: ANN401  # what the worker's method returns
         """Call a method of the worker.

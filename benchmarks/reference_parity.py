@@ -23,7 +23,15 @@ from benchmarks.reference import Reference
 from proxy_tasks.networks.blocks import MBConvUnit, Unit
 from proxy_tasks.networks.layers import ConvNorm
 from proxy_tasks.networks.spinenet import SpineNet
-from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
+from search_space import (
+    ArchSpec,
+    BlockSpec,
+    ModelScale,
+    ScalePermutedSpace,
+    published_scale,
+    published_spec,
+    resnet_seed,
+)
 
 TOLERANCES = {"evaluation": 1e-4, "training": 1e-9}
 SIZE_PX = 256
@@ -36,12 +44,12 @@ def cases(num_random: int) -> Iterator[tuple[str, ArchSpec, ModelScale]]:
     spinenet = published_spec("spinenet-49")
     yield "SpineNet-49", spinenet, ModelScale(activation="silu")
     yield "SpineNet-49, ReLU", spinenet, ModelScale()
-    yield "SpineNet-96", spinenet, ModelScale(block_repeats=2, activation="silu")
+    yield "SpineNet-96", spinenet, replace(published_scale("spinenet-96"), activation="silu")
     # What tensorflow/models ships adds an output at level 2 that the paper does not have.
     extra = BlockSpec(2, "bottleneck", (2, 13), is_output=True)
     yield "SpineNet-49, level 2 too", ArchSpec(spinenet.stem, (*spinenet.blocks, extra)), ModelScale(activation="silu")
-    yield "SpineNet-49S", spinenet, ModelScale(width_multiplier=0.65, activation="silu")
-    yield "SpineNet-Mobile-49", published_spec("spinenet-mobile-49"), ModelScale(endpoint_width=48, activation="silu")
+    yield "SpineNet-49S", spinenet, replace(published_scale("spinenet-49s"), activation="silu")
+    yield "SpineNet-Mobile-49", published_spec("spinenet-mobile-49"), published_scale("spinenet-mobile-49")
     yield "R0-SP53", published_spec("r0-sp53"), _NARROW
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
     for i in range(num_random):

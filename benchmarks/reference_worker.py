@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_USE_LEGACY_KERAS": "1"}
@@ -131,24 +132,20 @@ class Worker:
             held.pop(name, None)
 
 
-class _recorded:  # noqa: N801  # a context manager
-    """Notes every layer that is made, in order: weights have no other order that both sides know."""
+@contextmanager
+def _recorded(created: list[Any]) -> Iterator[None]:
+    """Note every layer that is made, in order: weights have no other order that both sides know."""
+    plain = tf_keras.layers.Layer.__init__
 
-    def __init__(self, created: list[Any]) -> None:
-        self._created = created
-        self._plain = tf_keras.layers.Layer.__init__
+    def note(layer: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # a layer's own arguments
+        created.append(layer)
+        plain(layer, *args, **kwargs)
 
-    def __enter__(self) -> None:
-        plain, created = self._plain, self._created
-
-        def note(layer: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # a layer's own arguments
-            created.append(layer)
-            plain(layer, *args, **kwargs)
-
-        tf_keras.layers.Layer.__init__ = note
-
-    def __exit__(self, *error: object) -> None:
-        tf_keras.layers.Layer.__init__ = self._plain
+    tf_keras.layers.Layer.__init__ = note
+    try:
+        yield
+    finally:
+        tf_keras.layers.Layer.__init__ = plain
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class SearchView:
         best = best_trials(trials, 1)
         self._best = best[0] if best else None
         self._started = time.monotonic()
-        self._progress = _progress(console, TextColumn("{task.fields[state]}"), transient=True)
+        self._progress = progress_bar(console, TextColumn("{task.fields[state]}"), transient=True)
         self._bar = self._progress.add_task("trials", total=num_trials, completed=self._num_done, state="starting")
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ class TaskView:
     """Progress of what is made once before the first trial."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = _progress(console)
+        self._progress = progress_bar(console)
         self._bars: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -110,7 +110,7 @@ class TaskView:
         self._progress.update(self._bars[what], completed=num_done, total=num_total)
 
 
-def _progress(console: Console, *columns: TextColumn, transient: bool = False) -> Progress:
+def progress_bar(console: Console, *columns: TextColumn, transient: bool = False) -> Progress:
     """Return a bar with what every bar shows and `columns` behind it; shows nothing where there is no terminal."""
     return Progress(
         SpinnerColumn(),

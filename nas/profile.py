@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rich.progress import Progress
 from rich.table import Table
 
 from nas.build import build
 from nas.command_line import run_command
-from nas.console import count, make_console
-from search_space import ArchSpec, InputError, ModelScale, published_spec, read_spec
-from search_space.spec import NUM_STEM_PARENTS, live_blocks
+from nas.console import count, make_console, progress_bar
+from search_space import ArchSpec, InputError, ModelScale, read_spec
 
 if TYPE_CHECKING:
     from proxy_tasks.networks.cost import Cost
@@ -73,12 +71,11 @@ class Options:
 def main(config: dict[str, Any]) -> None:
     """Show what the configuration asks for."""
     # Imported here so that help does not wait for torch.
-    from proxy_tasks.networks.family import BASELINE
     from proxy_tasks.networks.profile import network_latency, profile_network
     from proxy_tasks.runtime import pick_device
 
     options = build(Options, config, "")
-    pick_device(options.device)
+    pick_device(options.device)  # a device that is not there ends the command before anything is printed
     architecture, scale = _resolve(options)
     height, width = options.size_px(scale.image_size_px)
     try:
@@ -90,15 +87,11 @@ def main(config: dict[str, Any]) -> None:
     console = make_console()
     title = f"{options.spec}, {options.head} head" if options.head != "none" else f"{options.spec}, backbone"
     console.print(_table(profile, (height, width), f"{title}, {height} x {width} px"))
-    if options.spec != BASELINE:
-        spec = published_spec(architecture) if isinstance(architecture, str) else architecture
-        built = {live.feature for live in live_blocks(spec)}
-        dead = [str(f) for f in range(NUM_STEM_PARENTS, len(spec.features)) if f not in built]
-        if dead:
-            console.print(f"Not built, as they reach no output: {', '.join(dead)}")
+    if profile.not_built:
+        console.print(f"Not built, as they reach no output: {', '.join(map(str, profile.not_built))}")
     if not options.latency:
         return
-    with Progress(console=console, transient=True) as progress:
+    with progress_bar(console, transient=True) as progress:
         bar = progress.add_task("measuring", total=options.num_runs)
         latency = network_latency(
             architecture,

@@ -1,5 +1,6 @@
 """Architectures and scales that were published, by name."""
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from search_space.spec import ArchSpec, ModelScale
 from search_space.spec_file import read_spec
 
 _FOLDER = Path(str(files("search_space"))) / "published"
+
+_MOBILE_49 = ModelScale(endpoint_width=48, head_width=48, image_size_px=384, activation="silu", separable_head=True)
 
 # tensorflow/tpu SCALING_MAP and configs/spinenet. The published checkpoint of 49S, and the paper's figures for it, have
 # endpoints 256 wide where the released code says 128 (issue 767 of that repository).
@@ -29,24 +32,10 @@ PUBLISHED_SCALES = {
         image_size_px=1280,
         anchor_scale=4.0,
     ),
-    "spinenet-mobile-49": ModelScale(
-        endpoint_width=48, head_width=48, image_size_px=384, activation="silu", separable_head=True
-    ),
-    "spinenet-mobile-49s": ModelScale(
-        width_multiplier=0.65,
-        endpoint_width=40,
-        head_width=40,
-        image_size_px=384,
-        activation="silu",
-        separable_head=True,
-    ),
-    "spinenet-mobile-49xs": ModelScale(
-        width_multiplier=0.6,
-        endpoint_width=24,
-        head_width=24,
-        image_size_px=256,
-        activation="silu",
-        separable_head=True,
+    "spinenet-mobile-49": _MOBILE_49,
+    "spinenet-mobile-49s": replace(_MOBILE_49, width_multiplier=0.65, endpoint_width=40, head_width=40),
+    "spinenet-mobile-49xs": replace(
+        _MOBILE_49, width_multiplier=0.6, endpoint_width=24, head_width=24, image_size_px=256
     ),
 }
 """The scales of the published family. One spec, `spinenet-49`, has the first six, `spinenet-mobile-49` the others."""

@@ -12,8 +12,8 @@ from proxy_tasks.networks.mask_rcnn import BOX_ROI_PX, MASK_ROI_PX, NUM_PROPOSAL
 from proxy_tasks.networks.retinanet import spinenet_detector
 from search_space import ArchSpec, ModelScale
 
-_NUM_ROIS = ((NUM_PROPOSALS, BOX_ROI_PX), (100, MASK_ROI_PX))
-"""Regions that the box head and the mask head of Mask R-CNN see, and their sides; the published figures count so."""
+_NUM_MASKS = 100
+"""Boxes of which Mask R-CNN computes a mask; the published figures count so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _run_mask_rcnn(network: MaskRCNN, image: Tensor) -> None:
     """Run every part on shapes that do not depend on what is found."""
     heads = network.roi_heads
     features = list(network.backbone(image).values())
+    channels = features[0].shape[1]
     network.rpn.head(features)
-    rois = (image.new_empty(n, features[0].shape[1], px, px) for n, px in _NUM_ROIS)
-    heads.box_predictor(heads.box_head(next(rois)))
-    heads.mask_predictor(heads.mask_head(next(rois)))
+    heads.box_predictor(heads.box_head(image.new_empty(NUM_PROPOSALS, channels, BOX_ROI_PX, BOX_ROI_PX)))
+    heads.mask_predictor(heads.mask_head(image.new_empty(_NUM_MASKS, channels, MASK_ROI_PX, MASK_ROI_PX)))

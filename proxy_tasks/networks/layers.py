@@ -104,17 +104,15 @@ class ConvNorm(nn.Sequential):
         """Return (B, c_out, ceil(H / stride), ceil(W / stride))."""
         if self.same_padding is not None:
             x = pad_same(x, *self.same_padding)
+        out: Tensor
         if self._is_strided and x.shape[-1] == 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # On CPUs torch 2.15 computes the bfloat16 weight gradient of a strided convolution of one-pixel-wide inputs
             # from memory that it never wrote: now and then not a number.
             with torch.autocast("cpu", enabled=False):
-                x = x.float()
-                for layer in self:
-                    x = layer(x)
-                return x
-        for layer in self:
-            x = layer(x)
-        return x
+                out = super().forward(x.float())  # type: ignore[no-untyped-call]  # torch leaves it so
+        else:
+            out = super().forward(x)  # type: ignore[no-untyped-call]  # as above
+        return out
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:

@@ -1,6 +1,6 @@
 """What each block of a network costs, and how long the whole takes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -13,7 +13,7 @@ from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.latency import Latency, measure_latency
 from proxy_tasks.runtime import has_fast_bf16, pick_device
 from search_space import ArchSpec, ModelScale, published_spec
-from search_space.spec import live_blocks
+from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
 
 _HEADS = {
     "class tower": ("class_tower",),
@@ -55,10 +55,12 @@ class Profile:
     Attributes:
         parts: in order of computation; their costs add up to the total.
         total: of the whole network, boxes and suppression not counted.
+        not_built: numbers of the features that reach no output.
     """
 
     parts: tuple[Part, ...]
     total: Cost
+    not_built: tuple[int, ...]
 
 
 def profile_network(
@@ -84,16 +86,20 @@ def profile_network(
     network = on_meta(partial(build_network, architecture, scale, head=head, num_classes=num_classes))
     costs = part_costs(network, image_size_px)
     backbone = {"none": "", "mask_rcnn": "backbone.backbone."}.get(head, "backbone.")
+    not_built: tuple[int, ...] = ()
     if architecture == BASELINE:
         parts = [Part(f"stage {i + 3}", costs[f"{backbone}stages.{i}"]) for i in range(3)]
         parts = [Part("stem", costs[f"{backbone}stem"]), *parts, Part("pyramid", costs[f"{backbone}pyramid"])]
     else:
         spec = published_spec(architecture) if isinstance(architecture, str) else architecture
-        parts = _block_parts(costs, backbone, spec)
+        live = live_blocks(spec)
+        parts = _block_parts(costs, backbone, spec, live)
+        built = {block.feature for block in live}
+        not_built = tuple(f for f in range(NUM_STEM_PARENTS, len(spec.features)) if f not in built)
     for label, names in _HEADS.items():
         if names[0] in costs:
             parts.append(Part(label, sum((costs[name] for name in names), Cost(0, 0))))
-    return Profile(tuple(parts), costs[""])
+    return Profile(tuple(parts), costs[""], not_built)
 
 
 def network_latency(
@@ -130,11 +136,10 @@ def network_latency(
     )
 
 
-def _block_parts(costs: Mapping[str, Cost], backbone: str, spec: ArchSpec) -> list[Part]:
+def _block_parts(costs: Mapping[str, Cost], backbone: str, spec: ArchSpec, live: Sequence[LiveBlock]) -> list[Part]:
     parts = [Part("stem", costs[f"{backbone}stem_conv"] + costs[f"{backbone}stem"])]
-    for live in live_blocks(spec):
-        feature = spec.features[live.feature]
-        cost = costs[f"{backbone}fusions.{live.feature}"] + costs[f"{backbone}blocks.{live.feature}"]
-        number = str(live.feature)
-        parts.append(Part(number, cost, feature.level, feature.kind, live.parents, live.leftovers, live.is_output))
+    for block in live:
+        feature, number = spec.features[block.feature], str(block.feature)
+        cost = costs[f"{backbone}fusions.{number}"] + costs[f"{backbone}blocks.{number}"]
+        parts.append(Part(number, cost, feature.level, feature.kind, block.parents, block.leftovers, block.is_output))
     return [*parts, Part("endpoints", costs[f"{backbone}endpoints"])]
