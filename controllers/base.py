@@ -1,5 +1,6 @@
 """What a search algorithm must offer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,9 +35,15 @@ class Controller(Protocol):
         """Propose decisions. Draws from `rng`, changes nothing; may be called many times before the next `tell`."""
         ...
 
-    def tell(self, proposal: Proposal, reward: float | None) -> None:
-        """Learn one result; None means that the evaluation failed. Draws nothing.
+    def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
+        """Learn one result. Draws nothing.
 
         Takes any proposal that the space can decode, also one that this controller never made.
+
+        Args:
+            proposal: what was evaluated.
+            reward: to be maximised; None where the evaluation failed or was refused.
+            objectives: what the reward is a compromise of, each to be maximised; always as many. A controller that
+                looks for one best architecture ignores them.
         """
         ...

@@ -1,6 +1,7 @@
 """Regularised evolution: mutate the best of a few, forget the oldest."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ class RegularizedEvolution:
     Source: Real et al., Regularized Evolution for Image Classifier Architecture Search (arXiv 1802.01548), algorithm 1.
     """
 
-    def __init__(self, space: SearchSpace, population_size: int = 100, tournament_size: int = 10) -> None:
+    def __init__(self, space: SearchSpace, population_size: int = 50, tournament_size: int = 10) -> None:
         if not 1 <= tournament_size <= population_size:
             raise ValueError(f"tournament_size must be 1 to population_size ({population_size}), got {tournament_size}")
         self._space = space
@@ -49,7 +50,7 @@ class RegularizedEvolution:
         winner = max((self._population[i] for i in entrants), key=lambda member: member.reward)
         return Proposal(self._space.mutate(winner.decisions, rng))
 
-    def tell(self, proposal: Proposal, reward: float | None) -> None:
+    def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Let the result join the population; the oldest member leaves when it is full."""
         if reward is not None:
             self._population.append(_Member(proposal.decisions, reward))

@@ -1,5 +1,7 @@
 """Random search: the arm that every other controller has to beat."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from controllers.base import Proposal
@@ -16,5 +18,5 @@ class RandomSearch:
         """Draw from the space."""
         return Proposal(self._space.sample(rng))
 
-    def tell(self, proposal: Proposal, reward: float | None) -> None:
+    def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Ignore the result."""

@@ -10,9 +10,11 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from controllers import Controller
+from controllers import Controller, ParetoEvolution
 from nas.executors import Executor
+from nas.limits import Limits
 from nas.reward import Reward
+from nas.warm_start import WarmStart
 from proxy_tasks import Fidelity, ProxyTask
 from search_space import InputError, ModelScale, SearchSpace
 from search_space.spec_file import first_error
@@ -34,6 +36,9 @@ class Setup:
     reward: Reward
     executor: Executor
     scale: ModelScale
+    limits: Limits
+    warm_start: WarmStart
+    max_reused_share: float
 
     def __post_init__(self) -> None:
         if self.num_trials < 1:
@@ -42,6 +47,10 @@ class Setup:
             raise ValueError(f"seed must be 0 to {2**32 - 1}, got {self.seed}")
         if unknown := sorted(set(self.reward.metrics) - set(self.task.metric_names)):
             raise ValueError(f"reward: no metric {unknown[0]}; the task has {', '.join(self.task.metric_names)}")
+        if isinstance(self.controller, ParetoEvolution) and len(self.reward.metrics) < 2:
+            raise ValueError("controller: needs a reward with costs to trade off, as reward=tradeoff")
+        if not 0 <= self.max_reused_share <= 1:
+            raise ValueError(f"max_reused_share must be 0 to 1, got {self.max_reused_share}")
 
 
 SHARED_NODES = ("data", "recipe")

@@ -62,7 +62,7 @@ class SearchView:
             self._num_running += 1
         else:
             self._num_done += 1
-            if trial.status != "reused":
+            if trial.status not in ("reused", "rejected"):
                 self._num_running -= 1
                 self._num_trained += 1
             is_best = trial.reward is not None and (self._best is None or trial.reward > (self._best.reward or 0.0))
@@ -128,7 +128,7 @@ def progress_bar(console: Console, *columns: TextColumn, transient: bool = False
 def describe(trial: Trial) -> str:
     """Return what became of a trial, in a few words."""
     if trial.failure is not None:
-        return f"failed ({trial.failure.kind}): {trial.failure.message}"
+        return f"{trial.status} ({trial.failure.kind}): {trial.failure.message}"
     reward = "" if trial.reward is None else f"reward {trial.reward:.4f}"
     if trial.status == "reused":
         return f"{reward}  same as trial {trial.reused_from}, not trained again"

@@ -59,7 +59,7 @@ class Told(_Event):
 
     event: Literal["told"] = "told"
     trial: int
-    status: Literal["completed", "failed", "reused"]
+    status: Literal["completed", "failed", "reused", "rejected"]
     reward: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
@@ -101,7 +101,7 @@ class Record:
         trial = self.trials.get(event.trial)
         if trial is None or trial.status != "running":
             raise ValueError(f"a result for trial {event.trial}, which is not running")
-        if (event.status == "failed") != (event.reward is None):
+        if (event.status in ("failed", "rejected")) != (event.reward is None):
             raise ValueError(f"trial {event.trial} is {event.status} with reward {event.reward}")
         self.trials[event.trial] = replace(
             trial,

@@ -2,20 +2,26 @@
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from controllers import Controller
+from controllers import Controller, Proposal
 from nas.journal import Asked, Journal, Told
-from nas.reward import Reward
+from nas.limits import Limits
+from nas.reward import Reward, objectives_of
 from nas.trial import Failure, Trial
 from proxy_tasks import Evaluation, Fidelity
-from search_space import ArchSpec, InputError, SearchSpace
+from search_space import ArchSpec, Decisions, InputError, SearchSpace
 
 MAX_FIRST_ERRORS = 10
 """So many errors and nothing else at the start of a run end it."""
+MAX_FIRST_REJECTED = 200
+"""So many proposals over a limit and no other at the start of a run end it."""
+
+
+_NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,9 @@ class Search:
         num_trials: proposals in all, those on record included.
         seed: of the proposals, and of every evaluation: equal specs then give equal metrics, so that a known key
             needs no training.
+        begin_with: decisions proposed before the controller is asked for any; it is told what came of them.
+        limits: what costs more is never trained.
+        costs: what a spec costs, under the names in `limits`; called only where there is a limit.
         on_change: called with each trial as it starts and as it ends.
     """
 
@@ -64,6 +73,9 @@ class Search:
         fidelity: Fidelity,
         num_trials: int,
         seed: int,
+        begin_with: Sequence[Decisions] = (),
+        limits: Limits = _NO_LIMITS,
+        costs: Callable[[ArchSpec], Mapping[str, float]] = lambda spec: {},
         on_change: Callable[[Trial], None] = lambda trial: None,
     ) -> None:
         self._space = space
@@ -73,6 +85,9 @@ class Search:
         self._fidelity = fidelity
         self._num_trials = num_trials
         self._seed = seed
+        self._begin_with = tuple(begin_with)
+        self._limits = limits
+        self._costs = costs
         self._on_change = on_change
         trials = journal.record.trials
         self._trained: dict[str, int] = {}
@@ -83,24 +98,21 @@ class Search:
     def start_trial(self) -> Job | None:
         """Return the next job, or None when there is none left to start.
 
-        The proposal is on disk when this returns. A spec that was trained before is told at once and the next one is
-        taken.
+        The proposal is on disk when this returns. A spec that was trained before, or that is over a limit, is told at
+        once and the next one is taken.
+
+        Raises:
+            InputError: nothing but specs over a limit so far, see `MAX_FIRST_REJECTED`, or the journal cannot be
+                written.
         """
         while (number := self._next_number()) is not None:
             trial = self._journal.record.trials[number]
-            if (earlier := self._trained.get(trial.key)) is None:
+            if (told := self._told_without_training(trial)) is None:
                 self._on_change(trial)
                 return Job(number, trial.spec, self._fidelity, self._seed)
-            known = self._journal.record.trials[earlier]
-            self._end(
-                Told(
-                    trial=number,
-                    status="reused",
-                    reward=known.reward,
-                    metrics=dict(known.metrics),
-                    reused_from=earlier,
-                )
-            )
+            self._end(told)
+            if told.status == "rejected":
+                self._stop_if_nothing_fits()
         return None
 
     def finish_trial(self, outcome: Outcome) -> None:
@@ -117,20 +129,45 @@ class Search:
             self._stop_if_nothing_works(result)
             return
         reward = self._reward(result.metrics)
+        looked_at = (reward, *objectives_of(self._reward, result.metrics))
         metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
         seconds = dict(result.seconds)
-        if math.isfinite(reward):
+        if all(math.isfinite(value) for value in looked_at):
             self._end(Told(trial=number, status="completed", reward=reward, metrics=metrics, seconds=seconds))
         else:
-            failure = Failure("nan", f"the reward is {reward}")
+            failure = Failure("nan", f"the reward is {reward}" if not math.isfinite(reward) else "a cost is not finite")
             self._end(Told(trial=number, status="failed", metrics=metrics, seconds=seconds, failure=failure))
+
+    def _told_without_training(self, trial: Trial) -> Told | None:
+        """Return what is known of a proposal at once: that it costs too much, or what came of it before."""
+        if self._limits.names:
+            costs = self._costs(trial.spec)
+            if (why := self._limits.violation(costs)) is not None:
+                failure = Failure("over_limit", why)
+                return Told(trial=trial.number, status="rejected", metrics=dict(costs), failure=failure)
+        if (earlier := self._trained.get(trial.key)) is not None:
+            known = self._journal.record.trials[earlier]
+            metrics = dict(known.metrics)
+            return Told(trial=trial.number, status="reused", reward=known.reward, metrics=metrics, reused_from=earlier)
+        return None
+
+    def _stop_if_nothing_fits(self) -> None:
+        """Stop a search of which every proposal so far was over a limit: the space holds hardly any other."""
+        trials = self._journal.record.trials.values()
+        if len(trials) < MAX_FIRST_REJECTED or any(trial.status != "rejected" for trial in trials):
+            return
+        lowest = {name: min(trial.metrics[name] for trial in trials) for name in self._limits.names}
+        text = ", ".join(f"limits.{name} (lowest so far {value:.4g})" for name, value in lowest.items())
+        raise InputError(f"all of the first {len(trials)} proposals are over a limit; raise {text}")
 
     def _stop_if_nothing_works(self, last: Failure) -> None:
         """Stop a search of which every trial so far ended in an error: the cause is not in the architectures."""
-        if len(self._journal.record.told) < MAX_FIRST_ERRORS or self._trained:
+        if self._trained:
             return
-        results = [self._journal.record.trials[number] for number in self._journal.record.told]
-        if all(trial.failure is not None and trial.failure.kind == "error" for trial in results):
+        told = (self._journal.record.trials[number] for number in self._journal.record.told)
+        results = [trial for trial in told if trial.status != "rejected"]
+        kinds = {trial.failure.kind for trial in results if trial.failure is not None}
+        if len(results) >= MAX_FIRST_ERRORS and kinds == {"error"}:
             raise InputError(f"all of the first {len(results)} trials failed, the last with {last.message}")
 
     def _next_number(self) -> int | None:
@@ -140,7 +177,10 @@ class Search:
         number = len(self._journal.record.trials)
         if number >= self._num_trials:
             return None
-        proposal = self._controller.ask(np.random.default_rng([self._seed, number]))
+        if number < len(self._begin_with):
+            proposal = Proposal(self._begin_with[number])
+        else:
+            proposal = self._controller.ask(np.random.default_rng([self._seed, number]))
         spec = self._space.decode(proposal.decisions)
         self._journal.append(
             Asked(
@@ -162,4 +202,5 @@ class Search:
     def _learn(self, trial: Trial) -> None:
         if trial.status == "completed":
             self._trained.setdefault(trial.key, trial.number)
-        self._controller.tell(trial.proposal, trial.reward)
+        objectives = () if trial.reward is None else objectives_of(self._reward, trial.metrics)
+        self._controller.tell(trial.proposal, trial.reward, objectives)

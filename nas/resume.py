@@ -8,8 +8,9 @@ from nas.journal import Journal, Record
 from search_space import InputError
 
 REFERRED_TO = ("data", "scale", "recipe", "space")
-# These may change between two starts of one run: how far it goes, who computes it, where decoded images lie.
-MAY_CHANGE = ("run", "num_trials", "executor", "task.cache_dir")
+# These may change between two starts of one run: how far it goes, who computes it, where decoded images lie, what is
+# reported.
+MAY_CHANGE = ("run", "num_trials", "executor", "task.cache_dir", "max_reused_share")
 
 
 def open_run(folder: Path, config: Mapping[str, Any]) -> Journal:

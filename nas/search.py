@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from nas.export import export_trials
 from nas.journal import Journal, Record, has_run, read_record
 from nas.loop import Search
 from nas.resume import MAY_CHANGE, check_config, open_run
-from nas.trial import best_trials
+from nas.trial import Status, best_trials
+from search_space import Decisions
 
 HELP = """\
 python -m nas.search [name=value ...]
@@ -32,11 +34,14 @@ extends a finished run.
 """
 NUM_SHOWN = 10
 NUM_EXPORTED = 3
+NUM_RECENT = 100
+"""Trials over which the share of reused ones is taken."""
 
 
 def main(config: dict[str, Any]) -> None:
     """Run the search that the configuration describes."""
     setup = build_setup(config)
+    begin_with = setup.warm_start.decisions(setup.space)
     console = make_console()
     started = time.monotonic()
     num_done = 0
@@ -51,14 +56,14 @@ def main(config: dict[str, Any]) -> None:
             setup.task.prepare(task_view.report)
     with open_run(setup.run, config) as journal:
         try:
-            _run(setup, journal, console)
+            _run(setup, begin_with, journal, console)
         except KeyboardInterrupt:
             _summarise(console, journal.record, setup, time.monotonic() - started)
             raise
         _summarise(console, journal.record, setup, time.monotonic() - started)
 
 
-def _run(setup: Setup, journal: Journal, console: Console) -> None:
+def _run(setup: Setup, begin_with: Sequence[Decisions], journal: Journal, console: Console) -> None:
     with SearchView(console, setup.num_trials, journal.record.trials) as view:
         search = Search(
             space=setup.space,
@@ -68,6 +73,9 @@ def _run(setup: Setup, journal: Journal, console: Console) -> None:
             fidelity=setup.fidelity,
             num_trials=setup.num_trials,
             seed=setup.seed,
+            begin_with=begin_with,
+            limits=setup.limits,
+            costs=setup.task.costs,
             on_change=view.show,
         )
         setup.executor.run(search, setup.task)
@@ -75,8 +83,16 @@ def _run(setup: Setup, journal: Journal, console: Console) -> None:
 
 def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -> None:
     statuses = Counter(trial.status for trial in record.trials.values())
-    counts = ", ".join(f"{statuses[s]} {s}" for s in ("completed", "reused", "failed", "running") if statuses[s])
+    order: tuple[Status, ...] = ("completed", "reused", "rejected", "failed", "running")
+    counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
     console.print(f"\n{counts or 'no trials'}; {duration(seconds)} this time\n")
+    if (share := reused_share(record)) > setup.max_reused_share:
+        console.print(
+            f"{share:.0%} of the last {NUM_RECENT} trials were architectures that had been trained before: the "
+            "controller finds little that is new. Stop here, or begin a run that explores more (a larger "
+            "controller.population_size or controller.entropy_weight).\n",
+            soft_wrap=True,
+        )
     best = best_trials(record.trials, NUM_SHOWN)
     run = os.path.relpath(setup.run)
     if best:
@@ -91,6 +107,14 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     if best:
         replay = _command("nas.replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * setup.fidelity.epochs:g}", soft_wrap=True)
+
+
+def reused_share(record: Record) -> float:
+    """Return the share of reused trials among the last that ended; 0 while fewer than `NUM_RECENT` have."""
+    recent = record.told[-NUM_RECENT:]
+    if len(recent) < NUM_RECENT:
+        return 0.0
+    return sum(record.trials[number].status == "reused" for number in recent) / NUM_RECENT
 
 
 def _command(module: str, without: tuple[str, ...]) -> str:

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 from controllers import Proposal
 from search_space import ArchSpec
 
-FailureKind: TypeAlias = Literal["nan", "out_of_memory", "worker_lost", "error"]
-Status: TypeAlias = Literal["running", "completed", "failed", "reused"]
+FailureKind: TypeAlias = Literal["nan", "out_of_memory", "worker_lost", "error", "over_limit"]
+Status: TypeAlias = Literal["running", "completed", "failed", "reused", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class Failure:
     """Why an evaluation gave no metrics.
 
     Attributes:
-        kind: `nan`: training diverged; `out_of_memory`; `worker_lost`: its process or machine died; `error`: anything
-            else that was raised.
+        kind: `nan`: training diverged; `out_of_memory`; `worker_lost`: its process or machine died; `over_limit`: it
+            costs too much, and was never trained; `error`: anything else that was raised.
         message: one line.
         traceback: where it was raised, if it was.
     """
@@ -36,11 +36,12 @@ class Trial:
         proposal: what the controller asked for.
         spec: what it means.
         key: canonical key of the spec.
-        status: `running` until it is told; `reused` when an earlier trial had the same key.
-        reward: what the controller was told; None while running and when failed.
-        metrics: what the proxy task found; of the earlier trial where reused.
-        seconds: durations of the evaluation; empty where reused.
-        failure: why it failed, if it did.
+        status: `running` until it is told; `reused` when an earlier trial had the same key; `rejected` when it was over
+            a hard limit and never trained.
+        reward: what the controller was told; None while running, when failed and when rejected.
+        metrics: what the proxy task found; of the earlier trial where reused; the costs where rejected.
+        seconds: durations of the evaluation; empty where nothing was trained.
+        failure: why it failed or was rejected, if it was.
         reused_from: number of the earlier trial, where reused.
     """
 

@@ -68,6 +68,13 @@ class ProxyTask(Protocol):
         """
         ...
 
+    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+        """Return what is known of a spec without training it: `macs` and `params`, as its metrics will have them.
+
+        Called after `prepare`.
+        """
+        ...
+
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
         """Build, train and score one spec; the same arguments give the same metrics.
 

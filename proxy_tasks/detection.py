@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from proxy_tasks.coco.detections import detect
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.scoring import METRIC_NAMES, ScoredBoxes, score
 from proxy_tasks.networks.cost import detector_cost
+from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.networks.retinanet import spinenet_detector
 from proxy_tasks.runtime import DEVICE_NAMES, has_fast_bf16, keep_freed_memory, pick_device
 from proxy_tasks.training import Recipe, train
@@ -56,6 +57,8 @@ class DetectionProxy:
         cache_dir: where decoded images are kept, `image_size_px**2 * 3` bytes each.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
         precision: of the convolutions; `auto` is bfloat16 where the processor computes it fast.
+        latency: whether to time each network on one image after training, normalisation folded, as `latency_ms`. A time
+            is never the same twice, so neither are such metrics.
 
     Source: SpineNet (arXiv 1912.05027), section 5.1.
     """
@@ -68,6 +71,7 @@ class DetectionProxy:
     cache_dir: Path = Path("data/cache")
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    latency: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(DEVICE_NAMES, self.device):
@@ -78,11 +82,17 @@ class DetectionProxy:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """COCO's twelve figures, the last training loss, and the network's cost."""
-        return (*METRIC_NAMES, "loss", "params", "macs")
+        return (*METRIC_NAMES, "loss", "params", "macs", *(["latency_ms"] if self.latency else []))
 
     def prepare(self, report: Report) -> None:
         """Make or find the data and decode it; see `ProxyTask.prepare`."""
         _read_data(self, report)
+
+    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+        """Return what the detector costs at this scale; see `ProxyTask.costs`."""
+        num_classes = len(_open_data(self).train.annotations.category_ids)
+        cost = detector_cost(spec, self.scale, num_classes)
+        return {"macs": float(cost.macs), "params": float(cost.params)}
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
         """Train and score one spec; see `ProxyTask.evaluate`."""
@@ -109,11 +119,23 @@ class DetectionProxy:
             update_bn((make_batch(data.train, step, device).images for step in steps), network)
         found = self._detect_all(network, anchors, data, device, bf16)
         metrics = score(data.scored.annotations, data.scored_rows, found)
-        cost = detector_cost(spec, self.scale, num_classes)
-        return Evaluation(
-            metrics={**metrics, "loss": loss, "params": float(cost.params), "macs": float(cost.macs)},
-            seconds={"train": trained - started, "score": time.perf_counter() - trained},
-        )
+        scored = time.perf_counter()
+        seconds = {"train": trained - started, "score": scored - trained}
+        if self.latency:
+            metrics["latency_ms"] = self._latency_ms(spec, num_classes)
+            seconds["latency"] = time.perf_counter() - scored
+        return Evaluation(metrics={**metrics, "loss": loss, **self.costs(spec)}, seconds=seconds)
+
+    def _latency_ms(self, spec: ArchSpec, num_classes: int) -> float:
+        size = self.scale.image_size_px
+        return network_latency(
+            spec,
+            self.scale,
+            (size, size),
+            num_classes=num_classes,
+            device=self.device,
+            precision=self.precision,
+        ).median_ms
 
     def _detect_all(
         self, network: nn.Module, anchors: Tensor, data: "_OpenData", device: torch.device, bf16: bool

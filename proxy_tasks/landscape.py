@@ -1,71 +1,168 @@
 """A closed-form score over architectures, in microseconds: for tests, controllers' benchmarks and demonstrations.
 
-It is built from what the paper reports to matter, so a controller that cannot climb it will hardly find a SpineNet. It
-is no evidence about detectors: no image is looked at and nothing is trained.
+It rewards what the paper reports to matter, and it is rugged, so a controller that cannot climb it will hardly find a
+SpineNet. It is no evidence about detectors: no image is looked at and nothing is trained. A controller that does better
+here may do worse on AP, and figures of two different landscapes cannot be compared.
 """
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations, pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from proxy_tasks.base import Evaluation, Fidelity, Report
-from search_space import ArchSpec
-from search_space.spec import MAX_LEVEL, NUM_STEM_PARENTS, live_blocks
+from proxy_tasks.base import Evaluation, Fidelity, NonFiniteLossError, Report
+from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, resnet_seed
+from search_space.spec import BLOCK_KINDS, MAX_LEVEL, NUM_STEM_PARENTS, LiveBlock, live_blocks
 
-LONG_RANGE = 4
-"""Steps back from which a connection into an output counts as long."""
+CEILING = 1.0
+"""The highest score there is; `ceiling_spec` reaches it."""
+NUM_INTERMEDIATES = 10
+"""Intermediate blocks in the SpineNet space."""
+LONG_RANGE = 6
+"""Steps back from which a connection into an output counts as fully long; the stem is 2 to 16 steps away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Landscape:
-    """Scores a spec by its wiring; the highest possible score is 1.
-
-    With every term in [0, 1], `score = live * (0.4 * deep + 0.3 * long + 0.1 * mixed + 0.2 * deep * long)`:
-
-    - deep: share of the live intermediate blocks that take the feature just before them,
-    - long: share of the outputs' connections that reach back `LONG_RANGE` features or more,
-    - mixed: number of different levels among the live blocks, over 7,
-    - live: share of the blocks that reach an output.
+    """Scores a spec by its wiring, its levels and its kinds; see `true_score` for the formula.
 
     Attributes:
-        noise: standard deviation of what is added to the score, drawn from spec and seed; falls with the root of the
-            epochs.
+        seed: which landscape: of the affinities between levels and kinds.
+        noise: standard deviation of what is added to the score, drawn from spec and training seed; falls with the root
+            of the epochs. The result is kept in [0, 1].
+        failure_rate: share of the evaluations that fail as if training had diverged, drawn from spec and seed.
 
-    Source: SpineNet (arXiv 1912.05027), sections 3 and 5.3, for the terms; the weights are ours.
+    Raises:
+        ValueError: a value out of range.
     """
 
+    seed: int = 0
     noise: float = 0.0
+    failure_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.noise >= 0:
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not 0 <= self.noise < math.inf:
             raise ValueError(f"noise must be 0 or more, got {self.noise}")
+        if not 0 <= self.failure_rate <= 1:
+            raise ValueError(f"failure_rate must be 0 to 1, got {self.failure_rate}")
 
     @property
     def metric_names(self) -> tuple[str, ...]:
         """The score is called AP, so that rewards need no change."""
-        return ("ap",)
+        return ("ap", "macs", "params")
 
     def prepare(self, report: Report) -> None:
         """Return: nothing is needed."""
 
+    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+        """Return what the blocks' own convolutions cost at scale 1 and 640 px, without resampling and head.
+
+        A block of width w has 17 w^2 weights if it is a bottleneck and 18 w^2 otherwise.
+        """
+        scale = ModelScale()
+        macs = params = 0.0
+        for block in (*spec.stem, *(spec.features[live.feature] for live in live_blocks(spec))):
+            weights = (17 if block.kind == "bottleneck" else 18) * scale.block_width(block.level, block.kind) ** 2
+            params += weights
+            macs += weights * (scale.image_size_px / 2**block.level) ** 2
+        return {"macs": macs, "params": params}
+
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
         """Score one spec; see `ProxyTask.evaluate`."""
-        ap = true_score(spec)
-        if self.noise:
+        ap = true_score(spec, self.seed)
+        if self.noise or self.failure_rate:
             rng = np.random.default_rng([int(spec.key, 16), seed])
-            ap += self.noise * rng.standard_normal() / np.sqrt(fidelity.epochs)
-        return Evaluation({"ap": float(np.clip(ap, 0, 1))})
+            if rng.random() < self.failure_rate:
+                raise NonFiniteLossError(f"one of the {self.failure_rate:.0%} of evaluations that fail here")
+            ap += self.noise * rng.standard_normal() / math.sqrt(fidelity.epochs)
+        return Evaluation({"ap": min(max(ap, 0.0), 1.0), **self.costs(spec)})
 
 
-def true_score(spec: ArchSpec) -> float:
-    """Return the score without noise, in [0, 1]."""
+def true_score(spec: ArchSpec, seed: int = 0) -> float:
+    """Return the score without noise, in [0, 1].
+
+    With every term in [0, 1], over what is really built:
+
+        score = kept * (0.15 deep + 0.15 long + 0.1 mixed + 0.2 deep * long + 0.4 fit * (1 + mixed) / 2)
+
+    - kept: number of intermediate blocks that reach an output, over `NUM_INTERMEDIATES`, at most 1;
+    - deep: share of them that take the feature just before them;
+    - long: how far back the longest connection of each output reaches, `LONG_RANGE` steps or more being 1; their mean;
+    - mixed: share of the intermediate blocks whose level is not that of the one before;
+    - fit: mean over all blocks of an affinity that depends on the block's level and kind and on the levels of its two
+      parents together. Affinities are drawn from the seed, uniform in [0, 1], so changing the level of one block
+      changes what its children are worth: interactions that no single decision shows, as in Kauffman's NK landscapes.
+      Those that occur in `ceiling_spec(seed)` are 1.
+
+    Source: SpineNet (arXiv 1912.05027), sections 3 and 5.3, for the terms; the weights and affinities are ours.
+    """
+    return _score(spec, _affinities(seed))
+
+
+def _score(spec: ArchSpec, affinities: NDArray[np.float64]) -> float:
     live = live_blocks(spec)
     # Positions among what is built, so that equal keys have equal scores.
     place = {f: f for f in range(NUM_STEM_PARENTS)} | {b.feature: NUM_STEM_PARENTS + i for i, b in enumerate(live)}
-    inner = [block for block in live if not block.is_output]
-    deep = sum(place[b.feature] - 1 in [place[p] for p in b.parents] for b in inner) / max(len(inner), 1)
-    steps = [place[block.feature] - place[parent] for block in live if block.is_output for parent in block.parents]
-    long_range = sum(step >= LONG_RANGE for step in steps) / len(steps)
-    mixed = len({spec.features[block.feature].level for block in live}) / MAX_LEVEL
-    share_live = len(live) / (len(spec.features) - NUM_STEM_PARENTS)
-    return share_live * (0.4 * deep + 0.3 * long_range + 0.1 * mixed + 0.2 * deep * long_range)
+    steps = [[place[block.feature] - place[parent] for parent in block.parents] for block in live]
+    inner = [(block, step) for block, step in zip(live, steps, strict=True) if not block.is_output]
+    levels = [spec.features[block.feature].level for block, _ in inner]
+    kept = min(1.0, len(inner) / NUM_INTERMEDIATES)
+    deep = _mean([1 in step for _, step in inner])
+    far = [max(step) for block, step in zip(live, steps, strict=True) if block.is_output]
+    long = _mean([min(1.0, (step - 1) / (LONG_RANGE - 1)) for step in far])
+    mixed = _mean([a != b for a, b in pairwise(levels)])
+    fit = _mean([_mean([affinities[entry] for entry in _entries(spec, block)]) for block in live])
+    return float(kept * (0.15 * deep + 0.15 * long + 0.1 * mixed + 0.2 * deep * long + 0.4 * fit * (1 + mixed) / 2))
+
+
+def ceiling_spec(seed: int = 0) -> ArchSpec:
+    """Return an architecture of the SpineNet space whose score is `CEILING` in the landscape of this seed."""
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"))
+    rng = np.random.default_rng([seed, 0])
+    while True:
+        spec = space.decode(space.sample(rng))
+        inner = [block.level for block in spec.blocks if not block.is_output]
+        if all(a != b for a, b in pairwise(inner)):
+            break
+    blocks = []
+    for i, block in enumerate(spec.blocks):
+        last = NUM_STEM_PARENTS + i - 1
+        if not block.is_output:
+            parents = (last, int(rng.integers(max(0, last - 4), last)))
+        else:
+            far = int(rng.integers(last + 2 - LONG_RANGE))
+            # The first output takes the last intermediate block, the only one that no other block takes.
+            near = last if not spec.blocks[i - 1].is_output else int(rng.integers(far + 1, last + 1))
+            parents = (far, near)
+        blocks.append(BlockSpec(block.level, block.kind, parents, block.is_output))
+    return ArchSpec(spec.stem, tuple(blocks))
+
+
+@lru_cache(maxsize=8)
+def _affinities(seed: int) -> NDArray[np.float64]:
+    """Return the affinity of each level, kind, lower and higher level of two parents: (L, 3, L, L)."""
+    table = np.random.default_rng([seed, 1]).random((MAX_LEVEL + 1, len(BLOCK_KINDS), MAX_LEVEL + 1, MAX_LEVEL + 1))
+    best = ceiling_spec(seed)
+    for block in live_blocks(best):
+        for entry in _entries(best, block):
+            table[entry] = 1.0
+    return table
+
+
+def _entries(spec: ArchSpec, live: LiveBlock) -> list[tuple[int, int, int, int]]:
+    """Return where the affinity of a block stands: one entry for each pair of its parents."""
+    block = spec.features[live.feature]
+    levels = sorted(spec.features[parent].level for parent in live.parents)
+    pairs = list(combinations(levels, 2)) or [(levels[0], levels[0])]
+    return [(block.level, BLOCK_KINDS.index(block.kind), low, high) for low, high in pairs]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean; 1 of nothing, as nothing is missing."""
+    return sum(values) / len(values) if values else 1.0

@@ -1,37 +1,57 @@
 """What every controller must hold; a new controller joins by one line."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import pytest
 
-from controllers import Controller, Proposal, RandomSearch, RegularizedEvolution
-from search_space import ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
+from controllers import Controller, LocalSearch, ParetoEvolution, Proposal, RandomSearch, RegularizedEvolution
+from controllers.ppo import PPO
+from controllers.reinforce import Reinforce
+from search_space import Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 SMALL = ScalePermutedSpace(published_spec("r23-sp30"), permutation=False, level_offsets=(), kinds=())
 
-CONTROLLERS: dict[str, Callable[[SearchSpace], Controller]] = {
+Make: TypeAlias = Callable[[SearchSpace], Controller]
+
+CONTROLLERS: dict[str, Make] = {
     "random": RandomSearch,
     "evolution": lambda space: RegularizedEvolution(space, population_size=8, tournament_size=3),
+    "pareto evolution": lambda space: ParetoEvolution(space, population_size=8, tournament_size=2),
+    "local search": lambda space: LocalSearch(space, patience=5),
+    "reinforce": lambda space: Reinforce(space, hidden_width=16, batch_size=4),
+    "ppo": lambda space: PPO(space, hidden_width=16, batch_size=4, num_epochs=2),
 }
 
 every_controller = pytest.mark.parametrize("make", CONTROLLERS.values(), ids=CONTROLLERS.keys())
 
 
-def rng(trial: int) -> np.random.Generator:
-    return np.random.default_rng([0, trial])
+def rng(trial: int, seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng([seed, trial])
 
 
 def reward_of(proposal: Proposal) -> float:
     return sum(proposal.decisions) / 100
 
 
+def objectives_of(proposal: Proposal) -> tuple[float, float]:
+    return reward_of(proposal), -float(proposal.decisions[0])
+
+
+def search(make: Make, seed: int, num_trials: int = 30) -> list[Decisions]:
+    controller, asked = make(SPACE), []
+    for trial in range(num_trials):
+        proposal = controller.ask(rng(trial, seed))
+        asked.append(proposal.decisions)
+        controller.tell(proposal, reward_of(proposal), objectives_of(proposal))
+    return asked
+
+
 @every_controller
 @pytest.mark.parametrize("space", [SPACE, SMALL], ids=["spinenet", "connections only"])
-def test_every_proposal_decodes_whatever_was_told(
-    make: Callable[[SearchSpace], Controller], space: SearchSpace
-) -> None:
+def test_every_proposal_decodes_whatever_was_told(make: Make, space: SearchSpace) -> None:
     controller = make(space)
     for trial in range(40):
         proposal = controller.ask(rng(trial))
@@ -40,7 +60,14 @@ def test_every_proposal_decodes_whatever_was_told(
 
 
 @every_controller
-def test_asking_changes_nothing(make: Callable[[SearchSpace], Controller]) -> None:
+def test_the_same_seed_is_the_same_search_and_another_seed_another(make: Make) -> None:
+    first = search(make, seed=0)
+    assert search(make, seed=0) == first
+    assert search(make, seed=1) != first
+
+
+@every_controller
+def test_asking_changes_nothing(make: Make) -> None:
     asked_often, asked_once = make(SPACE), make(SPACE)
     for trial in range(20):
         for extra in range(3):
@@ -52,21 +79,21 @@ def test_asking_changes_nothing(make: Callable[[SearchSpace], Controller]) -> No
 
 
 @every_controller
-def test_a_fresh_controller_told_the_same_proposes_the_same(make: Callable[[SearchSpace], Controller]) -> None:
+def test_a_fresh_controller_told_the_same_proposes_the_same(make: Make) -> None:
     first = make(SPACE)
-    told: list[tuple[Proposal, float | None]] = []
+    told: list[tuple[Proposal, float | None, tuple[float, ...]]] = []
     for trial in range(30):
-        proposal = first.ask(rng(trial))
-        told.append((proposal, None if trial % 7 == 0 else reward_of(proposal)))
+        asked = first.ask(rng(trial))
+        told.append((asked, None, ()) if trial % 7 == 0 else (asked, reward_of(asked), objectives_of(asked)))
         first.tell(*told[-1])
     again = make(SPACE)
-    for proposal, reward in told:
-        again.tell(proposal, reward)
+    for result in told:
+        again.tell(*result)
     assert [again.ask(rng(t)) for t in range(30, 40)] == [first.ask(rng(t)) for t in range(30, 40)]
 
 
 @every_controller
-def test_results_may_come_late_and_out_of_order(make: Callable[[SearchSpace], Controller]) -> None:
+def test_results_may_come_late_and_out_of_order(make: Make) -> None:
     controller = make(SPACE)
     proposals = [controller.ask(rng(trial)) for trial in range(20)]
     for proposal in reversed(proposals):
@@ -75,15 +102,25 @@ def test_results_may_come_late_and_out_of_order(make: Callable[[SearchSpace], Co
 
 
 @every_controller
-def test_results_it_never_asked_for_are_taken(make: Callable[[SearchSpace], Controller]) -> None:
+def test_results_it_never_asked_for_are_taken(make: Make) -> None:
     controller = make(SPACE)
-    for _ in range(20):
-        controller.tell(Proposal(SPACE.encode(published_spec("spinenet-49"))), 0.4)
+    for i in range(20):
+        controller.tell(Proposal(SPACE.sample(rng(i))), i / 20)
     SPACE.decode(controller.ask(rng(0)).decisions)
 
 
 @every_controller
-def test_nothing_but_failures_is_survived(make: Callable[[SearchSpace], Controller]) -> None:
+def test_the_same_result_again_and_again_is_survived(make: Make) -> None:
+    controller = make(SPACE)
+    proposal = controller.ask(rng(0))
+    for _ in range(40):
+        controller.tell(proposal, 0.4)
+        controller.tell(Proposal(SPACE.encode(published_spec("spinenet-49"))), 0.4)
+    SPACE.decode(controller.ask(rng(1)).decisions)
+
+
+@every_controller
+def test_nothing_but_failures_is_survived(make: Make) -> None:
     controller = make(SPACE)
     for trial in range(30):
         controller.tell(controller.ask(rng(trial)), None)

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +84,7 @@ def test_a_result_is_on_disk_before_the_controller_learns_it(tmp_path: Path) -> 
     seen: list[str] = []
 
     class Watching(RandomSearch):
-        def tell(self, proposal: Proposal, reward: float | None) -> None:
+        def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
             seen.append(read_record(tmp_path).trials[0].status)
 
     with Journal(tmp_path, {}) as journal:
@@ -186,7 +186,7 @@ def test_a_failed_trial_is_recorded_with_its_kind_and_the_search_goes_on(tmp_pat
     told: list[float | None] = []
 
     class Watching(RandomSearch):
-        def tell(self, proposal: Proposal, reward: float | None) -> None:
+        def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
             told.append(reward)
 
     with Journal(tmp_path, {}) as journal:

@@ -3,16 +3,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_tasks import Fidelity
-from proxy_tasks.landscape import Landscape, true_score
+from proxy_tasks import Fidelity, NonFiniteLossError
+from proxy_tasks.landscape import CEILING, Landscape, _affinities, ceiling_spec, true_score
 from search_space import ArchSpec, BlockSpec, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 
 
-@given(seed=st.integers(0, 2**32))
-def test_scores_lie_in_the_unit_interval(seed: int) -> None:
-    assert 0 <= true_score(SPACE.decode(SPACE.sample(np.random.default_rng(seed)))) <= 1
+def specs(count: int) -> list[ArchSpec]:
+    return [SPACE.decode(SPACE.sample(np.random.default_rng(i))) for i in range(count)]
+
+
+@given(seed=st.integers(0, 2**32), landscape=st.integers(0, 3))
+def test_scores_lie_below_the_ceiling(seed: int, landscape: int) -> None:
+    assert 0 <= true_score(SPACE.decode(SPACE.sample(np.random.default_rng(seed))), landscape) < CEILING
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_ceiling_is_reached_by_an_architecture_of_the_space(seed: int) -> None:
+    spec = ceiling_spec(seed)
+    assert SPACE.decode(SPACE.encode(spec)) == spec
+    assert true_score(spec, seed) == pytest.approx(CEILING)
+    # The best of another landscape is wired as well, but its levels and kinds do not fit here.
+    assert true_score(spec, seed + 1) < 0.95
 
 
 def test_the_formula_by_hand() -> None:
@@ -25,30 +38,94 @@ def test_the_formula_by_hand() -> None:
             BlockSpec(6, "residual", (0, 4), True),
         ),
     )
-    # Both intermediates live, one of two takes its predecessor; of four output connections only 0 -> 5 spans 4 or more;
-    # levels 3, 4, 5, 6.
-    deep, long_range, mixed = 1 / 2, 1 / 4, 4 / 7
-    assert true_score(spec) == pytest.approx(0.4 * deep + 0.3 * long_range + 0.1 * mixed + 0.2 * deep * long_range)
+    table = _affinities(0)
+    # Level, kind (0: bottleneck, 1: residual), levels of the parents.
+    fit = (table[3, 0, 2, 2] + table[4, 0, 2, 2] + table[5, 0, 3, 4] + table[6, 1, 2, 5]) / 4
+    # Two intermediates of the ten that count as all; one of the two takes its predecessor; the longest connections of
+    # the outputs reach back 2 and 5 steps of 6; the two intermediates differ in level.
+    kept, deep, long_range, mixed = 2 / 10, 1 / 2, (1 / 5 + 4 / 5) / 2, 1.0
+    expected = 0.15 * deep + 0.15 * long_range + 0.1 * mixed + 0.2 * deep * long_range + 0.4 * fit * (1 + mixed) / 2
+    assert true_score(spec) == pytest.approx(kept * expected)
 
 
-def test_found_networks_score_above_the_median() -> None:
-    # Measured on 400 random specs: median 0.57, ninth decile 0.70; SpineNet-49 0.64, R0-SP53 0.83.
-    random = [true_score(SPACE.decode(SPACE.sample(np.random.default_rng(i)))) for i in range(200)]
-    assert true_score(published_spec("spinenet-49")) > np.median(random)
-    assert true_score(published_spec("r0-sp53")) > np.quantile(random, 0.9)
+@pytest.mark.parametrize("seed", range(3))
+def test_found_networks_score_better_than_most(seed: int) -> None:
+    # Measured on 2,000 random specs in each of four landscapes: SpineNet-49 is above 93 to 98 %, R0-SP53 above 89 %.
+    random = [true_score(spec, seed) for spec in specs(300)]
+    for name in ("spinenet-49", "r0-sp53"):
+        assert true_score(published_spec(name), seed) > np.quantile(random, 0.8)
+
+
+def test_decisions_interact() -> None:
+    # Change the level of one block, and the kind of one of its children: alone and together.
+    spec = ceiling_spec(0)
+    i, child = next((i, j) for i in range(3, 10) for j in range(i + 1, 10) if i + 2 in spec.blocks[j].parents)
+
+    def score(level_change: int, other_kind: bool) -> float:
+        blocks = list(spec.blocks)
+        a, b = blocks[i], blocks[child]
+        kind = b.kind if not other_kind else "residual" if b.kind == "bottleneck" else "bottleneck"
+        blocks[i] = BlockSpec(a.level + level_change, a.kind, a.parents)
+        blocks[child] = BlockSpec(b.level, kind, b.parents)
+        return true_score(ArchSpec(spec.stem, tuple(blocks)))
+
+    change = -1 if spec.blocks[i].level > 4 else 1
+    both = score(change, True) - score(0, False)
+    alone = score(change, False) - score(0, False) + score(0, True) - score(0, False)
+    assert abs(both - alone) > 1e-3
+
+
+def test_landscapes_of_two_seeds_rank_differently() -> None:
+    first, second = ([true_score(spec, seed) for spec in specs(200)] for seed in (0, 1))
+    assert 0.3 < np.corrcoef(first, second)[0, 1] < 0.95
 
 
 def test_noise_has_the_stated_size_and_falls_with_epochs() -> None:
-    specs = [SPACE.decode(SPACE.sample(np.random.default_rng(i))) for i in range(400)]
     for epochs, expected in ((1.0, 0.05), (4.0, 0.025)):
         errors = [
             Landscape(noise=0.05).evaluate(spec, fidelity=Fidelity(epochs), seed=0).metrics["ap"] - true_score(spec)
-            for spec in specs
+            for spec in specs(400)
         ]
         # 400 draws: the standard deviation is known to 4 %.
         assert np.std(errors) == pytest.approx(expected, rel=0.15)
 
 
-def test_negative_noise_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"noise must be 0 or more, got -0\.1"):
-        Landscape(noise=-0.1)
+def test_the_stated_share_of_the_evaluations_fails_and_always_the_same() -> None:
+    task = Landscape(failure_rate=0.2)
+
+    def fails(spec: ArchSpec, seed: int) -> bool:
+        try:
+            task.evaluate(spec, fidelity=Fidelity(1), seed=seed)
+        except NonFiniteLossError:
+            return True
+        return False
+
+    failed = [fails(spec, 0) for spec in specs(400)]
+    # Four standard deviations of a share of 400.
+    assert np.mean(failed) == pytest.approx(0.2, abs=0.08)
+    assert [fails(spec, 0) for spec in specs(400)] == failed
+    assert [fails(spec, 1) for spec in specs(400)] != failed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"noise": -0.1}, r"noise must be 0 or more, got -0\.1"),
+        ({"failure_rate": 1.5}, r"failure_rate must be 0 to 1, got 1\.5"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+    ],
+)
+def test_values_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Landscape(**options)  # type: ignore[arg-type]  # of the wrong range, and one of them a whole number
+
+
+def test_costs_by_hand() -> None:
+    spec = ArchSpec(
+        (StemBlock(2), StemBlock(2)),
+        (BlockSpec(4, "residual", (0, 1)), BlockSpec(3, "bottleneck", (0, 1), True)),
+    )
+    # The residual block reaches no output. Widths 64 and 128, sides 160 and 80 px.
+    params = 17 * 64**2 * 2 + 17 * 128**2
+    macs = 17 * 64**2 * 160**2 * 2 + 17 * 128**2 * 80**2
+    assert Landscape().costs(spec) == {"macs": macs, "params": params}

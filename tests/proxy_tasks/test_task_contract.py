@@ -94,3 +94,9 @@ def test_preparing_again_reports_nothing(task: ProxyTask) -> None:
     reports: list[str] = []
     task.prepare(lambda what, done, total: reports.append(what))
     assert reports == []
+
+
+def test_costs_are_those_among_the_metrics(task: ProxyTask) -> None:
+    spec = random_spec(3)
+    metrics = task.evaluate(spec, fidelity=FIDELITY, seed=0).metrics
+    assert task.costs(spec) == {name: metrics[name] for name in ("macs", "params")}

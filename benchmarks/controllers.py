@@ -1,0 +1,158 @@
+"""Which controller finds the best architecture within how many trials, on a score in closed form?
+
+python -m benchmarks.controllers [number of seeds] [number of trials]
+
+Every controller with the options of its YAML, 30 seeds and 2,000 trials unless told otherwise. Each seed is another
+landscape and another search. 32 workers in simulated time, whose durations spread by 40 %; 5 % of the trials fail; the
+rewards are noisy, and the scores reported are those without the noise. Loop and journal are the real ones. Prints the
+mean of the best score after 100, 500 and 2,000 results with a 95 % interval, the comparison with random search (paired
+by seed), and the front of score against multiply-adds; draws the curves to docs/controllers.png.
+
+The controllers' options were chosen on the seeds from 1000 on, the seeds here are those from 0 on.
+"""
+
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.simulation import best_so_far, compose_setup, simulate
+from proxy_tasks.landscape import CEILING, true_score
+
+CONTROLLERS = ("random", "evolution", "pareto_evolution", "local_search", "reinforce", "ppo")
+COUNTS = (100, 500, 2000)
+MACS_UNIT = 4e10
+"""Multiply-adds from which a network counts nothing for the front; nearly all of the space is below."""
+PLOT = Path(__file__).parent.parent / "docs" / "controllers.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one search found.
+
+    Attributes:
+        curve: (T,) best score after each result.
+        front: area under the front of score against multiply-adds, in units of ceiling times `MACS_UNIT`.
+        reused: share of the trials that were not trained, as their architecture had been.
+        seconds: it took.
+    """
+
+    curve: NDArray[np.float64]
+    front: float
+    reused: float
+    seconds: float
+
+
+def run(controller: str, seed: int, num_trials: int) -> Run:
+    import torch
+
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    trials = simulate(compose_setup(controller, seed, num_trials))
+    seconds = time.perf_counter() - started
+    points = [(true_score(t.spec, seed), t.metrics["macs"]) for t in trials if t.reward is not None]
+    return Run(
+        curve=np.array(best_so_far(trials, seed)),
+        front=front_area(points),
+        reused=sum(trial.status == "reused" for trial in trials) / len(trials),
+        seconds=seconds,
+    )
+
+
+def front_area(points: list[tuple[float, float]]) -> float:
+    """Return the area that scores and multiply-adds dominate, as a share of what is possible."""
+    area, best = 0.0, 0.0
+    for score, macs in sorted(points, key=lambda point: point[1]):
+        if score > best and macs < MACS_UNIT:
+            area += (score - best) * (MACS_UNIT - macs)
+            best = score
+    return area / (CEILING * MACS_UNIT)
+
+
+def half_interval(values: NDArray[np.float64]) -> float:
+    """Return half of a 95 % interval of the mean, from 10,000 bootstrap samples."""
+    drawn = np.random.default_rng(0).choice(values, (10_000, len(values)))
+    low, high = np.quantile(drawn.mean(1), (0.025, 0.975))
+    return float(high - low) / 2
+
+
+def paired_p(better: NDArray[np.float64], worse: NDArray[np.float64]) -> float:
+    """Return how likely a mean difference as large is by chance: one-sided, from 100,000 random changes of sign."""
+    differences = better - worse
+    signs = np.random.default_rng(0).choice((-1.0, 1.0), (100_000, len(differences)))
+    as_large = (signs * differences).mean(1) >= differences.mean() - 1e-15
+    return float((1 + as_large.sum()) / (1 + len(signs)))
+
+
+def main() -> None:
+    num_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    num_trials = int(sys.argv[2]) if len(sys.argv) > 2 else max(COUNTS)
+    counts = [count for count in COUNTS if count < num_trials] + [num_trials]
+    seeds = range(num_seeds)
+    curves: dict[str, NDArray[np.float64]] = {}
+    fronts: dict[str, NDArray[np.float64]] = {}
+    print(f"best score of {num_seeds} seeds, mean and 95 % interval; the highest possible is {CEILING:g}\n")
+    print(f"{'results':<17}" + "".join(f"{count:>17}" for count in counts) + f"{'reused':>9}{'s a run':>9}")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for name in CONTROLLERS:
+            runs = list(pool.map(run, [name] * num_seeds, seeds, [num_trials] * num_seeds))
+            curves[name] = np.stack([one.curve for one in runs])
+            fronts[name] = np.array([one.front for one in runs])
+            cells = [curves[name][:, count - 1] for count in counts]
+            text = "".join(f"{cell.mean():>9.4f} +-{half_interval(cell):.4f}" for cell in cells)
+            reused, seconds = np.mean([one.reused for one in runs]), np.median([one.seconds for one in runs])
+            print(f"{name:<17}{text}{reused:>8.1%}{seconds:>9.1f}", flush=True)
+
+    print("\nagainst random search with the same seed: difference and p (one-sided, paired)")
+    for name in CONTROLLERS[1:]:
+        pairs = [(curves[name][:, count - 1], curves["random"][:, count - 1]) for count in counts]
+        text = "".join(f"{(a - b).mean():>+9.4f} {paired_p(a, b):7.5f}" for a, b in pairs)
+        print(f"{name:<17}{text}")
+
+    goal = curves["random"][:, -1].mean()
+    print(f"\nresults until the mean is random search's after {num_trials}, {goal:.4f}")
+    for name in CONTROLLERS[1:]:
+        reached = np.flatnonzero(curves[name].mean(0) >= goal)
+        print(f"{name:<17}{reached[0] + 1 if len(reached) else 'never':>9}")
+
+    print(f"\narea under the front of score against multiply-adds after {num_trials}")
+    for name in CONTROLLERS:
+        print(f"{name:<17}{fronts[name].mean():>9.4f} +-{half_interval(fronts[name]):.4f}")
+
+    highest = max(curve.max() for curve in curves.values())
+    at_ceiling = sum(int((curve[:, -1] >= CEILING - 1e-9).sum()) for curve in curves.values())
+    print(f"\nhighest score found {highest:.4f}; searches that reached the ceiling: {at_ceiling}")
+    plot(curves, num_seeds)
+    print(f"curves: {os.path.relpath(PLOT)}")
+
+
+def plot(curves: dict[str, NDArray[np.float64]], num_seeds: int) -> None:
+    """Draw best-so-far against results: mean over the seeds, and its 95 % interval as a band."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    for name, curve in curves.items():
+        at = np.unique(np.geomspace(10, curve.shape[1], 60).round().astype(int))
+        mean = curve[:, at - 1].mean(0)
+        band = np.array([half_interval(curve[:, i - 1]) for i in at])
+        (line,) = axes.plot(at, mean, label=name)
+        axes.fill_between(at, mean - band, mean + band, alpha=0.2, color=line.get_color(), linewidth=0)
+    axes.set(xscale="log", xlabel="results", ylabel="best score so far, without noise")
+    axes.set_title(f"Landscape, 32 asynchronous workers, {num_seeds} seeds: mean and 95 % interval", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(PLOT, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Many workers in simulated time: a search over a closed-form score as a cluster would run it, without the waiting."""
+
+import heapq
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from nas.build import Setup, build_setup
+from nas.command_line import compose
+from nas.executors import TrialSource
+from nas.executors.base import run_job
+from nas.journal import Journal
+from nas.loop import Outcome, Search
+from nas.trial import Trial
+from proxy_tasks import ProxyTask
+from proxy_tasks.landscape import true_score
+
+NUM_WORKERS = 32
+DURATION_SPREAD = 0.4
+"""Standard deviation of a trial's duration, relative to its mean."""
+LANDSCAPE = ("task=landscape", "task.noise=0.025", "task.failure_rate=0.05", "fidelity.epochs=1", "executor=local")
+"""The noise is 0.28 of the spread between architectures, as between two seeds of the quickstart's proxy task."""
+
+
+class SimulatedExecutor:
+    """Runs each job at once, but hands its outcome back when a worker of a cluster would have been done with it.
+
+    Args:
+        num_workers: jobs at a time.
+        seed: of the durations, which are log-normal.
+    """
+
+    def __init__(self, num_workers: int, seed: int) -> None:
+        self._num_workers = num_workers
+        self._rng = np.random.default_rng(seed)
+
+    def run(self, source: TrialSource, task: ProxyTask) -> None:
+        """Run every job of the source; see `nas.executors.Executor`."""
+        sigma = np.sqrt(np.log(1 + DURATION_SPREAD**2))
+        running: list[tuple[float, int, Outcome]] = []
+        now, order = 0.0, itertools.count()
+        while True:
+            while len(running) < self._num_workers and (job := source.start_trial()) is not None:
+                heapq.heappush(running, (now + self._rng.lognormal(sigma=sigma), next(order), run_job(task, job)))
+            if not running:
+                return
+            now, _, outcome = heapq.heappop(running)
+            source.finish_trial(outcome)
+
+
+def compose_setup(controller: str, seed: int, num_trials: int) -> Setup:
+    """Return a search with the controller's shipped options; the seed is the landscape's too."""
+    reward = ["reward=tradeoff"] if controller == "pareto_evolution" else []
+    numbers = [f"seed={seed}", f"task.seed={seed}", f"num_trials={num_trials}"]
+    return build_setup(compose("config", [f"controller={controller}", *LANDSCAPE, *reward, *numbers]))
+
+
+def make_search(setup: Setup, journal: Journal) -> Search:
+    return Search(
+        space=setup.space,
+        controller=setup.controller,
+        reward=setup.reward,
+        journal=journal,
+        fidelity=setup.fidelity,
+        num_trials=setup.num_trials,
+        seed=setup.seed,
+    )
+
+
+def simulate(setup: Setup) -> list[Trial]:
+    """Run a whole search and return its trials in the order in which their results came."""
+    with memory_folder() as folder, Journal(folder, {}) as journal:
+        SimulatedExecutor(NUM_WORKERS, setup.seed).run(make_search(setup, journal), setup.task)
+        return [journal.record.trials[number] for number in journal.record.told]
+
+
+def best_so_far(trials: Sequence[Trial], landscape_seed: int) -> list[float]:
+    """Return the best score without noise after each result; 0 before the first that did not fail."""
+    scores = (0.0 if t.reward is None else true_score(t.spec, landscape_seed) for t in trials)
+    return list(itertools.accumulate(scores, max))
+
+
+@contextmanager
+def memory_folder() -> Iterator[Path]:
+    """Give a temporary folder, in memory where the system has one: a simulated journal need not survive."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)

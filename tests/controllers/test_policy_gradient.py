@@ -1,0 +1,182 @@
+"""What REINFORCE and PPO learn from, and what they do not."""
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+import torch
+
+from controllers import Controller, Proposal
+from controllers.baseline import MovingBaseline
+from controllers.learner import PolicyLearner
+from controllers.ppo import PPO
+from controllers.reinforce import Reinforce
+from search_space import ScalePermutedSpace, SearchSpace, published_spec
+
+SPACE = ScalePermutedSpace(published_spec("r23-sp30"), permutation=False, level_offsets=(), kinds=())
+Make: TypeAlias = Callable[..., Controller]
+both = pytest.mark.parametrize("make", [Reinforce, PPO])
+
+
+def rng(trial: int) -> np.random.Generator:
+    return np.random.default_rng([0, trial])
+
+
+def share_of_adjacent(proposal: Proposal) -> float:
+    """Return how many of the first parents are the feature just before, which is option 0."""
+    return float(np.mean([option == 0 for option in proposal.decisions[::2]]))
+
+
+def expected_reward(controller: Controller) -> float:
+    return float(np.mean([share_of_adjacent(controller.ask(rng(10_000 + i))) for i in range(40)]))
+
+
+@both
+def test_it_learns_what_is_rewarded_from_results_that_come_late(make: Make) -> None:
+    controller = make(SPACE)
+    before = expected_reward(controller)
+    waiting = [controller.ask(rng(trial)) for trial in range(20)]
+    for trial in range(20, 400):
+        done = waiting.pop(trial % len(waiting))
+        controller.tell(done, share_of_adjacent(done))
+        waiting.append(controller.ask(rng(trial)))
+    assert before < 0.3
+    assert expected_reward(controller) > 0.8
+
+
+@both
+def test_what_it_did_not_draw_moves_the_baseline_and_not_the_policy(make: Make) -> None:
+    plain, warmed = make(SPACE, batch_size=4), make(SPACE, batch_size=4)
+    for i in range(12):
+        warmed.tell(Proposal(SPACE.sample(rng(i))), 0.9)
+    assert warmed.ask(rng(0)) == plain.ask(rng(0))
+    # The same results are good ones for the first and bad ones for the second, which expects more.
+    own = [plain.ask(rng(100 + i)) for i in range(4)]
+    for i, proposal in enumerate(own):
+        plain.tell(proposal, 0.1 * i)
+        warmed.tell(proposal, 0.1 * i)
+    assert warmed.ask(rng(0)) != plain.ask(rng(0))
+
+
+@both
+def test_failures_are_skipped_unless_they_are_given_a_reward(make: Make) -> None:
+    options = {"batch_size": 4, "entropy_weight": 0.0}
+    skipping, punishing = make(SPACE, **options), make(SPACE, **options, failure_reward=0.0)
+    first = skipping.ask(rng(0))
+    for controller in (skipping, punishing):
+        for i in range(8):
+            proposal = controller.ask(rng(100 + i))
+            controller.tell(proposal, None if i % 2 else 0.5)
+    # Four results of one reward teach nothing; with failures at 0 among them they do.
+    assert skipping.ask(rng(0)) == first
+    assert punishing.ask(rng(0)) != first
+
+
+def test_a_result_far_from_what_the_policy_does_now_has_no_pull_in_ppo() -> None:
+    def told(log_prob_change: float) -> Proposal:
+        controller = PPO(SPACE, batch_size=2, num_epochs=1, clip=0.2, entropy_weight=0.0)
+        for i, reward in enumerate((0.0, 1.0)):
+            proposal = controller.ask(rng(i))
+            # Above the baseline the ratio is already too large, below it too small: both are clipped.
+            change = log_prob_change if reward else -log_prob_change
+            controller.tell(Proposal(proposal.decisions, (proposal.log_prob or 0.0) - change), reward)
+        return controller.ask(rng(2))
+
+    untouched = PPO(SPACE).ask(rng(2))
+    assert told(0.0) != untouched
+    assert told(math.log(1.5)) == untouched
+
+
+def test_more_epochs_take_more_steps() -> None:
+    def entropy(num_epochs: int) -> float:
+        controller = PPO(SPACE, batch_size=4, num_epochs=num_epochs, clip=0.9)
+        for i in range(8):
+            proposal = controller.ask(rng(i))
+            controller.tell(proposal, share_of_adjacent(proposal))
+        return -float(np.mean([controller.ask(rng(100 + i)).log_prob or 0.0 for i in range(20)]))
+
+    assert entropy(6) < entropy(1)
+
+
+def make_learner(**changes: float) -> PolicyLearner:
+    options = {"hidden_width": 8, "learning_rate": 0.01, "batch_size": 2, "entropy_weight": 0.0} | changes
+    space: SearchSpace = SPACE
+    return PolicyLearner(
+        space,
+        hidden_width=int(options["hidden_width"]),
+        learning_rate=options["learning_rate"],
+        batch_size=int(options["batch_size"]),
+        entropy_weight=options["entropy_weight"],
+        baseline_decay=0.9,
+        failure_reward=None,
+        seed=0,
+    )
+
+
+def test_a_batch_holds_the_results_in_order_of_arrival() -> None:
+    learner = make_learner()
+    proposals = [learner.policy.draw(rng(i)) for i in range(2)]
+    assert learner.collect(proposals[1], 0.2) is None
+    batch = learner.collect(proposals[0], 0.4)
+    assert batch is not None
+    assert batch.decisions.tolist() == [list(proposals[1].decisions), list(proposals[0].decisions)]
+    assert batch.old_log_prob.tolist() == pytest.approx([proposals[1].log_prob, proposals[0].log_prob])
+    # Mean 0.3 and standard deviation 0.1.
+    assert batch.advantage.tolist() == pytest.approx([-1, 1])
+
+
+def test_one_step_makes_a_good_result_likelier_and_a_bad_one_less_likely() -> None:
+    learner = make_learner()
+    proposals = [learner.policy.draw(rng(i)) for i in range(2)]
+    learner.collect(proposals[0], 0.2)
+    batch = learner.collect(proposals[1], 0.4)
+    assert batch is not None
+    learner.improve(batch, lambda log_prob: batch.advantage * log_prob)
+    with torch.inference_mode():
+        after = learner.policy(batch.decisions, batch.is_legal).log_prob - batch.old_log_prob
+    assert after[0] < 0 < after[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("learning_rate", 0.0, "learning_rate must be above 0, got 0.0"),
+        ("batch_size", 0, "batch_size must be 1 or more, got 0"),
+        ("entropy_weight", -1.0, "entropy_weight must be 0 or more, got -1.0"),
+        ("hidden_width", 0, "hidden_width must be 1 or more, got 0"),
+    ],
+)
+def test_impossible_options_are_refused(name: str, value: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_learner(**{name: value})
+
+
+@pytest.mark.parametrize(("clip", "num_epochs", "message"), [(0, 1, "clip must be"), (0.2, 0, "num_epochs must be")])
+def test_impossible_options_of_ppo_are_refused(clip: float, num_epochs: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PPO(SPACE, clip=clip, num_epochs=num_epochs)
+
+
+def test_the_baseline_begins_with_plain_averages() -> None:
+    baseline = MovingBaseline(decay=0.9)
+    assert baseline.advantage(0.5) == 0
+    for reward in (0.1, 0.2, 0.6):
+        baseline.update(reward)
+    # Mean 0.3, variance 0.14 / 3, by hand.
+    assert baseline.advantage(0.3) == pytest.approx(0)
+    assert baseline.advantage(0.6) == pytest.approx(0.3 / math.sqrt(0.14 / 3))
+
+
+def test_the_baseline_forgets() -> None:
+    baseline = MovingBaseline(decay=0.5)
+    for reward in (100.0, *(float(i % 2) for i in range(40))):
+        baseline.update(reward)
+    # The last reward weighs a half, the one before a quarter ...: 1/2 + 1/8 + 1/32 ... = 2/3.
+    assert baseline.advantage(2 / 3) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_decay_of_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="baseline_decay must be 0 or more and below 1, got 1"):
+        MovingBaseline(decay=1)
