@@ -41,8 +41,10 @@ class WarmStart:
         if self.run is not None:
             best = best_trials(read_record(self.run).trials, self.top)
             found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in best]
-        by_key = {spec.key: _encoded(space, name, spec) for name, spec in reversed(found)}
-        return tuple(reversed(by_key.values()))
+        by_key: dict[str, Decisions] = {}
+        for name, spec in found:
+            by_key.setdefault(spec.key, _encoded(space, name, spec))
+        return tuple(by_key.values())
 
 
 def _encoded(space: SearchSpace, name: str, spec: ArchSpec) -> Decisions:

@@ -1,9 +1,11 @@
 """What several tests share: a small search that really trains, and the command line as a user has it."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -47,6 +49,26 @@ def command(tmp_path: Path) -> Run:
             timeout=timeout_s,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Do what `command` does in this process, which spares the seconds that a new one takes to start."""
+
+    def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [module, *arguments])
+        capsys.readouterr()
+        # runpy says that the module is loaded already, which does not matter: all state is in the run folder.
+        warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(module, run_name="__main__")
+        shown = capsys.readouterr()
+        status = ended.value.code
+        assert isinstance(status, int)
+        return subprocess.CompletedProcess([module, *arguments], status, shown.out, shown.err)
 
     return run
 

@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from controllers import RandomSearch, RegularizedEvolution
+from controllers.reinforce import Reinforce
 from nas.build import build, build_setup
 from nas.command_help import EXPERIMENTS, help_text
 from nas.command_line import compose
@@ -42,10 +43,20 @@ def test_spinenet_is_the_paper_s_set_up() -> None:
     assert setup.num_trials == 14_000
     assert len(setup.space.decisions) == 70
     assert config["executor"]["_target_"] == "nas.executors.ray_tune.RayTuneExecutor"
+    # The controller of Zoph and Le, which the paper cites.
+    assert isinstance(setup.controller, Reinforce)
+
+
+def test_spinenet_evolution_differs_in_its_controller_alone() -> None:
+    paper, evolution = (
+        compose("config", [f"experiment={name}", "data.root=/data/coco"]) for name in ("spinenet", "spinenet_evolution")
+    )
+    assert isinstance(build_setup(evolution).controller, RegularizedEvolution)
+    assert {name for name in paper if paper[name] != evolution[name]} == {"controller", "run"}
 
 
 @pytest.mark.parametrize("experiment", sorted(p.stem for p in (EXPERIMENTS / "experiment").glob("*.yaml")))
-@pytest.mark.parametrize("override", ["controller=random", "controller=evolution", "task=landscape", "executor=local"])
+@pytest.mark.parametrize("override", ["controller=random", "controller=ppo", "task=landscape", "executor=local"])
 def test_every_experiment_goes_with_every_choice(experiment: str, override: str) -> None:
     build_setup(compose("config", [f"experiment={experiment}", override]))
 
@@ -54,8 +65,9 @@ def test_every_experiment_goes_with_every_choice(experiment: str, override: str)
     "group", sorted(p.name for p in EXPERIMENTS.iterdir() if p.is_dir() and p.name not in ("experiment", "__pycache__"))
 )
 def test_every_choice_builds(group: str) -> None:
+    needs = {"targets": ["reward.macs.target=1e9"], "pareto_evolution": ["reward=tradeoff"]}
     for path in (EXPERIMENTS / group).glob("*.yaml"):
-        build_setup(compose("config", [f"{group}={path.stem}"]))
+        build_setup(compose("config", [f"{group}={path.stem}", *needs.get(path.stem, [])]))
 
 
 def test_published_scales_are_choices() -> None:
@@ -126,10 +138,25 @@ def test_every_yaml_says_how_to_run_it() -> None:
         (["space.level_offsets=[9]"], "space: level_offsets [9] lead to level 11, outside 1-7"),
         (["space.base.name=r50"], "unknown ResNet seed 'r50'; known are r35-sp18"),
         (["reward.metric=foo"], "reward: no metric foo; the task has ap"),
+        (["reward=targets"], "reward: needs a target: macs.target, params.target or latency_ms.target"),
+        (["reward=targets", "reward.macs.target=-1"], "target must be above 0, or null for none, got -1.0"),
+        (["reward=targets", "reward.macs.form=firm"], "reward.macs.form: Input should be 'hard' or 'soft'"),
+        (["reward=targets", "reward.latency_ms.target=5"], "reward: no metric latency_ms; the task has ap, macs"),
+        (["controller=pareto_evolution"], "controller: needs a reward with costs to trade off, as reward=tradeoff"),
+        (["limits.macs=0"], "macs must be above 0, or null for no limit, got 0.0"),
+        (["warm_start.top=0"], "top must be 1 or more, got 0"),
+        (["max_reused_share=2"], "max_reused_share must be 0 to 1, got 2.0"),
+        (["controller=ppo", "controller.clip=2"], "controller: clip must be between 0 and 1, got 2.0"),
         (["task._target_=foo.bar"], "task._target_: cannot import foo.bar"),
         (["task._target_=typing.Any"], "task._target_: "),
         (
-            ["task._target_=controllers.RandomSearch", "~task.noise", "+task.space=${space}"],
+            [
+                "task._target_=controllers.RandomSearch",
+                "~task.noise",
+                "~task.seed",
+                "~task.failure_rate",
+                "+task.space=${space}",
+            ],
             "task: Input should be an instance of ProxyTask",
         ),
         (["+task.colour=red"], "task.colour: Extra inputs are not permitted"),
@@ -178,7 +205,7 @@ def test_help_and_errors_know_choices_of_ones_own(tmp_path: Path) -> None:
     text = help_text("config", "", (tmp_path,))
     assert re.search(r"controller=hill +Climb\.", text)
     assert re.search(r"controller\.patience=3 +Failures before a restart\.", text)
-    with pytest.raises(InputError, match="there are evolution, evolution_small, hill, random"):
+    with pytest.raises(InputError, match="there are evolution, evolution_small, hill, local_search"):
         compose("config", ["--config-dir", str(tmp_path), "controller=hil"])
     with pytest.raises(InputError, match=r"did you mean controller\.patience\?"):
         compose("config", ["--config-dir", str(tmp_path), "controller=hill", "controller.patiens=2"])

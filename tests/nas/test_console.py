@@ -29,13 +29,15 @@ def test_every_trial_that_ends_has_a_line_and_the_best_is_marked() -> None:
         trial(0, status="completed", reward=0.25, metrics={"macs": 76.9e6}, seconds={"train": 20.0, "score": 3.4}),
         trial(1, status="reused", reward=0.25, reused_from=0),
         trial(2, status="failed", failure=Failure("nan", "the loss was not finite at step 3")),
+        trial(3, status="rejected", failure=Failure("over_limit", "macs 9e+07, limit 8e+07")),
     )
     lines = text.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert lines[0].startswith("[1/12] trial 0       reward 0.2500  76.9M MACs  23 s")
     assert lines[0].endswith("2 4r 3 4 6r 4 5r 7r 5 5|4 3 5 7 6 best")
     assert "reward 0.2500  same as trial 0, not trained again" in lines[1]
     assert "failed (nan): the loss was not finite at step 3" in lines[2]
+    assert "[4/12] trial 3       rejected (over_limit): macs 9e+07, limit 8e+07" in lines[3]
     assert not lines[1].endswith("best")
 
 

@@ -6,12 +6,22 @@ import pytest
 
 from controllers import Controller, Proposal, RandomSearch, RegularizedEvolution
 from nas.journal import Journal, Record, read_record
-from nas.loop import MAX_FIRST_ERRORS, Job, Outcome, Search
-from nas.reward import MetricReward
+from nas.limits import Limits
+from nas.loop import MAX_FIRST_ERRORS, MAX_FIRST_REJECTED, Job, Outcome, Search
+from nas.reward import MetricReward, Reward
 from nas.trial import Failure, FailureKind, Trial, best_trials
 from proxy_tasks import Evaluation, Fidelity
 from proxy_tasks.landscape import Landscape
-from search_space import ArchSpec, BlockSpec, InputError, ScalePermutedSpace, StemBlock, resnet_seed
+from search_space import (
+    ArchSpec,
+    BlockSpec,
+    Decisions,
+    InputError,
+    ScalePermutedSpace,
+    StemBlock,
+    published_spec,
+    resnet_seed,
+)
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 # Kinds of two blocks and nothing else, four architectures: proposals repeat soon.
@@ -37,15 +47,21 @@ def make_search(
     controller: Controller | None = None,
     space: ScalePermutedSpace = SPACE,
     on_change: Callable[[Trial], None] = lambda trial: None,
+    reward: Reward = MetricReward(),  # noqa: B008  # frozen
+    begin_with: Sequence[Decisions] = (),
+    limits: Limits = Limits(),  # noqa: B008  # frozen
 ) -> Search:
     return Search(
         space=space,
         controller=controller or evolution(space),
-        reward=MetricReward(),
+        reward=reward,
         journal=journal,
         fidelity=Fidelity(1),
         num_trials=num_trials,
         seed=0,
+        begin_with=begin_with,
+        limits=limits,
+        costs=TASK.costs,
         on_change=on_change,
     )
 
@@ -250,3 +266,92 @@ def test_ranking_shows_each_architecture_once_and_the_earlier_of_equals(tmp_path
     assert len({trial.key for trial in ranked}) == len(ranked)
     assert all(trial.status == "completed" for trial in ranked)
     assert [(-(t.reward or 0), t.number) for t in ranked] == sorted((-(t.reward or 0), t.number) for t in ranked)
+
+
+def test_what_is_over_a_limit_is_never_trained_and_the_controller_hears_of_it(tmp_path: Path) -> None:
+    limits = Limits(macs=18e9)
+    told: list[float | None] = []
+    started: list[ArchSpec] = []
+
+    class Watching(RandomSearch):
+        def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
+            told.append(reward)
+
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=40, controller=Watching(SPACE), limits=limits)
+        while (job := search.start_trial()) is not None:
+            started.append(job.spec)
+            search.finish_trial(evaluate(job))
+    trials = read_record(tmp_path).trials
+    rejected = [trial for trial in trials.values() if trial.status == "rejected"]
+    assert 0 < len(rejected) < 40
+    assert [trial.status == "rejected" for trial in trials.values()] == [reward is None for reward in told]
+    assert len(started) == 40 - len(rejected)
+    assert all(TASK.costs(spec)["macs"] <= 18e9 for spec in started)
+    for trial in rejected:
+        assert trial.failure == Failure("over_limit", f"macs {trial.metrics['macs']:.4g}, limit 1.8e+10")
+        assert trial.metrics == TASK.costs(trial.spec)
+
+
+def test_a_resumed_run_with_limits_equals_one_that_was_not_stopped(tmp_path: Path) -> None:
+    for folder, steps in (("whole", [30]), ("stopped", [4, 11, 30])):
+        for num_trials in steps:
+            with Journal(tmp_path / folder, {}) as journal:
+                run_all(make_search(journal, num_trials=num_trials, limits=Limits(macs=18e9)))
+    assert rewards(read_record(tmp_path / "stopped")) == rewards(read_record(tmp_path / "whole"))
+
+
+def test_a_limit_that_nothing_keeps_ends_the_run(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=1000, limits=Limits(macs=18e9, params=5.0))
+        with pytest.raises(
+            InputError,
+            match=r"all of the first 200 proposals are over a limit; raise limits\.macs \(lowest so far \S+\)",
+        ):
+            search.start_trial()
+    assert len(read_record(tmp_path).told) == MAX_FIRST_REJECTED
+
+
+def test_given_decisions_come_before_the_controllers_own(tmp_path: Path) -> None:
+    given = [SPACE.encode(published_spec(name)) for name in ("r0-sp53", "spinenet-49")]
+    told: list[Decisions] = []
+
+    class Watching(RandomSearch):
+        def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
+            told.append(proposal.decisions)
+
+    for num_trials in (1, 5):
+        with Journal(tmp_path, {}) as journal:
+            run_all(make_search(journal, num_trials, Watching(SPACE), begin_with=given))
+    own = [SPACE.sample(np.random.default_rng([0, number])) for number in (2, 3, 4)]
+    assert [trial.proposal.decisions for trial in read_record(tmp_path).trials.values()] == [*given, *own]
+    # Once by the first start, and again from the journal by the second.
+    assert told == [given[0], *given, *own]
+
+
+def test_controllers_are_told_the_objectives_also_when_resuming_and_reusing(tmp_path: Path) -> None:
+    told: list[tuple[float | None, Sequence[float]]] = []
+
+    class Watching(RandomSearch):
+        def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
+            told.append((reward, objectives))
+
+    for num_trials in (8, 12):
+        with Journal(tmp_path, {}) as journal:
+            search = make_search(
+                journal, num_trials, Watching(SMALL_SPACE), SMALL_SPACE, reward=MetricReward("ap", ("macs",))
+            )
+            run_all(search)
+    record = read_record(tmp_path)
+    assert {trial.status for trial in record.trials.values()} == {"completed", "reused"}
+    expected = [(t.reward, (t.metrics["ap"], -t.metrics["macs"])) for t in record.trials.values()]
+    assert told == [*expected[:8], *expected]
+
+
+def test_a_cost_that_is_not_finite_fails_the_trial(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=1, reward=MetricReward("ap", ("latency_ms",)))
+        job = search.start_trial()
+        assert job is not None
+        search.finish_trial(Outcome(job.trial, Evaluation({"ap": 0.5, "latency_ms": float("inf")})))
+    assert read_record(tmp_path).trials[0].failure == Failure("nan", "a cost is not finite")

@@ -6,7 +6,7 @@ import pytest
 
 from nas.journal import read_record
 from nas.replay import _agreement
-from nas.trial import best_trials
+from nas.trial import Trial, best_trials
 from search_space import read_spec
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
 
@@ -14,14 +14,14 @@ TASK = ("task=landscape", "executor=local", "run=run")
 
 
 @pytest.fixture
-def run(command: Run, tmp_path: Path) -> Path:
-    done = command("nas.search", *TINY_LANDSCAPE, "num_trials=30", "task.noise=0.1")
+def run(call: Run, tmp_path: Path) -> Path:
+    done = call("nas.search", *TINY_LANDSCAPE, "num_trials=30", "task.noise=0.1")
     assert done.returncode == 0, done.stderr
     return tmp_path / "run"
 
 
-def test_the_leaderboard_ranks_the_trials(command: Run, run: Path) -> None:
-    done = command("nas.leaderboard", "run=run", "top=4")
+def test_the_leaderboard_ranks_the_trials(call: Run, run: Path) -> None:
+    done = call("nas.leaderboard", "run=run", "top=4")
     assert done.returncode == 0, done.stderr
     best = best_trials(read_record(run).trials, 4)
     positions = [done.stdout.index(trial.key) for trial in best]
@@ -29,18 +29,43 @@ def test_the_leaderboard_ranks_the_trials(command: Run, run: Path) -> None:
     assert done.stdout.count("|") == 4 + 1
 
 
-def test_the_leaderboard_of_a_torn_run_works(command: Run, run: Path) -> None:
+def test_the_leaderboard_of_a_torn_run_works(call: Run, run: Path) -> None:
     journal = run / "journal.jsonl"
     content = journal.read_bytes()
     journal.write_bytes(content[:-20])
-    done = command("nas.leaderboard", "run=run")
+    done = call("nas.leaderboard", "run=run")
     assert done.returncode == 0
     assert "1 running" in done.stdout
     assert journal.read_bytes() == content[:-20]
 
 
-def test_export_writes_the_best_specs_with_their_provenance(command: Run, run: Path, tmp_path: Path) -> None:
-    done = command("nas.export", "run=run", "top=2", "out=mine")
+def test_the_leaderboard_ranks_anew_by_another_reward(call: Run, run: Path) -> None:
+    before = (run / "journal.jsonl").read_bytes()
+    arguments = ("reward=targets", "reward.macs.target=1e10", "reward.macs.weight=3", "top=3")
+    done = call("nas.leaderboard", "run=run", *arguments)
+    assert done.returncode == 0, done.stderr
+    trials = [trial for trial in read_record(run).trials.values() if trial.reward is not None]
+
+    def reward(trial: Trial) -> float:
+        return trial.metrics["ap"] * min(1.0, 1e10 / trial.metrics["macs"]) ** 3
+
+    expected = sorted(trials, key=reward, reverse=True)[:3]
+    positions = [done.stdout.index(f"{reward(trial):.4f}") for trial in expected]
+    assert positions == sorted(positions)
+    assert [trial.key for trial in expected] != [trial.key for trial in best_trials(read_record(run).trials, 3)]
+    assert (run / "journal.jsonl").read_bytes() == before
+
+
+def test_a_reward_that_the_journal_cannot_give_is_one_line(call: Run, run: Path) -> None:
+    done = call("nas.leaderboard", "run=run", "reward=targets", "reward.latency_ms.target=5")
+    assert done.returncode == 2
+    assert done.stderr == "error: reward: no trial of the run has the metric latency_ms; they have ap, macs, params\n"
+    done = call("nas.leaderboard", "run=run", "reward=targets")
+    assert done.stderr == "error: reward: needs a target: macs.target, params.target or latency_ms.target\n"
+
+
+def test_export_writes_the_best_specs_with_their_provenance(call: Run, run: Path, tmp_path: Path) -> None:
+    done = call("nas.export", "run=run", "top=2", "out=mine")
     assert done.returncode == 0, done.stderr
     best = best_trials(read_record(run).trials, 2)
     assert done.stdout.split() == [f"mine/{i:02d}-{t.key}.json" for i, t in enumerate(best, start=1)]
@@ -55,20 +80,20 @@ def test_export_writes_the_best_specs_with_their_provenance(command: Run, run: P
         assert document.scale is not None
 
 
-def test_export_of_one_trial(command: Run, run: Path, tmp_path: Path) -> None:
-    done = command("nas.export", "run=run", "trial=7")
+def test_export_of_one_trial(call: Run, run: Path, tmp_path: Path) -> None:
+    done = call("nas.export", "run=run", "trial=7")
     assert done.returncode == 0, done.stderr
     (path,) = done.stdout.split()
     assert path.startswith("run/export/01-")
     assert read_spec(tmp_path / path).spec == read_record(run).trials[7].spec
-    wrong = command("nas.export", "run=run", "trial=99")
+    wrong = call("nas.export", "run=run", "trial=99")
     assert wrong.returncode == 2
     assert "trial=99: " in wrong.stderr
 
 
-def test_replay_trains_again_and_says_how_the_ranking_changed(command: Run, run: Path) -> None:
+def test_replay_trains_again_and_says_how_the_ranking_changed(call: Run, run: Path) -> None:
     arguments = (*TASK, "task.noise=0.1", "fidelity.epochs=50", "top=4")
-    done = command("nas.replay", *arguments)
+    done = call("nas.replay", *arguments)
     assert done.returncode == 0, done.stderr
     replayed = read_record(run / "replays" / "epochs50.0-seed0")
     best = best_trials(read_record(run).trials, 4)
@@ -79,10 +104,10 @@ def test_replay_trains_again_and_says_how_the_ranking_changed(command: Run, run:
     # The search's own record is left alone.
     assert len(read_record(run).trials) == 30
 
-    again = command("nas.replay", *arguments)
+    again = call("nas.replay", *arguments)
     assert again.returncode == 0
     assert len(read_record(run / "replays" / "epochs50.0-seed0").trials) == 4
-    more = command("nas.replay", *arguments[:-1], "top=6")
+    more = call("nas.replay", *arguments[:-1], "top=6")
     assert more.returncode == 0
     assert len(read_record(run / "replays" / "epochs50.0-seed0").trials) == 6
 
@@ -100,27 +125,27 @@ def test_agreement_leaves_ties_out(pairs: list[tuple[float, float]], text: str) 
     assert _agreement(pairs) == text
 
 
-def test_replay_of_another_task_is_refused(command: Run, run: Path) -> None:
-    done = command("nas.replay", *TASK, "task.noise=0.2", "fidelity.epochs=50")
+def test_replay_of_another_task_is_refused(call: Run, run: Path) -> None:
+    done = call("nas.replay", *TASK, "task.noise=0.2", "fidelity.epochs=50")
     assert done.returncode == 2
     assert "was made with task.noise=0.1, now it is 0.2" in done.stderr
 
 
-def test_a_run_without_rewards_has_nothing_to_export(command: Run, tmp_path: Path) -> None:
+def test_a_run_without_rewards_has_nothing_to_export(call: Run, tmp_path: Path) -> None:
     from nas.journal import Journal
 
     Journal(tmp_path / "run", {}).close()
     for module, arguments in (("nas.export", ("run=run",)), ("nas.leaderboard", ("run=run",))):
-        done = command(module, *arguments)
+        done = call(module, *arguments)
         assert "Traceback" not in done.stderr
     assert "no trials yet" in done.stdout
 
 
 @pytest.mark.slow
-def test_replay_scores_real_detectors_on_the_validation_set(command: Run, tmp_path: Path) -> None:
+def test_replay_scores_real_detectors_on_the_validation_set(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local", "num_trials=2")
-    assert command("nas.search", *arguments).returncode == 0
-    done = command("nas.replay", *arguments, "top=2", "fidelity.epochs=1", "task.score_on=val")
+    assert call("nas.search", *arguments).returncode == 0
+    done = call("nas.replay", *arguments, "top=2", "fidelity.epochs=1", "task.score_on=val")
     assert done.returncode == 0, done.stderr
     replayed = read_record(tmp_path / "run" / "replays" / "epochs1.0-val-seed0")
     assert [trial.status for trial in replayed.trials.values()] == ["completed", "completed"]

@@ -121,48 +121,48 @@ def test_ctrl_c_ends_cleanly_with_the_leaderboard_so_far(command: Run, tmp_path:
     assert all(trial.failure is None for trial in read_record(tmp_path / "run").trials.values())
 
 
-def test_a_run_of_another_configuration_is_refused_with_both_values(command: Run, tmp_path: Path) -> None:
-    assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
+def test_a_run_of_another_configuration_is_refused_with_both_values(call: Run, tmp_path: Path) -> None:
+    assert call("nas.search", *TINY_LANDSCAPE).returncode == 0
     before = (tmp_path / "run" / FILE_NAME).read_bytes()
-    done = command("nas.search", *TINY_LANDSCAPE, "seed=3")
+    done = call("nas.search", *TINY_LANDSCAPE, "seed=3")
     assert done.returncode == 2
     assert done.stdout == ""
     assert re.fullmatch(r"error: the run folder \S+ was made with seed=0, now it is 3; .* run=\.\.\.\n", done.stderr)
     assert (tmp_path / "run" / FILE_NAME).read_bytes() == before
 
 
-def test_the_option_that_differs_has_the_name_that_can_be_set(command: Run, tmp_path: Path) -> None:
+def test_the_option_that_differs_has_the_name_that_can_be_set(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_LANDSCAPE, "space.window=4")
-    assert command("nas.search", *arguments).returncode == 0
-    done = command("nas.search", *TINY_LANDSCAPE)
+    assert call("nas.search", *arguments).returncode == 0
+    done = call("nas.search", *TINY_LANDSCAPE)
     assert "was made with space.window=4, now it is 5;" in done.stderr
 
 
-def test_a_second_search_on_one_folder_is_refused(command: Run, tmp_path: Path) -> None:
+def test_a_second_search_on_one_folder_is_refused(call: Run, tmp_path: Path) -> None:
     from nas.journal import Journal
 
-    assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
+    assert call("nas.search", *TINY_LANDSCAPE).returncode == 0
     with Journal(tmp_path / "run", {}):
-        done = command("nas.search", *TINY_LANDSCAPE, "num_trials=9")
+        done = call("nas.search", *TINY_LANDSCAPE, "num_trials=9")
     assert done.returncode == 2
     assert f"is in use by process {os.getpid()} on" in done.stderr
 
 
-def test_a_finished_run_is_extended_by_a_larger_number(command: Run, tmp_path: Path) -> None:
-    assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
+def test_a_finished_run_is_extended_by_a_larger_number(call: Run, tmp_path: Path) -> None:
+    assert call("nas.search", *TINY_LANDSCAPE).returncode == 0
     before = events(tmp_path / "run")
-    done = command("nas.search", *TINY_LANDSCAPE, "num_trials=8", "executor=local")
+    done = call("nas.search", *TINY_LANDSCAPE, "num_trials=8", "executor=local")
     assert "run: 5 trials on record, 8 asked for" in done.stdout
     after = events(tmp_path / "run")
     assert after[: len(before)] == before
     assert num_told(tmp_path / "run") == 8
 
 
-def test_files_of_the_user_in_the_run_folder_stay(command: Run, tmp_path: Path) -> None:
-    assert command("nas.search", *TINY_LANDSCAPE).returncode == 0
+def test_files_of_the_user_in_the_run_folder_stay(call: Run, tmp_path: Path) -> None:
+    assert call("nas.search", *TINY_LANDSCAPE).returncode == 0
     mine = tmp_path / "run" / "best" / "mine.json"
     mine.write_text("{}")
-    assert command("nas.search", *TINY_LANDSCAPE, "num_trials=40").returncode == 0
+    assert call("nas.search", *TINY_LANDSCAPE, "num_trials=40").returncode == 0
     assert mine.exists()
     assert len(list(mine.parent.glob("*.json"))) == 4
 
@@ -186,9 +186,9 @@ def test_files_of_the_user_in_the_run_folder_stay(command: Run, tmp_path: Path) 
     ],
 )
 def test_mistakes_end_in_one_line_and_status_2(
-    command: Run, tmp_path: Path, module: str, arguments: tuple[str, ...], message: str
+    call: Run, tmp_path: Path, module: str, arguments: tuple[str, ...], message: str
 ) -> None:
-    done = command(module, *arguments)
+    done = call(module, *arguments)
     assert done.returncode == 2
     assert re.fullmatch(rf"error: .*{message}.*\n", done.stderr)
     assert done.stdout == ""
@@ -205,28 +205,51 @@ def test_mistakes_end_in_one_line_and_status_2(
     ids=["truncated", "wrong level", "unknown key"],
 )
 def test_a_damaged_spec_file_ends_in_one_line_and_status_2(
-    command: Run, tmp_path: Path, damage: Callable[[str], str], message: str
+    call: Run, tmp_path: Path, damage: Callable[[str], str], message: str
 ) -> None:
     write_spec(tmp_path / "mine.json", SpecFile(schema_version=1, name="mine", spec=published_spec("spinenet-49")))
-    good = command("nas.search", *TINY_LANDSCAPE, "space=around_spec", "space.base.spec=mine.json")
+    good = call("nas.search", *TINY_LANDSCAPE, "space=around_spec", "space.base.spec=mine.json")
     assert good.returncode == 0, good.stderr
     text = (tmp_path / "mine.json").read_text()
     (tmp_path / "mine.json").write_text(damage(text))
-    done = command("nas.search", *TINY_LANDSCAPE, "run=other", "space=around_spec", "space.base.spec=mine.json")
+    done = call("nas.search", *TINY_LANDSCAPE, "run=other", "space=around_spec", "space.base.spec=mine.json")
     assert done.returncode == 2
     assert re.fullmatch(rf"error: mine\.json: .*{message}.*\n", done.stderr)
     assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("module", ["nas.search", "nas.leaderboard", "nas.replay", "nas.export"])
-def test_help_shows_how_to_call(command: Run, module: str) -> None:
-    done = command(module, "--help")
+def test_help_shows_how_to_call(call: Run, module: str) -> None:
+    done = call(module, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith(f"python -m {module} ")
     assert "Options, as name=value:" in done.stdout
 
 
-def test_the_composed_configuration_can_be_shown(command: Run) -> None:
-    done = command("nas.search", "experiment=quickstart", "seed=7", "--cfg")
+def test_the_composed_configuration_can_be_shown(call: Run) -> None:
+    done = call("nas.search", "experiment=quickstart", "seed=7", "--cfg")
     assert done.returncode == 0
     assert "seed: 7" in done.stdout
+
+
+def test_a_search_that_repeats_itself_says_so(call: Run, tmp_path: Path) -> None:
+    # The kinds of fifteen blocks around SpineNet-49, climbed by local search: soon every neighbour is known.
+    arguments = (*TINY_LANDSCAPE, "controller=local_search", "space=around_spec", "space.connections=false")
+    done = call("nas.search", *arguments, "num_trials=300")
+    assert done.returncode == 0, done.stderr
+    found = re.search(
+        r"^(\d+)% of the last 100 trials were architectures that had been trained before", done.stdout, re.M
+    )
+    assert found is not None
+    recent = [trial.status for trial in list(read_record(tmp_path / "run").trials.values())[-100:]]
+    assert recent.count("reused") == int(found[1])
+    quiet = call("nas.search", *arguments, "num_trials=300", "max_reused_share=1")
+    assert "of the last 100 trials" not in quiet.stdout
+
+
+def test_a_search_with_limits_says_what_it_rejected(call: Run, tmp_path: Path) -> None:
+    done = call("nas.search", *TINY_LANDSCAPE, "num_trials=30", "limits.macs=18e9")
+    assert done.returncode == 0, done.stderr
+    num_rejected = sum(trial.status == "rejected" for trial in read_record(tmp_path / "run").trials.values())
+    assert f", {num_rejected} rejected; " in done.stdout
+    assert done.stdout.count("rejected (over_limit): macs ") == num_rejected
