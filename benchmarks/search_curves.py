@@ -1,0 +1,43 @@
+"""Draw the best reward so far against results, for runs that were made.
+
+python -m benchmarks.search_curves RUN [RUN ...]
+
+Draws docs/searches.png and prints the best after each ten results. The docs say which runs are shown there.
+"""
+
+import os
+import sys
+from itertools import accumulate
+from pathlib import Path
+
+from nas.journal import read_record
+
+PLOT = Path(__file__).parent.parent / "docs" / "searches.png"
+
+
+def main() -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    for folder in map(Path, sys.argv[1:]):
+        record = read_record(folder)
+        rewards = [record.trials[number].reward or 0.0 for number in record.told]
+        best = list(accumulate(rewards, max))
+        at = range(1, len(best) + 1)
+        (line,) = axes.step(at, best, where="post", label=f"{folder.name}, best so far")
+        axes.plot(at, rewards, ".", color=line.get_color(), alpha=0.4, label=f"{folder.name}, each trial")
+        print(f"{folder.name:<12}" + "".join(f"{best[i - 1]:8.4f}" for i in at if i % 10 == 0))
+        halves = [rewards[: len(rewards) // 2], rewards[len(rewards) // 2 :]]
+        print(f"{'':<12}mean of each half: " + ", ".join(f"{sum(half) / len(half):.4f}" for half in halves))
+    axes.set(xlabel="results", ylabel="reward: AP on held-out images", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(PLOT, dpi=120)
+    print(f"curves: {os.path.relpath(PLOT)}")
+
+
+if __name__ == "__main__":
+    main()
