@@ -20,9 +20,9 @@ class ParetoEvolution:
     """Elitist multi-objective evolution, asynchronous.
 
     Until the population is full, architectures are drawn from the space. Then each proposal is one mutation of the
-    winner among `tournament_size` random members. A result joins when it arrives, and the worst member goes. Better is
-    who is on an earlier front of the non-dominated sorting, and on the same front who stands less crowded. Failed
-    evaluations do not join. Without objectives the reward is the only one.
+    winner among `tournament_size` random members. A result joins when it arrives, each architecture once, and the worst
+    member goes. Better is who is on an earlier front of the non-dominated sorting, and on the same front who stands
+    less crowded. Failed evaluations do not join. Without objectives the reward is the only one.
 
     Args:
         space: to draw from and to mutate in.
@@ -54,7 +54,7 @@ class ParetoEvolution:
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Let the result join the population; the worst member leaves when it is full."""
-        if reward is None:
+        if reward is None or any(member.decisions == proposal.decisions for member in self._ranked):
             return
         members = [*self._ranked, _Member(proposal.decisions, tuple(objectives) or (reward,))]
         order = pareto_order(np.array([member.objectives for member in members]))

@@ -64,3 +64,11 @@ def test_without_objectives_the_reward_is_the_only_one() -> None:
 def test_impossible_sizes_are_refused(population: int, tournament: int) -> None:
     with pytest.raises(ValueError, match="tournament_size must be 1 to population_size"):
         ParetoEvolution(SPACE, population, tournament)
+
+
+def test_an_architecture_joins_once() -> None:
+    controller = ParetoEvolution(SPACE, population_size=3, tournament_size=1)
+    for i in (0, 0, 0, 1):
+        controller.tell(Proposal(SPACE.sample(np.random.default_rng(i))), 0.5)
+    # Two members of three: still drawing from the space.
+    assert controller.ask(np.random.default_rng(9)).decisions == SPACE.sample(np.random.default_rng(9))
