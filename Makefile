@@ -33,6 +33,8 @@ check: install
 bench: install
 	$(BIN)/python -m benchmarks.executor_rate
 	$(BIN)/python -m benchmarks.proxy_agreement
+	$(BIN)/python -m benchmarks.controllers
+	$(BIN)/python -m benchmarks.controller_speed
 
 reference: $(REFERENCE)/.installed
 

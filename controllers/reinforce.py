@@ -37,7 +37,7 @@ class Reinforce:
         hidden_width: int = 64,
         learning_rate: float = 0.02,
         batch_size: int = 8,
-        entropy_weight: float = 0.01,
+        entropy_weight: float = 0.03,
         baseline_decay: float = 0.95,
         failure_reward: float | None = None,
         seed: int = 0,

@@ -2,16 +2,18 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nas.build import build
 from nas.command_line import run_command
 from nas.console import leaderboard_table, make_console
 from nas.journal import Record, read_record
-from nas.reward import Reward
+from nas.reward import Reward, objectives_of
 from nas.trial import Trial, best_trials
 from search_space import InputError
 
@@ -23,6 +25,7 @@ ranked anew by what the journal has on them; nothing is trained.
 
   python -m nas.leaderboard run=runs/quickstart top=20
   python -m nas.leaderboard run=runs/quickstart reward=targets reward.macs.target=75e6
+  python -m nas.leaderboard run=runs/quickstart reward=tradeoff front=true
 """
 
 
@@ -32,11 +35,14 @@ class Options:
 
     run: Path
     top: int
+    front: bool
     reward: Reward | None = None
 
     def __post_init__(self) -> None:
         if self.top < 1:
             raise ValueError(f"top must be 1 or more, got {self.top}")
+        if self.front and (self.reward is None or len(self.reward.metrics) < 2):
+            raise ValueError("front=true needs a reward with costs, as reward=tradeoff")
 
 
 def main(config: dict[str, Any]) -> None:
@@ -46,20 +52,32 @@ def main(config: dict[str, Any]) -> None:
     console = make_console()
     statuses = Counter(trial.status for trial in record.trials.values())
     console.print(", ".join(f"{n} {status}" for status, n in sorted(statuses.items())) or "no trials yet")
-    kinds = Counter(trial.failure.kind for trial in record.trials.values() if trial.failure is not None)
+    kinds = Counter(t.failure.kind for t in record.trials.values() if t.status == "failed" and t.failure is not None)
     if kinds:
         console.print("failed: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common()))
-    if trials := best_trials(_ranked_anew(record, options), options.top):
-        console.print(leaderboard_table(trials, f"Best of {os.path.relpath(options.run)}"))
+    trials = best_trials(_ranked_anew(record, options.reward))
+    title = f"Best of {os.path.relpath(options.run)}"
+    if options.front and options.reward is not None:
+        trials = front_of(trials, options.reward)
+        title = f"Front of {os.path.relpath(options.run)}, {len(trials)} architectures: none beats another in all of "
+        title += ", ".join(options.reward.metrics)
+    if trials:
+        console.print(leaderboard_table(trials[: options.top], title))
 
 
-def _ranked_anew(record: Record, options: Options) -> Mapping[int, Trial]:
+def front_of(trials: Sequence[Trial], reward: Reward) -> list[Trial]:
+    """Return the trials that no other beats: is as good in all objectives of the reward and better in one."""
+    points = np.array([objectives_of(reward, trial.metrics) for trial in trials])
+    is_beaten = [bool(np.any(np.all(points >= own, axis=1) & np.any(points > own, axis=1))) for own in points]
+    return [trial for trial, beaten in zip(trials, is_beaten, strict=True) if not beaten]
+
+
+def _ranked_anew(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
     """Return the trials with the rewards that they are to be ranked by.
 
     Raises:
         InputError: no trial has a metric that the reward looks at.
     """
-    reward = options.reward
     if reward is None:
         return record.trials
     scored = [trial for trial in record.trials.values() if trial.reward is not None]

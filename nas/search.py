@@ -105,6 +105,10 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     else:
         console.print(f"Extend:  {again} num_trials={2 * max(setup.num_trials, len(record.told))}", soft_wrap=True)
     if best:
+        if len(setup.reward.metrics) > 1:
+            chosen = [a for a in sys.argv[1:] if a.startswith("reward")]
+            front = shlex.join([_python(), "-m", "nas.leaderboard", f"run={run}", *chosen, "front=true"])
+            console.print(f"Front:   {front}", soft_wrap=True)
         replay = _command("nas.replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * setup.fidelity.epochs:g}", soft_wrap=True)
 

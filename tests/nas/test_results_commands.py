@@ -56,6 +56,22 @@ def test_the_leaderboard_ranks_anew_by_another_reward(call: Run, run: Path) -> N
     assert (run / "journal.jsonl").read_bytes() == before
 
 
+def test_the_leaderboard_shows_the_front(call: Run, run: Path) -> None:
+    done = call("nas.leaderboard", "run=run", "reward=tradeoff", "front=true", "top=100")
+    assert done.returncode == 0, done.stderr
+    trials = best_trials(read_record(run).trials)
+    points = {trial.key: (trial.metrics["ap"], -trial.metrics["macs"]) for trial in trials}
+    # Distinct architectures seldom have equal figures here, so a front has none that is as good in both.
+    front = {
+        key for key, (a, b) in points.items() if not any(x >= a and y >= b for x, y in {*points.values()} - {(a, b)})
+    }
+    assert 1 < len(front) < len(points)
+    assert {key for key in points if key in done.stdout} == front
+    assert f"{len(front)} architectures: none beats another in all of ap, macs" in done.stdout
+    refused = call("nas.leaderboard", "run=run", "front=true")
+    assert refused.stderr == "error: front=true needs a reward with costs, as reward=tradeoff\n"
+
+
 def test_a_reward_that_the_journal_cannot_give_is_one_line(call: Run, run: Path) -> None:
     done = call("nas.leaderboard", "run=run", "reward=targets", "reward.latency_ms.target=5")
     assert done.returncode == 2
