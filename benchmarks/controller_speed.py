@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.controllers import CONTROLLERS
-from benchmarks.simulation import NUM_WORKERS, SimulatedExecutor, compose_setup, make_search, memory_folder
+from benchmarks.simulation import NUM_WORKERS, SimulatedExecutor, compose_config, make_search, memory_folder, seeded
 from controllers import Controller, Proposal
 from nas.journal import Journal
 
@@ -44,12 +44,13 @@ class Timed:
 
 def measure(name: str, num_trials: int) -> tuple[float, float, float]:
     """Return milliseconds to ask, milliseconds to tell, and seconds to resume."""
+    config = compose_config(name)
     with memory_folder() as folder:
         with Journal(folder, {}) as journal:
-            setup = compose_setup(name, 0, num_trials)
+            setup = seeded(config, 0, num_trials)
             timed = Timed(setup.controller, [], [])
             SimulatedExecutor(NUM_WORKERS, 0).run(make_search(replace(setup, controller=timed), journal), setup.task)
-        setup = compose_setup(name, 0, num_trials)
+        setup = seeded(config, 0, num_trials)
         started = time.perf_counter()
         with Journal(folder, {}) as journal:
             make_search(setup, journal)

@@ -6,23 +6,23 @@ Every controller with the options of its YAML, 30 seeds and 2,000 trials unless 
 landscape and another search. 32 workers in simulated time, whose durations spread by 40 %; 5 % of the trials fail; the
 rewards are noisy, and the scores reported are those without the noise. Loop and journal are the real ones. Prints the
 mean of the best score after 100, 500 and 2,000 results with a 95 % interval, the comparison with random search (paired
-by seed), and the front of score against multiply-adds; draws the curves to docs/controllers.png.
+by seed), and the front of score against multiply-adds. The whole benchmark draws its curves to docs/controllers.png.
 
 The controllers' options were chosen on the seeds from 1000 on, the seeds here are those from 0 on.
 """
 
 import os
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.simulation import best_so_far, compose_setup, simulate
+from benchmarks.simulation import best_so_far, compose_config, seeded, simulate
 from proxy_tasks.landscape import CEILING, true_score
 
 CONTROLLERS = ("random", "evolution", "pareto_evolution", "local_search", "reinforce", "ppo")
@@ -40,28 +40,23 @@ class Run:
         curve: (T,) best score after each result.
         front: area under the front of score against multiply-adds, in units of ceiling times `MACS_UNIT`.
         reused: share of the trials that were not trained, as their architecture had been.
-        seconds: it took.
     """
 
     curve: NDArray[np.float64]
     front: float
     reused: float
-    seconds: float
 
 
-def run(controller: str, seed: int, num_trials: int) -> Run:
+def run(config: dict[str, Any], seed: int, num_trials: int) -> Run:
     import torch
 
     torch.set_num_threads(1)
-    started = time.perf_counter()
-    trials = simulate(compose_setup(controller, seed, num_trials))
-    seconds = time.perf_counter() - started
+    trials = simulate(seeded(config, seed, num_trials))
     points = [(true_score(t.spec, seed), t.metrics["macs"]) for t in trials if t.reward is not None]
     return Run(
         curve=np.array(best_so_far(trials, seed)),
         front=front_area(points),
         reused=sum(trial.status == "reused" for trial in trials) / len(trials),
-        seconds=seconds,
     )
 
 
@@ -95,19 +90,19 @@ def main() -> None:
     num_trials = int(sys.argv[2]) if len(sys.argv) > 2 else max(COUNTS)
     counts = [count for count in COUNTS if count < num_trials] + [num_trials]
     seeds = range(num_seeds)
+    configs = {name: compose_config(name) for name in CONTROLLERS}
     curves: dict[str, NDArray[np.float64]] = {}
     fronts: dict[str, NDArray[np.float64]] = {}
     print(f"best score of {num_seeds} seeds, mean and 95 % interval; the highest possible is {CEILING:g}\n")
-    print(f"{'results':<17}" + "".join(f"{count:>17}" for count in counts) + f"{'reused':>9}{'s a run':>9}")
+    print(f"{'results':<17}" + "".join(f"{count:>17}" for count in counts) + f"{'reused':>9}")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         for name in CONTROLLERS:
-            runs = list(pool.map(run, [name] * num_seeds, seeds, [num_trials] * num_seeds))
+            runs = list(pool.map(run, [configs[name]] * num_seeds, seeds, [num_trials] * num_seeds))
             curves[name] = np.stack([one.curve for one in runs])
             fronts[name] = np.array([one.front for one in runs])
             cells = [curves[name][:, count - 1] for count in counts]
             text = "".join(f"{cell.mean():>9.4f} +-{half_interval(cell):.4f}" for cell in cells)
-            reused, seconds = np.mean([one.reused for one in runs]), np.median([one.seconds for one in runs])
-            print(f"{name:<17}{text}{reused:>8.1%}{seconds:>9.1f}", flush=True)
+            print(f"{name:<17}{text}{np.mean([one.reused for one in runs]):>9.1%}", flush=True)
 
     print("\nagainst random search with the same seed: difference and p (one-sided, paired)")
     for name in CONTROLLERS[1:]:
@@ -128,8 +123,9 @@ def main() -> None:
     highest = max(curve.max() for curve in curves.values())
     at_ceiling = sum(int((curve[:, -1] >= CEILING - 1e-9).sum()) for curve in curves.values())
     print(f"\nhighest score found {highest:.4f}; searches that reached the ceiling: {at_ceiling}")
-    plot(curves, num_seeds)
-    print(f"curves: {os.path.relpath(PLOT)}")
+    if len(sys.argv) == 1:
+        plot(curves, num_seeds)
+        print(f"curves: {os.path.relpath(PLOT)}")
 
 
 def plot(curves: dict[str, NDArray[np.float64]], num_seeds: int) -> None:

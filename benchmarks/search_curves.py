@@ -11,27 +11,31 @@ from itertools import accumulate
 from pathlib import Path
 
 from nas.journal import read_record
+from search_space import InputError
 
 PLOT = Path(__file__).parent.parent / "docs" / "searches.png"
 
 
 def main() -> None:
+    try:
+        records = {Path(folder): read_record(Path(folder)) for folder in sys.argv[1:]}
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    if not records:
+        sys.exit("error: name the folders of one or more runs")
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
-    for folder in map(Path, sys.argv[1:]):
-        record = read_record(folder)
+    for folder, record in records.items():
         rewards = [record.trials[number].reward or 0.0 for number in record.told]
         best = list(accumulate(rewards, max))
         at = range(1, len(best) + 1)
         (line,) = axes.step(at, best, where="post", label=f"{folder.name}, best so far")
         axes.plot(at, rewards, ".", color=line.get_color(), alpha=0.4, label=f"{folder.name}, each trial")
         print(f"{folder.name:<12}" + "".join(f"{best[i - 1]:8.4f}" for i in at if i % 10 == 0))
-        halves = [rewards[: len(rewards) // 2], rewards[len(rewards) // 2 :]]
-        print(f"{'':<12}mean of each half: " + ", ".join(f"{sum(half) / len(half):.4f}" for half in halves))
     axes.set(xlabel="results", ylabel="reward: AP on held-out images", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

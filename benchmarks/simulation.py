@@ -3,9 +3,10 @@
 import heapq
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,11 +53,16 @@ class SimulatedExecutor:
             source.finish_trial(outcome)
 
 
-def compose_setup(controller: str, seed: int, num_trials: int) -> Setup:
-    """Return a search with the controller's shipped options; the seed is the landscape's too."""
+def compose_config(controller: str) -> dict[str, Any]:
+    """Return a search on the landscape, with the controller's shipped options."""
     reward = ["reward=tradeoff"] if controller == "pareto_evolution" else []
-    numbers = [f"seed={seed}", f"task.seed={seed}", f"num_trials={num_trials}"]
-    return build_setup(compose("config", [f"controller={controller}", *LANDSCAPE, *reward, *numbers]))
+    return compose("config", [f"controller={controller}", *LANDSCAPE, *reward])
+
+
+def seeded(config: Mapping[str, Any], seed: int, num_trials: int) -> Setup:
+    """Return the search of one seed, which is the landscape's too."""
+    task = {**config["task"], "seed": seed}
+    return build_setup({**config, "seed": seed, "task": task, "num_trials": num_trials})
 
 
 def make_search(setup: Setup, journal: Journal) -> Search:

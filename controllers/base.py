@@ -42,7 +42,7 @@ class Controller(Protocol):
 
         Args:
             proposal: what was evaluated.
-            reward: to be maximised; None where the evaluation failed or was refused.
+            reward: to be maximised; None where the evaluation failed or the proposal was rejected.
             objectives: what the reward is a compromise of, each to be maximised; always as many. A controller that
                 looks for one best architecture ignores them.
         """

@@ -10,15 +10,15 @@ class MovingBaseline:
         decay: weight of what was known when one more reward comes; 0.95 looks back about 20 rewards.
 
     Raises:
-        ValueError: a decay outside [0, 1).
+        ValueError: a decay that is not between 0 and 1.
 
     Source: Zoph and Le (arXiv 1611.01578), section 3.2, for the mean. Differs: the spread, so that the entropy bonus
         means the same whether AP is about 0.1 or about 0.6.
     """
 
     def __init__(self, decay: float) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"baseline_decay must be 0 or more and below 1, got {decay}")
+        if not 0 < decay < 1:
+            raise ValueError(f"baseline_decay must be between 0 and 1, got {decay}")
         self._decay = decay
         self._num_rewards = 0
         self._mean = 0.0

@@ -19,34 +19,41 @@ class _Member:
 class RegularizedEvolution:
     """Ageing evolution, asynchronous: a child joins whenever its result arrives.
 
-    Until the population is full, architectures are drawn from the space. Then each proposal is one mutation of the
-    best among `tournament_size` random members. A member dies of age, when `population_size` results have come after
-    it, however good it is. Failed evaluations do not join.
+    The first proposals are drawn from the space. Then each is one mutation of the best among `tournament_size` random
+    members. A member dies of age, when `population_size` results have come after it, however good it is. Failed
+    evaluations do not join.
 
     Args:
         space: to draw from and to mutate in.
         population_size: members alive.
         tournament_size: members compared for each parent; all of them makes it greedy, 1 makes it a random walk.
+        num_random: members before the first mutation; None for a full population.
 
     Raises:
-        ValueError: sizes below 1, or a tournament larger than the population.
+        ValueError: sizes below 1, or a tournament or a beginning larger than the population.
 
     Source: Real et al., Regularized Evolution for Image Classifier Architecture Search (arXiv 1802.01548), algorithm 1.
     """
 
-    def __init__(self, space: SearchSpace, population_size: int = 50, tournament_size: int = 10) -> None:
+    def __init__(
+        self, space: SearchSpace, population_size: int = 50, tournament_size: int = 10, num_random: int | None = None
+    ) -> None:
         if not 1 <= tournament_size <= population_size:
             raise ValueError(f"tournament_size must be 1 to population_size ({population_size}), got {tournament_size}")
+        if num_random is not None and not 1 <= num_random <= population_size:
+            raise ValueError(f"num_random must be 1 to population_size ({population_size}), got {num_random}")
         self._space = space
         self._population_size = population_size
         self._tournament_size = tournament_size
+        self._num_random = num_random or population_size
         self._population: deque[_Member] = deque(maxlen=population_size)
 
     def ask(self, rng: np.random.Generator) -> Proposal:
-        """Draw from the space while the population grows, mutate a tournament's winner afterwards."""
-        if len(self._population) < self._population_size:
+        """Draw from the space while there are few members, mutate a tournament's winner afterwards."""
+        num_members = len(self._population)
+        if num_members < self._num_random:
             return Proposal(self._space.sample(rng))
-        entrants = rng.choice(self._population_size, size=self._tournament_size, replace=False)
+        entrants = rng.choice(num_members, size=min(self._tournament_size, num_members), replace=False)
         winner = max((self._population[i] for i in entrants), key=lambda member: member.reward)
         return Proposal(self._space.mutate(winner.decisions, rng))
 

@@ -78,13 +78,14 @@ class PolicyLearner:
     def collect(self, proposal: Proposal, reward: float | None) -> Batch | None:
         """Take in one result; return a batch when enough have come.
 
-        A result without a log-probability was not drawn from a policy: the baseline takes it in, no batch does.
+        A result without a log-probability, or with one that is not finite, was not drawn from a policy: the baseline
+        takes it in, no batch does.
         """
         reward = self._failure_reward if reward is None else reward
         if reward is None:
             return None
         self._baseline.update(reward)
-        if proposal.log_prob is None:
+        if proposal.log_prob is None or not math.isfinite(proposal.log_prob):
             return None
         self._waiting.append((proposal.decisions, proposal.log_prob, reward))
         if len(self._waiting) < self._batch_size:

@@ -1,5 +1,6 @@
 """Local search: climb from the best so far by single mutations, and start again elsewhere when stuck."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,8 +24,8 @@ class LocalSearch:
 
     Every proposal is one mutation of the best architecture of the climb, one not tried before if such a one is easily
     found. When `patience` results in a row were no better, the peak is left and the next climb begins at an
-    architecture drawn from the space. Results of the old climb that arrive late are told from those of the new one by
-    likeness, and count only if they beat the peak that was left: then it was none, and the old climb goes on.
+    architecture drawn from the space. A result that is more like the peak that was left than like the new climb came
+    late from the old one: it does not lead back there unless it beats the peak, which then was none.
 
     Args:
         space: to draw from and to mutate in.
@@ -36,7 +37,7 @@ class LocalSearch:
     Source: White et al., Exploring the Loss Landscape in Neural Architecture Search (arXiv 2005.02960).
     """
 
-    def __init__(self, space: SearchSpace, patience: int = 400) -> None:
+    def __init__(self, space: SearchSpace, patience: int = 200) -> None:
         if patience < 1:
             raise ValueError(f"patience must be 1 or more, got {patience}")
         self._space = space
@@ -59,20 +60,29 @@ class LocalSearch:
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Move to the result if it is better; give the climb up when nothing better came for long."""
         self._known.add(proposal.decisions)
-        if reward is not None and self._is_late(proposal.decisions, reward):
-            return
-        if reward is not None and (self._place is None or reward > self._place.reward):
+        is_late = self._is_late(proposal.decisions)
+        if reward is not None and reward > self._reward_to_beat(is_late):
             self._place, self._num_stuck = _Place(proposal.decisions, reward), 0
-            return
-        self._num_stuck += 1
-        if self._place is not None and self._num_stuck >= self._patience:
-            self._peak, self._place, self._num_stuck = self._place, None, 0
+            if is_late:
+                self._peak = None
+        elif self._place is not None and not is_late:
+            self._num_stuck += 1
+            if self._num_stuck >= self._patience:
+                self._peak, self._place, self._num_stuck = self._place, None, 0
 
-    def _is_late(self, decisions: Decisions, reward: float) -> bool:
-        """Return whether a result belongs to the climb that was given up."""
-        return self._peak is not None and reward <= self._peak.reward and _are_alike(decisions, self._peak.decisions)
+    def _is_late(self, decisions: Decisions) -> bool:
+        """Return whether a result belongs to the climb that was given up rather than to the one under way."""
+        if self._peak is None:
+            return False
+        to_peak = _num_equal(decisions, self._peak.decisions)
+        # Architectures drawn apart have less than half of their decisions in common, mutants nearly all.
+        to_place = len(decisions) / 2 if self._place is None else _num_equal(decisions, self._place.decisions)
+        return to_peak > to_place
+
+    def _reward_to_beat(self, is_late: bool) -> float:
+        beaten = self._peak if is_late else self._place
+        return -math.inf if beaten is None else beaten.reward
 
 
-def _are_alike(first: Decisions, second: Decisions) -> bool:
-    """Return whether more than half of the decisions are the same, as in few architectures drawn apart."""
-    return 2 * sum(a == b for a, b in zip(first, second, strict=True)) > len(first)
+def _num_equal(first: Decisions, second: Decisions) -> int:
+    return sum(a == b for a, b in zip(first, second, strict=True))

@@ -12,6 +12,7 @@ from search_space import Decisions, SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class _Member:
+    key: str
     decisions: Decisions
     objectives: tuple[float, ...]
 
@@ -19,44 +20,55 @@ class _Member:
 class ParetoEvolution:
     """Elitist multi-objective evolution, asynchronous.
 
-    Until the population is full, architectures are drawn from the space. Then each proposal is one mutation of the
-    winner among `tournament_size` random members. A result joins when it arrives, each architecture once, and the worst
-    member goes. Better is who is on an earlier front of the non-dominated sorting, and on the same front who stands
-    less crowded. Failed evaluations do not join. Without objectives the reward is the only one.
+    The first proposals are drawn from the space. Then each is one mutation of the winner among `tournament_size` random
+    members. A result joins when it arrives, each architecture once, and the worst member goes. Better is who is on an
+    earlier front of the non-dominated sorting, and on the same front who stands less crowded. Failed evaluations do not
+    join. Without objectives the reward is the only one.
 
     Args:
         space: to draw from and to mutate in.
         population_size: members alive.
         tournament_size: members compared for each parent.
+        num_random: members before the first mutation; None for a full population.
 
     Raises:
-        ValueError: sizes below 1, or a tournament larger than the population.
+        ValueError: sizes below 1, or a tournament or a beginning larger than the population.
 
     Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (IEEE TEVC 6, 2002), section III.
     Differs: one child at a time, as results of long evaluations come; mutation alone.
     """
 
-    def __init__(self, space: SearchSpace, population_size: int = 50, tournament_size: int = 2) -> None:
+    def __init__(
+        self, space: SearchSpace, population_size: int = 50, tournament_size: int = 2, num_random: int | None = None
+    ) -> None:
         if not 1 <= tournament_size <= population_size:
             raise ValueError(f"tournament_size must be 1 to population_size ({population_size}), got {tournament_size}")
+        if num_random is not None and not 1 <= num_random <= population_size:
+            raise ValueError(f"num_random must be 1 to population_size ({population_size}), got {num_random}")
         self._space = space
         self._population_size = population_size
         self._tournament_size = tournament_size
+        self._num_random = num_random or population_size
         self._ranked: list[_Member] = []
         """Best first."""
 
     def ask(self, rng: np.random.Generator) -> Proposal:
-        """Draw from the space while the population grows, mutate a tournament's winner afterwards."""
-        if len(self._ranked) < self._population_size:
+        """Draw from the space while there are few members, mutate a tournament's winner afterwards."""
+        num_members = len(self._ranked)
+        if num_members < self._num_random:
             return Proposal(self._space.sample(rng))
-        winner = rng.choice(self._population_size, size=self._tournament_size, replace=False).min()
+        winner = rng.choice(num_members, size=min(self._tournament_size, num_members), replace=False).min()
         return Proposal(self._space.mutate(self._ranked[winner].decisions, rng))
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Let the result join the population; the worst member leaves when it is full."""
-        if reward is None or any(member.decisions == proposal.decisions for member in self._ranked):
+        if reward is None:
             return
-        members = [*self._ranked, _Member(proposal.decisions, tuple(objectives) or (reward,))]
+        # Decisions that differ may mean one architecture.
+        key = self._space.decode(proposal.decisions).key
+        if any(member.key == key for member in self._ranked):
+            return
+        members = [*self._ranked, _Member(key, proposal.decisions, tuple(objectives) or (reward,))]
         order = pareto_order(np.array([member.objectives for member in members]))
         self._ranked = [members[i] for i in order[: self._population_size]]
 

@@ -46,6 +46,8 @@ class RecurrentPolicy(nn.Module):
         super().__init__()
         if hidden_width < 1:
             raise ValueError(f"hidden_width must be 1 or more, got {hidden_width}")
+        if not 0 <= seed < 2**32:
+            raise ValueError(f"seed must be 0 to {2**32 - 1}, got {seed}")
         self._space = space
         self._num_options = max(decision.num_options for decision in space.decisions)
         with torch.random.fork_rng(devices=[]):

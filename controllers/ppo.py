@@ -1,5 +1,6 @@
 """PPO: several steps for each batch of results, as long as the policy stays near the one they were drawn from."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,13 +11,18 @@ from controllers.base import Proposal
 from controllers.learner import PolicyLearner
 from search_space import SearchSpace
 
+MAX_RATIO = 3.0
+"""A bad result that became likelier all the same, by more than this, would make up a whole step alone."""
+
 
 class PPO:
     """Proximal policy optimisation with a clipped ratio, asynchronous.
 
     The ratio is that of a whole proposal's probability under the policy as it is now to the one it was drawn with,
-    which comes with the proposal: a result of an old policy from which the new one has moved away counts no more. One
-    without a log-probability was not drawn from a policy: the baseline takes it in, the gradient does not.
+    which comes with the proposal. A good result has no more pull once it is likelier by the clip, a bad one once it is
+    less likely by the clip; one that has become likelier by more than `MAX_RATIO`, as those of very old policies may
+    have, has none. A result without a log-probability was not drawn from a policy: the baseline takes it in, the
+    gradient does not.
 
     Args:
         space: to draw from.
@@ -34,6 +40,7 @@ class PPO:
         ValueError: a value out of range.
 
     Source: Schulman et al., Proximal Policy Optimization Algorithms (arXiv 1707.06347), section 3.
+    The limit on bad results is that of Ye et al. (arXiv 1912.09729), section 3.
     Differs: no value network; a moving mean of rewards is the baseline, as in Zoph and Le (arXiv 1611.01578).
     """
 
@@ -77,7 +84,7 @@ class PPO:
             return
 
         def clipped(log_prob: Tensor) -> Tensor:
-            ratio = (log_prob - batch.old_log_prob).exp()
+            ratio = (log_prob - batch.old_log_prob).clamp(max=math.log(MAX_RATIO)).exp()
             near = ratio.clamp(1 - self._clip, 1 + self._clip)
             return torch.minimum(ratio * batch.advantage, near * batch.advantage)
 

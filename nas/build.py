@@ -46,7 +46,10 @@ class Setup:
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to {2**32 - 1}, got {self.seed}")
         if unknown := sorted(set(self.reward.metrics) - set(self.task.metric_names)):
-            raise ValueError(f"reward: no metric {unknown[0]}; the task has {', '.join(self.task.metric_names)}")
+            hint = " (task.latency=true measures it)" if unknown[0] == "latency_ms" else ""
+            raise ValueError(f"reward: no metric {unknown[0]}{hint}; the task has {', '.join(self.task.metric_names)}")
+        if all(decision.num_options == 1 for decision in self.space.decisions):
+            raise ValueError("space: holds one architecture only, there is nothing to search")
         if isinstance(self.controller, ParetoEvolution) and len(self.reward.metrics) < 2:
             raise ValueError("controller: needs a reward with costs to trade off, as reward=tradeoff")
         if not 0 <= self.max_reused_share <= 1:

@@ -42,7 +42,7 @@ class SearchView:
         self._num_trials = num_trials
         self._num_done = sum(trial.status != "running" for trial in trials.values())
         self._num_running = 0
-        self._num_trained = 0
+        self._num_ended = 0
         best = best_trials(trials, 1)
         self._best = best[0] if best else None
         self._started = time.monotonic()
@@ -62,9 +62,9 @@ class SearchView:
             self._num_running += 1
         else:
             self._num_done += 1
+            self._num_ended += 1
             if trial.status not in ("reused", "rejected"):
                 self._num_running -= 1
-                self._num_trained += 1
             is_best = trial.reward is not None and (self._best is None or trial.reward > (self._best.reward or 0.0))
             if is_best:
                 self._best = trial
@@ -81,8 +81,8 @@ class SearchView:
         if self._best is not None and self._best.reward is not None:
             words.append(f"best {self._best.reward:.3f}")
         left = self._num_trials - self._num_done
-        if self._num_trained and left:
-            seconds = (time.monotonic() - self._started) / self._num_trained * left
+        if self._num_ended and left:
+            seconds = (time.monotonic() - self._started) / self._num_ended * left
             words.append(f"about {duration(seconds)} left")
         return ", ".join(words)
 

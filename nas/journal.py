@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from controllers import Proposal
 from nas.lock import RunLock
 from nas.trial import Failure, Trial
-from search_space import ArchSpec, InputError
+from search_space import ArchSpec, Decisions, InputError
 from search_space.spec_file import first_error
 
 FILE_NAME = "journal.jsonl"
@@ -34,6 +34,7 @@ class Created(_Event):
         schema_version: of the journal's layout.
         config: the whole configuration, resolved.
         versions: of the packages that do the work.
+        begin_with: decisions of the first trials, which are proposed before the controller's own.
         time: seconds since 1970, as in all events.
     """
 
@@ -41,6 +42,7 @@ class Created(_Event):
     schema_version: Literal[1] = 1
     config: dict[str, Any]
     versions: dict[str, str]
+    begin_with: tuple[tuple[int, ...], ...] = ()
 
 
 class Asked(_Event):
@@ -124,12 +126,13 @@ class Journal:
     Args:
         folder: the run folder; made if need be.
         config: the run's configuration, for the first line of a new journal.
+        begin_with: decisions of its first trials; a journal with trials keeps those that it has.
 
     Raises:
         InputError: another process has the journal open, it cannot be written, or it is damaged.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, Any], begin_with: Sequence[Decisions] = ()) -> None:
         path = folder / FILE_NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +148,7 @@ class Journal:
             if not os.fstat(self._descriptor).st_size or not self.record.trials:
                 # A run that has asked for nothing yet holds nothing to keep: it may become another one.
                 os.ftruncate(self._descriptor, 0)
-                created = Created(config=dict(config), versions=package_versions())
+                created = Created(config=dict(config), versions=package_versions(), begin_with=tuple(begin_with))
                 self._write(created)
                 _sync_folder(folder)
                 self.record = Record(created)

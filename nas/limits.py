@@ -34,7 +34,7 @@ class Limits:
         """Return which limit is broken and by how much; None where all are kept."""
         for name, limit in self._given.items():
             if costs[name] > limit:
-                return f"{name} {costs[name]:.4g}, limit {limit:.4g}"
+                return f"{name} {costs[name]:,.0f}, limit {limit:,.0f}"
         return None
 
     @property

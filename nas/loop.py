@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from nas.limits import Limits
 from nas.reward import Reward, objectives_of
 from nas.trial import Failure, Trial
 from proxy_tasks import Evaluation, Fidelity
-from search_space import ArchSpec, Decisions, InputError, SearchSpace
+from search_space import ArchSpec, InputError, SearchSpace
 
 MAX_FIRST_ERRORS = 10
 """So many errors and nothing else at the start of a run end it."""
@@ -52,12 +52,11 @@ class Search:
         space: decodes proposals.
         controller: fresh, told nothing so far.
         reward: metrics to reward.
-        journal: of this run.
+        journal: of this run; what it begins with is proposed before the controller is asked.
         fidelity: of every trial.
         num_trials: proposals in all, those on record included.
         seed: of the proposals, and of every evaluation: equal specs then give equal metrics, so that a known key
             needs no training.
-        begin_with: decisions proposed before the controller is asked for any; it is told what came of them.
         limits: what costs more is never trained.
         costs: what a spec costs, under the names in `limits`; called only where there is a limit.
         on_change: called with each trial as it starts and as it ends.
@@ -73,7 +72,6 @@ class Search:
         fidelity: Fidelity,
         num_trials: int,
         seed: int,
-        begin_with: Sequence[Decisions] = (),
         limits: Limits = _NO_LIMITS,
         costs: Callable[[ArchSpec], Mapping[str, float]] = lambda spec: {},
         on_change: Callable[[Trial], None] = lambda trial: None,
@@ -85,7 +83,6 @@ class Search:
         self._fidelity = fidelity
         self._num_trials = num_trials
         self._seed = seed
-        self._begin_with = tuple(begin_with)
         self._limits = limits
         self._costs = costs
         self._on_change = on_change
@@ -139,16 +136,16 @@ class Search:
             self._end(Told(trial=number, status="failed", metrics=metrics, seconds=seconds, failure=failure))
 
     def _told_without_training(self, trial: Trial) -> Told | None:
-        """Return what is known of a proposal at once: that it costs too much, or what came of it before."""
+        """Return what is known of a proposal at once: what came of it before, or that it costs too much."""
+        if (earlier := self._trained.get(trial.key)) is not None:
+            known = self._journal.record.trials[earlier]
+            metrics = dict(known.metrics)
+            return Told(trial=trial.number, status="reused", reward=known.reward, metrics=metrics, reused_from=earlier)
         if self._limits.names:
             costs = self._costs(trial.spec)
             if (why := self._limits.violation(costs)) is not None:
                 failure = Failure("over_limit", why)
                 return Told(trial=trial.number, status="rejected", metrics=dict(costs), failure=failure)
-        if (earlier := self._trained.get(trial.key)) is not None:
-            known = self._journal.record.trials[earlier]
-            metrics = dict(known.metrics)
-            return Told(trial=trial.number, status="reused", reward=known.reward, metrics=metrics, reused_from=earlier)
         return None
 
     def _stop_if_nothing_fits(self) -> None:
@@ -157,8 +154,8 @@ class Search:
         if len(trials) < MAX_FIRST_REJECTED or any(trial.status != "rejected" for trial in trials):
             return
         lowest = {name: min(trial.metrics[name] for trial in trials) for name in self._limits.names}
-        text = ", ".join(f"limits.{name} (lowest so far {value:.4g})" for name, value in lowest.items())
-        raise InputError(f"all of the first {len(trials)} proposals are over a limit; raise {text}")
+        text = ", ".join(f"limits.{name} (lowest so far {value:,.0f})" for name, value in lowest.items())
+        raise InputError(f"all of the first {len(trials)} proposals are over a limit; in another run, raise {text}")
 
     def _stop_if_nothing_works(self, last: Failure) -> None:
         """Stop a search of which every trial so far ended in an error: the cause is not in the architectures."""
@@ -177,8 +174,9 @@ class Search:
         number = len(self._journal.record.trials)
         if number >= self._num_trials:
             return None
-        if number < len(self._begin_with):
-            proposal = Proposal(self._begin_with[number])
+        begin_with = self._journal.record.created.begin_with
+        if number < len(begin_with):
+            proposal = Proposal(begin_with[number])
         else:
             proposal = self._controller.ask(np.random.default_rng([self._seed, number]))
         spec = self._space.decode(proposal.decisions)

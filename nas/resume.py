@@ -1,11 +1,11 @@
 """Whether a run folder belongs to a configuration, so that it can be gone on with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nas.journal import Journal, Record
-from search_space import InputError
+from search_space import Decisions, InputError
 
 REFERRED_TO = ("data", "scale", "recipe", "space")
 # These may change between two starts of one run: how far it goes, who computes it, where decoded images lie, what is
@@ -13,13 +13,17 @@ REFERRED_TO = ("data", "scale", "recipe", "space")
 MAY_CHANGE = ("run", "num_trials", "executor", "task.cache_dir", "max_reused_share")
 
 
-def open_run(folder: Path, config: Mapping[str, Any]) -> Journal:
+# Options that older runs do not have, and the values that do what those did.
+ADDED_SINCE: Mapping[str, object] = {"task.latency": False, "warm_start.specs": [], "warm_start.top": 10}
+
+
+def open_run(folder: Path, config: Mapping[str, Any], begin_with: Sequence[Decisions] = ()) -> Journal:
     """Open a run's journal to go on with it, or begin a new one.
 
     Raises:
         InputError: the folder belongs to another configuration, or see `Journal`.
     """
-    journal = Journal(folder, config)
+    journal = Journal(folder, config, begin_with)
     try:
         check_config(journal.record, folder, config, MAY_CHANGE)
     except InputError:
@@ -40,7 +44,7 @@ def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_ch
     for name in names:
         if any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change):
             continue
-        if (was := recorded.get(name)) != (value := now.get(name)):
+        if (was := recorded.get(name, ADDED_SINCE.get(name))) != (value := now.get(name)):
             raise InputError(
                 f"the run folder {folder} was made with {name}={_show(was)}, now it is {_show(value)}; "
                 "go on with the recorded value, or name another folder with run=..."

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+MAX_WEIGHT = 10.0
+"""Of a target; a cost twice the target then leaves a thousandth."""
+
 
 @runtime_checkable
 class Reward(Protocol):
@@ -73,8 +76,8 @@ class Target:
     def __post_init__(self) -> None:
         if self.target is not None and not 0 < self.target < math.inf:
             raise ValueError(f"target must be above 0, or null for none, got {self.target}")
-        if not 0 < self.weight < math.inf:
-            raise ValueError(f"weight must be above 0, got {self.weight}")
+        if not 0 < self.weight <= MAX_WEIGHT:
+            raise ValueError(f"weight must be above 0 and at most {MAX_WEIGHT:g}, got {self.weight}")
         if self.form not in ("hard", "soft"):
             raise ValueError(f"form must be hard or soft, got {self.form!r}")
 

@@ -6,7 +6,6 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from nas.journal import Journal, Record, has_run, read_record
 from nas.loop import Search
 from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.trial import Status, best_trials
-from search_space import Decisions
 
 HELP = """\
 python -m nas.search [name=value ...]
@@ -41,29 +39,30 @@ NUM_RECENT = 100
 def main(config: dict[str, Any]) -> None:
     """Run the search that the configuration describes."""
     setup = build_setup(config)
-    begin_with = setup.warm_start.decisions(setup.space)
     console = make_console()
     started = time.monotonic()
-    num_done = 0
+    num_done = num_asked = 0
     if has_run(setup.run):
         record = read_record(setup.run)
         check_config(record, setup.run, config, MAY_CHANGE)
-        num_done = len(record.told)
+        num_done, num_asked = len(record.told), len(record.trials)
         console.print(f"{os.path.relpath(setup.run)}: {num_done} trials on record, {setup.num_trials} asked for")
+    # A run that has begun has on record what it begins with.
+    begin_with = () if num_asked else setup.warm_start.decisions(setup.space)
     if num_done < setup.num_trials:
         # Before the run folder is made: without data there is no run.
         with TaskView(console) as task_view:
             setup.task.prepare(task_view.report)
-    with open_run(setup.run, config) as journal:
+    with open_run(setup.run, config, begin_with) as journal:
         try:
-            _run(setup, begin_with, journal, console)
+            _run(setup, journal, console)
         except KeyboardInterrupt:
             _summarise(console, journal.record, setup, time.monotonic() - started)
             raise
         _summarise(console, journal.record, setup, time.monotonic() - started)
 
 
-def _run(setup: Setup, begin_with: Sequence[Decisions], journal: Journal, console: Console) -> None:
+def _run(setup: Setup, journal: Journal, console: Console) -> None:
     with SearchView(console, setup.num_trials, journal.record.trials) as view:
         search = Search(
             space=setup.space,
@@ -73,7 +72,6 @@ def _run(setup: Setup, begin_with: Sequence[Decisions], journal: Journal, consol
             fidelity=setup.fidelity,
             num_trials=setup.num_trials,
             seed=setup.seed,
-            begin_with=begin_with,
             limits=setup.limits,
             costs=setup.task.costs,
             on_change=view.show,
@@ -89,8 +87,8 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     if (share := reused_share(record)) > setup.max_reused_share:
         console.print(
             f"{share:.0%} of the last {NUM_RECENT} trials were architectures that had been trained before: the "
-            "controller finds little that is new. Stop here, or begin a run that explores more (a larger "
-            "controller.population_size or controller.entropy_weight).\n",
+            "controller has converged. Stop here, or begin another run that explores more; --help says which option "
+            "of the controller does that.\n",
             soft_wrap=True,
         )
     best = best_trials(record.trials, NUM_SHOWN)

@@ -40,6 +40,8 @@ class WarmStart:
         found = [(name, load_spec(name)) for name in self.specs]
         if self.run is not None:
             best = best_trials(read_record(self.run).trials, self.top)
+            if not best:
+                raise InputError(f"warm_start.run: no trial of {self.run} has a reward yet")
             found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in best]
         by_key: dict[str, Decisions] = {}
         for name, spec in found:

@@ -39,7 +39,8 @@ class Evaluation:
     """What a proxy task found.
 
     Attributes:
-        metrics: named figures that depend on spec, fidelity and seed alone. AP is a fraction in [0, 1].
+        metrics: named figures that depend on spec, fidelity and seed alone, except measured times. AP is a fraction in
+            [0, 1].
         seconds: named durations of this one run.
     """
 
@@ -76,7 +77,7 @@ class ProxyTask(Protocol):
         ...
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
-        """Build, train and score one spec; the same arguments give the same metrics.
+        """Build, train and score one spec; the same arguments give the same metrics, measured times excepted.
 
         That is: on the same machine with the same number of threads. Where CUDA has no deterministic kernel for an
         operator, results differ by its rounding.

@@ -100,7 +100,7 @@ def first_error(error: ValidationError) -> str:
     place = ""
     for part in problem["loc"]:
         place += f"[{part}]" if isinstance(part, int) else f".{part}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list, as [a,b]")
     if problem["type"] not in ("value_error", "json_invalid", "missing"):
         message += f", got {problem['input']!r:.80}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

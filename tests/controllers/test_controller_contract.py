@@ -1,5 +1,6 @@
 """What every controller must hold; a new controller joins by one line."""
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -125,3 +126,14 @@ def test_nothing_but_failures_is_survived(make: Make) -> None:
     for trial in range(30):
         controller.tell(controller.ask(rng(trial)), None)
     SPACE.decode(controller.ask(rng(30)).decisions)
+
+
+@every_controller
+@pytest.mark.parametrize("log_prob", [-1e9, -200.0, 0.0, 1e9, float("-inf"), float("nan")])
+def test_results_with_odd_probabilities_are_survived(make: Make, log_prob: float) -> None:
+    controller = make(SPACE)
+    for i in range(12):
+        controller.tell(Proposal(SPACE.sample(rng(i)), log_prob), i / 12)
+    proposal = controller.ask(rng(0))
+    SPACE.decode(proposal.decisions)
+    assert proposal.log_prob is None or math.isfinite(proposal.log_prob)

@@ -38,6 +38,21 @@ def test_first_proposals_are_drawn_from_the_space() -> None:
     assert controller.ask(np.random.default_rng(5)).decisions != SPACE.sample(np.random.default_rng(5))
 
 
+def test_mutation_may_begin_before_the_population_is_full() -> None:
+    controller = RegularizedEvolution(SPACE, population_size=10, tournament_size=10, num_random=2)
+    first, second = samples(2)
+    controller.tell(Proposal(first), 0.1)
+    assert controller.ask(np.random.default_rng(5)).decisions == SPACE.sample(np.random.default_rng(5))
+    controller.tell(Proposal(second), 0.9)
+    assert parent_of(controller.ask(np.random.default_rng(5)).decisions, [first, second]) == 1
+
+
+@pytest.mark.parametrize("num_random", [0, 6])
+def test_an_impossible_beginning_is_refused(num_random: int) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"num_random must be 1 to population_size (5), got {num_random}")):
+        RegularizedEvolution(SPACE, 5, 2, num_random)
+
+
 def test_failed_trials_do_not_fill_the_population() -> None:
     controller = RegularizedEvolution(SPACE, population_size=3, tournament_size=2)
     for decisions in samples(10):

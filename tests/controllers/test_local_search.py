@@ -83,6 +83,26 @@ def test_the_old_climb_goes_on_if_a_late_result_beats_its_peak() -> None:
     better = mutants(peak, 1)[0]
     controller.tell(Proposal(better), 0.81)
     assert is_near(controller.ask(rng(8)).decisions, better)
+    # It was no peak; this one may be, and is left in its turn.
+    for decisions in mutants(better, 10):
+        controller.tell(Proposal(decisions), 0.7)
+    assert controller.ask(rng(9)).decisions == sample(9)
+
+
+def test_results_of_the_new_climb_count_however_like_the_old_peak_they_are() -> None:
+    # Kinds alone: architectures drawn apart have half of their fifteen decisions in common.
+    space = ScalePermutedSpace(published_spec("spinenet-49"), permutation=False, connections=False, level_offsets=())
+    peak = (0,) * 15
+    neighbours = [tuple(int(i == j) for i in range(15)) for j in range(4)]
+    controller = LocalSearch(space, patience=4)
+    for decisions, reward in ((peak, 0.8), *((neighbour, 0.7) for neighbour in neighbours)):
+        controller.tell(Proposal(decisions), reward)
+    start, better = (1,) * 7 + (0,) * 8, (1,) * 6 + (0,) * 9
+    controller.tell(Proposal((1,) * 15), 0.1)
+    controller.tell(Proposal((1,) * 8 + (0,) * 7), 0.2)
+    for decisions, reward in ((start, 0.3), (better, 0.4)):
+        controller.tell(Proposal(decisions), reward)
+    assert sum(a != b for a, b in zip(controller.ask(rng(0)).decisions, better, strict=True)) <= 2
 
 
 def test_no_patience_is_refused() -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.controllers import front_area
 from controllers import Controller, ParetoEvolution, Proposal, RandomSearch
 from controllers.pareto_evolution import crowding_distances, front_numbers, pareto_order
 from proxy_tasks.landscape import Landscape, true_score
@@ -30,25 +31,22 @@ def test_the_front_comes_first_and_its_ends_before_its_middle() -> None:
     assert pareto_order(points) == [1, 4, 3, 2, 0]
 
 
-def front_area(controller: Controller, seed: int, num_trials: int = 300) -> float:
-    """Return the area between the front of score against multiply-adds and the worst corner, 0 and 40 billion."""
+def area_found(controller: Controller, seed: int, num_trials: int = 300) -> float:
+    """Return the area under the front of score against multiply-adds that a search finds."""
     task, points = Landscape(), []
     for trial in range(num_trials):
         proposal = controller.ask(np.random.default_rng([seed, trial]))
         spec = SPACE.decode(proposal.decisions)
-        points.append((true_score(spec), task.costs(spec)["macs"] / 4e10))
-        controller.tell(proposal, points[-1][0], (points[-1][0], -points[-1][1]))
-    area, best = 0.0, 0.0
-    for score, macs in sorted(points, key=lambda point: point[1]):
-        area += max(0.0, score - best) * max(0.0, 1 - macs)
-        best = max(best, score)
-    return area
+        score, macs = true_score(spec), task.costs(spec)["macs"]
+        points.append((score, macs))
+        controller.tell(proposal, score, (score, -macs))
+    return front_area(points)
 
 
 def test_it_finds_a_better_front_than_random_search() -> None:
     # Six paired seeds: ahead in all of them has probability 1/64 if it were no better.
     for seed in range(6):
-        assert front_area(ParetoEvolution(SPACE, 20, 4), seed) > front_area(RandomSearch(SPACE), seed)
+        assert area_found(ParetoEvolution(SPACE, 20, 4), seed) > area_found(RandomSearch(SPACE), seed)
 
 
 def test_without_objectives_the_reward_is_the_only_one() -> None:
@@ -68,7 +66,11 @@ def test_impossible_sizes_are_refused(population: int, tournament: int) -> None:
 
 def test_an_architecture_joins_once() -> None:
     controller = ParetoEvolution(SPACE, population_size=3, tournament_size=1)
-    for i in (0, 0, 0, 1):
-        controller.tell(Proposal(SPACE.sample(np.random.default_rng(i))), 0.5)
+    first, second = (SPACE.sample(np.random.default_rng(i)) for i in range(2))
+    # The parents of the first block the other way round: other decisions, one architecture.
+    swapped = (*first[:15], first[16], first[15], *first[17:])
+    assert SPACE.decode(swapped) == SPACE.decode(first)
+    for decisions in (first, first, swapped, second):
+        controller.tell(Proposal(decisions), 0.5)
     # Two members of three: still drawing from the space.
     assert controller.ask(np.random.default_rng(9)).decisions == SPACE.sample(np.random.default_rng(9))

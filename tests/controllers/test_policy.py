@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from controllers.policy import RecurrentPolicy
+from controllers.reinforce import Reinforce
 from search_space import ArchSpec, BlockSpec, Decisions, ScalePermutedSpace, StemBlock, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -101,17 +102,22 @@ def test_a_choice_depends_on_the_choices_before() -> None:
     assert np.abs(conditional[0] - conditional[1]).max() > 1e-3
 
 
-def test_another_number_of_threads_draws_the_same() -> None:
-    policy, before = RecurrentPolicy(SPACE, seed=3), torch.get_num_threads()
+def test_another_number_of_threads_learns_and_draws_the_same() -> None:
+    before = torch.get_num_threads()
     drawn = []
     try:
         for num_threads in (1, 2):
             torch.set_num_threads(num_threads)
-            drawn.append([policy.draw(np.random.default_rng(i)) for i in range(5)])
+            controller = Reinforce(SPACE, batch_size=8)
+            for i in range(24):
+                proposal = controller.ask(np.random.default_rng(i))
+                controller.tell(proposal, sum(proposal.decisions) / 100)
+            drawn.append([controller.ask(np.random.default_rng(100 + i)) for i in range(5)])
             assert torch.get_num_threads() == num_threads
     finally:
         torch.set_num_threads(before)
     assert drawn[0] == drawn[1]
+    assert drawn[0] != [Reinforce(SPACE).ask(np.random.default_rng(100 + i)) for i in range(5)]
 
 
 def test_no_width_is_refused() -> None:

@@ -74,19 +74,22 @@ def test_failures_are_skipped_unless_they_are_given_a_reward(make: Make) -> None
     assert punishing.ask(rng(0)) != first
 
 
-def test_a_result_far_from_what_the_policy_does_now_has_no_pull_in_ppo() -> None:
-    def told(log_prob_change: float) -> Proposal:
-        controller = PPO(SPACE, batch_size=2, num_epochs=1, clip=0.2, entropy_weight=0.0)
-        for i, reward in enumerate((0.0, 1.0)):
-            proposal = controller.ask(rng(i))
-            # Above the baseline the ratio is already too large, below it too small: both are clipped.
-            change = log_prob_change if reward else -log_prob_change
-            controller.tell(Proposal(proposal.decisions, (proposal.log_prob or 0.0) - change), reward)
-        return controller.ask(rng(2))
-
-    untouched = PPO(SPACE).ask(rng(2))
-    assert told(0.0) != untouched
-    assert told(math.log(1.5)) == untouched
+@pytest.mark.parametrize(
+    ("good_ratio", "bad_ratio", "is_moved"),
+    [
+        (1.0, 1.0, True),
+        (1.5, 1 / 1.5, False),  # both have gone where they should by more than the clip of 0.2
+        (1 / 1.5, 1 / 1.5, True),  # the good one has gone the wrong way
+        (1.5, 1.5, True),  # the bad one has
+        (1.5, 3.5, False),  # ... but by more than MAX_RATIO
+    ],
+)
+def test_which_results_have_a_pull_in_ppo(good_ratio: float, bad_ratio: float, is_moved: bool) -> None:
+    controller = PPO(SPACE, batch_size=2, num_epochs=1, clip=0.2, entropy_weight=0.0)
+    for i, (reward, ratio) in enumerate(((0.0, bad_ratio), (1.0, good_ratio))):
+        proposal = controller.ask(rng(i))
+        controller.tell(Proposal(proposal.decisions, (proposal.log_prob or 0.0) - math.log(ratio)), reward)
+    assert (controller.ask(rng(2)) != PPO(SPACE).ask(rng(2))) == is_moved
 
 
 def test_more_epochs_take_more_steps() -> None:
@@ -177,6 +180,7 @@ def test_the_baseline_forgets() -> None:
     assert baseline.advantage(2 / 3) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_decay_of_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="baseline_decay must be 0 or more and below 1, got 1"):
-        MovingBaseline(decay=1)
+@pytest.mark.parametrize("decay", [0.0, 1.0])
+def test_a_decay_that_keeps_all_or_nothing_is_refused(decay: float) -> None:
+    with pytest.raises(ValueError, match=f"baseline_decay must be between 0 and 1, got {decay}"):
+        MovingBaseline(decay)

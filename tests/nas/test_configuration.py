@@ -1,5 +1,8 @@
 """From the command line to objects: every option has an explanation, every mistake one line."""
 
+import copy
+import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ from nas.build import build, build_setup
 from nas.command_help import EXPERIMENTS, help_text
 from nas.command_line import compose
 from nas.executors.local import LocalExecutor
+from nas.journal import Journal
+from nas.resume import MAY_CHANGE, check_config
 from proxy_tasks.detection import DetectionProxy
 from proxy_tasks.landscape import Landscape
 from search_space import PUBLISHED_SCALES, InputError, ModelScale, ScalePermutedSpace
@@ -141,7 +146,16 @@ def test_every_yaml_says_how_to_run_it() -> None:
         (["reward=targets"], "reward: needs a target: macs.target, params.target or latency_ms.target"),
         (["reward=targets", "reward.macs.target=-1"], "target must be above 0, or null for none, got -1.0"),
         (["reward=targets", "reward.macs.form=firm"], "reward.macs.form: Input should be 'hard' or 'soft'"),
-        (["reward=targets", "reward.latency_ms.target=5"], "reward: no metric latency_ms; the task has ap, macs"),
+        (
+            ["reward=targets", "reward.latency_ms.target=5"],
+            "reward: no metric latency_ms (task.latency=true measures it); the task has ap, macs",
+        ),
+        (["reward=tradeoff", "reward.costs=macs"], "reward.costs: Input should be a list, as [a,b], got 'macs'"),
+        (["controller=ppo", "controller.seed=-1"], "controller: seed must be 0 to 4294967295, got -1"),
+        (
+            ["space=scale_permuted", "space.permutation=false", "space.connections=false"],
+            "space: holds one architecture only, there is nothing to search",
+        ),
         (["controller=pareto_evolution"], "controller: needs a reward with costs to trade off, as reward=tradeoff"),
         (["limits.macs=0"], "macs must be above 0, or null for no limit, got 0.0"),
         (["warm_start.top=0"], "top must be 1 or more, got 0"),
@@ -222,3 +236,24 @@ def test_a_broken_file_of_ones_own_is_one_line(tmp_path: Path) -> None:
 def test_build_names_the_place_of_a_wrong_value() -> None:
     with pytest.raises(InputError, match=re.escape("scale.block_repeats: Input should be a valid integer")):
         build(ModelScale, {"block_repeats": "two"}, "scale")
+
+
+@pytest.mark.parametrize("name", ["evolution", "local_search", "pareto_evolution", "ppo", "reinforce"])
+def test_constructors_and_yaml_have_the_same_defaults(name: str) -> None:
+    node = compose("config", [*LIGHT, f"controller={name}"])["controller"]
+    module, _, cls = node.pop("_target_").rpartition(".")
+    parameters = inspect.signature(getattr(importlib.import_module(module), cls)).parameters
+    del node["space"]
+    assert {name: p.default for name, p in parameters.items() if name != "space"} == node
+
+
+def test_a_run_from_before_an_option_existed_can_be_gone_on_with(tmp_path: Path) -> None:
+    config = compose("config", ["experiment=quickstart"])
+    older = copy.deepcopy(config)
+    del older["task"]["latency"], older["warm_start"], older["limits"], older["max_reused_share"]
+    del older["controller"]["num_random"]
+    with Journal(tmp_path, older) as journal:
+        check_config(journal.record, tmp_path, config, MAY_CHANGE)
+        changed = compose("config", ["experiment=quickstart", "task.latency=true"])
+        with pytest.raises(InputError, match="was made with task.latency=False, now it is True"):
+            check_config(journal.record, tmp_path, changed, MAY_CHANGE)

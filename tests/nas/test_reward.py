@@ -58,7 +58,8 @@ def test_a_reward_of_a_metric_that_is_not_finite_is_not_finite() -> None:
     [
         ({"target": 0}, "target must be above 0, or null for none, got 0"),
         ({"target": math.inf}, "target must be above 0, or null for none, got inf"),
-        ({"weight": 0}, "weight must be above 0, got 0"),
+        ({"weight": 0}, "weight must be above 0 and at most 10, got 0"),
+        ({"weight": 500}, "weight must be above 0 and at most 10, got 500"),
         ({"form": "firm"}, "form must be hard or soft, got 'firm'"),
     ],
 )
@@ -76,7 +77,7 @@ def test_limits_name_what_is_over() -> None:
     assert Limits().names == ()
     assert Limits().violation({}) is None
     limits = Limits(macs=2e9, params=4e6)
-    assert limits.violation(METRICS) == "params 5e+06, limit 4e+06"
+    assert limits.violation(METRICS) == "params 5,000,000, limit 4,000,000"
     assert limits.violation(METRICS | {"params": 4e6}) is None
     with pytest.raises(ValueError, match="macs must be above 0, or null for no limit, got -1"):
         Limits(macs=-1)

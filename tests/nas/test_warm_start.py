@@ -1,4 +1,5 @@
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,8 @@ def test_a_run_without_a_journal_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run at"):
         WarmStart(run=tmp_path).decisions(SPACE)
     Journal(tmp_path, {}).close()
-    assert WarmStart(run=tmp_path).decisions(SPACE) == ()
+    with pytest.raises(InputError, match=r"warm_start\.run: no trial of \S+ has a reward yet"):
+        WarmStart(run=tmp_path).decisions(SPACE)
 
 
 def test_a_search_begins_with_given_specs_and_with_another_runs_best(call: Run, tmp_path: Path) -> None:
@@ -66,7 +68,8 @@ def test_a_search_begins_with_given_specs_and_with_another_runs_best(call: Run, 
     # They were evaluated, and not drawn from the policy; what follows was.
     assert all(trials[i].status == "completed" for i in range(4))
     assert [trial.proposal.log_prob is None for trial in trials.values()] == [True] * 4 + [False] * 5
-    # The same command goes on without evaluating them again.
+    # The same command goes on without evaluating them again, and without the other run.
+    shutil.rmtree(tmp_path / "run")
     assert call("nas.search", *arguments, "num_trials=12").returncode == 0
     assert len(read_record(tmp_path / "second").trials) == 12
 
