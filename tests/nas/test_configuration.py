@@ -255,5 +255,5 @@ def test_a_run_from_before_an_option_existed_can_be_gone_on_with(tmp_path: Path)
     with Journal(tmp_path, older) as journal:
         check_config(journal.record, tmp_path, config, MAY_CHANGE)
         changed = compose("config", ["experiment=quickstart", "task.latency=true"])
-        with pytest.raises(InputError, match="was made with task.latency=False, now it is True"):
+        with pytest.raises(InputError, match=r"was made with task\.latency=False, now it is True"):
             check_config(journal.record, tmp_path, changed, MAY_CHANGE)
