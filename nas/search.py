@@ -84,6 +84,12 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     order: tuple[Status, ...] = ("completed", "reused", "rejected", "failed", "running")
     counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
     console.print(f"\n{counts or 'no trials'}; {duration(seconds)} this time\n")
+    if statuses["rejected"] > len(record.told) / 2:
+        console.print(
+            f"{statuses['rejected']} of {len(record.told)} proposals were over a limit and never trained: with higher "
+            "limits, in another run, more of the trials count.\n",
+            soft_wrap=True,
+        )
     if (share := reused_share(record)) > setup.max_reused_share:
         console.print(
             f"{share:.0%} of the last {NUM_RECENT} trials were architectures that had been trained before: the "

@@ -248,8 +248,11 @@ def test_a_search_that_repeats_itself_says_so(call: Run, tmp_path: Path) -> None
 
 
 def test_a_search_with_limits_says_what_it_rejected(call: Run, tmp_path: Path) -> None:
-    done = call("nas.search", *TINY_LANDSCAPE, "num_trials=30", "limits.macs=18e9")
+    done = call("nas.search", *TINY_LANDSCAPE, "num_trials=30", "limits.macs=20e9")
     assert done.returncode == 0, done.stderr
     num_rejected = sum(trial.status == "rejected" for trial in read_record(tmp_path / "run").trials.values())
     assert f", {num_rejected} rejected; " in done.stdout
     assert done.stdout.count("rejected (over_limit): macs ") == num_rejected
+    assert "proposals were over a limit" not in done.stdout
+    tight = call("nas.search", *TINY_LANDSCAPE, "num_trials=30", "limits.macs=14e9", "run=tight")
+    assert re.search(r"^\d+ of 30 proposals were over a limit and never trained: ", tight.stdout, re.M)
