@@ -1,20 +1,12 @@
 """Evolution towards a front: several objectives at once, none of which may get better only at another's cost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controllers.base import Proposal
 from search_space import Decisions, SearchSpace
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    key: str
-    decisions: Decisions
-    objectives: tuple[float, ...]
 
 
 class ParetoEvolution:
@@ -49,40 +41,49 @@ class ParetoEvolution:
         self._population_size = population_size
         self._tournament_size = tournament_size
         self._num_random = num_random or population_size
-        self._ranked: list[_Member] = []
-        """Best first."""
+        self._members: list[Decisions] = []
+        self._objectives: NDArray[np.float64] | None = None
+        self._fronts = np.zeros(0, dtype=np.int64)
 
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Draw from the space while there are few members, mutate a tournament's winner afterwards."""
-        num_members = len(self._ranked)
-        if num_members < self._num_random:
+        num_members = len(self._members)
+        if num_members < self._num_random or self._objectives is None:
             return Proposal(self._space.sample(rng))
-        winner = rng.choice(num_members, size=min(self._tournament_size, num_members), replace=False).min()
-        return Proposal(self._space.mutate(self._ranked[winner].decisions, rng))
+        entrants = rng.choice(num_members, size=min(self._tournament_size, num_members), replace=False)
+        front = np.flatnonzero(self._fronts == self._fronts[entrants].min())
+        crowding = crowding_distances(self._objectives[front])
+        distances = {int(i): float(distance) for i, distance in zip(front, crowding, strict=True)}
+        winner = max((i for i in sorted(entrants.tolist()) if i in distances), key=distances.__getitem__)
+        return Proposal(self._space.mutate(self._members[winner], rng))
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Let the result join the population; the worst member leaves when it is full."""
         if reward is None:
             return
-        # Decisions that differ may mean one architecture.
-        key = self._space.decode(proposal.decisions).key
-        if any(member.key == key for member in self._ranked):
+        point = np.array([tuple(objectives) or (reward,)], dtype=np.float64)
+        points = point if self._objectives is None else np.concatenate([self._objectives, point])
+        if self._is_member(proposal.decisions, points):
             return
-        members = [*self._ranked, _Member(key, proposal.decisions, tuple(objectives) or (reward,))]
-        order = pareto_order(np.array([member.objectives for member in members]))
-        self._ranked = [members[i] for i in order[: self._population_size]]
+        self._members.append(proposal.decisions)
+        self._objectives, self._fronts = points, front_numbers(points)
+        if len(self._members) > self._population_size:
+            last = np.flatnonzero(self._fronts == self._fronts.max())[::-1]
+            worst = int(last[crowding_distances(points[last]).argmin()])
+            # Nobody is on a later front because of a member of the last one.
+            del self._members[worst]
+            self._objectives, self._fronts = np.delete(points, worst, axis=0), np.delete(self._fronts, worst)
 
+    def _is_member(self, decisions: Decisions, points: NDArray[np.float64]) -> bool:
+        """Return whether an architecture, whose objectives are the last of `points`, is in the population.
 
-def pareto_order(objectives: NDArray[np.float64]) -> list[int]:
-    """Return the indices of points, best first: by front, then the less crowded, then the earlier.
+        Decisions that differ may mean one architecture, which has the same objectives.
+        """
+        equal = np.flatnonzero(np.all(points[:-1] == points[-1], axis=1))
+        return len(equal) > 0 and self._key(decisions) in {self._key(self._members[i]) for i in equal}
 
-    Args:
-        objectives: (N, M) M numbers to maximise for each of N points.
-    """
-    fronts, crowding = front_numbers(objectives), np.zeros(len(objectives))
-    for front in np.unique(fronts):
-        crowding[fronts == front] = crowding_distances(objectives[fronts == front])
-    return [int(i) for i in np.lexsort((-crowding, fronts))]
+    def _key(self, decisions: Decisions) -> str:
+        return self._space.decode(decisions).key
 
 
 def front_numbers(objectives: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks.controllers import front_area
 from controllers import Controller, ParetoEvolution, Proposal, RandomSearch
-from controllers.pareto_evolution import crowding_distances, front_numbers, pareto_order
+from controllers.pareto_evolution import crowding_distances, front_numbers
 from proxy_tasks.landscape import Landscape, true_score
 from search_space import ScalePermutedSpace, resnet_seed
 
@@ -26,9 +26,15 @@ def test_equal_points_are_crowded() -> None:
     assert crowding_distances(np.array([[1.0, 1.0]] * 4)).tolist() == [np.inf, 0, 0, np.inf]
 
 
-def test_the_front_comes_first_and_its_ends_before_its_middle() -> None:
-    points = np.array([[0, 0], [0, 8], [1, 5], [2, 2], [4, 0]], dtype=float)
-    assert pareto_order(points) == [1, 4, 3, 2, 0]
+def test_the_least_crowded_member_of_the_last_front_leaves_last() -> None:
+    controller = ParetoEvolution(SPACE, population_size=4, tournament_size=4)
+    # A front of four and one point behind it, then a fifth for the front: first the point behind goes, then the most
+    # crowded of the five, which is the third.
+    points = [(0.0, 0.0), (0.0, 8.0), (1.0, 7.5), (1.2, 7.0), (4.0, 0.0), (2.0, 6.0)]
+    decisions = [SPACE.sample(np.random.default_rng(i)) for i in range(6)]
+    for vector, point in zip(decisions, points, strict=True):
+        controller.tell(Proposal(vector), point[0], point)
+    assert controller._members == [decisions[i] for i in (1, 3, 4, 5)]
 
 
 def area_found(controller: Controller, seed: int, num_trials: int = 300) -> float:
@@ -44,9 +50,12 @@ def area_found(controller: Controller, seed: int, num_trials: int = 300) -> floa
 
 
 def test_it_finds_a_better_front_than_random_search() -> None:
-    # Six paired seeds: ahead in all of them has probability 1/64 if it were no better.
-    for seed in range(6):
-        assert area_found(ParetoEvolution(SPACE, 20, 4), seed) > area_found(RandomSearch(SPACE), seed)
+    pairs = [
+        (area_found(ParetoEvolution(SPACE, 20, 4), seed), area_found(RandomSearch(SPACE), seed)) for seed in range(6)
+    ]
+    differences = np.array([ours - random for ours, random in pairs])
+    # Three standard errors above no difference.
+    assert differences.mean() > 3 * differences.std(ddof=1) / np.sqrt(len(differences))
 
 
 def test_without_objectives_the_reward_is_the_only_one() -> None:
