@@ -3,11 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import ray
 
 from nas.executors import Executor, TrialSource, run_job
 from nas.executors.local import LocalExecutor
@@ -20,10 +21,21 @@ from search_space import ArchSpec, InputError, ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 
-EXECUTORS: dict[str, Callable[[], Executor]] = {
-    "local": LocalExecutor,
-    "ray": lambda: RayTuneExecutor(max_concurrent=2),
-}
+
+def ray_executor() -> Executor:
+    """Return an executor on a Ray that these tests share; those of whole searches let it start one of its own."""
+    if not ray.is_initialized():
+        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    return RayTuneExecutor(max_concurrent=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _stop_ray() -> Iterator[None]:
+    yield
+    ray.shutdown()
+
+
+EXECUTORS: dict[str, Callable[[], Executor]] = {"local": LocalExecutor, "ray": ray_executor}
 
 every_executor = pytest.mark.parametrize(
     "make", [pytest.param(make, id=name, marks=[pytest.mark.ray] * (name == "ray")) for name, make in EXECUTORS.items()]
@@ -132,7 +144,7 @@ def test_an_exception_of_the_source_ends_the_run_as_it_is(make: Callable[[], Exe
 @pytest.mark.ray
 def test_a_killed_worker_fails_its_trial_alone() -> None:
     source = Source(6)
-    RayTuneExecutor(max_concurrent=2).run(source, Suicidal())
+    ray_executor().run(source, Suicidal())
     failures = {n: o.result for n, o in source.outcomes.items() if isinstance(o.result, Failure)}
     assert failures == {1: Failure("worker_lost", "the worker's process or machine died")}
     assert sorted(source.outcomes) == list(range(6))
@@ -141,7 +153,7 @@ def test_a_killed_worker_fails_its_trial_alone() -> None:
 @pytest.mark.ray
 def test_fewer_jobs_than_workers_do_not_wait_for_workers_that_never_come() -> None:
     started = time.monotonic()
-    RayTuneExecutor(max_concurrent=2).run(Source(1), Landscape())
+    ray_executor().run(Source(1), Landscape())
     # The gate's timeout is a minute.
     assert time.monotonic() - started < 45
 
@@ -150,7 +162,7 @@ def test_fewer_jobs_than_workers_do_not_wait_for_workers_that_never_come() -> No
 def test_short_trials_keep_all_workers_busy() -> None:
     ends: list[float] = []
     source = Source(10, on_finish=lambda outcome: ends.append(time.monotonic()))
-    RayTuneExecutor(max_concurrent=2).run(source, Slow())
+    ray_executor().run(source, Slow())
     # Ten trials of a second each: nine more seconds after the first with one worker, four with two.
     assert ends[-1] - ends[0] < 7
 
@@ -163,6 +175,7 @@ def test_a_trial_larger_than_the_cluster_is_refused() -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "ray://127.0.0.1:1", "127.0.0.1:99999"])
 def test_a_cluster_that_is_not_there_is_refused(address: str) -> None:
+    ray.shutdown()
     with pytest.raises(InputError, match=f"no Ray cluster at executor.address={address}"):
         RayTuneExecutor(address=address).run(Source(1), Landscape())
 

@@ -27,8 +27,8 @@ def profile(capsys: pytest.CaptureFixture[str]) -> Profile:
     return run
 
 
-def test_profile_shows_every_block_and_the_published_total(command: Run) -> None:
-    done = command("nas.profile", "spec=spinenet-49", "num_classes=91", "latency=false")
+def test_profile_shows_every_block_and_the_published_total(call: Run) -> None:
+    done = call("nas.profile", "spec=spinenet-49", "num_classes=91", "latency=false")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "spinenet-49, retinanet head, 640 x 640 px"

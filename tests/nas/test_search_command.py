@@ -33,7 +33,7 @@ def num_told(folder: Path) -> int:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_whole_search_through_ray_with_real_training(command: Run, tmp_path: Path) -> None:
+def test_a_whole_search_through_ray_with_real_training(command: Run, call: Run, tmp_path: Path) -> None:
     done = command("nas.search", *TINY_SEARCH)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -54,13 +54,13 @@ def test_a_whole_search_through_ray_with_real_training(command: Run, tmp_path: P
         assert document.provenance.versions["torch"]
     assert "num_trials=8" in done.stdout
 
-    again = command("nas.search", *TINY_SEARCH)
+    again = call("nas.search", *TINY_SEARCH)
     assert "run: 4 trials on record, 4 asked for" in again.stdout
     assert len(read_record(tmp_path / "run").told) == 4
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on_and_equals_one_that_was_not(command: Run, tmp_path: Path) -> None:
+def test_a_killed_search_goes_on_and_equals_one_that_was_not(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local")
     process = start("nas.search", arguments, tmp_path)
     while num_told(tmp_path / "run") < 2:
@@ -70,23 +70,23 @@ def test_a_killed_search_goes_on_and_equals_one_that_was_not(command: Run, tmp_p
     process.communicate()
     before = events(tmp_path / "run")
 
-    done = command("nas.search", *arguments)
+    done = call("nas.search", *arguments)
     assert done.returncode == 0, done.stderr
     after = events(tmp_path / "run")
     assert after[: len(before)] == before
     told = [event["trial"] for event in after if event["event"] == "told"]
     assert sorted(told) == [0, 1, 2, 3]
 
-    whole = command("nas.search", *arguments, "run=whole")
+    whole = call("nas.search", *arguments, "run=whole")
     assert whole.returncode == 0, whole.stderr
     assert without_timings(tmp_path / "run")[1:] == without_timings(tmp_path / "whole")[1:]
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_journal_and_another_seed_another(command: Run, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_journal_and_another_seed_another(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local", "num_trials=3")
     for run, seed in (("a", 0), ("b", 0), ("c", 1)):
-        done = command("nas.search", *arguments, f"run={run}", f"seed={seed}")
+        done = call("nas.search", *arguments, f"run={run}", f"seed={seed}")
         assert done.returncode == 0, done.stderr
     first, second, other = (without_timings(tmp_path / run)[1:] for run in "abc")
     assert first == second
@@ -94,8 +94,8 @@ def test_the_same_seed_gives_the_same_journal_and_another_seed_another(command: 
 
 
 @pytest.mark.slow
-def test_trials_that_diverge_fail_and_the_search_goes_on(command: Run, tmp_path: Path) -> None:
-    done = command("nas.search", *TINY_SEARCH, "executor=local", "num_trials=2", "recipe.learning_rate=1e30",
+def test_trials_that_diverge_fail_and_the_search_goes_on(call: Run, tmp_path: Path) -> None:
+    done = call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=2", "recipe.learning_rate=1e30",
                    "recipe.optimizer=sgd", "fidelity.epochs=2")  # fmt: skip
     assert done.returncode == 0, done.stderr
     failures = [trial.failure for trial in read_record(tmp_path / "run").trials.values()]
@@ -106,10 +106,10 @@ def test_trials_that_diverge_fail_and_the_search_goes_on(command: Run, tmp_path:
 
 @pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.ray)])
 @pytest.mark.slow
-def test_ctrl_c_ends_cleanly_with_the_leaderboard_so_far(command: Run, tmp_path: Path, executor: str) -> None:
+def test_ctrl_c_ends_cleanly_with_the_leaderboard_so_far(tmp_path: Path, executor: str) -> None:
     arguments = (*TINY_SEARCH, f"executor={executor}", "num_trials=500")
     process = start("nas.search", arguments, tmp_path)
-    while num_told(tmp_path / "run") < 2:
+    while num_told(tmp_path / "run") < 1:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
