@@ -147,7 +147,8 @@ def leaderboard_table(trials: Sequence[Trial], title: str) -> Table:
     table.add_column("trial", justify="right")
     table.add_column("reward", justify="right")
     names = [name for name in ("ap", "ap50", "ap75") if any(name in trial.metrics for trial in trials)]
-    for name in (*names, "MACs", "params", "seconds"):
+    timed = ["latency ms"] * any("latency_ms" in trial.metrics for trial in trials)
+    for name in (*names, "MACs", "params", *timed, "seconds"):
         table.add_column(name.upper() if name in names else name, justify="right")
     table.add_column("key")
     table.add_column("levels (r: residual) | outputs")
@@ -160,6 +161,7 @@ def leaderboard_table(trials: Sequence[Trial], title: str) -> Table:
             *(f"{100 * metrics[name]:.1f}" if name in metrics else "" for name in names),
             count(metrics["macs"]) if "macs" in metrics else "",
             count(metrics["params"]) if "params" in metrics else "",
+            *([f"{metrics['latency_ms']:.1f}" if "latency_ms" in metrics else ""] if timed else []),
             f"{sum(trial.seconds.values()):.0f}" if trial.seconds else "",
             trial.key,
             short_form(trial.spec.blocks),

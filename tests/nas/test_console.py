@@ -56,6 +56,11 @@ def test_the_table_ranks_and_leaves_out_what_is_not_there() -> None:
     assert "50.0" in text
     assert "2B" in text
     assert text.count("AP") == 1
+    assert "latency" not in text
+    timed = [trial(6, reward=0.5, metrics={"ap": 0.5, "latency_ms": 12.34}), trial(7, reward=0.4, metrics={"ap": 0.4})]
+    console.print(leaderboard_table(timed, "Best"))
+    assert "latency ms" in out.getvalue()
+    assert "12.3" in out.getvalue()
 
 
 @pytest.mark.parametrize(
