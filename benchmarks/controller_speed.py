@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.controllers import CONTROLLERS
-from benchmarks.simulation import NUM_WORKERS, SimulatedExecutor, compose_config, make_search, memory_folder, seeded
+from benchmarks.simulation import NUM_WORKERS, SimulatedExecutor, compose_config, memory_folder, seeded
 from controllers import Controller, Proposal
 from nas.journal import Journal
 
@@ -49,11 +49,11 @@ def measure(name: str, num_trials: int) -> tuple[float, float, float]:
         with Journal(folder, {}) as journal:
             setup = seeded(config, 0, num_trials)
             timed = Timed(setup.controller, [], [])
-            SimulatedExecutor(NUM_WORKERS, 0).run(make_search(replace(setup, controller=timed), journal), setup.task)
+            SimulatedExecutor(NUM_WORKERS, 0).run(replace(setup, controller=timed).search(journal), setup.task)
         setup = seeded(config, 0, num_trials)
         started = time.perf_counter()
         with Journal(folder, {}) as journal:
-            make_search(setup, journal)
+            setup.search(journal)
             resumed = time.perf_counter() - started
     last = num_trials // 10
     return 1e3 * float(np.mean(timed.asking_s[-last:])), 1e3 * float(np.mean(timed.telling_s[-last:])), resumed

@@ -15,7 +15,7 @@ from nas.command_line import compose
 from nas.executors import TrialSource
 from nas.executors.base import run_job
 from nas.journal import Journal
-from nas.loop import Outcome, Search
+from nas.loop import Outcome
 from nas.trial import Trial
 from proxy_tasks import ProxyTask
 from proxy_tasks.landscape import true_score
@@ -65,22 +65,10 @@ def seeded(config: Mapping[str, Any], seed: int, num_trials: int) -> Setup:
     return build_setup({**config, "seed": seed, "task": task, "num_trials": num_trials})
 
 
-def make_search(setup: Setup, journal: Journal) -> Search:
-    return Search(
-        space=setup.space,
-        controller=setup.controller,
-        reward=setup.reward,
-        journal=journal,
-        fidelity=setup.fidelity,
-        num_trials=setup.num_trials,
-        seed=setup.seed,
-    )
-
-
 def simulate(setup: Setup) -> list[Trial]:
     """Run a whole search and return its trials in the order in which their results came."""
     with memory_folder() as folder, Journal(folder, {}) as journal:
-        SimulatedExecutor(NUM_WORKERS, setup.seed).run(make_search(setup, journal), setup.task)
+        SimulatedExecutor(NUM_WORKERS, setup.seed).run(setup.search(journal), setup.task)
         return [journal.record.trials[number] for number in journal.record.told]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controllers.base import Proposal
+from controllers.tournament import Tournament
 from search_space import Decisions, SearchSpace
 
 
@@ -38,22 +39,15 @@ class RegularizedEvolution:
     def __init__(
         self, space: SearchSpace, population_size: int = 50, tournament_size: int = 10, num_random: int | None = None
     ) -> None:
-        if not 1 <= tournament_size <= population_size:
-            raise ValueError(f"tournament_size must be 1 to population_size ({population_size}), got {tournament_size}")
-        if num_random is not None and not 1 <= num_random <= population_size:
-            raise ValueError(f"num_random must be 1 to population_size ({population_size}), got {num_random}")
         self._space = space
-        self._population_size = population_size
-        self._tournament_size = tournament_size
-        self._num_random = num_random or population_size
+        self._tournament = Tournament(population_size, tournament_size, num_random)
         self._population: deque[_Member] = deque(maxlen=population_size)
 
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Draw from the space while there are few members, mutate a tournament's winner afterwards."""
-        num_members = len(self._population)
-        if num_members < self._num_random:
+        entrants = self._tournament.entrants(len(self._population), rng)
+        if entrants is None:
             return Proposal(self._space.sample(rng))
-        entrants = rng.choice(num_members, size=min(self._tournament_size, num_members), replace=False)
         winner = max((self._population[i] for i in entrants), key=lambda member: member.reward)
         return Proposal(self._space.mutate(winner.decisions, rng))
 

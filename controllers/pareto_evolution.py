@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controllers.base import Proposal
+from controllers.tournament import Tournament
 from search_space import Decisions, SearchSpace
 
 
@@ -33,28 +34,23 @@ class ParetoEvolution:
     def __init__(
         self, space: SearchSpace, population_size: int = 50, tournament_size: int = 2, num_random: int | None = None
     ) -> None:
-        if not 1 <= tournament_size <= population_size:
-            raise ValueError(f"tournament_size must be 1 to population_size ({population_size}), got {tournament_size}")
-        if num_random is not None and not 1 <= num_random <= population_size:
-            raise ValueError(f"num_random must be 1 to population_size ({population_size}), got {num_random}")
         self._space = space
         self._population_size = population_size
-        self._tournament_size = tournament_size
-        self._num_random = num_random or population_size
+        self._tournament = Tournament(population_size, tournament_size, num_random)
         self._members: list[Decisions] = []
         self._objectives: NDArray[np.float64] | None = None
         self._fronts = np.zeros(0, dtype=np.int64)
 
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Draw from the space while there are few members, mutate a tournament's winner afterwards."""
-        num_members = len(self._members)
-        if num_members < self._num_random or self._objectives is None:
+        entrants = self._tournament.entrants(len(self._members), rng)
+        if entrants is None or self._objectives is None:
             return Proposal(self._space.sample(rng))
-        entrants = rng.choice(num_members, size=min(self._tournament_size, num_members), replace=False)
-        front = np.flatnonzero(self._fronts == self._fronts[entrants].min())
-        crowding = crowding_distances(self._objectives[front])
-        distances = {int(i): float(distance) for i, distance in zip(front, crowding, strict=True)}
-        winner = max((i for i in sorted(entrants.tolist()) if i in distances), key=distances.__getitem__)
+        front = self._fronts == self._fronts[entrants].min()
+        # Members of other fronts lose against everyone on the best.
+        crowding = np.full(len(self._members), -1.0)
+        crowding[front] = crowding_distances(self._objectives[front])
+        winner = max(sorted(entrants.tolist()), key=crowding.__getitem__)
         return Proposal(self._space.mutate(self._members[winner], rng))
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from controllers import Controller, ParetoEvolution
 from nas.executors import Executor
+from nas.journal import Journal
 from nas.limits import Limits
+from nas.loop import Search
 from nas.reward import Reward
+from nas.trial import Trial
 from nas.warm_start import WarmStart
 from proxy_tasks import Fidelity, ProxyTask
 from search_space import InputError, ModelScale, SearchSpace
@@ -54,6 +57,21 @@ class Setup:
             raise ValueError("controller: needs a reward with costs to trade off, as reward=tradeoff")
         if not 0 <= self.max_reused_share <= 1:
             raise ValueError(f"max_reused_share must be 0 to 1, got {self.max_reused_share}")
+
+    def search(self, journal: Journal, on_change: Callable[[Trial], None] = lambda trial: None) -> Search:
+        """Return the search that this is a set-up of, on a journal; see `Search`."""
+        return Search(
+            space=self.space,
+            controller=self.controller,
+            reward=self.reward,
+            journal=journal,
+            fidelity=self.fidelity,
+            num_trials=self.num_trials,
+            seed=self.seed,
+            limits=self.limits,
+            costs=self.task.costs,
+            on_change=on_change,
+        )
 
 
 SHARED_NODES = ("data", "recipe")

@@ -16,7 +16,6 @@ from nas.command_line import run_command
 from nas.console import SearchView, TaskView, duration, leaderboard_table, make_console
 from nas.export import export_trials
 from nas.journal import Journal, Record, has_run, read_record
-from nas.loop import Search
 from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.trial import Status, best_trials
 
@@ -64,19 +63,7 @@ def main(config: dict[str, Any]) -> None:
 
 def _run(setup: Setup, journal: Journal, console: Console) -> None:
     with SearchView(console, setup.num_trials, journal.record.trials) as view:
-        search = Search(
-            space=setup.space,
-            controller=setup.controller,
-            reward=setup.reward,
-            journal=journal,
-            fidelity=setup.fidelity,
-            num_trials=setup.num_trials,
-            seed=setup.seed,
-            limits=setup.limits,
-            costs=setup.task.costs,
-            on_change=view.show,
-        )
-        setup.executor.run(search, setup.task)
+        setup.executor.run(setup.search(journal, view.show), setup.task)
 
 
 def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -> None:

@@ -102,10 +102,7 @@ def true_score(spec: ArchSpec, seed: int = 0) -> float:
 
     Source: SpineNet (arXiv 1912.05027), sections 3 and 5.3, for the terms; the weights and affinities are ours.
     """
-    return _score(spec, _affinities(seed))
-
-
-def _score(spec: ArchSpec, affinities: NDArray[np.float64]) -> float:
+    affinities = _affinities(seed)
     live = live_blocks(spec)
     # Positions among what is built, so that equal keys have equal scores.
     place = {f: f for f in range(NUM_STEM_PARENTS)} | {b.feature: NUM_STEM_PARENTS + i for i, b in enumerate(live)}
