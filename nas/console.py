@@ -6,27 +6,13 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from nas.trial import Trial, best_trials
+from proxy_tasks.progress import progress_bar
 from search_space.spec import short_form
-
-
-def make_console() -> Console:
-    """Return a console on standard output; wide enough for a table where it is not a terminal."""
-    # No markup: names of folders and messages of errors may hold brackets.
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=120, soft_wrap=True)
 
 
 class SearchView:
@@ -85,44 +71,6 @@ class SearchView:
             seconds = (time.monotonic() - self._started) / self._num_ended * left
             words.append(f"about {duration(seconds)} left")
         return ", ".join(words)
-
-
-class TaskView:
-    """Progress of what is made once before the first trial."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = progress_bar(console)
-        self._bars: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self._progress.stop()
-
-    def report(self, what: str, num_done: int, num_total: int) -> None:
-        """Show that `num_done` of `num_total` are done."""
-        if what not in self._bars:
-            if not self._progress.console.is_terminal:
-                self._progress.console.print(f"{what}: {num_total}")
-            self._bars[what] = self._progress.add_task(what, total=num_total)
-        self._progress.update(self._bars[what], completed=num_done, total=num_total)
-
-
-def progress_bar(console: Console, *columns: TextColumn, transient: bool = False) -> Progress:
-    """Return a bar with what every bar shows and `columns` behind it; shows nothing where there is no terminal."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        *columns,
-        console=console,
-        transient=transient,
-        disable=not console.is_terminal,
-    )
 
 
 def describe(trial: Trial) -> str:

@@ -11,10 +11,11 @@ import numpy as np
 
 from nas.build import build
 from nas.command_line import run_command
-from nas.console import leaderboard_table, make_console
+from nas.console import leaderboard_table
 from nas.journal import Record, read_record
 from nas.reward import Reward, objectives_of
 from nas.trial import Trial, best_trials
+from proxy_tasks.progress import make_console
 from search_space import InputError
 
 HELP = """\

@@ -14,7 +14,13 @@ MAY_CHANGE = ("run", "num_trials", "executor", "task.cache_dir", "max_reused_sha
 
 
 # Options that older runs do not have, and the values that do what those did.
-ADDED_SINCE: Mapping[str, object] = {"task.latency": False, "warm_start.specs": [], "warm_start.top": 10}
+ADDED_SINCE: Mapping[str, object] = {
+    "task.latency": False,
+    "task.cache_format": "raw",
+    "task.per_class_ap": False,
+    "warm_start.specs": [],
+    "warm_start.top": 10,
+}
 
 
 def open_run(folder: Path, config: Mapping[str, Any], begin_with: Sequence[Decisions] = ()) -> Journal:

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from nas.build import Setup, build_setup
 from nas.command_line import run_command
-from nas.console import SearchView, TaskView, duration, leaderboard_table, make_console
+from nas.console import SearchView, duration, leaderboard_table
 from nas.export import export_trials
 from nas.journal import Journal, Record, has_run, read_record
 from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.trial import Status, best_trials
+from proxy_tasks.progress import TaskView, make_console
 
 HELP = """\
 python -m nas.search [name=value ...]

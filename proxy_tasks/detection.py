@@ -3,8 +3,8 @@
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -17,11 +17,13 @@ from torch.optim.swa_utils import update_bn
 
 from proxy_tasks.base import Evaluation, Fidelity, Report, silent
 from proxy_tasks.coco.anchors import make_anchors
-from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations, read_annotations, with_id_labels
-from proxy_tasks.coco.batches import make_batch, split_held_out, training_rows
-from proxy_tasks.coco.cache import CachedSplit, cached_split
+from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations, with_id_labels
+from proxy_tasks.coco.batches import load_batches, training_rows
+from proxy_tasks.coco.cache import CachedSplit, cached_split, check_source
 from proxy_tasks.coco.detections import detect
 from proxy_tasks.coco.folder import CocoFolder
+from proxy_tasks.coco.held_out import recorded_split, split_held_out
+from proxy_tasks.coco.image_store import FORMATS, Format
 from proxy_tasks.coco.scoring import METRIC_NAMES, ScoredBoxes, score
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.profile import network_latency
@@ -54,11 +56,13 @@ class DetectionProxy:
         score_on: `held_out`, or `val` for the validation set, which a search should not see.
         classes: `dense` numbers the data's categories without gaps; `ids` takes their own ids as classes, as the
             reference does: 91 for COCO, those without a category and 0, the background, being dropped when scoring.
-        cache_dir: where decoded images are kept, `image_size_px**2 * 3` bytes each.
+        cache_dir: where decoded images are kept.
+        cache_format: how: `raw`, `3 * image_size_px**2` bytes each, or `jpeg`, about a tenth, decoded when read.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
         precision: of the convolutions; `auto` is bfloat16 where the processor computes it fast.
         latency: whether to time each network on one image after training, normalisation folded, as `latency_ms`. A time
             is never the same twice, so neither are such metrics.
+        per_class_ap: whether the metrics hold AP of each class too, as `ap/` and the category's name.
 
     Source: SpineNet (arXiv 1912.05027), section 5.1.
     """
@@ -69,15 +73,19 @@ class DetectionProxy:
     score_on: Literal["held_out", "val"] = "held_out"
     classes: Literal["dense", "ids"] = "dense"
     cache_dir: Path = Path("data/cache")
+    cache_format: Format = "raw"
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     latency: bool = False
+    per_class_ap: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(DEVICE_NAMES, self.device):
             raise ValueError(f"device must be auto, cpu or cuda, got {self.device!r}")
         if self.classes not in ("dense", "ids"):
             raise ValueError(f"classes must be dense or ids, got {self.classes!r}")
+        if self.cache_format not in FORMATS:
+            raise ValueError(f"cache_format must be {' or '.join(FORMATS)}, got {self.cache_format!r}")
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -86,7 +94,11 @@ class DetectionProxy:
 
     def prepare(self, report: Report) -> None:
         """Make or find the data and decode it; see `ProxyTask.prepare`."""
-        _read_data(self, report)
+        folder = self.data.folder(report)
+        data = _read_data(self, report)
+        check_source(data.train, folder.paths("train")[1])
+        if self.score_on == "val":
+            check_source(data.scored, folder.paths("val")[1])
 
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what the detector costs at this scale; see `ProxyTask.costs`."""
@@ -109,16 +121,16 @@ class DetectionProxy:
         rows = data.train_rows[: fidelity.max_train_images]
         num_steps = max(1, round(fidelity.epochs * len(rows) / self.recipe.batch_size))
         steps = training_rows(rows, self.recipe.batch_size, num_steps, seed)
-        batches = (make_batch(data.train, step, device) for step in steps)
+        batches = load_batches(data.train, steps, device)
         loss = train(network, batches, anchors, self.recipe, num_steps, bf16=bf16, seed=seed)
         trained = time.perf_counter()
 
         # After few steps the running averages lag behind the weights: take them anew from training images.
         steps = training_rows(rows, self.recipe.batch_size, _STATISTICS_BATCHES, seed)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            update_bn((make_batch(data.train, step, device).images for step in steps), network)
+            update_bn((batch.images for batch in load_batches(data.train, steps, device)), network)
         found = self._detect_all(network, anchors, data, device, bf16)
-        metrics = score(data.scored.annotations, data.scored_rows, found)
+        metrics = score(data.scored.annotations, data.scored_rows, found, per_class=self.per_class_ap)
         scored = time.perf_counter()
         seconds = {"train": trained - started, "score": scored - trained}
         if self.latency:
@@ -145,9 +157,10 @@ class DetectionProxy:
         rows, boxes, labels, scores = [], [], [], []
         network.eval()
         with torch.inference_mode():
-            for chunk in _chunks(data.scored_rows, _SCORING_BATCH_SIZE):
+            chunks = list(_chunks(data.scored_rows, _SCORING_BATCH_SIZE))
+            for chunk, batch in zip(chunks, load_batches(data.scored, chunks, device), strict=True):
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                    raw = network(make_batch(data.scored, chunk, device).images)
+                    raw = network(batch.images)
                 raw.class_logits[..., unused] = -math.inf
                 found = detect(raw, anchors, size)
                 rows.append(chunk[found.image.cpu().numpy()])
@@ -173,33 +186,36 @@ def _open_data(task: DetectionProxy) -> _OpenData:
 
 def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
     folder = task.data.folder(report)
-    size = task.scale.image_size_px
-    file, image_dir = folder.paths("train")
-    train = read_annotations(file, image_dir)
-    train_ids = train.category_ids
-    train = with_id_labels(train) if task.classes == "ids" else train
+
+    def open_split(name: Literal["train", "val"], check: Callable[[Annotations], None]) -> CachedSplit:
+        key = folder.cache_key(name, task.scale.image_size_px, task.cache_format, task.cache_dir)
+        return cached_split(key, report, check)
+
     # Everything that can be wrong is looked at before the images are decoded, which may take an hour.
-    try:
-        train_rows, held_out = split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
-    except ValueError as error:
-        raise InputError(f"data: {error}") from None
+    def check_train(train: Annotations) -> None:
+        _, held_out = split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
+        if task.score_on == "held_out":
+            _check_scored(folder.paths("train")[0], train, held_out)
+
+    train = open_split("train", check_train)
+    train_rows, held_out = recorded_split(train, folder.num_held_out, folder.split_seed)
     if task.score_on == "held_out":
-        _check_scored(file, train, held_out)
-        split = cached_split(train, image_dir, size, task.cache_dir, report)
-        return _OpenData(split, train_rows, split, held_out)
-    val_file, val_image_dir = folder.paths("val")
-    val = read_annotations(val_file, val_image_dir)
-    val_rows = np.arange(val.num_images)
-    _check_scored(val_file, val, val_rows)
-    if val.category_ids != train_ids:
-        raise InputError(f"{folder.root}: training and validation annotations have different categories")
-    val = with_id_labels(val) if task.classes == "ids" else val
-    return _OpenData(
-        cached_split(train, image_dir, size, task.cache_dir, report),
-        train_rows,
-        cached_split(val, val_image_dir, size, task.cache_dir, report),
-        val_rows,
-    )
+        train = _with_labels(task, train)
+        return _OpenData(train, train_rows, train, held_out)
+
+    def check_val(val: Annotations) -> None:
+        _check_scored(folder.paths("val")[0], val, np.arange(val.num_images))
+        if val.category_ids != train.annotations.category_ids:
+            raise InputError(f"{folder.root}: training and validation annotations have different categories")
+
+    val = open_split("val", check_val)
+    val_rows = np.arange(val.annotations.num_images)
+    return _OpenData(_with_labels(task, train), train_rows, _with_labels(task, val), val_rows)
+
+
+def _with_labels(task: DetectionProxy, split: CachedSplit) -> CachedSplit:
+    """Return the split with the labels that the task's `classes` asks for."""
+    return split if task.classes == "dense" else replace(split, annotations=with_id_labels(split.annotations))
 
 
 def _check_scored(file: Path, annotations: Annotations, rows: NDArray[np.int64]) -> None:

@@ -5,9 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LinearLR, LRScheduler, MultiStepLR, OneCycleLR, SequentialLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    SequentialLR,
+)
 
 from proxy_tasks.base import NonFiniteLossError
 from proxy_tasks.coco.augment import augment
@@ -15,7 +23,7 @@ from proxy_tasks.coco.batches import Batch
 from proxy_tasks.coco.losses import detection_loss
 
 _CHECK_EVERY = 20
-"""Steps between looks at the loss: each look waits for the device."""
+"""Steps between looks at whether the loss was finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +36,28 @@ class Recipe:
         learning_rate: the highest.
         schedule: `one_cycle` rises over the first 30 % and falls to nothing, while momentum (or AdamW's first beta)
             does the opposite between 0.95 and 0.85; `step` warms up and falls to a tenth and a
-            hundredth near the end.
+            hundredth near the end; `cosine` warms up and falls to nothing along half a wave.
         weight_decay: on convolution kernels only.
-        warmup_share: share of the steps over which `step` warms up.
+        warmup_share: share of the steps over which `step` and `cosine` warm up.
         decay_shares: shares of the steps after which `step` falls to a tenth.
         gradient_clip_norm: largest norm of all gradients together.
         flip: mirror half of the images.
         jitter: smallest and largest random scale.
+        ema_decay: score an exponential moving average of the weights with this decay, less in the first steps; None for
+            the weights themselves.
     """
 
     batch_size: int = 16
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.08
-    schedule: Literal["one_cycle", "step"] = "step"
+    schedule: Literal["one_cycle", "step", "cosine"] = "step"
     weight_decay: float = 4e-5
     warmup_share: float = 0.05
     decay_shares: tuple[float, ...] = (0.8, 0.95)
     gradient_clip_norm: float = 10.0
     flip: bool = True
     jitter: tuple[float, float] = (1.0, 1.0)
+    ema_decay: float | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
@@ -60,6 +71,8 @@ class Recipe:
             raise ValueError("warmup_share and decay_shares must lie between 0 and 1")
         if not 0 < self.jitter[0] <= self.jitter[1] < math.inf:
             raise ValueError(f"jitter must be two rising factors above 0, got {list(self.jitter)}")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay must lie between 0 and 1, got {self.ema_decay}")
 
 
 def train(
@@ -92,12 +105,13 @@ def train(
     device = anchors_xyxy.device
     optimizer = make_optimizer(network, recipe)
     schedule = make_schedule(optimizer, recipe, num_steps)
-    generator = torch.Generator().manual_seed(seed)
+    average = [p.detach().clone() for p in network.parameters()] if recipe.ema_decay else []
     first_bad = torch.full((), -1, device=device)
+    first_bad_seen = torch.full((), -1, pin_memory=device.type == "cuda")
     loss = torch.zeros((), device=device)
     network.train()
     for step, batch in enumerate(batches):
-        batch = augment(batch, generator, flip=recipe.flip, jitter=recipe.jitter)
+        batch = augment(batch, np.random.default_rng([seed, step]), flip=recipe.flip, jitter=recipe.jitter)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             raw = network(batch.images)
         loss = detection_loss(raw, batch, anchors_xyxy)
@@ -106,12 +120,25 @@ def train(
         norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip_norm)
         optimizer.step()
         schedule.step()
-        # Kept on the device: reading it at every step would stop the device from working ahead.
-        is_bad = ~(loss.isfinite() & norm.isfinite())
-        first_bad = torch.where((first_bad < 0) & is_bad, step, first_bad)
-        if (step % _CHECK_EVERY == 0 or step == num_steps - 1) and (bad := int(first_bad)) >= 0:
-            raise NonFiniteLossError(f"the loss or its gradient was not finite at step {bad} of {num_steps}")
+        if recipe.ema_decay:
+            # As TensorFlow does: the first steps count less, so that the average forgets the random start.
+            decay = min(recipe.ema_decay, (1 + step) / (10 + step))
+            torch._foreach_lerp_(average, [p.detach() for p in network.parameters()], 1 - decay)
+        # Kept on the device, and looked at without waiting: what has arrived of the last copy tells of earlier steps.
+        first_bad = torch.where((first_bad < 0) & ~(loss.isfinite() & norm.isfinite()), step, first_bad)
+        if step % _CHECK_EVERY == 0:
+            first_bad_seen.copy_(first_bad, non_blocking=True)
+            _check_finite(int(first_bad_seen), num_steps)
+    _check_finite(int(first_bad), num_steps)
+    with torch.no_grad():
+        for p, averaged in zip(network.parameters(), average, strict=False):
+            p.copy_(averaged)
     return float(loss.detach())
+
+
+def _check_finite(first_bad: int, num_steps: int) -> None:
+    if first_bad >= 0:
+        raise NonFiniteLossError(f"the loss or its gradient was not finite at step {first_bad} of {num_steps}")
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -132,9 +159,12 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, num_steps: i
     if recipe.schedule == "one_cycle":
         return OneCycleLR(optimizer, recipe.learning_rate, total_steps=num_steps + 1)
     num_warmup = max(1, round(recipe.warmup_share * num_steps))
-    milestones = [max(1, round(share * num_steps) - num_warmup) for share in recipe.decay_shares]
+    if recipe.schedule == "cosine":
+        falling: LRScheduler = CosineAnnealingLR(optimizer, max(1, num_steps - num_warmup))
+    else:
+        falling = MultiStepLR(
+            optimizer, [max(1, round(share * num_steps) - num_warmup) for share in recipe.decay_shares]
+        )
     return SequentialLR(
-        optimizer,
-        [LinearLR(optimizer, 1 / num_warmup, total_iters=num_warmup), MultiStepLR(optimizer, milestones)],
-        milestones=[num_warmup],
+        optimizer, [LinearLR(optimizer, 1 / num_warmup, total_iters=num_warmup), falling], milestones=[num_warmup]
     )

@@ -36,6 +36,17 @@ TINY_SEARCH = (
 TINY_LANDSCAPE = ("task=landscape", "executor=local", "run=run", "num_trials=5")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none."""
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if on_gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in on_gpu:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 @pytest.fixture
 def command(tmp_path: Path) -> Run:
     """Run `python -m MODULE ARGUMENTS` in an empty folder, as a user does."""

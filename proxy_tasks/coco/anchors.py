@@ -31,13 +31,17 @@ def make_anchors(levels: tuple[int, ...], image_size_px: int, anchor_scale: floa
     return torch.cat(anchors).to(device)
 
 
-def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor) -> Tensor:
+def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor, image: Tensor, num_images: int) -> Tensor:
     """Assign each anchor the box it overlaps most, where they overlap by half or the anchor is a box's best.
+
+    Boxes come as one list for all images: padded to the fullest image they would be several times as many.
 
     Args:
         anchors_xyxy: (A, 4) corners in pixels.
-        boxes_xyxy: (B, N, 4) corners in pixels.
-        labels: (B, N); rows of -1 are no boxes.
+        boxes_xyxy: (N, 4) corners in pixels.
+        labels: (N,); rows of -1 are no boxes.
+        image: (N,) which image each box is in.
+        num_images: B.
 
     Returns:
         (B, A) row of the box, -1 for background.
@@ -45,19 +49,22 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor) -> T
     Source: tensorflow/tpu anchor.py AnchorLabeler: positive and negative threshold are both 0.5, and each box takes
         its best anchor whatever the overlap.
     """
-    iou = _pairwise_iou(boxes_xyxy, anchors_xyxy)
-    is_box = labels >= 0
-    iou = torch.where(is_box[..., None], iou, -1.0)
-    best_iou, best_box = iou.max(dim=1)
-    matched = torch.where(best_iou >= POSITIVE_IOU, best_box, -1)
-    # Every box claims its best anchor, the first of several if they claim the same; rows of -1 claim a column that is
-    # cut off.
-    num_boxes, num_anchors = boxes_xyxy.shape[1], len(anchors_xyxy)
-    claimed = torch.where(is_box, iou.argmax(dim=2), num_anchors)
-    rows = torch.arange(num_boxes, device=matched.device).expand_as(claimed)
-    nobody = matched.new_full((len(matched), num_anchors + 1), num_boxes)
-    claimant = nobody.scatter_reduce(1, claimed, rows, "amin")[:, :num_anchors]
-    return torch.where(claimant < num_boxes, claimant, matched)
+    num_boxes, num_anchors = len(boxes_xyxy), len(anchors_xyxy)
+    is_box = (labels >= 0)[:, None]
+    iou = torch.where(is_box, _pairwise_iou(boxes_xyxy, anchors_xyxy), -1.0)
+    # The best of each image's boxes, and the first box that is as good. Rows that count for nothing are `num_boxes`.
+    rows = torch.arange(num_boxes, device=image.device)
+    of_image = image[:, None].expand(-1, num_anchors)
+    best_iou = iou.new_full((num_images, num_anchors), POSITIVE_IOU).scatter_reduce_(0, of_image, iou, "amax")
+    nobody = image.new_full((num_images, num_anchors), num_boxes)
+    is_best = iou == best_iou[image]
+    matched = nobody.scatter_reduce(0, of_image, torch.where(is_best, rows[:, None], num_boxes), "amin")
+    # Every box claims its best anchor, the first of several if they claim the same.
+    claims = image * num_anchors + iou.argmax(dim=1)
+    claimants = torch.where(is_box[:, 0], rows, num_boxes)
+    claimed = nobody.view(-1).scatter_reduce(0, claims, claimants, "amin").view_as(matched)
+    row = torch.where(claimed < num_boxes, claimed, matched)
+    return torch.where(row < num_boxes, row, -1)
 
 
 def encode_boxes(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
@@ -85,13 +92,13 @@ def _centre_size(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pairwise_iou(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
-    """Return (B, N, A) intersection over union of (B, N, 4) boxes and (A, 4) anchors."""
-    # One coordinate at a time: a (B, N, A, 2) tensor of a large batch would take gigabytes.
-    boxes = [side[..., None] for side in boxes_xyxy.unbind(-1)]
-    anchors = anchors_xyxy.unbind(-1)
-    width = (torch.minimum(boxes[2], anchors[2]) - torch.maximum(boxes[0], anchors[0])).clamp(min=0)
-    height = (torch.minimum(boxes[3], anchors[3]) - torch.maximum(boxes[1], anchors[1])).clamp(min=0)
-    intersection = width * height
-    box_area = (boxes[2] - boxes[0]) * (boxes[3] - boxes[1])
+    """Return (N, A) intersection over union of (N, 4) boxes and (A, 4) anchors."""
+    # In place: at 512 px there are 49,000 anchors.
+    left, top, right, bottom = (side[:, None] for side in boxes_xyxy.unbind(-1))
+    anchors = anchors_xyxy.T.contiguous()
+    width = torch.minimum(right, anchors[2]).sub_(torch.maximum(left, anchors[0])).clamp_(min=0)
+    height = torch.minimum(bottom, anchors[3]).sub_(torch.maximum(top, anchors[1])).clamp_(min=0)
+    intersection = width.mul_(height)
+    box_area = (right - left) * (bottom - top)
     anchor_area = (anchors[2] - anchors[0]) * (anchors[3] - anchors[1])
-    return intersection / (box_area + anchor_area - intersection).clamp(min=1e-9)
+    return intersection.div_((box_area + anchor_area).sub_(intersection).clamp_(min=1e-9))

@@ -2,10 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,9 @@ from search_space.errors import InputError
 from search_space.spec_file import first_error
 
 MAX_BAD_SHARE = 0.001
-"""Boxes that lie outside their image or have no area are repaired up to this share of all boxes.
+"""Bad boxes are repaired, and images that cannot be used left out, up to this share of all.
 
-COCO 2017 itself holds a few. More means that the file is not what it says, as with corners in place of sizes.
+COCO 2017 itself holds a few. More means that the data is not what it says, as with corners in place of sizes.
 """
 OVERHANG_PX = 1.0
 """Boxes may stick out of the image by so much: annotation tools round."""
@@ -76,7 +76,7 @@ class Annotations:
         areas: (M,) as in the file, pixels squared; decides whether COCO calls an object small, medium or large.
         category_ids: (K,) the file's ids, ascending; they may have gaps.
         category_names: (K,).
-        num_repaired: boxes that were clipped to their image or dropped.
+        repairs: what was repaired or left out, in words, and how often.
     """
 
     image_ids: NDArray[np.int64]
@@ -89,12 +89,29 @@ class Annotations:
     areas: NDArray[np.float64]
     category_ids: tuple[int, ...]
     category_names: tuple[str, ...]
-    num_repaired: int
+    repairs: Mapping[str, int]
 
     @property
     def num_images(self) -> int:
         """N."""
         return len(self.file_names)
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Return the same of some images only, in the order of `rows`."""
+        counts = np.diff(self.first_box)[rows]
+        ends = np.cumsum(counts)
+        boxes = np.repeat(self.first_box[rows] - ends + counts, counts) + np.arange(counts.sum())
+        return replace(
+            self,
+            image_ids=self.image_ids[rows],
+            file_names=tuple(self.file_names[row] for row in rows),
+            sizes_px=self.sizes_px[rows],
+            first_box=np.concatenate(([0], ends)),
+            boxes_xyxy=self.boxes_xyxy[boxes],
+            labels=self.labels[boxes],
+            is_crowd=self.is_crowd[boxes],
+            areas=self.areas[boxes],
+        )
 
 
 def with_id_labels(annotations: Annotations) -> Annotations:
@@ -120,17 +137,15 @@ def with_id_labels(annotations: Annotations) -> Annotations:
 def read_annotations(path: Path, image_dir: Path) -> Annotations:
     """Read a COCO `instances_*.json` and check it against the image folder.
 
+    Up to `MAX_BAD_SHARE` of the images may have no file, and as many boxes may belong to images that are not listed,
+    lie outside their image or have no area: they are left out or clipped, and counted.
+
     Raises:
-        InputError: not JSON, a field missing or of the wrong type, no images or categories, an id used twice, an image
-            file that is not there or lies outside the folder, an annotation of an unknown image or category, or more
-            than `MAX_BAD_SHARE` of the boxes outside their image or without area. The message names the first.
+        InputError: more of these, not JSON, a field missing or of the wrong type, no images or categories, an id used
+            twice, an image that lies outside the folder, or an annotation of an unknown category. The message names
+            the first.
     """
-    try:
-        document = _DOCUMENT.validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_error(error)}") from None
+    document = _read_document(path)
     images = sorted(document["images"], key=lambda image: image["id"])
     categories = sorted(document["categories"], key=lambda category: category["id"])
     for name, number in (("images", len(images)), ("categories", len(categories))):
@@ -138,25 +153,25 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
             raise InputError(f"{path}: there are no {name}")
     _check_ids(path, "images", (image["id"] for image in images))
     _check_ids(path, "categories", (category["id"] for category in categories))
-    for image in images:
-        _check_image(path, image_dir, image)
     row_of = {image["id"]: i for i, image in enumerate(images)}
     label_of = {category["id"]: k for k, category in enumerate(categories)}
-    required = ("id", "image_id", "category_id", "bbox")
-    for i, annotation in enumerate(document["annotations"]):
-        if missing := [name for name in required if name not in annotation]:
-            raise InputError(f"{path}: annotations[{i}].{missing[0]}: Field required")
-        for name, known in (("image_id", row_of), ("category_id", label_of)):
-            if annotation[name] not in known:  # type: ignore[literal-required]  # the name is one of the two above
-                raise InputError(f"{path}: annotations[{i}]: unknown {name} {annotation[name]}")  # type: ignore[literal-required]  # as above
+    listed, num_unlisted = _of_listed_images(path, document["annotations"], row_of, label_of)
     _check_ids(path, "annotations", (annotation["id"] for annotation in document["annotations"]))
-    annotations = sorted(document["annotations"], key=lambda annotation: row_of[annotation["image_id"]])
+    annotations = sorted(listed, key=lambda annotation: row_of[annotation["image_id"]])
     rows = np.array([row_of[a["image_id"]] for a in annotations], dtype=np.int64)
     sizes = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)
     raw = np.array([a["bbox"] for a in annotations], dtype=np.float64).reshape(-1, 4)
-    boxes, keep, num_repaired = _repair_boxes(path, raw, sizes[rows], [a["id"] for a in annotations])
+    boxes, keep, num_clipped = _repair_boxes(path, raw, sizes[rows], [a["id"] for a in annotations])
     areas = np.array([a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations], dtype=np.float64)
-    return Annotations(
+    is_there = [_is_there(path, image_dir, image) for image in images]
+    num_missing = is_there.count(False)
+
+    def first_missing() -> str:
+        image = images[is_there.index(False)]
+        return f"{path}: image {image['id']}: there is no file {image_dir / image['file_name']}"
+
+    check_share(num_missing, len(images), "images", first_missing)
+    everything = Annotations(
         image_ids=np.array([image["id"] for image in images], dtype=np.int64),
         file_names=tuple(image["file_name"] for image in images),
         sizes_px=sizes,
@@ -167,8 +182,56 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
         areas=areas[keep],
         category_ids=tuple(category["id"] for category in categories),
         category_names=tuple(category["name"] for category in categories),
-        num_repaired=num_repaired,
+        repairs={},
     )
+    repairs = {
+        "boxes clipped to their image or, without area, left out": num_clipped,
+        "boxes of images that are not listed left out": num_unlisted,
+        "images without a file left out": num_missing,
+    }
+    return replace(
+        everything.take(np.flatnonzero(is_there)),
+        repairs={what: number for what, number in repairs.items() if number},
+    )
+
+
+def check_share(num_bad: int, num_all: int, what: str, first: Callable[[], str]) -> None:
+    """Check that no more than `MAX_BAD_SHARE` of `num_all` are bad.
+
+    Raises:
+        InputError: more are; the message begins with what `first` says of the first.
+    """
+    if num_bad > MAX_BAD_SHARE * num_all:
+        raise InputError(f"{first()}; {num_bad} of {num_all} {what} are like this, at most {MAX_BAD_SHARE:.1%} may be")
+
+
+def _read_document(path: Path) -> _Document:
+    try:
+        return _DOCUMENT.validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_error(error)}") from None
+
+
+def _of_listed_images(
+    path: Path, annotations: list[_Annotation], row_of: Mapping[int, int], label_of: Mapping[int, int]
+) -> tuple[list[_Annotation], int]:
+    """Return the annotations whose image is listed, and how many others there are."""
+    for i, annotation in enumerate(annotations):
+        if missing := [name for name in ("id", "image_id", "category_id", "bbox") if name not in annotation]:
+            raise InputError(f"{path}: annotations[{i}].{missing[0]}: Field required")
+        if annotation["category_id"] not in label_of:
+            raise InputError(f"{path}: annotations[{i}]: unknown category_id {annotation['category_id']}")
+    listed = [annotation for annotation in annotations if annotation["image_id"] in row_of]
+    num_unlisted = len(annotations) - len(listed)
+
+    def first() -> str:
+        i = next(i for i, annotation in enumerate(annotations) if annotation["image_id"] not in row_of)
+        return f"{path}: annotations[{i}]: unknown image_id {annotations[i]['image_id']}"
+
+    check_share(num_unlisted, len(annotations), "annotations", first)
+    return listed, num_unlisted
 
 
 def _check_ids(path: Path, name: str, ids: Iterable[int]) -> None:
@@ -177,12 +240,11 @@ def _check_ids(path: Path, name: str, ids: Iterable[int]) -> None:
         raise InputError(f"{path}: {name} has id {number} {'twice' if times == 2 else f'{times} times'}")
 
 
-def _check_image(path: Path, image_dir: Path, image: _Image) -> None:
+def _is_there(path: Path, image_dir: Path, image: _Image) -> bool:
     name = PurePosixPath(image["file_name"])
     if name.is_absolute() or ".." in name.parts:
         raise InputError(f"{path}: image {image['id']}: file_name {image['file_name']!r} leads out of the image folder")
-    if not os.path.isfile(image_dir / name):
-        raise InputError(f"{path}: image {image['id']}: there is no file {image_dir / name}")
+    return os.path.isfile(image_dir / name)
 
 
 def _repair_boxes(
@@ -196,15 +258,13 @@ def _repair_boxes(
     has_area: NDArray[np.bool_] = np.all(boxes_xywh[:, 2:] > 0, axis=1)
     is_inside = ((corners[:, :2] >= -OVERHANG_PX) & (corners[:, 2:] <= limits + OVERHANG_PX)).all(axis=1)
     is_bad = ~(has_area & is_inside)
-    if is_bad.sum() > MAX_BAD_SHARE * len(ids):
-        first = int(np.flatnonzero(is_bad)[0])
-        reason = (
-            "has no area" if not has_area[first] else f"leaves its image of {limits[first].astype(int).tolist()} px"
-        )
-        raise InputError(
-            f"{path}: annotation {ids[first]}: box {boxes_xywh[first].tolist()} (x, y, width, height) {reason}; "
-            f"{is_bad.sum()} of {len(ids)} boxes are like this, at most {MAX_BAD_SHARE:.1%} may be"
-        )
+
+    def first() -> str:
+        i = int(np.flatnonzero(is_bad)[0])
+        reason = "has no area" if not has_area[i] else f"leaves its image of {limits[i].astype(int).tolist()} px"
+        return f"{path}: annotation {ids[i]}: box {boxes_xywh[i].tolist()} (x, y, width, height) {reason}"
+
+    check_share(int(is_bad.sum()), len(ids), "boxes", first)
     corners = np.clip(np.nan_to_num(corners), 0, np.tile(limits, 2))
     keep: NDArray[np.bool_] = np.logical_and(has_area, (corners[:, 2:] > corners[:, :2]).all(axis=1))
     return corners, keep, int(is_bad.sum())

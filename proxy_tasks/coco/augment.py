@@ -1,5 +1,6 @@
 """Random flips and changes of scale, for a whole batch at once on its device."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,15 +11,15 @@ MIN_SIDE_PX = 1.0
 """Boxes of which less is left inside the image, in either direction, are dropped."""
 
 
-def augment(batch: Batch, generator: torch.Generator, *, flip: bool, jitter: tuple[float, float]) -> Batch:
+def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple[float, float]) -> Batch:
     """Flip half of the images and scale each by a factor from `jitter`.
 
     An image that grows is cropped at a random place; one that shrinks keeps its top left corner and zeros fill the
-    rest. Boxes follow exactly.
+    rest. Boxes follow exactly. Those of which less than `MIN_SIDE_PX` is left get the label -1.
 
     Args:
         batch: B images of S px.
-        generator: on the CPU; what is drawn does not depend on the device.
+        rng: what is drawn does not depend on the device.
         flip: mirror left and right with probability one half.
         jitter: smallest and largest factor; (1, 1) keeps the scale.
 
@@ -27,32 +28,36 @@ def augment(batch: Batch, generator: torch.Generator, *, flip: bool, jitter: tup
     """
     num_images, size = batch.images.shape[0], batch.images.shape[-1]
     device = batch.images.device
-    draws = torch.rand(4, num_images, generator=generator).to(device)
+    draws = torch.from_numpy(rng.random((4, num_images), dtype=np.float32))
+    if device.type == "cuda":
+        draws = draws.pin_memory().to(device, non_blocking=True)
     is_flipped = (draws[0] < 0.5) & flip
     factor = jitter[0] + (jitter[1] - jitter[0]) * draws[1]
     # Top left corner of what is kept, in pixels of the scaled image.
-    offset = draws[2:] * (size * factor - size).clamp(min=0)
+    offset = (draws[2:] * (size * factor - size).clamp(min=0)).T
     images, boxes = batch.images, batch.boxes_xyxy
     if flip:
-        images = torch.where(is_flipped[:, None, None, None], images.flip(3), images)
-        mirrored = torch.stack((size - boxes[..., 2], boxes[..., 1], size - boxes[..., 0], boxes[..., 3]), dim=-1)
-        boxes = torch.where(is_flipped[:, None, None], mirrored, boxes)
+        mirrored = torch.stack((size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]), dim=-1)
+        boxes = torch.where(is_flipped[batch.image, None], mirrored, boxes)
     if jitter != (1.0, 1.0):
-        images = _scale_and_crop(images, factor, offset)
-        boxes = boxes * factor[:, None, None] - offset.T.repeat(1, 2)[:, None]
+        images = _resample(images, is_flipped, factor, offset)
+        boxes = boxes * factor[batch.image, None] - offset.repeat(1, 2)[batch.image]
+    elif flip:
+        images = torch.where(is_flipped[:, None, None, None], images.flip(3), images)
     boxes = boxes.clamp(0, size)
-    is_left = ((boxes[..., 2:] - boxes[..., :2]) >= MIN_SIDE_PX).all(dim=-1)
-    labels = torch.where(is_left, batch.labels, -1)
-    return Batch(images, torch.where((labels >= 0)[..., None], boxes, 0), labels)
+    is_left = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE_PX).all(dim=-1)
+    return Batch(images, boxes, torch.where(is_left, batch.labels, -1), batch.image)
 
 
-def _scale_and_crop(images: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
-    """Sample (B, 3, S, S) at output pixel p from input pixel `(p + offset) / factor`, zeros outside."""
+def _resample(images: Tensor, is_flipped: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
+    """Sample (B, 3, S, S) at output pixel p from pixel `(p + offset) / factor` of the flipped input, zeros outside."""
     size = images.shape[-1]
     # In grid_sample's coordinates pixel centres p + 0.5 of an image of S px lie at 2 (p + 0.5) / S - 1.
-    shift = (1 - factor[None] + 2 * offset / size) / factor
+    shift = (1 - factor[:, None] + 2 * offset / size) / factor[:, None]
     theta = torch.zeros(len(images), 2, 3, device=images.device)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
-    theta[:, :, 2] = shift.T
+    theta[:, :, 2] = shift
+    # To mirror is to look left for what is right.
+    theta[:, 0] = torch.where(is_flipped[:, None], -theta[:, 0], theta[:, 0])
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

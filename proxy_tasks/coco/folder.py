@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from proxy_tasks.base import Report
+from proxy_tasks.coco.cache import CacheKey
+from proxy_tasks.coco.image_store import Format
 from search_space.errors import InputError
 
 
@@ -20,6 +22,7 @@ class CocoFolder:
         val_images: folder of the validation images, below `root`.
         num_held_out: training images that are never trained on and whose AP is the reward.
         split_seed: of the choice of those images; the same for every trial.
+        max_images: use only so many images of each split, chosen at random but always the same; None for all.
     """
 
     root: Path | None
@@ -29,9 +32,12 @@ class CocoFolder:
     val_images: str = "val2017"
     num_held_out: int = 7392
     split_seed: int = 0
+    max_images: int | None = None
 
     def __post_init__(self) -> None:
         check_split(self.num_held_out, self.split_seed)
+        if self.max_images is not None and self.max_images < 2:
+            raise ValueError(f"max_images must be 2 or more, got {self.max_images}")
 
     def folder(self, report: Report) -> Self:
         """Return itself: there is nothing to make."""
@@ -56,6 +62,17 @@ class CocoFolder:
                     f"({annotations} and {images}/) or pass data.root=/path/to/coco"
                 )
         return self.root / annotations, self.root / images
+
+    def cache_key(
+        self, split: Literal["train", "val"], image_size_px: int, image_format: Format, cache_dir: Path
+    ) -> CacheKey:
+        """Return what stands for `train` or `val` in a cache.
+
+        Raises:
+            InputError: as `paths`.
+        """
+        annotation_file, image_dir = self.paths(split)
+        return CacheKey(annotation_file, image_dir, image_size_px, image_format, self.max_images, cache_dir)
 
 
 def check_split(num_held_out: int, split_seed: int) -> None:

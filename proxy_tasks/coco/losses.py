@@ -3,15 +3,13 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import sigmoid_focal_loss
 
 from proxy_tasks.coco.anchors import encode_boxes, match_anchors
 from proxy_tasks.coco.batches import Batch
+from proxy_tasks.coco.focal import focal_loss
 from proxy_tasks.networks.retinanet import RawDetections
 
-# tensorflow/tpu configs/spinenet: focal gamma is 1.5 there, not RetinaNet's 2.
-FOCAL_ALPHA = 0.25
-FOCAL_GAMMA = 1.5
+# tensorflow/tpu configs/spinenet.
 HUBER_DELTA = 0.1
 BOX_WEIGHT = 50.0
 
@@ -23,17 +21,12 @@ def detection_loss(raw: RawDetections, batch: Batch, anchors_xyxy: Tensor) -> Te
 
     Source: RetinaNet (arXiv 1708.02002), section 3; tensorflow/tpu modeling/losses.py and configs/spinenet.
     """
-    matched = match_anchors(anchors_xyxy, batch.boxes_xyxy, batch.labels)
+    matched = match_anchors(anchors_xyxy, batch.boxes_xyxy, batch.labels, batch.image, len(batch.images))
     is_positive = matched >= 0
     row = matched.clamp(min=0)
-    normaliser = is_positive.sum() + 1
-    num_classes = raw.class_logits.shape[-1]
-    labels = torch.where(is_positive, batch.labels.gather(1, row), -1)
-    targets = (labels[..., None] == torch.arange(num_classes, device=labels.device)).float()
-    class_loss = sigmoid_focal_loss(raw.class_logits.float(), targets, FOCAL_ALPHA, FOCAL_GAMMA, reduction="sum")
-    boxes = batch.boxes_xyxy.gather(1, row[..., None].expand(-1, -1, 4))
-    codes = encode_boxes(boxes, anchors_xyxy)
+    class_loss = focal_loss(raw.class_logits, torch.where(is_positive, batch.labels[row], -1))
+    codes = encode_boxes(batch.boxes_xyxy[row], anchors_xyxy)
     errors = F.huber_loss(raw.box_codes.float(), codes, delta=HUBER_DELTA, reduction="none")
     box_loss = torch.where(is_positive[..., None], errors, 0).sum() / 4
-    loss: Tensor = (class_loss + BOX_WEIGHT * box_loss) / normaliser
+    loss: Tensor = (class_loss + BOX_WEIGHT * box_loss) / (is_positive.sum() + 1)
     return loss

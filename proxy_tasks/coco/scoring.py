@@ -3,11 +3,12 @@
 import contextlib
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations
 
 try:
     from hotcoco import COCO, COCOeval
@@ -38,11 +39,19 @@ class ScoredBoxes:
     scores: NDArray[np.float64]
 
 
-def score(annotations: Annotations, rows: NDArray[np.int64], found: ScoredBoxes) -> dict[str, float]:
+def score(
+    annotations: Annotations, rows: NDArray[np.int64], found: ScoredBoxes, *, per_class: bool = False
+) -> dict[str, float]:
     """Return COCO's twelve figures over the images `rows`, fractions in [0, 1].
 
     A figure that has no object to count, as AP of large objects where there are none, is -1, as COCO has it. Without
     any detection those that have objects are 0.
+
+    Args:
+        annotations: what is there.
+        rows: images to score on.
+        found: what was detected in them.
+        per_class: return AP of each class too, as `ap/` and its name.
     """
     truth = COCO()
     truth.dataset = _truth(annotations, rows)
@@ -53,7 +62,17 @@ def score(annotations: Annotations, rows: NDArray[np.int64], found: ScoredBoxes)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return dict(zip(METRIC_NAMES, (float(value) for value in evaluation.stats), strict=True))
+    figures = dict(zip(METRIC_NAMES, (float(value) for value in evaluation.stats), strict=True))
+    return {**figures, **_ap_of_classes(annotations, evaluation)} if per_class else figures
+
+
+def _ap_of_classes(annotations: Annotations, evaluation: COCOeval) -> dict[str, float]:
+    """Return AP of each class, as COCO averages it: over thresholds and recalls, for objects of all sizes."""
+    # (thresholds, recalls, classes, sizes, most detections); -1 where a class has no object.
+    accumulated: dict[str, Any] = evaluation.eval or {}
+    precision = np.asarray(accumulated["precision"])[:, :, :, 0, -1].mean(axis=(0, 1))
+    names = zip(annotations.category_ids, annotations.category_names, strict=True)
+    return {f"ap/{name}": float(ap) for (_, name), ap in zip(names, precision, strict=True) if name != NO_CATEGORY}
 
 
 def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[dict[str, object]]]:

@@ -51,36 +51,50 @@ def test_anchors_cover_sizes_that_do_not_divide() -> None:
     assert len(make_anchors((3,), 36, 3.0, CPU)) == math.ceil(36 / 8) ** 2 * 9
 
 
-@given(seed=st.integers(0, 2**31), num_boxes=st.integers(1, 6), num_padding=st.integers(0, 3))
+@given(seed=st.integers(0, 2**31), counts=st.lists(st.integers(0, 6), min_size=1, max_size=4))
 @settings(deadline=None)
-def test_batched_matching_equals_the_slow_one(seed: int, num_boxes: int, num_padding: int) -> None:
+def test_batched_matching_equals_the_slow_one(seed: int, counts: list[int]) -> None:
     generator = torch.Generator().manual_seed(seed)
     anchors = make_anchors((3, 4, 5), 128, 3.0, CPU)
-    boxes = random_boxes(generator, 2, num_boxes + num_padding)
-    labels = torch.zeros(2, num_boxes + num_padding, dtype=torch.long)
-    labels[:, num_boxes:] = -1
-    matched = match_anchors(anchors, boxes, labels)
-    for image in range(2):
-        assert matched[image].tolist() == slow_match(anchors, boxes[image], labels[image])
+    image = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    boxes = random_boxes(generator, len(image))
+    labels = torch.randint(-1, 2, (len(image),), generator=generator)
+    if not len(image):
+        image, boxes, labels = torch.zeros(1, dtype=torch.long), torch.zeros(1, 4), torch.tensor([-1])
+    matched = match_anchors(anchors, boxes, labels, image, len(counts))
+    assert matched.shape == (len(counts), len(anchors))
+    for i in range(len(counts)):
+        mine = torch.nonzero(image == i)[:, 0]
+        expected = slow_match(anchors, boxes[mine], labels[mine])
+        assert matched[i].tolist() == [int(mine[row]) if row >= 0 else -1 for row in expected]
+
+
+def match_one_image(anchors: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
+    return match_anchors(anchors, boxes, labels, torch.zeros(len(boxes), dtype=torch.long), 1)[0]
 
 
 def test_the_first_of_two_boxes_that_claim_one_anchor_has_it() -> None:
     anchors = make_anchors((5,), 32, 3.0, CPU)
-    boxes = torch.tensor([[[10.0, 10.0, 12.0, 12.0], [14.0, 14.0, 15.0, 16.0]]])
-    claims = box_iou(boxes[0], anchors).argmax(dim=1).tolist()
+    boxes = torch.tensor([[10.0, 10.0, 12.0, 12.0], [14.0, 14.0, 15.0, 16.0]])
+    claims = box_iou(boxes, anchors).argmax(dim=1).tolist()
     assert claims[0] == claims[1]
-    assert match_anchors(anchors, boxes, torch.zeros(1, 2, dtype=torch.long))[0, claims[0]] == 0
+    assert match_one_image(anchors, boxes, torch.zeros(2, dtype=torch.long))[claims[0]] == 0
+
+
+def test_the_first_of_two_equal_boxes_has_all_their_anchors() -> None:
+    anchors = make_anchors((3, 4, 5), 64, 3.0, CPU)
+    boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]]).repeat(2, 1)
+    assert set(match_one_image(anchors, boxes, torch.zeros(2, dtype=torch.long)).tolist()) == {-1, 0}
 
 
 def test_an_image_without_boxes_is_all_background() -> None:
     anchors = make_anchors((3,), 64, 3.0, CPU)
-    labels = torch.full((1, 2), -1)
-    assert (match_anchors(anchors, torch.zeros(1, 2, 4), labels) == -1).all()
+    assert (match_one_image(anchors, torch.zeros(2, 4), torch.full((2,), -1)) == -1).all()
 
 
 def test_a_box_smaller_than_every_anchor_still_gets_one() -> None:
     anchors = make_anchors((3, 4), 64, 3.0, CPU)
-    matched = match_anchors(anchors, torch.tensor([[[10.0, 10.0, 12.0, 12.0]]]), torch.zeros(1, 1, dtype=torch.long))
+    matched = match_one_image(anchors, torch.tensor([[10.0, 10.0, 12.0, 12.0]]), torch.zeros(1, dtype=torch.long))
     assert (matched == 0).sum() == 1
 
 

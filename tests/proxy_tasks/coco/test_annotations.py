@@ -49,7 +49,7 @@ def test_a_coco_file_is_read_in_order_of_ids(tmp_path: Path) -> None:
     assert annotations.labels.tolist() == [1, 0]
     assert annotations.is_crowd.tolist() == [True, False]
     assert annotations.areas.tolist() == [150.5, 1200.0]
-    assert annotations.num_repaired == 0
+    assert not annotations.repairs
 
 
 def test_ids_as_labels_leave_gaps(tmp_path: Path) -> None:
@@ -134,17 +134,56 @@ def test_not_a_number_is_no_box(tmp_path: Path) -> None:
         read_annotations(*write(tmp_path, text))
 
 
-def test_a_few_bad_boxes_among_many_are_repaired_and_counted(tmp_path: Path) -> None:
-    # COCO 2017 itself holds a few boxes without area among 860,000.
+def many_good_boxes() -> dict[str, Any]:
     content = document()
     good = {"image_id": 4, "category_id": 3, "bbox": [1, 1, 5, 5]}
     content["annotations"] = [{**good, "id": i} for i in range(2998)]
+    return content
+
+
+def test_a_few_bad_boxes_among_many_are_repaired_and_counted(tmp_path: Path) -> None:
+    # COCO 2017 itself holds a few boxes without area among 860,000.
+    content = many_good_boxes()
+    good = content["annotations"][0]
     content["annotations"].append({**good, "id": 5000, "bbox": [15, 15, 10, 3]})
     content["annotations"].append({**good, "id": 5001, "bbox": [5, 5, 0, 3]})
     annotations = read_annotations(*write(tmp_path, content))
-    assert annotations.num_repaired == 2
+    assert annotations.repairs == {"boxes clipped to their image or, without area, left out": 2}
     assert len(annotations.boxes_xyxy) == 2999
     assert annotations.boxes_xyxy[-1].tolist() == [15, 15, 20, 18]
+
+
+def test_a_few_boxes_of_images_that_are_not_listed_are_left_out_and_counted(tmp_path: Path) -> None:
+    content = many_good_boxes()
+    content["annotations"].insert(5, {**content["annotations"][0], "id": 5000, "image_id": 77})
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.repairs == {"boxes of images that are not listed left out": 1}
+    assert len(annotations.boxes_xyxy) == 2998
+
+
+def test_a_few_images_without_a_file_are_left_out_with_their_boxes(tmp_path: Path) -> None:
+    content = document()
+    listed = [{"id": 100 + i, "file_name": "a.png", "width": 20, "height": 20} for i in range(999)]
+    content["images"] = [*listed, {"id": 1, "file_name": "gone.png", "width": 20, "height": 20}]
+    box = {"category_id": 3, "bbox": [1, 1, 5, 5]}
+    content["annotations"] = [{"id": 1, "image_id": 1, **box}, {"id": 2, "image_id": 100, **box}]
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.repairs == {"images without a file left out": 1}
+    assert annotations.num_images == 999
+    assert annotations.image_ids[0] == 100
+    assert len(annotations.boxes_xyxy) == 1
+
+
+def test_taking_images_takes_their_boxes(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"].append({"id": 3, "image_id": 4, "category_id": 3, "bbox": [3, 3, 5, 5]})
+    annotations = read_annotations(*write(tmp_path, content))
+    turned = annotations.take(np.array([1, 0]))
+    assert turned.image_ids.tolist() == [9, 4]
+    assert turned.first_box.tolist() == [0, 2, 3]
+    assert turned.boxes_xyxy.tolist() == [[1, 2, 11, 22], [0, 0, 40, 30], [3, 3, 8, 8]]
+    assert turned.labels.tolist() == [1, 0, 0]
+    assert annotations.take(np.array([], dtype=int)).num_images == 0
 
 
 def test_boxes_that_stick_out_by_rounding_are_clipped(tmp_path: Path) -> None:
@@ -152,7 +191,7 @@ def test_boxes_that_stick_out_by_rounding_are_clipped(tmp_path: Path) -> None:
     content["annotations"][1]["bbox"] = [-0.4, 0, 40.9, 30.5]
     annotations = read_annotations(*write(tmp_path, content))
     assert annotations.boxes_xyxy[1].tolist() == [0, 0, 40, 30]
-    assert annotations.num_repaired == 0
+    assert not annotations.repairs
 
 
 def test_a_file_without_annotations_has_no_boxes(tmp_path: Path) -> None:

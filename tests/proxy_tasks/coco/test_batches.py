@@ -1,10 +1,29 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from proxy_tasks.coco.annotations import Annotations
-from proxy_tasks.coco.batches import MAX_BOXES, make_batch, normalise, split_held_out, training_rows
+from proxy_tasks.coco.batches import MAX_BOXES, Batch, load_batches, normalise, training_rows
 from proxy_tasks.coco.cache import CachedSplit
+
+CPU = torch.device("cpu")
+
+
+class Gradient:
+    """Images of which each holds its own number everywhere."""
+
+    def read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        out[:] = rows[:, None, None, None] + 1
+
+
+class Unreadable:
+    """A disk that fails."""
+
+    def read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        raise OSError("the disk is gone")
 
 
 def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
@@ -20,54 +39,80 @@ def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
         areas=np.full(total, 16.0),
         category_ids=(1, 2, 3),
         category_names=("a", "b", "c"),
-        num_repaired=0,
+        repairs={},
     )
-    images = np.arange(len(num_boxes) * 8 * 8 * 3, dtype=np.uint8).reshape(-1, 8, 8, 3)
-    return CachedSplit(images, annotations, np.full(len(num_boxes), 0.5))
+    num_images = len(num_boxes)
+    return CachedSplit(
+        images=Gradient(),
+        annotations=annotations,
+        scales=np.full(num_images, 0.5),
+        sizes_px=np.full((num_images, 2), 8),
+        image_size_px=8,
+        path=Path(),
+        left_out={},
+    )
+
+
+def load(loaded: CachedSplit, *rows: int) -> Batch:
+    (batch,) = load_batches(loaded, [np.array(rows)], CPU)
+    return batch
 
 
 def test_a_batch_holds_the_images_and_their_scaled_boxes() -> None:
-    batch = make_batch(split([2, 0, 1]), np.array([2, 0, 1]), torch.device("cpu"))
+    batch = load(split([2, 0, 1]), 2, 0, 1)
     assert batch.images.shape == (3, 3, 8, 8)
-    assert batch.labels.tolist() == [[2, -1], [0, 1], [-1, -1]]
-    assert batch.boxes_xyxy[1].tolist() == [[1, 2, 3, 4], [1, 2, 3, 4]]
-    assert batch.boxes_xyxy[2].tolist() == [[0, 0, 0, 0], [0, 0, 0, 0]]
+    expected = [
+        normalise(torch.full((1, 8, 8, 3), row + 1, dtype=torch.uint8), torch.tensor([[8, 8]])) for row in (2, 0, 1)
+    ]
+    assert torch.equal(batch.images, torch.cat(expected))
+    assert batch.image.tolist() == [0, 1, 1]
+    assert batch.labels.tolist() == [2, 0, 1]
+    assert batch.boxes_xyxy.tolist() == [[1, 2, 3, 4]] * 3
 
 
 def test_crowds_are_not_trained_on() -> None:
-    batch = make_batch(split([3], crowd=True), np.array([0]), torch.device("cpu"))
-    assert (batch.labels == -1).all()
+    batch = load(split([3], crowd=True), 0)
+    assert batch.labels.tolist() == [-1]
 
 
-def test_at_most_a_hundred_boxes_are_kept() -> None:
-    batch = make_batch(split([150, 1]), np.array([0, 1]), torch.device("cpu"))
-    assert batch.labels.shape == (2, MAX_BOXES)
+def test_at_most_a_hundred_boxes_an_image_are_kept() -> None:
+    batch = load(split([150, 1]), 0, 1)
+    assert torch.bincount(batch.image).tolist() == [MAX_BOXES, 1]
+
+
+def test_batches_come_in_order_and_all_of_them() -> None:
+    steps = [np.array([step % 3, (step + 1) % 3]) for step in range(20)]
+    batches = list(load_batches(split([1, 1, 1]), steps, CPU))
+    assert [batch.labels.tolist() for batch in batches] == [step.tolist() for step in steps]
+
+
+def test_an_error_while_reading_ahead_reaches_the_reader() -> None:
+    broken = split([1, 1])
+    object.__setattr__(broken, "images", Unreadable())
+    with pytest.raises(OSError, match="the disk is gone"):
+        load(broken, 0)
+
+
+def test_a_loader_that_is_not_used_up_ends() -> None:
+    batches = load_batches(split([1]), (np.array([0]) for _ in range(10**9)), CPU)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]  # it is a generator
+    assert not list(batches)
 
 
 def test_normalisation_is_that_of_imagenet_and_keeps_padding_at_zero() -> None:
-    images = torch.zeros(1, 2, 2, 3, dtype=torch.uint8)
-    images[0, 0, 0] = torch.tensor([255, 128, 1])
-    normal = normalise(images)
+    images = torch.zeros(2, 2, 2, 3, dtype=torch.uint8)
+    images[:, 0, 0] = torch.tensor([255, 128, 1])
+    wide, high = normalise(images, torch.tensor([[1, 2], [2, 1]]))
     # By hand: (1 - .485) / .229, (128 / 255 - .456) / .224, (1 / 255 - .406) / .225.
-    assert normal[0, :, 0, 0].tolist() == pytest.approx([2.2489, 0.2052, -1.7870], abs=1e-4)
-    assert (normal[0, :, 1] == 0).all()
-    assert normal.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_held_out_images_are_never_trained_on_and_the_split_repeats() -> None:
-    train, held_out = split_held_out(100, 20, seed=3)
-    assert len(held_out) == 20
-    assert sorted([*train, *held_out]) == list(range(100))
-    again = split_held_out(100, 20, seed=3)
-    assert np.array_equal(train, again[0])
-    assert np.array_equal(held_out, again[1])
-    assert not np.array_equal(held_out, split_held_out(100, 20, seed=4)[1])
-
-
-@pytest.mark.parametrize("num_held_out", [0, 100, 101])
-def test_a_split_without_training_or_scoring_images_is_refused(num_held_out: int) -> None:
-    with pytest.raises(ValueError, match=f"num_held_out must leave .*: 1 to 99 of 100 images, got {num_held_out}"):
-        split_held_out(100, num_held_out, seed=0)
+    assert wide[:, 0, 0].tolist() == pytest.approx([2.2489, 0.2052, -1.7870], abs=1e-4)
+    # Black is a colour, padding is none: -.485 / .229 and so on.
+    black = pytest.approx([-2.1179, -2.0357, -1.8044], abs=1e-4)
+    assert wide[:, 0, 1].tolist() == black
+    assert high[:, 1, 0].tolist() == black
+    assert (wide[:, 1] == 0).all()
+    assert (high[:, :, 1] == 0).all()
+    assert normalise(images, torch.tensor([[2, 2], [2, 2]])).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_every_image_comes_once_before_any_comes_again() -> None:
@@ -79,7 +124,26 @@ def test_every_image_comes_once_before_any_comes_again() -> None:
     assert list(drawn[:10]) != list(drawn[10:])
 
 
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    rows = np.arange(12)
+    small = np.concatenate(list(training_rows(rows, 4, 6, seed=1)))
+    large = np.concatenate(list(training_rows(rows, 8, 3, seed=1)))
+    assert small.tolist() == large.tolist()
+    assert small.tolist() != np.concatenate(list(training_rows(rows, 4, 6, seed=2))).tolist()
+
+
 def test_batches_larger_than_the_data_repeat_images() -> None:
     (batch,) = training_rows(np.arange(3), batch_size=8, num_steps=1, seed=0)
     assert len(batch) == 8
     assert set(batch) == {0, 1, 2}
+
+
+@pytest.mark.gpu
+def test_batches_on_a_gpu_are_those_on_the_processor() -> None:
+    steps = [np.array([step % 3, (step + 1) % 3]) for step in range(20)]
+    on_cpu = load_batches(split([2, 0, 1]), steps, CPU)
+    on_gpu = load_batches(split([2, 0, 1]), steps, torch.device("cuda"))
+    for expected, batch in zip(on_cpu, on_gpu, strict=True):
+        for one, other in zip(expected, batch, strict=True):
+            # One rounding of products that the two devices may join with the sum or not.
+            torch.testing.assert_close(one, other.cpu(), rtol=1e-6, atol=1e-6)

@@ -1,7 +1,13 @@
+import dataclasses
 import json
 import multiprocessing
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,118 +16,298 @@ from PIL import Image
 
 from proxy_tasks.base import silent
 from proxy_tasks.coco import cache
-from proxy_tasks.coco.annotations import Annotations, read_annotations
-from proxy_tasks.coco.cache import cached_split, decode_padded
+from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.cache import CachedSplit, CacheKey, cached_split, check_cache, check_source
 from search_space import InputError
 
 
-def coco_folder(root: Path, sizes: list[tuple[int, int]]) -> tuple[Annotations, Path]:
-    """Write images of (width, height), red on the left half and blue on the right."""
+def write_coco(root: Path, sizes: list[tuple[int, int]], image_size_px: int = 64) -> CacheKey:
+    """Write images of (width, height), each of its own colour, with a box each; return the key of their cache."""
     images = root / "images"
     images.mkdir(parents=True)
-    rows = []
+    rows, boxes = [], []
     for i, (width, height) in enumerate(sizes):
-        pixels = np.zeros((height, width, 3), np.uint8)
-        pixels[:, : width // 2, 0] = 200
-        pixels[:, width // 2 :, 2] = 200
-        Image.fromarray(pixels).save(images / f"{i}.png")
-        rows.append({"id": i, "file_name": f"{i}.png", "width": width, "height": height})
-    box = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [0, 0, sizes[0][0] / 2, sizes[0][1]]}
-    document = {"images": rows, "annotations": [box], "categories": [{"id": 1, "name": "red"}]}
-    path = root / "instances.json"
-    path.write_text(json.dumps(document))
-    return read_annotations(path, images), images
+        Image.new("RGB", (width, height), color_of(i)).save(images / f"{i}.png")
+        rows.append({"id": 10 + i, "file_name": f"{i}.png", "width": width, "height": height})
+        boxes.append({"id": i, "image_id": 10 + i, "category_id": 1 + i % 2, "bbox": [1, 2, width / 2, height / 2]})
+    categories = [{"id": 1, "name": "odd"}, {"id": 2, "name": "even"}]
+    document = {"images": rows, "annotations": boxes, "categories": categories}
+    (root / "instances.json").write_text(json.dumps(document))
+    return CacheKey(root / "instances.json", images, image_size_px, "raw", None, root / "cache")
 
 
-def test_long_side_fills_the_square_and_the_rest_is_zero(tmp_path: Path) -> None:
-    split = cached_split(*coco_folder(tmp_path, [(128, 64), (32, 64), (64, 64)]), 64, tmp_path / "cache", silent)
-    assert split.images.shape == (3, 64, 64, 3)
+def color_of(i: int) -> tuple[int, int, int]:
+    return (i % 256, 100, 255 - i % 256)
+
+
+def read_all(split: CachedSplit) -> np.ndarray:
+    num_images, size = split.annotations.num_images, split.image_size_px
+    out = np.empty((num_images, size, size, 3), np.uint8)
+    split.images.read(np.arange(num_images), out)
+    return out
+
+
+def reports_of(key: CacheKey) -> list[tuple[str, int, int]]:
+    reports: list[tuple[str, int, int]] = []
+    cached_split(key, lambda *report: reports.append(report))
+    return reports
+
+
+def test_a_cache_holds_images_and_annotations(tmp_path: Path) -> None:
+    split = cached_split(write_coco(tmp_path, [(128, 64), (32, 64), (64, 64)]), silent)
+    images = read_all(split)
+    assert images[0, 10, 10].tolist() == list(color_of(0))
+    assert not images[0, 32:].any()
+    assert not images[1, :, 32:].any()
+    assert images[2].any(axis=-1).all()
     assert split.scales.tolist() == [0.5, 1.0, 1.0]
-    assert split.images[0, 10, 5].tolist() == [200, 0, 0]
-    assert split.images[0, 10, 60].tolist() == [0, 0, 200]
-    assert not split.images[0, 32:].any()
-    assert not split.images[1, :, 32:].any()
-    assert split.images[2].any(axis=-1).all()
+    assert split.sizes_px.tolist() == [[32, 64], [64, 32], [64, 64]]
+    found = split.annotations
+    assert found.image_ids.tolist() == [10, 11, 12]
+    assert found.file_names == ("0.png", "1.png", "2.png")
+    assert found.sizes_px.tolist() == [[64, 128], [64, 32], [64, 64]]
+    assert found.first_box.tolist() == [0, 1, 2, 3]
+    assert found.boxes_xyxy[0].tolist() == [1, 2, 65, 34]
+    assert found.labels.tolist() == [0, 1, 0]
+    assert (found.category_ids, found.category_names) == ((1, 2), ("odd", "even"))
+    assert not found.is_crowd.any()
+    check_cache(split)
+
+
+def test_jpegs_are_nearly_the_same_in_less_space(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(128, 64)] * 20)
+    raw = cached_split(key, silent)
+    jpeg = cached_split(dataclasses.replace(key, image_format="jpeg"), silent)
+    # A colour each: nothing that JPEG would blur but the edge to the padding, 8 px around it.
+    difference = np.abs(read_all(raw).astype(int) - read_all(jpeg))
+    assert difference[:, :24].max() <= 2
+    assert jpeg.annotations.file_names == raw.annotations.file_names
+    sizes = [(split.path / "images").stat().st_size for split in (raw, jpeg)]
+    assert sizes[0] == 20 * 64 * 64 * 3
+    assert sizes[1] < sizes[0] / 5
+    check_cache(jpeg)
 
 
 def test_images_are_decoded_once(tmp_path: Path) -> None:
-    source = coco_folder(tmp_path, [(64, 64), (64, 48)])
-    first = cached_split(*source, 64, tmp_path / "cache", silent)
-    for image in source[1].iterdir():
+    key = write_coco(tmp_path, [(64, 64), (64, 48)])
+    first = read_all(cached_split(key, silent))
+    for image in key.image_dir.iterdir():
         image.write_bytes(b"gone")
-    assert np.array_equal(cached_split(*source, 64, tmp_path / "cache", silent).images, first.images)
+    assert reports_of(key) == []
+    assert np.array_equal(read_all(cached_split(key, silent)), first)
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "truncated"])
-def test_a_damaged_cache_is_made_anew(tmp_path: Path, damage: bytes | None) -> None:
-    source = coco_folder(tmp_path, [(64, 64), (64, 48)])
-    first = np.array(cached_split(*source, 64, tmp_path / "cache", silent).images)
-    (path,) = (tmp_path / "cache").glob("*.npy")
-    path.write_bytes(path.read_bytes()[:5000] if damage is None else damage)
-    assert np.array_equal(cached_split(*source, 64, tmp_path / "cache", silent).images, first)
+def test_a_cache_is_found_wherever_the_data_has_moved(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(64, 64), (64, 48)])
+    cached_split(key, silent)
+    shutil.move(key.image_dir, tmp_path / "elsewhere" / "images")
+    shutil.move(key.annotation_file, tmp_path / "elsewhere")
+    moved = dataclasses.replace(
+        key, annotation_file=tmp_path / "elsewhere" / "instances.json", image_dir=tmp_path / "elsewhere" / "images"
+    )
+    assert reports_of(moved) == []
 
 
-def test_another_size_or_source_has_a_cache_of_its_own(tmp_path: Path) -> None:
-    source = coco_folder(tmp_path / "a", [(64, 64)])
-    other = coco_folder(tmp_path / "b", [(64, 32)])
-    assert cached_split(*source, 64, tmp_path / "cache", silent).images.shape == (1, 64, 64, 3)
-    assert cached_split(*source, 32, tmp_path / "cache", silent).images.shape == (1, 32, 32, 3)
-    assert not cached_split(*other, 64, tmp_path / "cache", silent).images[0, 32:].any()
+@pytest.mark.parametrize("file", ["images", "arrays.npz", "cache.json"])
+@pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "cut off"])
+def test_a_cache_that_is_not_whole_is_made_anew(tmp_path: Path, file: str, damage: bytes | None) -> None:
+    key = write_coco(tmp_path, [(64, 64), (64, 48)])
+    split = cached_split(key, silent)
+    first = read_all(split)
+    path = split.path / file
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage is None else damage)
+    assert reports_of(key)
+    assert np.array_equal(read_all(cached_split(key, silent)), first)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "cannot decode"),
-        (b"no image", "cannot decode"),
-        (None, "cannot decode"),
-    ],
-    ids=["empty", "text", "truncated"],
-)
-def test_an_image_that_cannot_be_decoded_leaves_no_cache(tmp_path: Path, content: bytes | None, message: str) -> None:
-    source = coco_folder(tmp_path, [(64, 64), (64, 64)])
-    bad = source[1] / "1.png"
-    bad.write_bytes(bad.read_bytes()[:60] if content is None else content)
-    with pytest.raises(InputError, match=f"{message} .*1.png"):
-        cached_split(*source, 64, tmp_path / "cache", silent)
-    assert not list((tmp_path / "cache").glob("*.npy"))
-    assert not list((tmp_path / "cache").glob("*.part"))
+def test_damaged_pixels_are_found_by_their_checksum(tmp_path: Path) -> None:
+    split = cached_split(write_coco(tmp_path, [(64, 64)] * 3), silent)
+    with (split.path / "images").open("r+b") as file:
+        file.seek(64 * 64 * 3 + 5)
+        file.write(b"x")
+    with pytest.raises(InputError, match=r"image 1\.png is damaged: delete that folder"):
+        check_cache(split)
 
 
-def test_an_image_of_another_size_than_annotated_is_refused(tmp_path: Path) -> None:
-    annotations, images = coco_folder(tmp_path, [(64, 64)])
-    Image.new("RGB", (10, 20)).save(images / "0.png")
-    with pytest.raises(InputError, match=re.escape("0.png is 10x20 px, its annotations say 64x64")):
-        cached_split(annotations, images, 64, tmp_path / "cache", silent)
+def test_other_sizes_annotations_and_choices_have_caches_of_their_own(tmp_path: Path) -> None:
+    key = write_coco(tmp_path / "a", [(64, 64)] * 5)
+    key = dataclasses.replace(key, cache_dir=tmp_path / "cache")
+    other = dataclasses.replace(write_coco(tmp_path / "b", [(64, 32)] * 5), cache_dir=tmp_path / "cache")
+    small = dataclasses.replace(key, image_size_px=32)
+    few = dataclasses.replace(key, max_images=2)
+    splits = [cached_split(one, silent) for one in (key, other, small, few)]
+    assert len({split.path for split in splits}) == 4
+    assert read_all(splits[2]).shape == (5, 32, 32, 3)
+    assert not read_all(splits[1])[:, 32:].any()
+    assert splits[3].annotations.num_images == 2
+
+
+def test_a_cache_of_another_version_lies_beside_unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = write_coco(tmp_path, [(64, 64)])
+    old = cached_split(key, silent).path
+    monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+    new = cached_split(key, silent).path
+    assert new != old
+    assert old.is_dir()
+
+
+def test_a_choice_of_images_is_always_the_same_and_no_mere_beginning(tmp_path: Path) -> None:
+    key = dataclasses.replace(write_coco(tmp_path, [(16, 16)] * 50), max_images=10)
+    chosen = cached_split(key, silent).annotations.image_ids
+    assert chosen.tolist() == sorted(chosen.tolist())
+    assert chosen.tolist() != list(range(10, 20))
+    again = dataclasses.replace(key, cache_dir=tmp_path / "again")
+    assert cached_split(again, silent).annotations.image_ids.tolist() == chosen.tolist()
+
+
+def test_replaced_images_are_noticed(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(64, 64), (64, 64)])
+    split = cached_split(key, silent)
+    check_source(split, key.image_dir)
+    (key.image_dir / "0.png").unlink()
+    check_source(split, key.image_dir)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(key.image_dir / "1.png")
+    with pytest.raises(InputError, match=r"1\.png has \d+ bytes, but had \d+ when .* was made from it: delete that"):
+        check_source(split, key.image_dir)
+
+
+def test_many_unusable_images_are_refused_and_what_is_done_stays(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(64, 64)] * 600)
+    bad = key.image_dir / "599.png"
+    good = bad.read_bytes()
+    bad.write_bytes(good[:60])
+    with pytest.raises(InputError, match=r"cannot decode .*599\.png: .*; 1 of 600 images are like this, at most 0\.1%"):
+        cached_split(key, silent)
+    assert not [path for path in key.cache_dir.iterdir() if path.suffix not in (".part", ".lock")]
+    bad.write_bytes(good)
+    decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
+    assert min(decoded) > 2 * 256
+
+
+def test_a_few_unusable_images_are_left_out_with_their_boxes_and_named(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(16, 16)] * 1000, image_size_px=16)
+    (key.image_dir / "7.png").write_bytes(b"no image")
+    Image.new("L", (16, 16), 9).save(key.image_dir / "8.png")
+    split = cached_split(key, silent)
+    assert split.annotations.num_images == 999
+    assert 17 not in split.annotations.image_ids
+    assert len(split.annotations.boxes_xyxy) == 999
+    assert read_all(split)[7, 0, 0].tolist() == [9, 9, 9]
+    assert list(split.left_out) == ["7.png"]
+    assert "cannot decode" in split.left_out["7.png"]
+    assert split.annotations.repairs == {
+        "images converted from grey to RGB": 1,
+        "images that cannot be used left out": 1,
+    }
+    check_source(split, key.image_dir)
+    check_cache(split)
+
+
+def test_a_check_that_fails_stops_before_any_image_is_decoded(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(64, 64)])
+    reports: list[str] = []
+
+    def refuse(annotations: Annotations) -> None:
+        raise InputError(f"{annotations.num_images} image is too little")
+
+    with pytest.raises(InputError, match="1 image is too little"):
+        cached_split(key, lambda what, done, total: reports.append(what), refuse)
+    assert not any("decoding" in what for what in reports)
+    cached_split(key, silent)
+    with pytest.raises(InputError, match="1 image is too little"):
+        cached_split(key, silent, refuse)
 
 
 def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = coco_folder(tmp_path, [(64, 64)])
+    key = write_coco(tmp_path, [(64, 64)])
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 100))  # type: ignore[attr-defined]  # the type that the real one returns
     with pytest.raises(InputError, match=re.escape("needs 0.0 GB and 0.0 GB are free; pass task.cache_dir=")):
-        cached_split(*source, 64, tmp_path / "cache", silent)
-    assert not list((tmp_path / "cache").glob("*.npy"))
+        cached_split(key, silent)
+    assert not list(key.cache_dir.glob("*/cache.json"))
 
 
 def test_a_cache_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    source = coco_folder(tmp_path, [(64, 64)])
+    key = write_coco(tmp_path, [(64, 64)])
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write the image cache"):
-        cached_split(*source, 64, tmp_path / "file" / "cache", silent)
+        cached_split(dataclasses.replace(key, cache_dir=tmp_path / "file" / "cache"), silent)
 
 
-def test_grey_images_become_rgb(tmp_path: Path) -> None:
-    Image.new("L", (8, 8), 77).save(tmp_path / "grey.png")
-    assert (decode_padded(tmp_path / "grey.png", (8, 8), 8) == 77).all()
+def start_preparing(key: CacheKey, *, largest_file: int | None = None) -> subprocess.Popen[str]:
+    script = (
+        "import resource, sys\nfrom pathlib import Path\nfrom proxy_tasks.base import silent\n"
+        "from proxy_tasks.coco.cache import CacheKey, cached_split\n"
+        f"limit = {largest_file}\n"
+        "if limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
+        f"from search_space import InputError\n"
+        f"key = CacheKey(Path({str(key.annotation_file)!r}), Path({str(key.image_dir)!r}), {key.image_size_px}, "
+        f"{key.image_format!r}, None, Path({str(key.cache_dir)!r}))\n"
+        "try: cached_split(key, silent)\n"
+        "except InputError as error: sys.exit(f'error: {error}')\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
 
 
-def open_in_process(source: tuple[Annotations, Path], cache_dir: Path) -> int:
-    return int(cached_split(*source, 64, cache_dir, silent).images.sum())
+def until_chunks(key: CacheKey, number: int) -> Iterator[None]:
+    """Yield while fewer than `number` chunks are on disk."""
+    (progress,) = [key.cache_dir / f"{key.path().name}.part" / "progress.jsonl"]
+    deadline = time.monotonic() + 60
+    while not progress.exists() or progress.read_bytes().count(b"\n") < number:
+        assert time.monotonic() < deadline
+        yield
+
+
+@pytest.mark.parametrize("image_format", ["raw", "jpeg"])
+def test_killed_at_any_moment_it_goes_on_where_it_stopped(tmp_path: Path, image_format: str) -> None:
+    key = dataclasses.replace(
+        write_coco(tmp_path, [(320, 240)] * 900, image_size_px=128),
+        image_format=image_format,  # type: ignore[arg-type]  # one of the two
+    )
+    for number in (1, 2):
+        process = start_preparing(key)
+        for _ in until_chunks(key, number):
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert not key.path().exists()
+    # As if the machine had stopped in the middle of a line, and of an image.
+    part = key.cache_dir / f"{key.path().name}.part"
+    for name in ("progress.jsonl", "images"):
+        with (part / name).open("ab") as file:
+            file.write(b'{"stop": 900, "num_by')
+    decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
+    assert min(decoded) > 2 * 256
+    split = cached_split(key, silent)
+    check_cache(split)
+    fresh = cached_split(dataclasses.replace(key, cache_dir=tmp_path / "fresh"), silent)
+    assert (split.path / "images").read_bytes() == (fresh.path / "images").read_bytes()
+    assert split.annotations.file_names == fresh.annotations.file_names
+    assert not part.exists()
+
+
+def test_a_disk_that_is_full_is_one_line_and_what_is_done_stays(tmp_path: Path) -> None:
+    # The size of a file is limited instead: the same error from the same call, with another number.
+    key = write_coco(tmp_path, [(64, 64)] * 600, image_size_px=64)
+    process = start_preparing(key, largest_file=64 * 64 * 3 * 300)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch(
+        r"error: cannot write the image cache .*: File too large; the same command goes on .*\n", message
+    )
+    assert not key.path().exists()
+    decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
+    assert min(decoded) > 256
+    check_cache(cached_split(key, silent))
+
+
+def open_in_process(key: CacheKey) -> int:
+    return int(read_all(cached_split(key, silent)).sum())
 
 
 def test_processes_that_open_a_new_cache_together_see_the_same(tmp_path: Path) -> None:
-    source = coco_folder(tmp_path, [(64, 64)] * 30)
+    key = write_coco(tmp_path, [(64, 64)] * 30)
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        sums = pool.starmap(open_in_process, [(source, tmp_path / "cache")] * 3)
+        sums = pool.map(open_in_process, [key] * 3)
     assert len(set(sums)) == 1
     assert sums[0] > 0

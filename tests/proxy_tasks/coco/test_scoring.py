@@ -34,7 +34,7 @@ def random_truth(rng: np.random.Generator, num_images: int, with_crowds: bool) -
         areas=(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) * rng.uniform(0.5, 1, size=num_boxes),
         category_ids=(3, 7, 90),
         category_names=("a", "b", "c"),
-        num_repaired=0,
+        repairs={},
     )
 
 

@@ -27,7 +27,7 @@ def test_the_folder_is_a_coco_folder(tmp_path: Path) -> None:
         annotations = read_annotations(*folder.paths(split))  # type: ignore[arg-type]  # one of the two words
         assert annotations.num_images == count
         assert annotations.category_names == CLASSES
-        assert annotations.num_repaired == 0
+        assert not annotations.repairs
         assert (np.diff(annotations.first_box) >= 1).all()
 
 
