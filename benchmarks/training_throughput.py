@@ -1,0 +1,208 @@
+"""How many images a second the whole training loop takes from the cache, beside the machine's ceilings.
+
+python -m benchmarks.training_throughput [seconds a variant]
+
+SpineNet-49 at the paper's proxy scale (a quarter of the width, 512 px, 80 classes), trained by the proxy task's own
+loop on a generated data set. On a GPU the variants that may matter are tried one after the other: layout, bfloat16,
+batch size, compilation, several trials at once. On a processor: float32 and bfloat16. The two ceilings, a large
+bfloat16 product and a large copy, are measured first. A training step is taken for three forward passes of
+multiply-adds, and its bytes for five times what the convolutions write: a result is written once, read once forward and
+once backward, and its gradient is written and read. No fusion could do with less.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.generated_coco import NUM_CLASSES, generated_coco
+from proxy_tasks.base import silent
+from proxy_tasks.coco.anchors import make_anchors
+from proxy_tasks.coco.batches import Batch, load_batches, training_rows
+from proxy_tasks.coco.cache import CacheKey, cached_split
+from proxy_tasks.coco.folder import CocoFolder
+from proxy_tasks.networks.cost import detector_cost
+from proxy_tasks.networks.latency import device_name
+from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device
+from proxy_tasks.training import Recipe, train
+from search_space import ModelScale, published_spec
+
+SPEC = published_spec("spinenet-49")
+PAPER_PROXY = ModelScale(
+    width_multiplier=0.25, resample_alpha=0.25, endpoint_width=64, head_width=64, image_size_px=512, anchor_scale=3.0
+)
+GOAL_ON_H200 = 4000
+_SIDE = 8192
+_PASSES_OVER_RESULTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to run the loop.
+
+    Attributes:
+        batch_size: images a step.
+        bf16: convolutions in bfloat16.
+        channels_last: layout of features.
+        compile_mode: of `torch.compile`; empty for none. `reduce-overhead` replays CUDA graphs.
+        num_processes: trials at once on the device.
+    """
+
+    batch_size: int
+    bf16: bool = True
+    channels_last: bool = True
+    compile_mode: str = ""
+    num_processes: int = 1
+
+    def __str__(self) -> str:
+        words = [
+            f"batch {self.batch_size}",
+            "bfloat16" if self.bf16 else "float32",
+            "channels last" if self.channels_last else "channels first",
+            f"compiled ({self.compile_mode})" if self.compile_mode else "eager",
+            f"{self.num_processes} trials at once" if self.num_processes > 1 else "",
+        ]
+        return ", ".join(word for word in words if word)
+
+
+def gpu_variants() -> list[Variant]:
+    best = Variant(256)
+    return [
+        Variant(64, bf16=False, channels_last=False),
+        Variant(64, bf16=False),
+        *(Variant(size) for size in (64, 128, 256, 512)),
+        replace(best, compile_mode="default"),
+        replace(best, compile_mode="reduce-overhead"),
+        replace(best, num_processes=2),
+        replace(best, batch_size=128, num_processes=4),
+    ]
+
+
+def run(variant: Variant, key: CacheKey, device_type: str, seconds: float) -> tuple[float, float]:
+    """Train for about so long; return images a second without the first steps, and the seconds that those took."""
+    keep_freed_memory()
+    device = pick_device(device_type)
+    split = cached_split(key, silent)
+    torch.manual_seed(0)
+    detector = spinenet_detector(SPEC, PAPER_PROXY, NUM_CLASSES).to(device)
+    network: nn.Module = detector.to(memory_format=torch.channels_last) if variant.channels_last else detector
+    if variant.compile_mode:
+        network = torch.compile(network, mode=variant.compile_mode)  # type: ignore[assignment]  # a module, too
+    anchors = make_anchors(detector.output_levels, PAPER_PROXY.image_size_px, PAPER_PROXY.anchor_scale, device)
+    recipe = Recipe(batch_size=variant.batch_size, learning_rate=1e-3, schedule="cosine", jitter=(0.8, 1.2))
+    num_warm, num_counted = 3, 0
+    started = warm_at = time.perf_counter()
+    rows = training_rows(torch.arange(split.annotations.num_images).numpy(), variant.batch_size, 10**6, seed=0)
+
+    def until_time_is_up() -> Iterator[Batch]:
+        nonlocal num_counted, warm_at
+        for step, batch in enumerate(load_batches(split, rows, device)):
+            if step == num_warm:
+                _wait(device)
+                warm_at = time.perf_counter()
+            if step >= num_warm + 3 and time.perf_counter() - warm_at > seconds:
+                return
+            num_counted += step >= num_warm
+            yield batch if variant.channels_last else batch._replace(images=batch.images.contiguous())
+
+    train(network, until_time_is_up(), anchors, recipe, 10**6, bf16=variant.bf16, seed=0)
+    _wait(device)
+    return num_counted * variant.batch_size / (time.perf_counter() - warm_at), warm_at - started
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def images_a_second(variant: Variant, key: CacheKey, device: torch.device, seconds: float) -> tuple[float, float]:
+    """Return the sum over the variant's processes, and the longest time before the first counted step."""
+    arguments = (variant, key, device.type, seconds)
+    # A process for each variant, as what one leaves behind in memory is another's loss.
+    with get_context("spawn").Pool(variant.num_processes) as pool:
+        results = pool.starmap(run, [arguments] * variant.num_processes)
+    return sum(speed for speed, _ in results), max(warm_up for _, warm_up in results)
+
+
+def ceilings(device: torch.device, bf16: bool) -> tuple[float, float]:
+    """Return operations a second of a large product, two for each multiply-add, and bytes a second of a large copy."""
+    side = _SIDE if device.type == "cuda" else _SIDE // 8
+    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16 if bf16 else torch.float32) for _ in range(2))
+    source = torch.empty(2**30 if device.type == "cuda" else 2**26, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    product = 2 * side**3 / _seconds(lambda: a @ b, device)
+    return product, 2 * source.numel() / _seconds(lambda: target.copy_(source), device)
+
+
+def _seconds(action: Any, device: torch.device) -> float:  # noqa: ANN401  # any function
+    times = []
+    for _ in range(13):
+        _wait(device)
+        started = time.perf_counter()
+        action()
+        _wait(device)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[3:])
+
+
+def needs_of_an_image(bf16: bool) -> tuple[float, float]:
+    """Return the operations and the fewest bytes of one image's training step."""
+    num_values = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal num_values
+        num_values += output.numel()
+
+    detector = spinenet_detector(SPEC, PAPER_PROXY, NUM_CLASSES)
+    for module in detector.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        detector.eval()(torch.zeros(1, 3, PAPER_PROXY.image_size_px, PAPER_PROXY.image_size_px))
+    macs = detector_cost(SPEC, PAPER_PROXY, NUM_CLASSES).macs
+    return 3 * 2 * macs, _PASSES_OVER_RESULTS * num_values * (2 if bf16 else 4)
+
+
+def main() -> None:
+    device = pick_device("auto")
+    is_gpu = device.type == "cuda"
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 15.0
+    fast_bf16 = has_fast_bf16(device.type)
+    variants = (
+        gpu_variants() if is_gpu else [Variant(16, bf16=bf16) for bf16 in ([False, True] if fast_bf16 else [False])]
+    )
+    operations, num_bytes = ceilings(device, fast_bf16)
+    per_image = needs_of_an_image(fast_bf16)
+    print(f"PyTorch {torch.__version__}, {device_name(device)}")
+    print(f"product {operations / 1e12:.3g} TFLOP/s, copy {num_bytes / 1e12:.3g} TB/s")
+    limits = [ceiling / need for ceiling, need in zip((operations, num_bytes), per_image, strict=True)]
+    print(
+        f"an image needs {per_image[0] / 1e9:.1f} GFLOP and moves {per_image[1] / 1e6:.0f} MB or more: at most "
+        f"{limits[0]:.0f} and {limits[1]:.0f} images/s"
+    )
+    best = 0.0
+    with generated_coco(2000) as root:
+        key = CocoFolder(root).cache_key("train", PAPER_PROXY.image_size_px, "raw", root / "cache")
+        cached_split(key, silent)
+        for variant in variants:
+            speed, warm_up = images_a_second(variant, key, device, seconds)
+            best = max(best, speed)
+            print(
+                f"{variant!s:<70} {speed:8.1f} images/s, {100 * speed / limits[0]:4.1f} % and "
+                f"{100 * speed / limits[1]:4.1f} % of the ceilings; first steps {warm_up:.0f} s",
+                flush=True,
+            )
+    print(f"five epochs of COCO's 110,895 training images: {5 * 110_895 / best / 60:.1f} minutes")
+    if is_gpu and "H200" in torch.cuda.get_device_name() and best < GOAL_ON_H200:
+        sys.exit(f"error: {best:.0f} images/s, the goal is {GOAL_ON_H200}")
+
+
+if __name__ == "__main__":
+    main()
