@@ -11,19 +11,41 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from importlib.resources import files
 from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+import yaml
+from numpy.typing import NDArray
 
-from nas.build import Setup, build_setup
-from nas.command_line import compose
-from proxy_tasks import silent
+from nas.build import build
+from proxy_tasks import Fidelity, silent
+from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection import DetectionProxy
+from proxy_tasks.training import Recipe
+from search_space import ModelScale, ScalePermutedSpace, resnet_seed
 
 SEEDS = (0, 1)
+EXPERIMENTS = Path(str(files("experiments")))
+T = TypeVar("T")
 
 
-def quickstart() -> Setup:
-    return build_setup(compose("config", ["experiment=quickstart"]))
+def quickstart() -> tuple[DetectionProxy, Fidelity]:
+    """Return the quickstart's task and fidelity from its YAML files, which need no Hydra to be read."""
+    task = DetectionProxy(
+        data=from_yaml(Shapes, "data/shapes.yaml"),
+        scale=from_yaml(ModelScale, "scale/tiny.yaml"),
+        recipe=from_yaml(Recipe, "recipe/short.yaml"),
+    )
+    whole = yaml.safe_load((EXPERIMENTS / "experiment" / "quickstart.yaml").read_text(encoding="utf-8"))
+    return task, build(Fidelity, whole["fidelity"], "fidelity")
+
+
+def from_yaml(cls: type[T], name: str) -> T:
+    options = yaml.safe_load((EXPERIMENTS / name).read_text(encoding="utf-8"))
+    return build(cls, {option: value for option, value in options.items() if option != "_target_"}, name)
 
 
 def evaluate(number: int, seed: int) -> tuple[float, float]:
@@ -31,21 +53,22 @@ def evaluate(number: int, seed: int) -> tuple[float, float]:
     import torch
 
     torch.set_num_threads(1)
-    setup = quickstart()
-    spec = setup.space.decode(setup.space.sample(np.random.default_rng([2026, number])))
+    task, fidelity = quickstart()
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"))
+    spec = space.decode(space.sample(np.random.default_rng([2026, number])))
     started = time.perf_counter()
-    evaluation = setup.task.evaluate(spec, fidelity=setup.fidelity, seed=seed)
+    evaluation = task.evaluate(spec, fidelity=fidelity, seed=seed)
     return evaluation.metrics["ap"], time.perf_counter() - started
 
 
-def spearman(first: np.ndarray, second: np.ndarray) -> float:
+def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return the correlation of ranks; there are no ties among measured APs worth treating."""
     return float(np.corrcoef(first.argsort().argsort(), second.argsort().argsort())[0, 1])
 
 
 def main() -> None:
     num_specs = int(sys.argv[1]) if len(sys.argv) > 1 else 12
-    quickstart().task.prepare(silent)
+    quickstart()[0].prepare(silent)
     jobs = [(number, seed) for number in range(num_specs) for seed in SEEDS]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         results = list(pool.map(evaluate, *zip(*jobs, strict=True)))

@@ -19,6 +19,7 @@ from nas.journal import Journal, Record, has_run, read_record
 from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.trial import Status, best_trials
 from proxy_tasks.progress import TaskView, make_console
+from search_space import InputError
 
 HELP = """\
 python -m nas.search [name=value ...]
@@ -39,6 +40,10 @@ NUM_RECENT = 100
 def main(config: dict[str, Any]) -> None:
     """Run the search that the configuration describes."""
     setup = build_setup(config)
+    if config["task"].get("score_on") == "val":
+        raise InputError(
+            "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
+        )
     console = make_console()
     started = time.monotonic()
     num_done = num_asked = 0

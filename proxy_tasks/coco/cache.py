@@ -243,7 +243,7 @@ def _make(path: Path, key: CacheKey, report: Report, check: Callable[[Annotation
     if (needed := num_expected - num_written) > (free := shutil.disk_usage(part).free):
         raise InputError(
             f"the image cache {path} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
-            "pass task.cache_dir=/another/disk, or task.cache_format=jpeg for about a tenth of it"
+            "set cache_dir to a folder on another disk, or the cache's format to jpeg, which takes about a tenth"
         )
     chunks = _decode_all(part, key, annotations, chunks, f"decoding images to {num_expected / 1e9:.2g} GB", report)
     _finish(part, key, annotations, chunks)

@@ -59,7 +59,7 @@ class CocoFolder:
             if not path.exists():
                 raise InputError(
                     f"no data: {path} does not exist; put the data set into {self.root} "
-                    f"({annotations} and {images}/) or pass data.root=/path/to/coco"
+                    f"({annotations} and {images}/) or name the folder that holds it"
                 )
         return self.root / annotations, self.root / images
 

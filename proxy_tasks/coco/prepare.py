@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 
 from proxy_tasks.coco.annotations import Annotations
@@ -49,7 +49,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Path
-    image_size_px: int = 512
+    image_size_px: int = Field(512, ge=32, le=8192)
     format: Format = "raw"
     cache_dir: Path = Path("data/cache")
     max_images: int | None = None

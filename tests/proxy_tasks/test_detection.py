@@ -1,8 +1,10 @@
 import dataclasses
 import json
+import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,6 +70,27 @@ def test_max_train_images_shortens_an_epoch(folder: Path) -> None:
         task(folder).evaluate(SPEC, fidelity=Fidelity(1, max_train_images=n), seed=0).metrics["loss"] for n in (8, 16)
     ]
     assert reports[0] != reports[1]
+
+
+def test_an_average_of_the_weights_is_scored_where_asked_for(folder: Path) -> None:
+    # Decayed almost not at all, the average is the last weights; slowly, it lags behind them.
+    plain, fast, slow = (
+        task(folder, recipe=dataclasses.replace(RECIPE, ema_decay=decay)).evaluate(SPEC, fidelity=Fidelity(2), seed=0)
+        for decay in (None, 1e-9, 0.9)
+    )
+    assert fast.metrics == plain.metrics
+    assert slow.metrics["loss"] == plain.metrics["loss"]
+    assert slow.metrics != plain.metrics
+
+
+def test_ap_of_each_class_is_among_the_metrics_where_asked_for(folder: Path) -> None:
+    of_classes, plain = (
+        t.evaluate(SPEC, fidelity=Fidelity(0.5), seed=0).metrics
+        for t in (task(folder, per_class_ap=True), task(folder))
+    )
+    names = {"ap/circle", "ap/square", "ap/triangle"}
+    assert set(of_classes) - set(plain) == names
+    assert np.mean([of_classes[name] for name in names]) == pytest.approx(plain["ap"])
 
 
 def test_macs_and_params_are_those_of_the_network(folder: Path) -> None:
@@ -171,6 +194,7 @@ def test_validation_data_of_other_classes_is_refused(tmp_path: Path) -> None:
         ({"weight_decay": -1.0}, "weight_decay must be a number from 0, got -1.0"),
         ({"warmup_share": 1.5}, "warmup_share and decay_shares must lie between 0 and 1"),
         ({"jitter": (1.2, 0.8)}, "jitter must be two rising factors above 0, got [1.2, 0.8]"),
+        ({"ema_decay": 1.0}, "ema_decay must lie between 0 and 1, got 1.0"),
     ],
 )
 def test_impossible_recipes_are_refused(options: dict[str, object], message: str) -> None:
@@ -213,8 +237,18 @@ def test_step_schedule_warms_up_and_falls_twice() -> None:
     assert rates[80] == pytest.approx(0.01)
 
 
+def test_cosine_schedule_warms_up_and_falls_to_nothing() -> None:
+    rates = learning_rates(Recipe(learning_rate=1.0, warmup_share=0.1, schedule="cosine"), 100)
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.5, abs=0.01)
+    # By hand: half a wave over 90 steps, one step before its end.
+    assert rates[99] == pytest.approx((1 + math.cos(math.pi * 89 / 90)) / 2)
+    assert sorted(rates[10:], reverse=True) == rates[10:]
+
+
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 10])
-@pytest.mark.parametrize("schedule", ["step", "one_cycle"])
+@pytest.mark.parametrize("schedule", ["step", "one_cycle", "cosine"])
 def test_schedules_fit_very_short_trainings(schedule: str, num_steps: int) -> None:
     rates = learning_rates(Recipe(learning_rate=1.0, schedule=schedule), num_steps)  # type: ignore[arg-type]  # one of the two
     assert all(0 < rate <= 1 for rate in rates)

@@ -221,7 +221,7 @@ def test_a_check_that_fails_stops_before_any_image_is_decoded(tmp_path: Path) ->
 def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = write_coco(tmp_path, [(64, 64)])
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 100))  # type: ignore[attr-defined]  # the type that the real one returns
-    with pytest.raises(InputError, match=re.escape("needs 0.0 GB and 0.0 GB are free; pass task.cache_dir=")):
+    with pytest.raises(InputError, match=re.escape("needs 0.0 GB and 0.0 GB are free; set cache_dir to")):
         cached_split(key, silent)
     assert not list(key.cache_dir.glob("*/cache.json"))
 

@@ -54,8 +54,8 @@ def random_detections(rng: np.random.Generator, truth: Annotations, num_a_image:
     return ScoredBoxes(all_rows, np.concatenate(boxes), np.concatenate(labels), scores)
 
 
-def oracle(truth: Annotations, rows: np.ndarray, found: ScoredBoxes) -> list[float]:
-    """The figures of pycocotools, from documents written here."""
+def oracle(truth: Annotations, rows: np.ndarray, found: ScoredBoxes) -> tuple[list[float], list[float]]:
+    """The twelve figures of pycocotools and AP of each class, from documents written here."""
     annotations = [
         {
             "id": i + 1,
@@ -89,7 +89,11 @@ def oracle(truth: Annotations, rows: np.ndarray, found: ScoredBoxes) -> list[flo
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return [float(value) for value in evaluation.stats]
+    per_class = []
+    for k in range(len(truth.category_ids)):
+        precision = evaluation.eval["precision"][:, :, k, 0, 2]
+        per_class.append(float(precision[precision > -1].mean()) if (precision > -1).any() else -1.0)
+    return [float(value) for value in evaluation.stats], per_class
 
 
 @given(
@@ -104,10 +108,12 @@ def test_figures_equal_those_of_pycocotools(seed: int, num_images: int, num_a_im
     truth = random_truth(rng, num_images, crowds)
     found = random_detections(rng, truth, max(num_a_image, 1))
     rows = np.arange(num_images)
-    metrics = score(truth, rows, found)
-    assert tuple(metrics) == METRIC_NAMES
+    metrics = score(truth, rows, found, per_class=True)
+    assert tuple(metrics) == (*METRIC_NAMES, "ap/a", "ap/b", "ap/c")
+    figures, of_classes = oracle(truth, rows, found)
     # Both compute the same sums in double precision, in another order.
-    assert list(metrics.values()) == pytest.approx(oracle(truth, rows, found), abs=1e-9)
+    assert list(metrics.values()) == pytest.approx([*figures, *of_classes], abs=1e-9)
+    assert score(truth, rows, found) == {name: metrics[name] for name in METRIC_NAMES}
 
 
 @pytest.mark.parametrize("library", ["hotcoco", "pycocotools"])
