@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from threading import Barrier
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from benchmarks.generated_coco import NUM_CLASSES, generated_coco
 from proxy_tasks.base import silent
 from proxy_tasks.coco.anchors import make_anchors
 from proxy_tasks.coco.batches import Batch, load_batches, training_rows
-from proxy_tasks.coco.cache import CacheKey, cached_split
+from proxy_tasks.coco.cache import cached_split
+from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
@@ -85,8 +87,11 @@ def gpu_variants() -> list[Variant]:
     ]
 
 
-def run(variant: Variant, key: CacheKey, device_type: str, seconds: float) -> tuple[float, float]:
-    """Train for about so long; return images a second without the first steps, and the seconds that those took."""
+def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_warm: Barrier) -> tuple[float, float]:
+    """Train for about so long; return images a second without the first steps, and the seconds that those took.
+
+    The others' first steps are over, too, before any is counted.
+    """
     keep_freed_memory()
     device = pick_device(device_type)
     split = cached_split(key, silent)
@@ -98,14 +103,16 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float) -> tu
     anchors = make_anchors(detector.output_levels, PAPER_PROXY.image_size_px, PAPER_PROXY.anchor_scale, device)
     recipe = Recipe(batch_size=variant.batch_size, learning_rate=1e-3, schedule="cosine", jitter=(0.8, 1.2))
     num_warm, num_counted = 3, 0
-    started = warm_at = time.perf_counter()
+    started = warm_at = warmed_up_at = time.perf_counter()
     rows = training_rows(torch.arange(split.annotations.num_images).numpy(), variant.batch_size, 10**6, seed=0)
 
     def until_time_is_up() -> Iterator[Batch]:
-        nonlocal num_counted, warm_at
+        nonlocal num_counted, warm_at, warmed_up_at
         for step, batch in enumerate(load_batches(split, rows, device)):
             if step == num_warm:
                 _wait(device)
+                warmed_up_at = time.perf_counter()
+                all_warm.wait()
                 warm_at = time.perf_counter()
             if step >= num_warm + 3 and time.perf_counter() - warm_at > seconds:
                 return
@@ -114,7 +121,7 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float) -> tu
 
     train(network, until_time_is_up(), anchors, recipe, 10**6, bf16=variant.bf16, seed=0)
     _wait(device)
-    return num_counted * variant.batch_size / (time.perf_counter() - warm_at), warm_at - started
+    return num_counted * variant.batch_size / (time.perf_counter() - warm_at), warmed_up_at - started
 
 
 def _wait(device: torch.device) -> None:
@@ -124,10 +131,11 @@ def _wait(device: torch.device) -> None:
 
 def images_a_second(variant: Variant, key: CacheKey, device: torch.device, seconds: float) -> tuple[float, float]:
     """Return the sum over the variant's processes, and the longest time before the first counted step."""
-    arguments = (variant, key, device.type, seconds)
-    # A process for each variant, as what one leaves behind in memory is another's loss.
-    with get_context("spawn").Pool(variant.num_processes) as pool:
-        results = pool.starmap(run, [arguments] * variant.num_processes)
+    # Fresh processes for each variant, as what one leaves behind in memory is another's loss.
+    context = get_context("spawn")
+    with context.Manager() as manager, context.Pool(variant.num_processes) as pool:
+        arguments = (variant, key, device.type, seconds, manager.Barrier(variant.num_processes))
+        results = pool.starmap(run, [arguments] * variant.num_processes, chunksize=1)
     return sum(speed for speed, _ in results), max(warm_up for _, warm_up in results)
 
 

@@ -19,6 +19,7 @@ from nas.reward import Reward
 from nas.trial import Trial
 from nas.warm_start import WarmStart
 from proxy_tasks import Fidelity, ProxyTask
+from proxy_tasks.coco.folder import absolute_path
 from search_space import InputError, ModelScale, SearchSpace
 from search_space.spec_file import first_error
 
@@ -129,7 +130,7 @@ def _build_value(value: Any, where: str) -> Any:  # noqa: ANN401  # any YAML val
 
 def _absolute(value: object) -> object:
     """Return a path as an absolute one, as workers run in other folders; anything else as it is."""
-    return value.expanduser().absolute() if isinstance(value, Path) else value
+    return absolute_path(value) if isinstance(value, Path) else value
 
 
 def _locate(path: str, where: str) -> type[Any]:

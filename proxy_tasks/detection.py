@@ -191,26 +191,25 @@ def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
         key = folder.cache_key(name, task.scale.image_size_px, task.cache_format, task.cache_dir)
         return cached_split(key, report, check)
 
-    # Everything that can be wrong is looked at before the images are decoded, which may take an hour.
+    # What can be wrong with annotations is looked at before the images are decoded, which may take an hour; so the
+    # validation set, the smaller one, comes first.
+    val: CachedSplit | None = None
+    if task.score_on == "val":
+        val = open_split("val", lambda val: _check_scored(folder.paths("val")[0], val, np.arange(val.num_images)))
+
     def check_train(train: Annotations) -> None:
         _, held_out = split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
-        if task.score_on == "held_out":
+        if val is None:
             _check_scored(folder.paths("train")[0], train, held_out)
+        else:
+            folder.check_categories(train, val.annotations)
 
     train = open_split("train", check_train)
     train_rows, held_out = recorded_split(train, folder.num_held_out, folder.split_seed)
-    if task.score_on == "held_out":
-        train = _with_labels(task, train)
+    train = _with_labels(task, train)
+    if val is None:
         return _OpenData(train, train_rows, train, held_out)
-
-    def check_val(val: Annotations) -> None:
-        _check_scored(folder.paths("val")[0], val, np.arange(val.num_images))
-        if val.category_ids != train.annotations.category_ids:
-            raise InputError(f"{folder.root}: training and validation annotations have different categories")
-
-    val = open_split("val", check_val)
-    val_rows = np.arange(val.annotations.num_images)
-    return _OpenData(_with_labels(task, train), train_rows, _with_labels(task, val), val_rows)
+    return _OpenData(train, train_rows, _with_labels(task, val), np.arange(val.annotations.num_images))
 
 
 def _with_labels(task: DetectionProxy, split: CachedSplit) -> CachedSplit:

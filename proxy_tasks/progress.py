@@ -1,6 +1,7 @@
 """What a person sees of long work: a bar in a terminal, a line now and then elsewhere."""
 
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,7 @@ class TaskView:
     def __init__(self, console: Console) -> None:
         self._progress = progress_bar(console, _Speed(), TimeRemainingColumn())
         self._bars: dict[str, TaskID] = {}
+        self._begun: dict[str, tuple[float, int]] = {}
         self._last_line_s = 0.0
 
     def __enter__(self) -> Self:
@@ -58,8 +60,12 @@ class TaskView:
         now = time.monotonic()
         if is_new:
             self._progress.console.print(f"{what}: {num_total}" if num_total > 1 else what)
+            self._begun[what] = (now, num_done)
         elif now - self._last_line_s > _LINE_EVERY_S:
-            self._progress.console.print(f"{what}: {num_done} of {num_total}")
+            begun_s, num_before = self._begun[what]
+            speed = (num_done - num_before) / (now - begun_s)
+            left = timedelta(seconds=round((num_total - num_done) / speed)) if speed else "?"
+            self._progress.console.print(f"{what}: {num_done} of {num_total}, {speed:.0f}/s, {left} left")
         else:
             return
         self._last_line_s = now

@@ -137,13 +137,13 @@ def with_id_labels(annotations: Annotations) -> Annotations:
 def read_annotations(path: Path, image_dir: Path) -> Annotations:
     """Read a COCO `instances_*.json` and check it against the image folder.
 
-    Up to `MAX_BAD_SHARE` of the images may have no file, and as many boxes may belong to images that are not listed,
-    lie outside their image or have no area: they are left out or clipped, and counted.
+    Up to `MAX_BAD_SHARE` of the boxes may belong to images that are not listed, lie outside their image or have no
+    area: they are left out or clipped, and counted. As many images may have no file; these are not left out here.
 
     Raises:
-        InputError: more of these, not JSON, a field missing or of the wrong type, no images or categories, an id used
-            twice, an image that lies outside the folder, or an annotation of an unknown category. The message names
-            the first.
+        InputError: more of these, not JSON, a field missing or of the wrong type, no images or categories, an id or
+            file name used twice, an image that lies outside the folder, or an annotation of an unknown category. The
+            message names the first.
     """
     document = _read_document(path)
     images = sorted(document["images"], key=lambda image: image["id"])
@@ -151,12 +151,13 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
     for name, number in (("images", len(images)), ("categories", len(categories))):
         if not number:
             raise InputError(f"{path}: there are no {name}")
-    _check_ids(path, "images", (image["id"] for image in images))
-    _check_ids(path, "categories", (category["id"] for category in categories))
+    _check_unique(path, "images", "id", (image["id"] for image in images))
+    _check_unique(path, "images", "file_name", (image["file_name"] for image in images))
+    _check_unique(path, "categories", "id", (category["id"] for category in categories))
     row_of = {image["id"]: i for i, image in enumerate(images)}
     label_of = {category["id"]: k for k, category in enumerate(categories)}
     listed, num_unlisted = _of_listed_images(path, document["annotations"], row_of, label_of)
-    _check_ids(path, "annotations", (annotation["id"] for annotation in document["annotations"]))
+    _check_unique(path, "annotations", "id", (annotation["id"] for annotation in document["annotations"]))
     annotations = sorted(listed, key=lambda annotation: row_of[annotation["image_id"]])
     rows = np.array([row_of[a["image_id"]] for a in annotations], dtype=np.int64)
     sizes = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)
@@ -164,14 +165,17 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
     boxes, keep, num_clipped = _repair_boxes(path, raw, sizes[rows], [a["id"] for a in annotations])
     areas = np.array([a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations], dtype=np.float64)
     is_there = [_is_there(path, image_dir, image) for image in images]
-    num_missing = is_there.count(False)
 
     def first_missing() -> str:
         image = images[is_there.index(False)]
         return f"{path}: image {image['id']}: there is no file {image_dir / image['file_name']}"
 
-    check_share(num_missing, len(images), "images", first_missing)
-    everything = Annotations(
+    check_share(is_there.count(False), len(images), "images", first_missing)
+    repairs = {
+        "boxes clipped to their image or, without area, left out": num_clipped,
+        "boxes of images that are not listed left out": num_unlisted,
+    }
+    return Annotations(
         image_ids=np.array([image["id"] for image in images], dtype=np.int64),
         file_names=tuple(image["file_name"] for image in images),
         sizes_px=sizes,
@@ -182,15 +186,6 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
         areas=areas[keep],
         category_ids=tuple(category["id"] for category in categories),
         category_names=tuple(category["name"] for category in categories),
-        repairs={},
-    )
-    repairs = {
-        "boxes clipped to their image or, without area, left out": num_clipped,
-        "boxes of images that are not listed left out": num_unlisted,
-        "images without a file left out": num_missing,
-    }
-    return replace(
-        everything.take(np.flatnonzero(is_there)),
         repairs={what: number for what, number in repairs.items() if number},
     )
 
@@ -234,10 +229,10 @@ def _of_listed_images(
     return listed, num_unlisted
 
 
-def _check_ids(path: Path, name: str, ids: Iterable[int]) -> None:
-    number, times = Counter(ids).most_common(1)[0] if (ids := list(ids)) else (0, 0)
+def _check_unique(path: Path, what: str, field: str, values: Iterable[int | str]) -> None:
+    value, times = Counter(values).most_common(1)[0] if (values := list(values)) else (0, 0)
     if times > 1:
-        raise InputError(f"{path}: {name} has id {number} {'twice' if times == 2 else f'{times} times'}")
+        raise InputError(f"{path}: {what} has {field} {value} {'twice' if times == 2 else f'{times} times'}")
 
 
 def _is_there(path: Path, image_dir: Path, image: _Image) -> bool:

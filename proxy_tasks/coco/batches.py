@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.io import decode_jpeg
+from torchvision.io import ImageReadMode, decode_jpeg
 
 from proxy_tasks.coco.cache import CachedSplit
 from proxy_tasks.coco.image_store import JpegImages
@@ -31,7 +31,8 @@ class Batch(NamedTuple):
     """B images of S px with N boxes in all.
 
     Attributes:
-        images: (B, 3, S, S) float32, normalised, in channels-last layout; padding is zero after normalisation.
+        images: (B, 3, S, S) float32, normalised, in channels-last layout; padding is zero after normalisation, but for
+            a few pixels around the image where the cache is JPEG.
         boxes_xyxy: (N, 4) corners in pixels, one image's after the other's; N is 1 or more.
         labels: (N,) class index, -1 for rows that are no box.
         image: (N,) which image of the batch each box is in.
@@ -124,7 +125,11 @@ def _read_pixels(split: CachedSplit, rows: NDArray[np.int64], device: torch.devi
     if is_cuda and isinstance(split.images, JpegImages):
         # Copied, as torch wants memory that it could write.
         encoded = [torch.from_numpy(jpeg.copy()) for jpeg in split.images.encoded(rows)]
-        return torch.stack(decode_jpeg(encoded, device=device)).permute(0, 2, 3, 1).contiguous()
+        stacked = torch.stack(decode_jpeg(encoded, ImageReadMode.RGB, device)).permute(0, 2, 3, 1).contiguous()
+        # torchvision decodes on a stream of its own, which does not wait for this one: before it gets the memory of
+        # these images again, they must have been copied. Nobody but this thread waits.
+        torch.cuda.current_stream(device).synchronize()
+        return stacked
     size = split.image_size_px
     pixels = torch.empty((len(rows), size, size, 3), dtype=torch.uint8, pin_memory=is_cuda)
     split.images.read(rows, pixels.numpy())
@@ -137,10 +142,10 @@ def _to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
 
 
 def normalise(pixels: Tensor, sizes_px: Tensor) -> Tensor:
-    """Turn (B, S, S, 3) bytes into (B, 3, S, S) float32, channels last; what lies beyond `sizes_px` becomes zero.
+    """Turn (B, S, S, 3) bytes into (B, 3, S, S) float32, channels last; black beyond `sizes_px` becomes zero.
 
     Args:
-        pixels: uint8 RGB, zero in the padding.
+        pixels: uint8 RGB.
         sizes_px: (B, 2) height and width of each image without its padding.
     """
     num_images, size = pixels.shape[:2]

@@ -19,6 +19,7 @@ _ERRORS = (
     ValueError,
     EOFError,
     IndexError,
+    RuntimeError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -55,6 +56,7 @@ def decode_image(file: Path, expected_size: tuple[int, int]) -> Decoded:
 
     Raises:
         UnusableImageError: the file is not an image, is cut off, or has another size.
+        OSError: the file cannot be read.
     """
     try:
         with Image.open(file) as opened:
@@ -64,6 +66,9 @@ def decode_image(file: Path, expected_size: tuple[int, int]) -> Decoded:
                 return Decoded(_to_rgb(ImageOps.exif_transpose(opened)), "images turned as their EXIF data says")
             image = _to_rgb(opened)
     except _ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            # Not the file's fault, but the system's that should have read it.
+            raise
         raise UnusableImageError(f"cannot decode {file}: {' '.join(str(error).split())}") from None
     if (image.height, image.width) != expected_size:
         raise UnusableImageError(

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from proxy_tasks.base import Report
-from proxy_tasks.coco.cache import CacheKey
+from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.image_store import Format
 from search_space.errors import InputError
 
@@ -73,6 +74,27 @@ class CocoFolder:
         """
         annotation_file, image_dir = self.paths(split)
         return CacheKey(annotation_file, image_dir, image_size_px, image_format, self.max_images, cache_dir)
+
+    def check_categories(self, train: Annotations, val: Annotations) -> None:
+        """Check that both splits have the same categories.
+
+        Raises:
+            InputError: they have not.
+        """
+        if val.category_ids != train.category_ids:
+            raise InputError(f"{self.root}: training and validation annotations have different categories")
+
+
+def absolute_path(path: Path) -> Path:
+    """Return a path that is right in any folder, `~` resolved.
+
+    Raises:
+        InputError: `~` names a user who is unknown.
+    """
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise InputError(f"{path}: there is no such user") from None
 
 
 def check_split(num_held_out: int, split_seed: int) -> None:

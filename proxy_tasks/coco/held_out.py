@@ -39,26 +39,37 @@ def split_held_out(num_images: int, num_held_out: int, seed: int) -> tuple[NDArr
 
 
 def recorded_split(split: CachedSplit, num_held_out: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what `split_held_out` chose when it was first asked; the choice is kept in the cache's folder.
+    """Return what `split_held_out` chose of the listed images when it was first asked; images left out are not in it.
 
-    So a reward stands for the same images whatever a later version of NumPy draws from a seed.
+    The choice is kept beside the caches, one for all sizes and formats. So a reward stands for the same images
+    whatever a later version of NumPy draws from a seed, and whichever image is mended later.
 
     Raises:
         InputError: as `split_held_out`; the record cannot be written or is damaged.
     """
-    path = split.path / f"held_out-{num_held_out}-seed{seed}.json"
-    ids = split.annotations.image_ids
+    path = split.path.parent / f"held_out-{num_held_out}-seed{seed}-{split.fingerprint}.json"
+    listed = split.listed_ids
     try:
         if not path.exists():
-            train, held_out = split_held_out(len(ids), num_held_out, seed)
-            _write(path, _Choice(train=ids[train].tolist(), held_out=ids[held_out].tolist()))
+            train, held_out = split_held_out(len(listed), num_held_out, seed)
+            _write(path, _Choice(train=listed[train].tolist(), held_out=listed[held_out].tolist()))
         choice = _Choice.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot keep the held-out split in {path}: {error.strerror}") from None
     except ValidationError:
-        raise InputError(f"{path} is damaged: delete it, and the split is chosen again") from None
-    # Ids ascend, as annotations are read in their order.
-    return np.searchsorted(ids, choice.train), np.searchsorted(ids, choice.held_out)
+        raise _damaged(path) from None
+    if len(choice.held_out) != num_held_out or sorted([*choice.train, *choice.held_out]) != listed.tolist():
+        raise _damaged(path)
+    row_of = {number: row for row, number in enumerate(split.annotations.image_ids.tolist())}
+    train, held_out = (
+        np.array([row_of[number] for number in ids if number in row_of], dtype=np.int64)
+        for ids in (choice.train, choice.held_out)
+    )
+    return train, held_out
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged: delete it, and the split is chosen again")
 
 
 def _write(path: Path, choice: _Choice) -> None:

@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from proxy_tasks.base import Report
+
 Format: TypeAlias = Literal["raw", "jpeg"]
 """`raw` needs `3 * image_size_px**2` bytes an image and nothing to read them; `jpeg` about a tenth, and decoding."""
 FORMATS: tuple[Format, ...] = get_args(Format)
 _JPEG_QUALITY = 95
+_REPORT_EVERY = 256
 
 
 class Images(Protocol):
@@ -54,7 +57,7 @@ class JpegImages:
     def __init__(self, path: Path, starts: NDArray[np.int64]) -> None:
         self._bytes = np.memmap(path, np.uint8, "r")
         self._starts = starts
-        self._threads = ThreadPoolExecutor(os.cpu_count(), "jpeg")
+        self._threads = ThreadPoolExecutor(num_cores(), "jpeg")
 
     def encoded(self, rows: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
         """Return the bytes of some images as they are stored."""
@@ -86,10 +89,17 @@ def open_images(path: Path, image_format: Format, starts: NDArray[np.int64], ima
     return JpegImages(path, starts)
 
 
-def first_damaged(path: Path, starts: NDArray[np.int64], checksums: NDArray[np.int64]) -> int | None:
+def first_damaged(path: Path, starts: NDArray[np.int64], checksums: NDArray[np.int64], report: Report) -> int | None:
     """Return the first image whose bytes do not have their CRC-32, None where all have."""
     data = np.memmap(path, np.uint8, mode="r")
     for i, checksum in enumerate(checksums):
         if zlib.crc32(data[starts[i] : starts[i + 1]].data) != checksum:
             return i
+        if (i + 1) % _REPORT_EVERY == 0 or i + 1 == len(checksums):
+            report("comparing checksums", i + 1, len(checksums))
     return None
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,6 +1,7 @@
 """python -m proxy_tasks.coco.prepare: read, decode and resize a COCO-format data set once, before any search."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, check_source
-from proxy_tasks.coco.folder import CocoFolder
+from proxy_tasks.coco.folder import CocoFolder, absolute_path
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
 from proxy_tasks.coco.image_store import Format
 from proxy_tasks.progress import TaskView, make_console
@@ -68,7 +69,7 @@ class Options(BaseModel):
             ValueError: a number is out of range.
         """
         return CocoFolder(
-            root=self.source.expanduser().absolute(),
+            root=absolute_path(self.source),
             train_annotations=self.train_annotations,
             train_images=self.train_images,
             val_annotations=self.val_annotations,
@@ -87,11 +88,19 @@ def main(arguments: list[str]) -> None:
     except ValueError as error:
         raise InputError(str(error)) from None
     console = make_console()
-    train = _prepare(options, folder, "train", console)
+
+    def check_train(train: Annotations) -> None:
+        split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
+
+    train = _prepare(options, folder, "train", check_train, console)
     train_rows, held_out = recorded_split(train, folder.num_held_out, folder.split_seed)
     console.print(f"{len(train_rows)} images to train on, {len(held_out)} held out for the reward")
-    if (options.source / options.val_annotations).exists():
-        _prepare(options, folder, "val", console)
+    try:
+        folder.paths("val")
+    except InputError:
+        console.print("val: not there, so not prepared; nas.replay wants it, nas.search does not")
+    else:
+        _prepare(options, folder, "val", lambda val: folder.check_categories(train.annotations, val), console)
 
 
 def _parse(arguments: list[str]) -> Options:
@@ -110,19 +119,20 @@ def _parse(arguments: list[str]) -> Options:
         raise InputError(first_error(error)) from None
 
 
-def _prepare(options: Options, folder: CocoFolder, name: Literal["train", "val"], console: Console) -> CachedSplit:
+def _prepare(
+    options: Options,
+    folder: CocoFolder,
+    name: Literal["train", "val"],
+    check: Callable[[Annotations], None],
+    console: Console,
+) -> CachedSplit:
     """Make one split's cache, or find it, and say what it holds."""
-    key = folder.cache_key(name, options.image_size_px, options.format, options.cache_dir.expanduser().absolute())
-
-    def check(found: Annotations) -> None:
-        if name == "train":
-            split_held_out(found.num_images, folder.num_held_out, folder.split_seed)
-
+    key = folder.cache_key(name, options.image_size_px, options.format, absolute_path(options.cache_dir))
     with TaskView(console) as view:
         split = cached_split(key, view.report, check)
-    check_source(split, key.image_dir)
-    if options.verify:
-        check_cache(split)
+        check_source(split, key.image_dir)
+        if options.verify:
+            check_cache(split, view.report)
     found = split.annotations
     num_empty = int((found.first_box[1:] == found.first_box[:-1]).sum())
     num_gigabytes = sum(file.stat().st_size for file in split.path.iterdir()) / 1e9
@@ -134,8 +144,8 @@ def _prepare(options: Options, folder: CocoFolder, name: Literal["train", "val"]
     )
     for what, number in found.repairs.items():
         console.print(f"  {number} {what}")
-    for reason in list(split.left_out.values())[:_NUM_NAMED]:
-        console.print(f"    {reason}", soft_wrap=True)
+    for image in list(split.left_out.values())[:_NUM_NAMED]:
+        console.print(f"    {image.reason}", soft_wrap=True)
     return split
 
 
@@ -148,6 +158,10 @@ if __name__ == "__main__":
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # The reader, as `head`, has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         sys.exit(130)

@@ -51,7 +51,7 @@ def score(
         annotations: what is there.
         rows: images to score on.
         found: what was detected in them.
-        per_class: return AP of each class too, as `ap/` and its name.
+        per_class: return AP of each class too, as `ap/` and its name, with its id where names repeat.
     """
     truth = COCO()
     truth.dataset = _truth(annotations, rows)
@@ -71,8 +71,12 @@ def _ap_of_classes(annotations: Annotations, evaluation: COCOeval) -> dict[str, 
     # (thresholds, recalls, classes, sizes, most detections); -1 where a class has no object.
     accumulated: dict[str, Any] = evaluation.eval or {}
     precision = np.asarray(accumulated["precision"])[:, :, :, 0, -1].mean(axis=(0, 1))
-    names = zip(annotations.category_ids, annotations.category_names, strict=True)
-    return {f"ap/{name}": float(ap) for (_, name), ap in zip(names, precision, strict=True) if name != NO_CATEGORY}
+    names = annotations.category_names
+    figures = {}
+    for number, name, ap in zip(annotations.category_ids, names, precision, strict=True):
+        if name != NO_CATEGORY:
+            figures[f"ap/{name}" if names.count(name) == 1 else f"ap/{name} {number}"] = float(ap)
+    return figures
 
 
 def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[dict[str, object]]]:
@@ -83,27 +87,28 @@ def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[
             boxes.append(
                 {
                     "id": len(boxes) + 1,
-                    "image_id": int(annotations.image_ids[row]),
-                    "category_id": annotations.category_ids[annotations.labels[i]],
+                    "image_id": int(row) + 1,
+                    "category_id": int(annotations.labels[i]) + 1,
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": float(annotations.areas[i]),
                     "iscrowd": int(annotations.is_crowd[i]),
                 }
             )
-    categories = zip(annotations.category_ids, annotations.category_names, strict=True)
     return {
-        "images": [{"id": int(annotations.image_ids[row])} for row in rows],
+        "images": [{"id": int(row) + 1} for row in rows],
         "annotations": boxes,
-        "categories": [{"id": number, "name": name} for number, name in categories],
+        "categories": [{"id": k + 1, "name": name} for k, name in enumerate(annotations.category_names)],
     }
 
 
 def _results(annotations: Annotations, rows: NDArray[np.int64], found: ScoredBoxes) -> NDArray[np.float64]:
-    """Return (N, 7) rows of image id, x, y, width, height, score, category id."""
+    """Return (N, 7) rows of image id, x, y, width, height, score, category id.
+
+    Ids are rows and labels counted from 1: the file's own may be too large for the floating point of these rows.
+    """
     if not len(found.scores):
         # Neither library takes an empty list everywhere; a box without area matches nothing and changes no figure.
-        return np.array([[annotations.image_ids[rows[0]], 0, 0, 0, 0, 0, annotations.category_ids[0]]], np.float64)
+        return np.array([[rows[0] + 1, 0, 0, 0, 0, 0, 1]], np.float64)
     sizes = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
-    category_ids = np.array(annotations.category_ids, dtype=np.float64)[found.labels]
-    columns = (annotations.image_ids[found.rows], found.boxes_xyxy[:, :2], sizes, found.scores, category_ids)
+    columns = (found.rows + 1, found.boxes_xyxy[:, :2], sizes, found.scores, found.labels + 1)
     return np.column_stack(columns).astype(np.float64)

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,14 @@ import pytest
 import torch
 
 from proxy_tasks import Fidelity, NonFiniteLossError, silent
+from proxy_tasks.coco.anchors import make_anchors
+from proxy_tasks.coco.batches import Batch, load_batches, training_rows
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection import DetectionProxy, _open_data
 from proxy_tasks.networks.cost import detector_cost
-from proxy_tasks.training import Recipe, make_optimizer, make_schedule
+from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.training import Recipe, make_optimizer, make_schedule, train
 from search_space import InputError, ModelScale, published_spec
 
 SPEC = published_spec("spinenet-49")
@@ -261,3 +265,21 @@ def test_weight_decay_leaves_biases_and_normalisation_alone() -> None:
     assert [p.ndim for p in decayed["params"]] == [4]
     assert plain["weight_decay"] == 0.0
     assert [p.ndim for p in plain["params"]] == [1, 1, 1]
+
+
+@pytest.mark.gpu
+def test_a_training_step_never_waits_for_the_gpu(folder: Path) -> None:
+    data, device = _open_data(task(folder)), torch.device("cuda")
+    network = spinenet_detector(SPEC, SCALE, 3).to(device).to(memory_format=torch.channels_last)
+    anchors = make_anchors(network.output_levels, SCALE.image_size_px, SCALE.anchor_scale, device)
+    batches = list(load_batches(data.train, training_rows(data.train_rows, 8, 30, seed=0), device))
+
+    def watched() -> Iterator[Batch]:
+        # The first steps choose algorithms and set up the optimiser; after the last the loss is read.
+        for step, batch in enumerate(batches):
+            torch.cuda.set_sync_debug_mode("error" if 3 <= step < len(batches) - 1 else "default")
+            yield batch
+        torch.cuda.set_sync_debug_mode("default")
+
+    recipe = dataclasses.replace(RECIPE, jitter=(0.8, 1.2), ema_decay=0.9)
+    assert math.isfinite(train(network, watched(), anchors, recipe, len(batches), bf16=True, seed=0))

@@ -83,6 +83,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda d: d["categories"].clear(), "there are no categories"),
         (lambda d: d["images"][1].update(id=9), "images has id 9 twice"),
         (lambda d: d["categories"][1].update(id=90), "categories has id 90 twice"),
+        (lambda d: d["images"][1].update(file_name="b.jpg"), "images has file_name b.jpg twice"),
         (lambda d: d["images"][0].update(width="wide"), "images[0].width: Input should be a valid integer"),
         (
             lambda d: d["images"][0].update(width=0),
@@ -159,19 +160,6 @@ def test_a_few_boxes_of_images_that_are_not_listed_are_left_out_and_counted(tmp_
     annotations = read_annotations(*write(tmp_path, content))
     assert annotations.repairs == {"boxes of images that are not listed left out": 1}
     assert len(annotations.boxes_xyxy) == 2998
-
-
-def test_a_few_images_without_a_file_are_left_out_with_their_boxes(tmp_path: Path) -> None:
-    content = document()
-    listed = [{"id": 100 + i, "file_name": "a.png", "width": 20, "height": 20} for i in range(999)]
-    content["images"] = [*listed, {"id": 1, "file_name": "gone.png", "width": 20, "height": 20}]
-    box = {"category_id": 3, "bbox": [1, 1, 5, 5]}
-    content["annotations"] = [{"id": 1, "image_id": 1, **box}, {"id": 2, "image_id": 100, **box}]
-    annotations = read_annotations(*write(tmp_path, content))
-    assert annotations.repairs == {"images without a file left out": 1}
-    assert annotations.num_images == 999
-    assert annotations.image_ids[0] == 100
-    assert len(annotations.boxes_xyxy) == 1
 
 
 def test_taking_images_takes_their_boxes(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -5,9 +6,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from proxy_tasks.base import silent
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.batches import MAX_BOXES, Batch, load_batches, normalise, training_rows
-from proxy_tasks.coco.cache import CachedSplit
+from proxy_tasks.coco.cache import CachedSplit, cached_split
+from tests.proxy_tasks.coco.test_cache import write_coco
 
 CPU = torch.device("cpu")
 
@@ -45,9 +48,11 @@ def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
     return CachedSplit(
         images=Gradient(),
         annotations=annotations,
+        listed_ids=annotations.image_ids,
         scales=np.full(num_images, 0.5),
         sizes_px=np.full((num_images, 2), 8),
         image_size_px=8,
+        fingerprint="",
         path=Path(),
         left_out={},
     )
@@ -147,3 +152,17 @@ def test_batches_on_a_gpu_are_those_on_the_processor() -> None:
         for one, other in zip(expected, batch, strict=True):
             # One rounding of products that the two devices may join with the sum or not.
             torch.testing.assert_close(one, other.cpu(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:.*TorchCodec:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*TorchCodec:UserWarning")
+def test_jpegs_are_decoded_on_a_gpu_as_on_the_processor(tmp_path: Path) -> None:
+    key = dataclasses.replace(write_coco(tmp_path, [(64, 48)] * 12), image_format="jpeg")
+    jpegs = cached_split(key, silent)
+    steps = [np.arange(i, i + 4) for i in (0, 4, 8)]
+    on_cpu = load_batches(jpegs, steps, CPU)
+    on_gpu = load_batches(jpegs, steps, torch.device("cuda"))
+    for expected, batch in zip(on_cpu, on_gpu, strict=True):
+        # Decoders round differently: by up to three of 256 levels, of which 57 make one deviation.
+        assert (expected.images - batch.images.cpu()).abs().max() < 0.06

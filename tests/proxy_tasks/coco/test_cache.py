@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 from proxy_tasks.base import silent
-from proxy_tasks.coco import cache
+from proxy_tasks.coco import cache_files, cache_making
 from proxy_tasks.coco.annotations import Annotations
-from proxy_tasks.coco.cache import CachedSplit, CacheKey, cached_split, check_cache, check_source
+from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, check_source
+from proxy_tasks.coco.cache_files import CacheKey
 from search_space import InputError
 
 
@@ -71,7 +72,7 @@ def test_a_cache_holds_images_and_annotations(tmp_path: Path) -> None:
     assert found.labels.tolist() == [0, 1, 0]
     assert (found.category_ids, found.category_names) == ((1, 2), ("odd", "even"))
     assert not found.is_crowd.any()
-    check_cache(split)
+    check_cache(split, silent)
 
 
 def test_jpegs_are_nearly_the_same_in_less_space(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_jpegs_are_nearly_the_same_in_less_space(tmp_path: Path) -> None:
     sizes = [(split.path / "images").stat().st_size for split in (raw, jpeg)]
     assert sizes[0] == 20 * 64 * 64 * 3
     assert sizes[1] < sizes[0] / 5
-    check_cache(jpeg)
+    check_cache(jpeg, silent)
 
 
 def test_images_are_decoded_once(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_damaged_pixels_are_found_by_their_checksum(tmp_path: Path) -> None:
         file.seek(64 * 64 * 3 + 5)
         file.write(b"x")
     with pytest.raises(InputError, match=r"image 1\.png is damaged: delete that folder"):
-        check_cache(split)
+        check_cache(split, silent)
 
 
 def test_other_sizes_annotations_and_choices_have_caches_of_their_own(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_other_sizes_annotations_and_choices_have_caches_of_their_own(tmp_path: 
 def test_a_cache_of_another_version_lies_beside_unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = write_coco(tmp_path, [(64, 64)])
     old = cached_split(key, silent).path
-    monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+    monkeypatch.setattr(cache_files, "VERSION", cache_files.VERSION + 1)
     new = cached_split(key, silent).path
     assert new != old
     assert old.is_dir()
@@ -167,7 +168,7 @@ def test_replaced_images_are_noticed(tmp_path: Path) -> None:
     (key.image_dir / "0.png").unlink()
     check_source(split, key.image_dir)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(key.image_dir / "1.png")
-    with pytest.raises(InputError, match=r"1\.png has \d+ bytes, but had \d+ when .* was made from it: delete that"):
+    with pytest.raises(InputError, match=r"1\.png has \d+ bytes, but had \d+ when its cache was made: delete"):
         check_source(split, key.image_dir)
 
 
@@ -185,22 +186,73 @@ def test_many_unusable_images_are_refused_and_what_is_done_stays(tmp_path: Path)
 
 
 def test_a_few_unusable_images_are_left_out_with_their_boxes_and_named(tmp_path: Path) -> None:
-    key = write_coco(tmp_path, [(16, 16)] * 1000, image_size_px=16)
+    key = write_coco(tmp_path, [(16, 16)] * 2000, image_size_px=16)
     (key.image_dir / "7.png").write_bytes(b"no image")
+    (key.image_dir / "9.png").unlink()
     Image.new("L", (16, 16), 9).save(key.image_dir / "8.png")
     split = cached_split(key, silent)
-    assert split.annotations.num_images == 999
-    assert 17 not in split.annotations.image_ids
-    assert len(split.annotations.boxes_xyxy) == 999
+    assert split.annotations.num_images == len(split.annotations.boxes_xyxy) == 1998
+    assert split.listed_ids.tolist() == list(range(10, 2010))
+    assert sorted(set(split.listed_ids) - set(split.annotations.image_ids)) == [17, 19]
     assert read_all(split)[7, 0, 0].tolist() == [9, 9, 9]
-    assert list(split.left_out) == ["7.png"]
-    assert "cannot decode" in split.left_out["7.png"]
+    assert read_all(split)[8, 0, 0].tolist() == list(color_of(10))
+    assert list(split.left_out) == ["7.png", "9.png"]
+    assert "cannot decode" in split.left_out["7.png"].reason
+    assert "there is no file" in split.left_out["9.png"].reason
     assert split.annotations.repairs == {
         "images converted from grey to RGB": 1,
-        "images that cannot be used left out": 1,
+        "images that cannot be used left out": 2,
     }
     check_source(split, key.image_dir)
-    check_cache(split)
+    check_cache(split, silent)
+
+
+@pytest.mark.parametrize("name", ["7.png", "9.png"])
+def test_an_image_that_is_mended_later_is_noticed(tmp_path: Path, name: str) -> None:
+    key = write_coco(tmp_path, [(16, 16)] * 2000, image_size_px=16)
+    (key.image_dir / "7.png").write_bytes(b"no image")
+    (key.image_dir / "9.png").unlink()
+    split = cached_split(key, silent)
+    Image.new("RGB", (16, 16)).save(key.image_dir / name)
+    with pytest.raises(InputError, match=rf"{name} could not be used \(.*\), and has changed since: delete"):
+        check_source(split, key.image_dir)
+
+
+def test_what_was_mended_since_a_refusal_is_taken_in(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(16, 16)] * 1200, image_size_px=16)
+    bad = [key.image_dir / f"{i}.png" for i in (5, 700)]
+    good = [path.read_bytes() for path in bad]
+    for path in bad:
+        path.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"cannot decode .*/700\.png: .*; 2 of 1200 images are like this"):
+        cached_split(key, silent)
+    for path, content in zip(bad, good, strict=True):
+        path.write_bytes(content)
+    split = cached_split(key, silent)
+    assert not split.left_out
+    assert read_all(split)[[5, 700], 0, 0].tolist() == [list(color_of(5)), list(color_of(700))]
+
+
+def test_images_that_change_between_stop_and_resume_do_not_shift_the_others(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(16, 16)] * 1200, image_size_px=16)
+    gone, broken = key.image_dir / "3.png", key.image_dir / "1199.png"
+    contents = gone.read_bytes(), broken.read_bytes()
+    gone.unlink()
+    broken.write_bytes(b"no image")
+    with pytest.raises(InputError, match="2 of 1200"):
+        cached_split(key, silent)
+    gone.write_bytes(contents[0])
+    broken.write_bytes(contents[1])
+    split = cached_split(key, silent)
+    assert read_all(split)[:, 0, 0].tolist() == [list(color_of(i)) for i in range(1200)]
+
+
+def test_a_file_that_the_system_cannot_read_is_one_line(tmp_path: Path) -> None:
+    key = write_coco(tmp_path, [(16, 16)] * 1000, image_size_px=16)
+    (key.image_dir / "1.png").unlink()
+    (key.image_dir / "1.png").symlink_to("1.png")
+    with pytest.raises(InputError, match=r"cannot read .*1\.png: Too many levels"):
+        cached_split(key, silent)
 
 
 def test_a_check_that_fails_stops_before_any_image_is_decoded(tmp_path: Path) -> None:
@@ -220,10 +272,11 @@ def test_a_check_that_fails_stops_before_any_image_is_decoded(tmp_path: Path) ->
 
 def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = write_coco(tmp_path, [(64, 64)])
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 100))  # type: ignore[attr-defined]  # the type that the real one returns
-    with pytest.raises(InputError, match=re.escape("needs 0.0 GB and 0.0 GB are free; set cache_dir to")):
+    monkeypatch.setattr(cache_making.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 100))  # type: ignore[attr-defined]  # the type that the real one returns
+    message = "needs 1.2e-05 GB and 1e-07 GB are free: delete what is not needed in "
+    with pytest.raises(InputError, match=re.escape(message)):
         cached_split(key, silent)
-    assert not list(key.cache_dir.glob("*/cache.json"))
+    assert [path.suffix for path in key.cache_dir.iterdir()] == [".lock"]
 
 
 def test_a_cache_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
@@ -236,7 +289,8 @@ def test_a_cache_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 def start_preparing(key: CacheKey, *, largest_file: int | None = None) -> subprocess.Popen[str]:
     script = (
         "import resource, sys\nfrom pathlib import Path\nfrom proxy_tasks.base import silent\n"
-        "from proxy_tasks.coco.cache import CacheKey, cached_split\n"
+        "from proxy_tasks.coco.cache import cached_split\n"
+        "from proxy_tasks.coco.cache_files import CacheKey\n"
         f"limit = {largest_file}\n"
         "if limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
         f"from search_space import InputError\n"
@@ -279,7 +333,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_stopped(tmp_path: Path, image_
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
     assert min(decoded) > 2 * 256
     split = cached_split(key, silent)
-    check_cache(split)
+    check_cache(split, silent)
     fresh = cached_split(dataclasses.replace(key, cache_dir=tmp_path / "fresh"), silent)
     assert (split.path / "images").read_bytes() == (fresh.path / "images").read_bytes()
     assert split.annotations.file_names == fresh.annotations.file_names
@@ -298,7 +352,7 @@ def test_a_disk_that_is_full_is_one_line_and_what_is_done_stays(tmp_path: Path) 
     assert not key.path().exists()
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
     assert min(decoded) > 256
-    check_cache(cached_split(key, silent))
+    check_cache(cached_split(key, silent), silent)
 
 
 def open_in_process(key: CacheKey) -> int:

@@ -97,7 +97,7 @@ def test_a_turned_size_without_exif_is_another_size(tmp_path: Path) -> None:
         decode_image(tmp_path / "a.png", (40, 30))
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "bmp", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "bmp", "tif", "webp", "avif"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_files_that_are_cut_off_cannot_be_used(tmp_path: Path, suffix: str, share: float) -> None:
     path = tmp_path / f"a.{suffix}"

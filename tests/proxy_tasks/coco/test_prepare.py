@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,13 +47,24 @@ def test_a_search_finds_what_was_prepared(call: Run, coco: Path, tmp_path: Path)
 
 
 def test_it_works_without_a_validation_set_and_with_fewer_images(call: Run, coco: Path) -> None:
-    (coco / "annotations" / "instances_val2017.json").unlink()
+    shutil.rmtree(coco / "val2017")
     done = call("proxy_tasks.coco.prepare", *OPTIONS, "max_images=12", "verify=true")
     assert done.returncode == 0, done.stderr
     assert "train: 12 images" in done.stdout
     assert "checksums are right" in done.stdout
     assert "4 images to train on, 8 held out for the reward" in done.stdout
-    assert "val:" not in done.stdout
+    assert "val: not there, so not prepared" in done.stdout
+
+
+def test_a_validation_set_of_other_categories_is_refused_before_it_is_decoded(call: Run, coco: Path) -> None:
+    path = coco / "annotations" / "instances_val2017.json"
+    document = json.loads(path.read_text())
+    document["categories"].append({"id": 9, "name": "more"})
+    path.write_text(json.dumps(document))
+    done = call("proxy_tasks.coco.prepare", *OPTIONS)
+    assert done.returncode == 2
+    assert "training and validation annotations have different categories" in done.stderr
+    assert done.stdout.count("decoding") == 1
 
 
 def test_repairs_are_counted_in_the_summary(call: Run, coco: Path) -> None:
@@ -75,6 +87,7 @@ def test_repairs_are_counted_in_the_summary(call: Run, coco: Path) -> None:
         (("source=coco", "max_images=1"), "max_images must be 2 or more, got 1"),
         (("source=coco",), "data: num_held_out must leave something to train on and to score: 1 to 23 of 24 images"),
         (("source=coco", "size=5"), "unknown option size; --help lists them"),
+        (("source=~nobody-here/x",), "~nobody-here/x: there is no such user"),
         (("source=coco", "--fast"), "options are written name=value, got '--fast'; --help lists them"),
         (("source=coco", "num_held_out=8", "image_size_px=64", "cache_dir=coco/shapes.json"), "cannot write"),
     ],

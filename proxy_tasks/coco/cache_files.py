@@ -1,0 +1,157 @@
+"""What lies in a cache's folder, and what the folder is called.
+
+`images` holds the pixels (see `image_store`), `arrays.npz` the annotations and where each image lies, `cache.json` what
+the cache was made from.
+"""
+
+import hashlib
+import json
+import os
+import zlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.image_store import Format
+from search_space.errors import InputError
+
+VERSION = 2
+"""Of these files and of how pixels are made; a cache of another version lies beside, unused."""
+NO_FILE = -1
+"""Size of an image file that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheKey:
+    """What a cache is made of, and where it lies.
+
+    Attributes:
+        annotation_file: COCO JSON.
+        image_dir: folder that its file names are below.
+        image_size_px: side of the cached squares.
+        image_format: of the cached images.
+        max_images: use only so many of the images, chosen at random but always the same; None for all.
+        cache_dir: folder of all caches.
+    """
+
+    annotation_file: Path
+    image_dir: Path
+    image_size_px: int
+    image_format: Format
+    max_images: int | None
+    cache_dir: Path
+
+    def fingerprint(self) -> str:
+        """Return what stands for the content of the annotation file and the choice of images.
+
+        Raises:
+            InputError: the annotations cannot be read.
+        """
+        try:
+            with self.annotation_file.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(f"cannot read {self.annotation_file}: {error.strerror}") from None
+        return hashlib.sha256(json.dumps([VERSION, content, self.max_images]).encode()).hexdigest()[:16]
+
+    def path(self) -> Path:
+        """Return the folder of this cache; its name does not depend on where the data lies.
+
+        Raises:
+            InputError: as `fingerprint`.
+        """
+        name = f"{self.image_dir.name}-{self.image_size_px}px-{self.image_format}-{self.fingerprint()}"
+        return self.cache_dir / name
+
+
+class LeftOut(BaseModel):
+    """An image that could not be used: why, and the size of its file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str
+    source_bytes: int
+
+
+class Meta(BaseModel):
+    """`cache.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    fingerprint: str
+    annotation_file: str
+    image_dir: str
+    image_size_px: int
+    image_format: Format
+    max_images: int | None
+    num_images: int
+    num_bytes: int
+    repairs: dict[str, int]
+    left_out: dict[str, LeftOut]
+    arrays_crc32: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrays:
+    """`arrays.npz`; N images.
+
+    Attributes:
+        annotations: of these images.
+        starts: (N + 1,) where each image begins in `images`, in bytes, and where the last ends.
+        crc32: (N,) of each image's bytes.
+        source_bytes: (N,) size of the file that each was made from.
+        listed_ids: ids of all images that are listed, those left out included, ascending.
+    """
+
+    annotations: Annotations
+    starts: NDArray[np.int64]
+    crc32: NDArray[np.int64]
+    source_bytes: NDArray[np.int64]
+    listed_ids: NDArray[np.int64]
+
+    def write(self, path: Path) -> None:
+        """Write them, to the disk itself."""
+        own = {name: getattr(self, name) for name in _OWN_NAMES}
+        annotations = {name: np.asarray(getattr(self.annotations, name)) for name in _ANNOTATION_NAMES}
+        with path.open("wb") as file:
+            np.savez(file, **own, **annotations)  # type: ignore[arg-type]  # numpy's own option is none of these names
+            sync(file)
+
+
+_OWN_NAMES = ("starts", "crc32", "source_bytes", "listed_ids")
+_ANNOTATION_NAMES = tuple(field.name for field in fields(Annotations) if field.name != "repairs")
+_TUPLES = ("file_names", "category_ids", "category_names")
+
+
+def read_arrays(path: Path, repairs: dict[str, int]) -> Arrays:
+    """Read an `arrays.npz`; `repairs` stand in `cache.json`."""
+    with np.load(path) as arrays:
+        values: dict[str, Any] = {name: arrays[name] for name in (*_OWN_NAMES, *_ANNOTATION_NAMES)}
+    values |= {name: tuple(values[name].tolist()) for name in _TUPLES}
+    annotations = Annotations(**{name: values[name] for name in _ANNOTATION_NAMES}, repairs=repairs)
+    return Arrays(annotations=annotations, **{name: values[name] for name in _OWN_NAMES})
+
+
+def checksum(path: Path) -> int:
+    """Return the CRC-32 of a file."""
+    return zlib.crc32(path.read_bytes())
+
+
+def source_size(file: Path) -> int:
+    """Return the size of an image file, `NO_FILE` if there is none."""
+    try:
+        return os.stat(file).st_size
+    except FileNotFoundError:
+        return NO_FILE
+
+
+def sync(file: IO[Any]) -> None:
+    """Have what was written on the disk."""
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,231 @@
+"""Making a cache: whole or not there, and gone on with after a stop.
+
+It is made in a folder of another name, chunk by chunk, and renamed when it is whole. A line of `progress.jsonl` says
+that the pixels of a chunk are on disk.
+"""
+
+import os
+import shutil
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from proxy_tasks.base import Report
+from proxy_tasks.coco.annotations import Annotations, check_share, read_annotations
+from proxy_tasks.coco.cache_files import NO_FILE, VERSION, Arrays, CacheKey, LeftOut, Meta, checksum, source_size, sync
+from proxy_tasks.coco.decode import UnusableImageError, decode_image, fit
+from proxy_tasks.coco.image_store import encode, num_cores
+from search_space.errors import InputError
+
+_CHUNK_IMAGES, _CHUNK_BYTES = 256, 2**28
+"""Most images, and bytes of pixels, between two points at which the making can be gone on with."""
+_REPORT_EVERY = 32
+_NUM_SAMPLED = 16
+"""Images that are encoded to guess how large all JPEGs will be."""
+_SUBSET_SEED = 0
+
+
+class _Image(BaseModel):
+    """What became of one image; one that is left out takes no bytes and has a reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_bytes: int
+    num_bytes: int = 0
+    crc32: int = 0
+    repair: str = ""
+    left_out: str = ""
+
+
+class _Chunk(BaseModel):
+    """One line of `progress.jsonl`: the next images of the list, and the number of bytes that they take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_bytes: int
+    images: list[_Image]
+
+
+def make_cache(path: Path, key: CacheKey, report: Report, check: Callable[[Annotations], None]) -> None:
+    """Make the cache in folder `path`; see `cached_split`.
+
+    Raises:
+        InputError: as there.
+        OSError: it cannot be written.
+    """
+    report(f"reading {key.annotation_file.name}", 0, 1)
+    listed = _chosen(read_annotations(key.annotation_file, key.image_dir), key.max_images)
+    report(f"reading {key.annotation_file.name}", 1, 1)
+    check(listed)
+    part = path.with_name(f"{path.name}.part")
+    chunks = _resume(part, key, listed) if part.exists() else []
+    num_expected = _expected_bytes(key, listed)
+    needed = num_expected - sum(chunk.num_bytes for chunk in chunks)
+    if needed > (free := shutil.disk_usage(path.parent).free):
+        raise InputError(
+            f"the image cache {path} needs {needed / 1e9:.2g} GB and {free / 1e9:.2g} GB are free: delete what is not "
+            f"needed in {path.parent}, set cache_dir to a folder on another disk, or the cache's format to jpeg, which "
+            "takes about a tenth"
+        )
+    part.mkdir(exist_ok=True)
+    chunks = _decode_all(part, key, listed, chunks, f"decoding images to {num_expected / 1e9:.2g} GB", report)
+    _finish(part, key, listed, [image for chunk in chunks for image in chunk.images])
+    if path.exists():
+        # Damaged, or it would not be made.
+        shutil.rmtree(path)
+    part.rename(path)
+    (path / "progress.jsonl").unlink()
+
+
+def _chosen(annotations: Annotations, max_images: int | None) -> Annotations:
+    if max_images is None or max_images >= annotations.num_images:
+        return annotations
+    rng = np.random.default_rng([_SUBSET_SEED, annotations.num_images])
+    return annotations.take(np.sort(rng.permutation(annotations.num_images)[:max_images]))
+
+
+class _Encoded(NamedTuple):
+    image: _Image
+    data: bytes
+
+
+def _encoded(key: CacheKey, listed: Annotations, row: int) -> _Encoded:
+    """Return what becomes of an image, and its bytes in the cache.
+
+    Raises:
+        InputError: its file is there but cannot be read.
+    """
+    file = key.image_dir / listed.file_names[row]
+    height, width = listed.sizes_px[row].tolist()
+    source_bytes = NO_FILE
+    try:
+        if (source_bytes := source_size(file)) == NO_FILE:
+            raise UnusableImageError(f"there is no file {file}")
+        decoded, repair = decode_image(file, (height, width))
+    except UnusableImageError as error:
+        return _Encoded(_Image(source_bytes=source_bytes, left_out=str(error)), b"")
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
+    data = encode(fit(decoded, key.image_size_px), key.image_format)
+    return _Encoded(_Image(source_bytes=source_bytes, num_bytes=len(data), crc32=zlib.crc32(data), repair=repair), data)
+
+
+def _expected_bytes(key: CacheKey, listed: Annotations) -> int:
+    """Return how large the images of a cache will be: exactly where they are raw, guessed from a few where not."""
+    if key.image_format == "raw":
+        return listed.num_images * key.image_size_px**2 * 3
+    rows = np.linspace(0, listed.num_images - 1, min(_NUM_SAMPLED, listed.num_images), dtype=int)
+    samples = [len(data) for row in rows if (data := _encoded(key, listed, int(row)).data)]
+    return int(1.1 * listed.num_images * sum(samples) / max(len(samples), 1))
+
+
+def _decode_all(
+    part: Path, key: CacheKey, listed: Annotations, done: list[_Chunk], what: str, report: Report
+) -> list[_Chunk]:
+    """Append to `images` and `progress.jsonl` what is not there yet; return all chunks."""
+    chunks = list(done)
+    reasons = [image.left_out for chunk in chunks for image in chunk.images if image.left_out]
+    with (
+        (part / "images").open("ab") as data,
+        (part / "progress.jsonl").open("ab") as progress,
+        ThreadPoolExecutor(num_cores(), "decode") as pool,
+    ):
+        for rows in _chunks_of_rows(key, sum(len(chunk.images) for chunk in chunks), listed.num_images):
+            images = []
+            for row, encoded in zip(rows, pool.map(lambda row: _encoded(key, listed, row), rows), strict=True):
+                data.write(encoded.data)
+                images.append(encoded.image)
+                if encoded.image.left_out:
+                    reasons.append(encoded.image.left_out)
+                    check_share(len(reasons), listed.num_images, "images", lambda: reasons[-1])
+                if (row + 1) % _REPORT_EVERY == 0 or row + 1 == listed.num_images:
+                    report(what, row + 1, listed.num_images)
+            chunks.append(_Chunk(num_bytes=sum(image.num_bytes for image in images), images=images))
+            # The pixels first: a line says that they are on disk.
+            sync(data)
+            progress.write(chunks[-1].model_dump_json(exclude_defaults=True).encode() + b"\n")
+            sync(progress)
+    return chunks
+
+
+def _chunks_of_rows(key: CacheKey, first_row: int, num_rows: int) -> Iterator[range]:
+    num_images = min(_CHUNK_IMAGES, max(1, _CHUNK_BYTES // (3 * key.image_size_px**2)))
+    for start in range(first_row, num_rows, num_images):
+        yield range(start, min(start + num_images, num_rows))
+
+
+def _finish(part: Path, key: CacheKey, listed: Annotations, images: list[_Image]) -> None:
+    """Write everything but the images."""
+    left_out = {
+        listed.file_names[row]: LeftOut(reason=image.left_out, source_bytes=image.source_bytes)
+        for row, image in enumerate(images)
+        if image.left_out
+    }
+    kept = [image for image in images if not image.left_out]
+    repairs = Counter(listed.repairs) + Counter(image.repair for image in kept if image.repair)
+    if left_out:
+        repairs["images that cannot be used left out"] = len(left_out)
+    arrays = Arrays(
+        annotations=listed.take(np.flatnonzero([not image.left_out for image in images])),
+        starts=np.cumsum([0, *(image.num_bytes for image in kept)]),
+        crc32=np.array([image.crc32 for image in kept], dtype=np.int64),
+        source_bytes=np.array([image.source_bytes for image in kept], dtype=np.int64),
+        listed_ids=listed.image_ids,
+    )
+    arrays.write(part / "arrays.npz")
+    meta = Meta(
+        version=VERSION,
+        fingerprint=key.fingerprint(),
+        annotation_file=str(key.annotation_file),
+        image_dir=str(key.image_dir),
+        image_size_px=key.image_size_px,
+        image_format=key.image_format,
+        max_images=key.max_images,
+        num_images=len(kept),
+        num_bytes=int(arrays.starts[-1]),
+        repairs=repairs,
+        left_out=left_out,
+        arrays_crc32=checksum(part / "arrays.npz"),
+    )
+    with (part / "cache.json").open("w", encoding="utf-8") as text:
+        text.write(meta.model_dump_json(indent=1))
+        sync(text)
+
+
+def _resume(part: Path, key: CacheKey, listed: Annotations) -> list[_Chunk]:
+    """Return the chunks that are on disk and still hold, and cut off what is behind them."""
+    chunks: list[_Chunk] = []
+    images, progress = part / "images", part / "progress.jsonl"
+    for path in (images, progress):
+        path.touch()
+    num_images_bytes = num_progress_bytes = num_rows = 0
+    with progress.open("rb") as lines:
+        for line in lines:
+            try:
+                chunk = _Chunk.model_validate_json(line)
+            except ValidationError:
+                break
+            is_whole = line.endswith(b"\n") and num_images_bytes + chunk.num_bytes <= images.stat().st_size
+            if not is_whole or not _still_holds(chunk, key, listed, num_rows):
+                break
+            chunks.append(chunk)
+            num_rows += len(chunk.images)
+            num_images_bytes += chunk.num_bytes
+            num_progress_bytes += len(line)
+    os.truncate(images, num_images_bytes)
+    os.truncate(progress, num_progress_bytes)
+    return chunks
+
+
+def _still_holds(chunk: _Chunk, key: CacheKey, listed: Annotations, first_row: int) -> bool:
+    """Return whether the files of a chunk are what they were: somebody may have mended some since."""
+    names = listed.file_names[first_row : first_row + len(chunk.images)]
+    return all(
+        source_size(key.image_dir / name) == image.source_bytes for name, image in zip(names, chunk.images, strict=True)
+    )
