@@ -35,6 +35,10 @@ bench: install
 	$(BIN)/python -m benchmarks.proxy_agreement
 	$(BIN)/python -m benchmarks.controllers
 	$(BIN)/python -m benchmarks.controller_speed
+	$(BIN)/python -m benchmarks.loader
+	$(BIN)/python -m benchmarks.average_precision
+	$(BIN)/python -m benchmarks.training_throughput
+	$(BIN)/python -m benchmarks.training
 
 reference: $(REFERENCE)/.installed
 

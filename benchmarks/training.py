@@ -4,8 +4,9 @@ python -m benchmarks.training [rounds]
 
 Both sides train SpineNet-49 at a quarter of the width with a RetinaNet head, 80 classes, on the same images and boxes:
 images of noise, boxes as many as in COCO. Theirs has torchvision's own transform, head, anchors, matcher and losses;
-ours augments on top. A step is forward, loss, backward, clipping and SGD. One side at a time, turn and turn about;
-prints medians and quartiles of all steps, the ratios of the medians, and where the time of ours goes.
+ours augments on top. A step is forward, loss, backward, clipping and SGD. Each side has a process of its own, ours with
+what the proxy task sets up in one (`keep_freed_memory`); theirs is also timed with that. One side at a time, turn and
+turn about; prints medians and quartiles of all steps, the ratios of the medians, and where the time of ours goes.
 """
 
 import statistics
@@ -13,6 +14,8 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 import numpy as np
@@ -54,6 +57,7 @@ SCALE = ModelScale(
 RECIPE = Recipe(batch_size=BATCH_SIZE, learning_rate=1e-4, jitter=(0.8, 1.2))
 
 Step = Callable[[], None]
+MakeStep = Callable[[Batch, torch.device, bool], Step]
 T = TypeVar("T")
 
 
@@ -152,24 +156,63 @@ def seconds_of(step: Step, device: torch.device, num_steps: int) -> list[float]:
     return seconds[1:]
 
 
-def compare(device: torch.device, bf16: bool, num_rounds: int) -> tuple[float, float]:
-    """Time both sides in turn, print a line, and return the median seconds of ours and of theirs."""
-    batch = make_batch(device)
-    ours, theirs = our_step(batch, device, bf16), their_step(batch, device, bf16)
-    for step in (ours, theirs):
-        seconds_of(step, device, 3)
-    our_seconds: list[float] = []
-    their_seconds: list[float] = []
+class Side:
+    """A process that takes training steps when it is told to."""
+
+    def __init__(self, make_step: MakeStep, bf16: bool, keep_memory: bool) -> None:
+        context = get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make_step, bf16, keep_memory), daemon=True)
+        self._process.start()
+        self.seconds: list[float] = []
+
+    def warm_up(self) -> None:
+        """Take the first steps, which choose algorithms and get memory."""
+        self._ask(5)
+
+    def take_turn(self) -> None:
+        """Take some steps and note the seconds of each."""
+        self.seconds += self._ask(STEPS_A_TURN)
+
+    def _ask(self, num_steps: int) -> list[float]:
+        self._connection.send(num_steps)
+        seconds: list[float] = self._connection.recv()
+        return seconds
+
+    def stop(self) -> None:
+        """End the process."""
+        self._connection.send(0)
+        self._process.join()
+
+
+def _serve(connection: "Connection[list[float], int]", make_step: MakeStep, bf16: bool, keep_memory: bool) -> None:
+    if keep_memory:
+        keep_freed_memory()
+    torch.set_num_threads(NUM_THREADS)
+    device = pick_device("auto")
+    step = make_step(make_batch(device), device, bf16)
+    while num_steps := connection.recv():
+        connection.send(seconds_of(step, device, num_steps))
+
+
+def compare(bf16: bool, num_rounds: int) -> tuple[float, float]:
+    """Time all sides in turn, print a line, and return the median seconds of ours and of theirs as it comes."""
+    sides = [Side(our_step, bf16, True), Side(their_step, bf16, False), Side(their_step, bf16, True)]
+    for side in sides:
+        side.warm_up()
     for _ in range(num_rounds):
-        our_seconds += seconds_of(ours, device, STEPS_A_TURN)
-        their_seconds += seconds_of(theirs, device, STEPS_A_TURN)
-    our_median, their_median = statistics.median(our_seconds), statistics.median(their_seconds)
+        for side in sides:
+            side.take_turn()
+    for side in sides:
+        side.stop()
+    ours, theirs, theirs_keeping = (statistics.median(side.seconds) for side in sides)
+    spreads = " ".join(spread(side.seconds) for side in sides)
     print(
-        f"{'bfloat16' if bf16 else 'float32':<9} {spread(our_seconds)} {spread(their_seconds)} "
-        f"{their_median / our_median:5.2f}  {BATCH_SIZE / our_median:.1f} images/s",
+        f"{'bfloat16' if bf16 else 'float32':<9} {spreads} {theirs / ours:5.2f} {theirs_keeping / ours:5.2f}  "
+        f"{BATCH_SIZE / ours:.1f} images/s",
         flush=True,
     )
-    return our_median, their_median
+    return ours, theirs
 
 
 def spread(seconds: list[float]) -> str:
@@ -204,7 +247,7 @@ def print_parts(device: torch.device, bf16: bool) -> None:
         timed("clip", partial(nn.utils.clip_grad_norm_, network.parameters(), RECIPE.gradient_clip_norm))
         timed("update", optimizer.step)
     parts = ", ".join(f"{part} {1000 * statistics.median(times[3:]):.1f}" for part, times in seconds.items())
-    print(f"parts of ours, ms: {parts}")
+    print(f"parts of ours in {'bfloat16' if bf16 else 'float32'}, ms: {parts}")
 
 
 def main() -> None:
@@ -217,11 +260,12 @@ def main() -> None:
     print(
         f"SpineNet-49, width {SCALE.width_multiplier}, {SIZE_PX} px, batch {BATCH_SIZE}; ms a step, median (quartiles)"
     )
-    print(f"{'':<9} {'ours':<22} {'torchvision':<22} times as fast")
-    medians = [compare(device, bf16, num_rounds) for bf16 in ([False, True] if fast_bf16 else [False])]
+    print(f"{'':<9} {'ours':<22} {'torchvision':<22} {'... keeping memory':<22} times as fast")
+    medians = [compare(bf16, num_rounds) for bf16 in ([False, True] if fast_bf16 else [False])]
     our_precision = "bfloat16" if fast_bf16 else "float32"
     print(f"as each comes, ours {our_precision}, theirs float32: {medians[0][1] / medians[-1][0]:.2f}")
-    print_parts(device, fast_bf16)
+    for bf16 in [False, True] if fast_bf16 else [False]:
+        print_parts(device, bf16)
     if (ratio := min(theirs / ours for ours, theirs in medians)) < GOAL:
         sys.exit(f"error: {ratio:.2f} times as fast in the same precision, the goal is {GOAL}")
 

@@ -22,6 +22,8 @@ from proxy_tasks.coco.augment import augment
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.coco.losses import detection_loss
 
+_AUGMENTATION = 1
+"""Tells the draws of augmentation from those of the order of the images."""
 _CHECK_EVERY = 20
 """Steps between looks at whether the loss was finite."""
 
@@ -111,7 +113,8 @@ def train(
     loss = torch.zeros((), device=device)
     network.train()
     for step, batch in enumerate(batches):
-        batch = augment(batch, np.random.default_rng([seed, step]), flip=recipe.flip, jitter=recipe.jitter)
+        rng = np.random.default_rng([seed, step, _AUGMENTATION])
+        batch = augment(batch, rng, flip=recipe.flip, jitter=recipe.jitter)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             raw = network(batch.images)
         loss = detection_loss(raw, batch, anchors_xyxy)

@@ -131,12 +131,14 @@ def _decode_all(
     """Append to `images` and `progress.jsonl` what is not there yet; return all chunks."""
     chunks = list(done)
     reasons = [image.left_out for chunk in chunks for image in chunk.images if image.left_out]
+    num_done = sum(len(chunk.images) for chunk in chunks)
+    report(what, num_done, listed.num_images)
     with (
         (part / "images").open("ab") as data,
         (part / "progress.jsonl").open("ab") as progress,
         ThreadPoolExecutor(num_cores(), "decode") as pool,
     ):
-        for rows in _chunks_of_rows(key, sum(len(chunk.images) for chunk in chunks), listed.num_images):
+        for rows in _chunks_of_rows(key, num_done, listed.num_images):
             images = []
             for row, encoded in zip(rows, pool.map(lambda row: _encoded(key, listed, row), rows), strict=True):
                 data.write(encoded.data)

@@ -157,6 +157,9 @@ def test_every_yaml_says_how_to_run_it() -> None:
             "space: holds one architecture only, there is nothing to search",
         ),
         (["controller=pareto_evolution"], "controller: needs a reward with costs to trade off, as reward=tradeoff"),
+        (["task.cache_format=png"], "task.cache_format: Input should be 'raw' or 'jpeg', got 'png'"),
+        (["recipe.ema_decay=2"], "ema_decay must lie between 0 and 1, got 2.0"),
+        (["data.max_images=1"], "max_images must be 2 or more, got 1"),
         (["limits.macs=0"], "macs must be above 0, or null for no limit, got 0.0"),
         (["warm_start.top=0"], "top must be 1 or more, got 0"),
         (["max_reused_share=2"], "max_reused_share must be 0 to 1, got 2.0"),
@@ -251,7 +254,9 @@ def test_a_run_from_before_an_option_existed_can_be_gone_on_with(tmp_path: Path)
     config = compose("config", ["experiment=quickstart"])
     older = copy.deepcopy(config)
     del older["task"]["latency"], older["warm_start"], older["limits"], older["max_reused_share"]
-    del older["controller"]["num_random"]
+    del older["controller"]["num_random"], older["task"]["cache_format"], older["task"]["per_class_ap"]
+    for recipe in (older["recipe"], older["task"]["recipe"]):
+        del recipe["ema_decay"]
     with Journal(tmp_path, older) as journal:
         check_config(journal.record, tmp_path, config, MAY_CHANGE)
         changed = compose("config", ["experiment=quickstart", "task.latency=true"])

@@ -179,6 +179,12 @@ def test_files_of_the_user_in_the_run_folder_stay(call: Run, tmp_path: Path) -> 
             r"/nowhere/annotations/instances_train2017\.json",
         ),
         ("nas.search", ("space=around_spec", "space.base.spec=absent.json"), r"cannot read spec absent\.json: No such"),
+        (
+            "nas.search",
+            ("experiment=spinenet", "task.score_on=val"),
+            r"task\.score_on=val is for nas\.replay: a search",
+        ),
+        ("nas.search", ("experiment=spinenet", "data.root=~nobody-here/x"), "~nobody-here/x: there is no such user"),
         ("nas.leaderboard", (), "run: needs a value"),
         ("nas.leaderboard", ("run=absent",), r"no run at \S+absent: there is no journal\.jsonl"),
         ("nas.export", ("run=absent", "top=0"), "top must be 1 or more, got 0"),

@@ -182,7 +182,7 @@ def test_many_unusable_images_are_refused_and_what_is_done_stays(tmp_path: Path)
     assert not [path for path in key.cache_dir.iterdir() if path.suffix not in (".part", ".lock")]
     bad.write_bytes(good)
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
-    assert min(decoded) > 2 * 256
+    assert min(decoded) >= 2 * 256
 
 
 def test_a_few_unusable_images_are_left_out_with_their_boxes_and_named(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_stopped(tmp_path: Path, image_
         with (part / name).open("ab") as file:
             file.write(b'{"stop": 900, "num_by')
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
-    assert min(decoded) > 2 * 256
+    assert min(decoded) >= 2 * 256
     split = cached_split(key, silent)
     check_cache(split, silent)
     fresh = cached_split(dataclasses.replace(key, cache_dir=tmp_path / "fresh"), silent)
@@ -351,7 +351,7 @@ def test_a_disk_that_is_full_is_one_line_and_what_is_done_stays(tmp_path: Path) 
     )
     assert not key.path().exists()
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
-    assert min(decoded) > 256
+    assert min(decoded) >= 256
     check_cache(cached_split(key, silent), silent)
 
 
