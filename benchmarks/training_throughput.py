@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.generated_coco import NUM_CLASSES, generated_coco
+from benchmarks.training import SCALE, SPEC
 from proxy_tasks.base import silent
 from proxy_tasks.coco.anchors import make_anchors
 from proxy_tasks.coco.batches import Batch, load_batches, training_rows
@@ -34,12 +35,8 @@ from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.retinanet import spinenet_detector
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device
 from proxy_tasks.training import Recipe, train
-from search_space import ModelScale, published_spec
 
-SPEC = published_spec("spinenet-49")
-PAPER_PROXY = ModelScale(
-    width_multiplier=0.25, resample_alpha=0.25, endpoint_width=64, head_width=64, image_size_px=512, anchor_scale=3.0
-)
+PAPER_PROXY = replace(SCALE, image_size_px=512)
 GOAL_ON_H200 = 4000
 _SIDE = 8192
 _PASSES_OVER_RESULTS = 5
