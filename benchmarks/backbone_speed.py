@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.reference import Reference
+from benchmarks.timing import spread
 from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.spinenet import SpineNet
@@ -138,11 +139,6 @@ def compare(reference: Reference, case: Case, num_rounds: int) -> float:
         flush=True,
     )
     return ratio
-
-
-def spread(seconds: list[float]) -> str:
-    low, median, high = (1000 * q for q in statistics.quantiles(seconds, n=4))
-    return f"{median:7.1f} ({low:.1f}-{high:.1f})".ljust(22)
 
 
 def main() -> None:

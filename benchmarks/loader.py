@@ -28,7 +28,7 @@ from proxy_tasks.base import silent
 from proxy_tasks.coco.batches import load_batches
 from proxy_tasks.coco.cache import cached_split
 from proxy_tasks.coco.folder import CocoFolder
-from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device
+from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
 
 NUM_IMAGES = 2000
 NUM_WORKERS = 2
@@ -101,8 +101,7 @@ def main() -> None:
         def ours() -> int:
             steps = rng.permutation(NUM_IMAGES).reshape(-1, BATCH_SIZE)
             num_loaded = sum(len(batch.images) for batch in load_batches(split, steps, device))
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            wait_for(device)
             return num_loaded
 
         # Not counted: workers start, pages are read for the first time.

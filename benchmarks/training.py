@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.retinanet import RetinaNetHead
 
 from benchmarks.generated_coco import MEAN_BOXES, NUM_CLASSES
+from benchmarks.timing import spread
 from proxy_tasks.coco.anchors import make_anchors
 from proxy_tasks.coco.augment import augment
 from proxy_tasks.coco.batches import Batch
@@ -34,7 +35,7 @@ from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM
 from proxy_tasks.networks.retinanet import spinenet_detector
 from proxy_tasks.networks.spinenet import SpineNet
-from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device
+from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
 from proxy_tasks.training import Recipe, make_optimizer
 from search_space import ModelScale, published_spec
 
@@ -58,7 +59,8 @@ RECIPE = Recipe(batch_size=BATCH_SIZE, learning_rate=1e-4, jitter=(0.8, 1.2))
 
 Step = Callable[[], None]
 MakeStep = Callable[[Batch, torch.device, bool], Step]
-T = TypeVar("T")
+Do = Callable[[str, Callable[[], Any]], Any]
+"""Does a named part of a step and returns what it made."""
 
 
 class _Backbone(nn.Module):
@@ -104,14 +106,19 @@ def make_batch(device: torch.device) -> Batch:
     )
 
 
-def finish_step(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def untimed(part: str, action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever a part returns
+    """Do a part of a step."""
+    return action()
+
+
+def finish_step(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, do: Do = untimed) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
-    nn.utils.clip_grad_norm_(network.parameters(), RECIPE.gradient_clip_norm)
-    optimizer.step()
+    do("backward", loss.backward)
+    do("clip", partial(nn.utils.clip_grad_norm_, network.parameters(), RECIPE.gradient_clip_norm))
+    do("update", optimizer.step)
 
 
-def our_step(batch: Batch, device: torch.device, bf16: bool) -> Step:
+def our_step(batch: Batch, device: torch.device, bf16: bool, do: Do = untimed) -> Step:
     torch.manual_seed(0)
     network = spinenet_detector(SPEC, SCALE, NUM_CLASSES).to(device).to(memory_format=torch.channels_last)
     anchors = make_anchors(network.output_levels, SIZE_PX, SCALE.anchor_scale, device)
@@ -119,10 +126,11 @@ def our_step(batch: Batch, device: torch.device, bf16: bool) -> Step:
     rng = np.random.default_rng(0)
 
     def step() -> None:
-        augmented = augment(batch, rng, flip=RECIPE.flip, jitter=RECIPE.jitter)
+        augmented = do("augment", partial(augment, batch, rng, flip=RECIPE.flip, jitter=RECIPE.jitter))
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            raw = network(augmented.images)
-        finish_step(network, optimizer, detection_loss(raw, augmented, anchors))
+            raw = do("forward", partial(network, augmented.images))
+        loss = do("loss", partial(detection_loss, raw, augmented, anchors))
+        finish_step(network, optimizer, loss, do)
 
     return step
 
@@ -150,8 +158,7 @@ def seconds_of(step: Step, device: torch.device, num_steps: int) -> list[float]:
     for _ in range(num_steps + 1):
         started = time.perf_counter()
         step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - started)
     return seconds[1:]
 
@@ -215,37 +222,20 @@ def compare(bf16: bool, num_rounds: int) -> tuple[float, float]:
     return ours, theirs
 
 
-def spread(seconds: list[float]) -> str:
-    low, median, high = (1000 * q for q in statistics.quantiles(seconds, n=4))
-    return f"{median:7.1f} ({low:.1f}-{high:.1f})".ljust(22)
-
-
 def print_parts(device: torch.device, bf16: bool) -> None:
     """Print the median milliseconds of each part of our step."""
-    batch = make_batch(device)
-    network = spinenet_detector(SPEC, SCALE, NUM_CLASSES).to(device).to(memory_format=torch.channels_last)
-    anchors = make_anchors(network.output_levels, SIZE_PX, SCALE.anchor_scale, device)
-    optimizer = make_optimizer(network, RECIPE)
-    rng = np.random.default_rng(0)
     seconds: dict[str, list[float]] = {}
 
-    def timed(part: str, action: Callable[[], T]) -> T:
+    def timed(part: str, action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever a part returns
         started = time.perf_counter()
         made = action()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         seconds.setdefault(part, []).append(time.perf_counter() - started)
         return made
 
+    step = our_step(make_batch(device), device, bf16, timed)
     for _ in range(12):
-        augmented = timed("augment", lambda: augment(batch, rng, flip=True, jitter=RECIPE.jitter))
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            raw = timed("forward", partial(network, augmented.images))
-        loss = timed("loss", partial(detection_loss, raw, augmented, anchors))
-        optimizer.zero_grad(set_to_none=True)
-        timed("backward", loss.backward)
-        timed("clip", partial(nn.utils.clip_grad_norm_, network.parameters(), RECIPE.gradient_clip_norm))
-        timed("update", optimizer.step)
+        step()
     parts = ", ".join(f"{part} {1000 * statistics.median(times[3:]):.1f}" for part, times in seconds.items())
     print(f"parts of ours in {'bfloat16' if bf16 else 'float32'}, ms: {parts}")
 

@@ -33,7 +33,7 @@ from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.retinanet import spinenet_detector
-from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device
+from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
 from proxy_tasks.training import Recipe, train
 
 PAPER_PROXY = replace(SCALE, image_size_px=512)
@@ -107,7 +107,7 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
         nonlocal num_counted, warm_at, warmed_up_at
         for step, batch in enumerate(load_batches(split, rows, device)):
             if step == num_warm:
-                _wait(device)
+                wait_for(device)
                 warmed_up_at = time.perf_counter()
                 all_warm.wait()
                 warm_at = time.perf_counter()
@@ -117,13 +117,8 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
             yield batch if variant.channels_last else batch._replace(images=batch.images.contiguous())
 
     train(network, until_time_is_up(), anchors, recipe, 10**6, bf16=variant.bf16, seed=0)
-    _wait(device)
+    wait_for(device)
     return num_counted * variant.batch_size / (time.perf_counter() - warm_at), warmed_up_at - started
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def images_a_second(variant: Variant, key: CacheKey, device: torch.device, seconds: float) -> tuple[float, float]:
@@ -149,10 +144,10 @@ def ceilings(device: torch.device, bf16: bool) -> tuple[float, float]:
 def _seconds(action: Any, device: torch.device) -> float:  # noqa: ANN401  # any function
     times = []
     for _ in range(13):
-        _wait(device)
+        wait_for(device)
         started = time.perf_counter()
         action()
-        _wait(device)
+        wait_for(device)
         times.append(time.perf_counter() - started)
     return statistics.median(times[3:])
 

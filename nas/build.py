@@ -19,8 +19,8 @@ from nas.reward import Reward
 from nas.trial import Trial
 from nas.warm_start import WarmStart
 from proxy_tasks import Fidelity, ProxyTask
-from proxy_tasks.coco.folder import absolute_path
 from search_space import InputError, ModelScale, SearchSpace
+from search_space.paths import absolute_path
 from search_space.spec_file import first_error
 
 T = TypeVar("T")

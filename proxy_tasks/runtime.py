@@ -33,6 +33,12 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done what it was given; a processor has when the call returns."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @cache
 def has_fast_bf16(device_type: str) -> bool:
     """Return whether bfloat16 is faster than float32 on this machine."""

@@ -59,14 +59,15 @@ def cached_split(
     Raises:
         InputError: the annotations or too many images are unusable, or there is too little disk.
     """
-    path = key.path()
+    fingerprint = key.fingerprint()
+    path = key.path(fingerprint)
     if (split := _open(path)) is None:
         try:
             key.cache_dir.mkdir(parents=True, exist_ok=True)
             with _locked(key.cache_dir / f"{path.name}.lock", report):
                 # Another process may have made it while this one waited.
                 if (split := _open(path)) is None:
-                    make_cache(path, key, report, check)
+                    make_cache(key, fingerprint, report, check)
                     split = _open(path)
         except BrokenPipeError:
             # Of a report to somebody who has gone away.

@@ -59,14 +59,9 @@ class CacheKey:
             raise InputError(f"cannot read {self.annotation_file}: {error.strerror}") from None
         return hashlib.sha256(json.dumps([VERSION, content, self.max_images]).encode()).hexdigest()[:16]
 
-    def path(self) -> Path:
-        """Return the folder of this cache; its name does not depend on where the data lies.
-
-        Raises:
-            InputError: as `fingerprint`.
-        """
-        name = f"{self.image_dir.name}-{self.image_size_px}px-{self.image_format}-{self.fingerprint()}"
-        return self.cache_dir / name
+    def path(self, fingerprint: str) -> Path:
+        """Return the folder of this cache; its name does not depend on where the data lies."""
+        return self.cache_dir / f"{self.image_dir.name}-{self.image_size_px}px-{self.image_format}-{fingerprint}"
 
 
 class LeftOut(BaseModel):

@@ -52,8 +52,8 @@ class _Chunk(BaseModel):
     images: list[_Image]
 
 
-def make_cache(path: Path, key: CacheKey, report: Report, check: Callable[[Annotations], None]) -> None:
-    """Make the cache in folder `path`; see `cached_split`.
+def make_cache(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Annotations], None]) -> None:
+    """Make a cache; see `cached_split`.
 
     Raises:
         InputError: as there.
@@ -63,6 +63,7 @@ def make_cache(path: Path, key: CacheKey, report: Report, check: Callable[[Annot
     listed = _chosen(read_annotations(key.annotation_file, key.image_dir), key.max_images)
     report(f"reading {key.annotation_file.name}", 1, 1)
     check(listed)
+    path = key.path(fingerprint)
     part = path.with_name(f"{path.name}.part")
     chunks = _resume(part, key, listed) if part.exists() else []
     num_expected = _expected_bytes(key, listed)
@@ -75,7 +76,7 @@ def make_cache(path: Path, key: CacheKey, report: Report, check: Callable[[Annot
         )
     part.mkdir(exist_ok=True)
     chunks = _decode_all(part, key, listed, chunks, f"decoding images to {num_expected / 1e9:.2g} GB", report)
-    _finish(part, key, listed, [image for chunk in chunks for image in chunk.images])
+    _finish(part, key, fingerprint, listed, [image for chunk in chunks for image in chunk.images])
     if path.exists():
         # Damaged, or it would not be made.
         shutil.rmtree(path)
@@ -162,7 +163,7 @@ def _chunks_of_rows(key: CacheKey, first_row: int, num_rows: int) -> Iterator[ra
         yield range(start, min(start + num_images, num_rows))
 
 
-def _finish(part: Path, key: CacheKey, listed: Annotations, images: list[_Image]) -> None:
+def _finish(part: Path, key: CacheKey, fingerprint: str, listed: Annotations, images: list[_Image]) -> None:
     """Write everything but the images."""
     left_out = {
         listed.file_names[row]: LeftOut(reason=image.left_out, source_bytes=image.source_bytes)
@@ -183,7 +184,7 @@ def _finish(part: Path, key: CacheKey, listed: Annotations, images: list[_Image]
     arrays.write(part / "arrays.npz")
     meta = Meta(
         version=VERSION,
-        fingerprint=key.fingerprint(),
+        fingerprint=fingerprint,
         annotation_file=str(key.annotation_file),
         image_dir=str(key.image_dir),
         image_size_px=key.image_size_px,

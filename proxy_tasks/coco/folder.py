@@ -85,18 +85,6 @@ class CocoFolder:
             raise InputError(f"{self.root}: training and validation annotations have different categories")
 
 
-def absolute_path(path: Path) -> Path:
-    """Return a path that is right in any folder, `~` resolved.
-
-    Raises:
-        InputError: `~` names a user who is unknown.
-    """
-    try:
-        return path.expanduser().absolute()
-    except RuntimeError:
-        raise InputError(f"{path}: there is no such user") from None
-
-
 def check_split(num_held_out: int, split_seed: int) -> None:
     """Check the numbers of a held-out split.
 

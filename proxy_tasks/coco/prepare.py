@@ -10,11 +10,12 @@ from rich.console import Console
 
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, check_source
-from proxy_tasks.coco.folder import CocoFolder, absolute_path
+from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
 from proxy_tasks.coco.image_store import Format
 from proxy_tasks.progress import TaskView, make_console
 from search_space.errors import InputError
+from search_space.paths import absolute_path
 from search_space.spec_file import first_error
 
 HELP = """\

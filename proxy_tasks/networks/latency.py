@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from proxy_tasks.runtime import keep_freed_memory
+from proxy_tasks.runtime import keep_freed_memory, wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ def measure_latency(
         for run in range(1 - num_warmups, num_runs + 1):
             started = time.perf_counter()
             network(images)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            wait_for(device)
             if run > 0:
                 times_ms.append(1000 * (time.perf_counter() - started))
                 report(run)

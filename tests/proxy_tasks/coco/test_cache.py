@@ -304,7 +304,7 @@ def start_preparing(key: CacheKey, *, largest_file: int | None = None) -> subpro
 
 def until_chunks(key: CacheKey, number: int) -> Iterator[None]:
     """Yield while fewer than `number` chunks are on disk."""
-    (progress,) = [key.cache_dir / f"{key.path().name}.part" / "progress.jsonl"]
+    (progress,) = [key.cache_dir / f"{key.path(key.fingerprint()).name}.part" / "progress.jsonl"]
     deadline = time.monotonic() + 60
     while not progress.exists() or progress.read_bytes().count(b"\n") < number:
         assert time.monotonic() < deadline
@@ -324,9 +324,9 @@ def test_killed_at_any_moment_it_goes_on_where_it_stopped(tmp_path: Path, image_
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert not key.path().exists()
+        assert not key.path(key.fingerprint()).exists()
     # As if the machine had stopped in the middle of a line, and of an image.
-    part = key.cache_dir / f"{key.path().name}.part"
+    part = key.cache_dir / f"{key.path(key.fingerprint()).name}.part"
     for name in ("progress.jsonl", "images"):
         with (part / name).open("ab") as file:
             file.write(b'{"stop": 900, "num_by')
@@ -349,7 +349,7 @@ def test_a_disk_that_is_full_is_one_line_and_what_is_done_stays(tmp_path: Path) 
     assert re.fullmatch(
         r"error: cannot write the image cache .*: File too large; the same command goes on .*\n", message
     )
-    assert not key.path().exists()
+    assert not key.path(key.fingerprint()).exists()
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
     assert min(decoded) >= 256
     check_cache(cached_split(key, silent), silent)

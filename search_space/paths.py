@@ -1,0 +1,17 @@
+"""Paths as a person writes them."""
+
+from pathlib import Path
+
+from search_space.errors import InputError
+
+
+def absolute_path(path: Path) -> Path:
+    """Return a path that is right in any folder, `~` resolved.
+
+    Raises:
+        InputError: `~` names a user who is unknown.
+    """
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise InputError(f"{path}: there is no such user") from None
