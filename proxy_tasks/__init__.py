@@ -1,5 +1,27 @@
 """Cheap stand-ins for full training: from a spec to metrics."""
 
-from proxy_tasks.base import Evaluation, Fidelity, NonFiniteLossError, ProxyTask, Report, silent
+from proxy_tasks.base import (
+    NO_WEIGHTS,
+    BadDataError,
+    BadSpecError,
+    Evaluation,
+    Fidelity,
+    NonFiniteLossError,
+    ProxyTask,
+    Report,
+    Weights,
+    silent,
+)
 
-__all__ = ["Evaluation", "Fidelity", "NonFiniteLossError", "ProxyTask", "Report", "silent"]
+__all__ = [
+    "BadDataError",
+    "BadSpecError",
+    "Evaluation",
+    "Fidelity",
+    "NO_WEIGHTS",
+    "NonFiniteLossError",
+    "ProxyTask",
+    "Report",
+    "Weights",
+    "silent",
+]

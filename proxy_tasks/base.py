@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from search_space import ArchSpec
+from search_space import ArchSpec, InputError
 
 Report: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many are done and how many there are."""
@@ -48,8 +49,32 @@ class Evaluation:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where a network is taken from before training, and where it is left afterwards.
+
+    Attributes:
+        start_from: file of the same architecture at less training; where there is none, training starts anew.
+        keep_in: file to leave the trained network in; None for nowhere.
+    """
+
+    start_from: Path | None = None
+    keep_in: Path | None = None
+
+
+NO_WEIGHTS = Weights()
+
+
 class NonFiniteLossError(ArithmeticError):
     """Training diverged; the message names the step."""
+
+
+class BadSpecError(ValueError):
+    """The architecture cannot be built at this task's scale; the message says why."""
+
+
+class BadDataError(InputError):
+    """What `prepare` made is missing or damaged on this machine; the message names the file and what to do."""
 
 
 @runtime_checkable
@@ -76,13 +101,16 @@ class ProxyTask(Protocol):
         """
         ...
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Build, train and score one spec; the same arguments give the same metrics, measured times excepted.
 
-        That is: on the same machine with the same number of threads. Where CUDA has no deterministic kernel for an
-        operator, results differ by its rounding.
+        That is: on the same machine with the same number of threads, and with the same weights to start from. Where
+        CUDA has no deterministic kernel for an operator, results differ by its rounding. Never makes what `prepare`
+        makes: that may take an hour.
 
         Raises:
             NonFiniteLossError: training diverged.
+            BadSpecError: the architecture cannot be built.
+            BadDataError: what `prepare` made is not there, or damaged.
         """
         ...

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from proxy_tasks.base import Evaluation, Fidelity, Report, silent
+from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, Report, Weights, silent
 from proxy_tasks.coco.anchors import make_anchors
 from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations, with_id_labels
 from proxy_tasks.coco.batches import load_batches, training_rows
-from proxy_tasks.coco.cache import CachedSplit, cached_split, check_source
+from proxy_tasks.coco.cache import CachedSplit, cached_split, check_source, existing_split
 from proxy_tasks.coco.detections import detect
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
@@ -28,12 +28,15 @@ from proxy_tasks.coco.scoring import METRIC_NAMES, ScoredBoxes, score
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.networks.weights import load_network, save_network
 from proxy_tasks.runtime import DEVICE_NAMES, has_fast_bf16, keep_freed_memory, pick_device
 from proxy_tasks.training import Recipe, train
 from search_space import ArchSpec, InputError, ModelScale
 
 _STATISTICS_BATCHES = 20
 _SCORING_BATCH_SIZE = 32
+_SEEDS = 2**32
+"""More than there are seeds of a run."""
 
 
 @runtime_checkable
@@ -106,29 +109,45 @@ class DetectionProxy:
         cost = detector_cost(spec, self.scale, num_classes)
         return {"macs": float(cost.macs), "params": float(cost.params)}
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
-        """Train and score one spec; see `ProxyTask.evaluate`."""
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        """Train and score one spec; see `ProxyTask.evaluate`.
+
+        A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
+        metrics then say how many it had before, as `epochs_before`.
+        """
         keep_freed_memory()
         started = time.perf_counter()
         device = pick_device(self.device)
-        data = _open_data(self)
+        try:
+            data = _open_data(self)
+        except InputError as error:
+            raise BadDataError(str(error)) from error
         num_classes = len(data.train.annotations.category_ids)
         torch.manual_seed(seed)
-        network = spinenet_detector(spec, self.scale, num_classes).to(device).to(memory_format=torch.channels_last)
+        try:
+            network = spinenet_detector(spec, self.scale, num_classes)
+        except ValueError as error:
+            raise BadSpecError(str(error)) from error
+        network = network.to(device).to(memory_format=torch.channels_last)
+        epochs_before = 0.0 if weights.start_from is None else load_network(network, weights.start_from)
         anchors = make_anchors(network.output_levels, self.scale.image_size_px, self.scale.anchor_scale, device)
         bf16 = has_fast_bf16(device.type) if self.precision == "auto" else self.precision == "bfloat16"
 
         rows = data.train_rows[: fidelity.max_train_images]
-        num_steps = max(1, round(fidelity.epochs * len(rows) / self.recipe.batch_size))
-        steps = training_rows(rows, self.recipe.batch_size, num_steps, seed)
+        num_steps = max(1, round((fidelity.epochs - epochs_before) * len(rows) / self.recipe.batch_size))
+        # A network that goes on sees other orders and augmentations than it has seen.
+        draws = seed + _SEEDS * math.ceil(epochs_before)
+        steps = training_rows(rows, self.recipe.batch_size, num_steps, draws)
         batches = load_batches(data.train, steps, device)
-        loss = train(network, batches, anchors, self.recipe, num_steps, bf16=bf16, seed=seed)
+        loss = train(network, batches, anchors, self.recipe, num_steps, bf16=bf16, seed=draws)
         trained = time.perf_counter()
 
         # After few steps the running averages lag behind the weights: take them anew from training images.
         steps = training_rows(rows, self.recipe.batch_size, _STATISTICS_BATCHES, seed)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             update_bn((batch.images for batch in load_batches(data.train, steps, device)), network)
+        if weights.keep_in is not None:
+            save_network(network, weights.keep_in, fidelity.epochs)
         found = self._detect_all(network, anchors, data, device, bf16)
         metrics = score(data.scored.annotations, data.scored_rows, found, per_class=self.per_class_ap)
         scored = time.perf_counter()
@@ -136,6 +155,8 @@ class DetectionProxy:
         if self.latency:
             metrics["latency_ms"] = self._latency_ms(spec, num_classes)
             seconds["latency"] = time.perf_counter() - scored
+        if weights.start_from is not None:
+            metrics["epochs_before"] = epochs_before
         return Evaluation(metrics={**metrics, "loss": loss, **self.costs(spec)}, seconds=seconds)
 
     def _latency_ms(self, spec: ArchSpec, num_classes: int) -> float:
@@ -181,15 +202,20 @@ class _OpenData:
 @lru_cache(maxsize=2)
 def _open_data(task: DetectionProxy) -> _OpenData:
     """Keep the data open between the trials of one process."""
-    return _read_data(task, silent)
+    return _read_data(task, None)
 
 
-def _read_data(task: DetectionProxy, report: Report) -> _OpenData:
-    folder = task.data.folder(report)
+def _read_data(task: DetectionProxy, report: Report | None) -> _OpenData:
+    """Open the data; make what is missing if there is somebody to report to."""
+    folder = task.data.folder(report or silent)
 
     def open_split(name: Literal["train", "val"], check: Callable[[Annotations], None]) -> CachedSplit:
         key = folder.cache_key(name, task.scale.image_size_px, task.cache_format, task.cache_dir)
-        return cached_split(key, report, check)
+        if report is not None:
+            return cached_split(key, report, check)
+        split = existing_split(key)
+        check(split.annotations)
+        return split
 
     # What can be wrong with annotations is looked at before the images are decoded, which may take an hour; so the
     # validation set, the smaller one, comes first.

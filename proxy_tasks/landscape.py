@@ -14,7 +14,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_tasks.base import Evaluation, Fidelity, NonFiniteLossError, Report
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Report, Weights
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, resnet_seed
 from search_space.spec import BLOCK_KINDS, MAX_LEVEL, NUM_STEM_PARENTS, LiveBlock, live_blocks
 
@@ -73,8 +73,8 @@ class Landscape:
             macs += weights * (scale.image_size_px / 2**block.level) ** 2
         return {"macs": macs, "params": params}
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int) -> Evaluation:
-        """Score one spec; see `ProxyTask.evaluate`."""
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        """Score one spec, of which no weights exist; see `ProxyTask.evaluate`."""
         ap = true_score(spec, self.seed)
         if self.noise or self.failure_rate:
             rng = np.random.default_rng([int(spec.key, 16), seed])

@@ -82,6 +82,22 @@ def cached_split(
     return split
 
 
+def existing_split(key: CacheKey) -> CachedSplit:
+    """Open a split whose cache was made before.
+
+    Raises:
+        InputError: the annotations cannot be read, or there is no cache of them that is whole.
+    """
+    path = key.path(key.fingerprint())
+    if (split := _open(path)) is None:
+        state = "damaged" if path.exists() else "missing"
+        raise InputError(
+            f"the image cache {path} is {state}: every machine needs it before its first trial; start the search on "
+            "this machine, or run python -m proxy_tasks.coco.prepare here, or share the folder between machines"
+        )
+    return split
+
+
 def check_source(split: CachedSplit, image_dir: Path) -> None:
     """Check that the image files are those that a cache was made from, by their sizes; files that are gone may be.
 

@@ -35,7 +35,9 @@ RECIPE = Recipe(batch_size=8, optimizer="adamw", learning_rate=4e-3, schedule="o
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
+    made = tmp_path_factory.mktemp("data")
+    task(made, score_on="val").prepare(silent)
+    return made
 
 
 def task(folder: Path, **changes: object) -> DetectionProxy:
@@ -123,7 +125,9 @@ def test_classes_by_id_find_objects(tmp_path: Path) -> None:
         entry[key] *= 10
     path.write_text(json.dumps(document))
     num_classes = len(document["categories"])
-    metrics = dataclasses.replace(dense, classes="ids").evaluate(SPEC, fidelity=Fidelity(20), seed=0).metrics
+    by_id = dataclasses.replace(dense, classes="ids")
+    by_id.prepare(silent)
+    metrics = by_id.evaluate(SPEC, fidelity=Fidelity(20), seed=0).metrics
     assert metrics["params"] == detector_cost(SPEC, SCALE, 10 * num_classes + 1).params
     # Measured 0.16 to 0.35 over three seeds; were labels off by one, nothing would be found.
     assert metrics["ap50"] > 0.08
