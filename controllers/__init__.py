@@ -5,5 +5,14 @@ from controllers.evolution import RegularizedEvolution
 from controllers.local_search import LocalSearch
 from controllers.pareto_evolution import ParetoEvolution
 from controllers.random_search import RandomSearch
+from controllers.successive_halving import SuccessiveHalving
 
-__all__ = ["Controller", "LocalSearch", "ParetoEvolution", "Proposal", "RandomSearch", "RegularizedEvolution"]
+__all__ = [
+    "Controller",
+    "LocalSearch",
+    "ParetoEvolution",
+    "Proposal",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "SuccessiveHalving",
+]

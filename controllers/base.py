@@ -17,10 +17,12 @@ class Proposal:
         decisions: one option for every decision of the space.
         log_prob: natural logarithm of the probability they were drawn with, where the controller has one. Results
             arrive late and out of order; a policy that has moved on meanwhile needs to know.
+        rung: how often the decisions were promoted to more training; see `SuccessiveHalving`.
     """
 
     decisions: Decisions
     log_prob: float | None = None
+    rung: int = 0
 
 
 @runtime_checkable
