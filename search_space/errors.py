@@ -7,3 +7,11 @@ class InputError(ValueError):
     The message is one line that says what was expected, what came and where. Command lines print it and exit with
     status 2; it is never a bug of the program.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Return a text without what steers a terminal: it may come from a file that somebody else wrote."""
+    return "".join(c if c.isprintable() else " " for c in text)

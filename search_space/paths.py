@@ -1,5 +1,6 @@
 """Paths as a person writes them."""
 
+import os
 from pathlib import Path
 
 from search_space.errors import InputError
@@ -15,3 +16,11 @@ def absolute_path(path: Path) -> Path:
         return path.expanduser().absolute()
     except RuntimeError:
         raise InputError(f"{path}: there is no such user") from None
+
+
+def short_path(path: Path | str) -> str:
+    """Return a path as seen from the current folder; as it is where that folder has been deleted."""
+    try:
+        return os.path.relpath(path)
+    except FileNotFoundError:
+        return str(path)
