@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # tensorflow/models, which two benchmarks compare with: in an environment of its own, as its packages clash with ours.
 REFERENCE := .venv-reference
 
-.PHONY: install search test check bench reference bench-reference schema clean
+.PHONY: install search test test-long check bench reference bench-reference schema clean
 
 install: $(INSTALLED)
 
@@ -24,6 +24,10 @@ search: install
 test: install
 	$(BIN)/python -m pytest
 
+# Drivers, workers and nodes killed again and again: minutes each.
+test-long: install
+	$(BIN)/python -m pytest -m long
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,7 +35,8 @@ check: install
 	$(BIN)/lint-imports
 
 bench: install
-	$(BIN)/python -m benchmarks.executor_rate
+	$(BIN)/python -m benchmarks.cluster
+	$(BIN)/python -m benchmarks.journal
 	$(BIN)/python -m benchmarks.proxy_agreement
 	$(BIN)/python -m benchmarks.controllers
 	$(BIN)/python -m benchmarks.controller_speed

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from controllers import Controller, ParetoEvolution
 from nas.executors import Executor
+from nas.failures import FailurePolicy
 from nas.journal import Journal
 from nas.limits import Limits
 from nas.loop import Search
+from nas.promotion import Promotion
 from nas.reward import Reward
 from nas.trial import Trial
 from nas.warm_start import WarmStart
@@ -42,6 +44,8 @@ class Setup:
     scale: ModelScale
     limits: Limits
     warm_start: WarmStart
+    promotion: Promotion
+    failures: FailurePolicy
     max_reused_share: float
 
     def __post_init__(self) -> None:
@@ -59,7 +63,12 @@ class Setup:
         if not 0 <= self.max_reused_share <= 1:
             raise ValueError(f"max_reused_share must be 0 to 1, got {self.max_reused_share}")
 
-    def search(self, journal: Journal, on_change: Callable[[Trial], None] = lambda trial: None) -> Search:
+    def search(
+        self,
+        journal: Journal,
+        on_change: Callable[[Trial], None] = lambda trial: None,
+        on_stop: Callable[[str], None] = lambda why: None,
+    ) -> Search:
         """Return the search that this is a set-up of, on a journal; see `Search`."""
         return Search(
             space=self.space,
@@ -71,7 +80,10 @@ class Setup:
             seed=self.seed,
             limits=self.limits,
             costs=self.task.costs,
+            promotion=self.promotion,
+            failures=self.failures,
             on_change=on_change,
+            on_stop=on_stop,
         )
 
 

@@ -10,7 +10,7 @@ from rich.progress import TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from nas.trial import Trial, best_trials
+from nas.trial import Trial, best_trials, place
 from proxy_tasks.progress import progress_bar
 from search_space.spec import short_form
 
@@ -27,7 +27,7 @@ class SearchView:
     def __init__(self, console: Console, num_trials: int, trials: Mapping[int, Trial]) -> None:
         self._num_trials = num_trials
         self._num_done = sum(trial.status != "running" for trial in trials.values())
-        self._num_running = 0
+        self._running: set[int] = set()
         self._num_ended = 0
         best = best_trials(trials, 1)
         self._best = best[0] if best else None
@@ -43,19 +43,28 @@ class SearchView:
         self._progress.stop()
 
     def show(self, trial: Trial) -> None:
-        """Take in a trial that has started or ended."""
-        if trial.status == "running":
-            self._num_running += 1
+        """Take in a trial that has started, of which an attempt failed, or that has ended."""
+        if trial.status == "running" and trial.number not in self._running:
+            self._running.add(trial.number)
+        elif trial.status == "running":
+            self._running.remove(trial.number)
+            failure = trial.attempts[-1]
+            text = f"trial {trial.number} is left open ({failure.kind}): {failure.message}"
+            self._progress.console.print(text, soft_wrap=True)
         else:
             self._num_done += 1
             self._num_ended += 1
-            if trial.status not in ("reused", "rejected"):
-                self._num_running -= 1
-            is_best = trial.reward is not None and (self._best is None or trial.reward > (self._best.reward or 0.0))
+            self._running.discard(trial.number)
+            is_best = trial.reward is not None and (self._best is None or place(trial)[:2] < place(self._best)[:2])
             if is_best:
                 self._best = trial
             self._progress.console.print(self._line(trial, is_best))
         self._progress.update(self._bar, completed=self._num_done, state=self._state())
+
+    def stopping(self, why: str) -> None:
+        """Say that no more trials are started, and what is waited for."""
+        waits = f"; waiting for {len(self._running)} running trials, Ctrl-C to leave them" if self._running else ""
+        self._progress.console.print(f"stopping: {why}{waits}", soft_wrap=True)
 
     def _line(self, trial: Trial, is_best: bool) -> Text:
         head = f"[{self._num_done}/{self._num_trials}] trial {trial.number}"
@@ -63,7 +72,7 @@ class SearchView:
         return Text.assemble(text, (" best", "green") if is_best else "")
 
     def _state(self) -> str:
-        words = [f"{self._num_running} running"]
+        words = [f"{len(self._running)} running" if self._running else "waiting for a worker"]
         if self._best is not None and self._best.reward is not None:
             words.append(f"best {self._best.reward:.3f}")
         left = self._num_trials - self._num_done
@@ -80,7 +89,7 @@ def describe(trial: Trial) -> str:
     reward = "" if trial.reward is None else f"reward {trial.reward:.4f}"
     if trial.status == "reused":
         return f"{reward}  same as trial {trial.reused_from}, not trained again"
-    words = [reward]
+    words = [reward, *([f"rung {trial.rung}"] if trial.rung else [])]
     if "macs" in trial.metrics:
         words.append(f"{count(trial.metrics['macs'])} MACs")
     if trial.seconds:
@@ -95,8 +104,9 @@ def leaderboard_table(trials: Sequence[Trial], title: str) -> Table:
     table.add_column("trial", justify="right")
     table.add_column("reward", justify="right")
     names = [name for name in ("ap", "ap50", "ap75") if any(name in trial.metrics for trial in trials)]
+    promoted = ["rung"] * any(trial.rung for trial in trials)
     timed = ["latency ms"] * any("latency_ms" in trial.metrics for trial in trials)
-    for name in (*names, "MACs", "params", *timed, "seconds"):
+    for name in (*promoted, *names, "MACs", "params", *timed, "seconds"):
         table.add_column(name.upper() if name in names else name, justify="right")
     table.add_column("key")
     table.add_column("levels (r: residual) | outputs")
@@ -106,6 +116,7 @@ def leaderboard_table(trials: Sequence[Trial], title: str) -> Table:
             str(rank),
             str(trial.number),
             "" if trial.reward is None else f"{trial.reward:.4f}",
+            *([str(trial.rung)] if promoted else []),
             *(f"{100 * metrics[name]:.1f}" if name in metrics else "" for name in names),
             count(metrics["macs"]) if "macs" in metrics else "",
             count(metrics["params"]) if "params" in metrics else "",

@@ -1,6 +1,5 @@
 """python -m nas.export: write found architectures as spec files."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,10 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from nas.build import build
 from nas.command_line import run_command
-from nas.journal import Record, read_record
+from nas.journal import Record, read_record, refuse_links
+from nas.promotion import Promotion
 from nas.trial import Trial, best_trials
 from proxy_tasks import Fidelity
 from search_space import InputError, ModelScale, SpecFile, write_spec
+from search_space.paths import short_path
 from search_space.spec_file import Provenance, first_error
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
     config = record.created.config
     scale = _from_config(ModelScale, config, "scale")
     fidelity = _from_config(Fidelity, config, "fidelity")
+    promotion = _from_config(Promotion, config, "promotion") if "promotion" in config else Promotion()
     seed = _from_config(int, config, "seed")
     paths = []
     for rank, trial in enumerate(trials, start=1):
@@ -47,7 +49,7 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
             seed=seed,
             reward=trial.reward or 0.0,
             metrics=dict(trial.metrics),
-            fidelity=asdict(fidelity),
+            fidelity=asdict(promotion.fidelity(fidelity, trial.rung)),
             versions=record.created.versions,
         )
         document = SpecFile(
@@ -75,8 +77,10 @@ def main(config: dict[str, Any]) -> None:
         raise InputError(f"trial={options.trial}: {options.run} has no finished trial of that number")
     else:
         trials = [trial]
+    if options.out is None:
+        refuse_links(options.run)
     for path in export_trials(record, trials, options.run, options.out or options.run / "export"):
-        print(os.path.relpath(path))
+        print(short_path(path))
 
 
 @dataclass(frozen=True, slots=True)

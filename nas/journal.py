@@ -1,24 +1,52 @@
 """The append-only record of a run: everything that was proposed and everything that came back."""
 
+import gc
 import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from controllers import Proposal
 from nas.lock import RunLock
 from nas.trial import Failure, Trial
-from search_space import ArchSpec, Decisions, InputError
+from search_space import ArchSpec, BlockSpec, Decisions, InputError
 from search_space.spec_file import first_error
 
 FILE_NAME = "journal.jsonl"
+
+
+_BLOCK = TypeAdapter(BlockSpec)
+_NUM_FIELDS = len(fields(BlockSpec))
+
+
+@lru_cache(maxsize=100_000)
+def _shared_block(level: int, kind: str, parents: tuple[int, ...], is_output: bool) -> BlockSpec:
+    return _BLOCK.validate_python({"level": level, "kind": kind, "parents": parents, "is_output": is_output})
+
+
+def _with_shared_blocks(spec: Any) -> Any:  # noqa: ANN401  # what stands in the file
+    """Put one object in place of all blocks that are equal: 100,000 specs then take half the memory to keep.
+
+    What is no list of good blocks is left to the validation that follows, whose message names the place.
+    """
+    try:
+        shared = [
+            _shared_block(b["level"], b["kind"], tuple(b["parents"]), b["is_output"]) if len(b) == _NUM_FIELDS else b
+            for b in spec["blocks"]
+        ]
+    except (TypeError, KeyError, ValueError):
+        return spec
+    return {**spec, "blocks": shared}
 
 
 class _Event(BaseModel):
@@ -52,8 +80,17 @@ class Asked(_Event):
     trial: int
     decisions: tuple[int, ...]
     log_prob: float | None = None
+    rung: Annotated[int, Field(ge=0)] = 0
     key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
-    spec: ArchSpec
+    spec: Annotated[ArchSpec, BeforeValidator(_with_shared_blocks)]
+
+
+class AttemptFailed(_Event):
+    """A trial failed in a way that does not end it: it is run again, now or by the next start."""
+
+    event: Literal["attempt_failed"] = "attempt_failed"
+    trial: int
+    failure: Failure
 
 
 class Told(_Event):
@@ -69,9 +106,9 @@ class Told(_Event):
     reused_from: int | None = None
 
 
-_EVENT: TypeAdapter[Created | Asked | Told] = TypeAdapter(
-    Annotated[Created | Asked | Told, Field(discriminator="event")]
-)
+Event: TypeAlias = Asked | AttemptFailed | Told
+"""What can happen after a run was created."""
+_EVENT: TypeAdapter[Created | Event] = TypeAdapter(Annotated[Created | Event, Field(discriminator="event")])
 
 
 class Record:
@@ -88,7 +125,7 @@ class Record:
         self.trials: dict[int, Trial] = {}
         self.told: list[int] = []
 
-    def add(self, event: Asked | Told) -> None:
+    def add(self, event: Event) -> None:
         """Take in one more event.
 
         Raises:
@@ -97,12 +134,15 @@ class Record:
         if isinstance(event, Asked):
             if event.trial != len(self.trials):
                 raise ValueError(f"trial {len(self.trials)} should be asked next, not {event.trial}")
-            proposal = Proposal(event.decisions, event.log_prob)
+            proposal = Proposal(event.decisions, event.log_prob, event.rung)
             self.trials[event.trial] = Trial(event.trial, proposal, event.spec, event.key)
             return
         trial = self.trials.get(event.trial)
         if trial is None or trial.status != "running":
             raise ValueError(f"a result for trial {event.trial}, which is not running")
+        if isinstance(event, AttemptFailed):
+            self.trials[event.trial] = replace(trial, attempts=(*trial.attempts, event.failure))
+            return
         if (event.status in ("failed", "rejected")) != (event.reward is None):
             raise ValueError(f"trial {event.trial} is {event.status} with reward {event.reward}")
         self.trials[event.trial] = replace(
@@ -123,6 +163,10 @@ class Journal:
     Every event is on disk when `append` returns. A last line that a kill cut short is removed on opening; a journal
     without trials is begun anew.
 
+    Attributes:
+        folder: the run folder.
+        record: what the journal says, every appended event included.
+
     Args:
         folder: the run folder; made if need be.
         config: the run's configuration, for the first line of a new journal.
@@ -134,12 +178,14 @@ class Journal:
 
     def __init__(self, folder: Path, config: Mapping[str, Any], begin_with: Sequence[Decisions] = ()) -> None:
         path = folder / FILE_NAME
+        refuse_links(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = RunLock(folder)
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
             raise InputError(f"cannot write the run folder {folder}: {error.strerror}") from None
+        self.folder = folder
         self._path = path
         try:
             _cut_torn_line(self._descriptor)
@@ -156,7 +202,7 @@ class Journal:
             self.close()
             raise
 
-    def append(self, event: Asked | Told) -> None:
+    def append(self, event: Event) -> None:
         """Write an event to disk, then take it into `record`.
 
         Raises:
@@ -178,7 +224,7 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _write(self, event: Created | Asked | Told) -> None:
+    def _write(self, event: Created | Event) -> None:
         line = event.model_dump_json(exclude_none=True).encode() + b"\n"
         end = os.fstat(self._descriptor).st_size
         try:
@@ -190,10 +236,21 @@ class Journal:
             raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
 
 
-def has_run(folder: Path) -> bool:
-    """Return whether a run was begun in the folder: whether its journal has a first line."""
+def refuse_links(folder: Path) -> None:
+    """Check that nothing in a run folder is a link out of it, which writing would follow.
+
+    Raises:
+        InputError: something is; the message names it.
+    """
+    for path in folder.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{path} leads out of the run folder; put what it points to in its place")
+
+
+def has_trials(folder: Path) -> bool:
+    """Return whether a run was begun in the folder: whether its journal has a line after the first."""
     path = folder / FILE_NAME
-    return path.is_file() and next(_whole_lines(path), None) is not None
+    return path.is_file() and len(list(islice(_whole_lines(path), 2))) == 2
 
 
 def read_record(folder: Path) -> Record:
@@ -205,6 +262,14 @@ def read_record(folder: Path) -> Record:
     path = folder / FILE_NAME
     if not path.is_file():
         raise InputError(f"no run at {folder}: there is no {FILE_NAME}")
+    with _no_collections():
+        record = _read_lines(path)
+    if record is None:
+        raise InputError(f"no run at {folder}: {FILE_NAME} is empty")
+    return record
+
+
+def _read_lines(path: Path) -> Record | None:
     record: Record | None = None
     for number, line in _whole_lines(path):
         try:
@@ -221,9 +286,19 @@ def read_record(folder: Path) -> Record:
             raise InputError(f"{path}, line {number}: {first_error(error)}") from None
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from None
-    if record is None:
-        raise InputError(f"no run at {folder}: {FILE_NAME} is empty")
     return record
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Keep Python from looking for garbage among the millions of values that a long journal becomes: there is none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def package_versions() -> dict[str, str]:

@@ -1,6 +1,5 @@
 """python -m nas.leaderboard: rank the trials of a run."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from nas.reward import Reward, objectives_of
 from nas.trial import Trial, best_trials
 from proxy_tasks.progress import make_console
 from search_space import InputError
+from search_space.paths import short_path
 
 HELP = """\
 python -m nas.leaderboard run=FOLDER [name=value ...]
@@ -57,10 +57,10 @@ def main(config: dict[str, Any]) -> None:
     if kinds:
         console.print("failed: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common()))
     trials = best_trials(_ranked_anew(record, options.reward))
-    title = f"Best of {os.path.relpath(options.run)}"
+    title = f"Best of {short_path(options.run)}"
     if options.front and options.reward is not None:
         trials = front_of(trials, options.reward)
-        title = f"Front of {os.path.relpath(options.run)}, {len(trials)} architectures: none beats another in all of "
+        title = f"Front of {short_path(options.run)}, {len(trials)} architectures: none beats another in all of "
         title += ", ".join(options.reward.metrics)
     if trials:
         console.print(leaderboard_table(trials[: options.top], title))

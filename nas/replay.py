@@ -1,6 +1,5 @@
 """python -m nas.replay: train the best architectures of a run again, for longer, and see how the ranking changes."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.trial import Trial, best_trials
 from proxy_tasks.progress import TaskView, make_console
 from search_space import InputError
+from search_space.paths import short_path
 
 HELP = """\
 python -m nas.replay [name=value ...] top=K fidelity.epochs=E
@@ -60,11 +60,13 @@ def main(config: dict[str, Any]) -> None:
     folder = setup.run / "replays" / _folder_name(setup, search_config)
     with open_run(folder, search_config) as journal:
         try:
-            _train(setup, journal, best, console)
+            why_stopped = _train(setup, journal, best, console)
         except KeyboardInterrupt:
             _show(console, journal, best, folder)
             raise
         _show(console, journal, best, folder)
+    if why_stopped is not None:
+        raise InputError(why_stopped)
 
 
 def _folder_name(setup: Setup, config: dict[str, Any]) -> str:
@@ -76,8 +78,12 @@ def _folder_name(setup: Setup, config: dict[str, Any]) -> str:
     return "-".join(part for part in parts if part)
 
 
-def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) -> None:
-    """Put the best trials on the replay's record as asked, and let a search finish them."""
+def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) -> str | None:
+    """Put the best trials on the replay's record as asked, and let a search finish them.
+
+    Returns:
+        Why it stopped before the last one, if it did.
+    """
     known = {trial.key for trial in journal.record.trials.values() if trial.status != "failed"}
     for trial in best:
         if trial.key not in known:
@@ -101,9 +107,12 @@ def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) 
             fidelity=setup.fidelity,
             num_trials=num_trials,
             seed=setup.seed,
+            failures=setup.failures,
             on_change=lambda trial: view.show(replace(trial, number=number_in_search.get(trial.key, trial.number))),
+            on_stop=view.stopping,
         )
         setup.executor.run(search, setup.task)
+    return search.why_stopped
 
 
 def _show(console: Console, journal: Journal, best: list[Trial], folder: Path) -> None:
@@ -132,7 +141,7 @@ def _show(console: Console, journal: Journal, best: list[Trial], folder: Path) -
     pairs = [(trial.reward or 0.0, rewards[trial.key]) for trial in best if trial.key in rewards]
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
-    console.print(f"Kept in {os.path.relpath(folder)}")
+    console.print(f"Kept in {short_path(folder)}")
 
 
 def _agreement(pairs: list[tuple[float, float]]) -> str:

@@ -8,9 +8,9 @@ from nas.journal import Journal, Record
 from search_space import Decisions, InputError
 
 REFERRED_TO = ("data", "scale", "recipe", "space")
-# These may change between two starts of one run: how far it goes, who computes it, where decoded images lie, what is
-# reported.
-MAY_CHANGE = ("run", "num_trials", "executor", "task.cache_dir", "max_reused_share")
+# These may change between two starts of one run: how far it goes, who computes it, what becomes of failures, where
+# decoded images lie, what is reported.
+MAY_CHANGE = ("run", "num_trials", "executor", "failures", "task.cache_dir", "max_reused_share")
 
 
 # Options that older runs do not have, and the values that do what those did.
@@ -20,6 +20,9 @@ ADDED_SINCE: Mapping[str, object] = {
     "task.per_class_ap": False,
     "warm_start.specs": [],
     "warm_start.top": 10,
+    "promotion.num_rungs": 1,
+    "promotion.reduction": 4,
+    "promotion.keep_weights": True,
 }
 
 

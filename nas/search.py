@@ -1,6 +1,5 @@
 """python -m nas.search: run a search, or go on with one."""
 
-import os
 import re
 import shlex
 import sys
@@ -15,11 +14,13 @@ from nas.build import Setup, build_setup
 from nas.command_line import run_command
 from nas.console import SearchView, duration, leaderboard_table
 from nas.export import export_trials
-from nas.journal import Journal, Record, has_run, read_record
-from nas.resume import MAY_CHANGE, check_config, open_run
+from nas.failures import summary
+from nas.journal import Journal, Record, has_trials
+from nas.resume import open_run
 from nas.trial import Status, best_trials
 from proxy_tasks.progress import TaskView, make_console
-from search_space import InputError
+from search_space import Decisions, InputError
+from search_space.paths import short_path
 
 HELP = """\
 python -m nas.search [name=value ...]
@@ -46,30 +47,43 @@ def main(config: dict[str, Any]) -> None:
         )
     console = make_console()
     started = time.monotonic()
-    num_done = num_asked = 0
-    if has_run(setup.run):
-        record = read_record(setup.run)
-        check_config(record, setup.run, config, MAY_CHANGE)
-        num_done, num_asked = len(record.told), len(record.trials)
-        console.print(f"{os.path.relpath(setup.run)}: {num_done} trials on record, {setup.num_trials} asked for")
-    # A run that has begun has on record what it begins with.
-    begin_with = () if num_asked else setup.warm_start.decisions(setup.space)
-    if num_done < setup.num_trials:
-        # Before the run folder is made: without data there is no run.
-        with TaskView(console) as task_view:
-            setup.task.prepare(task_view.report)
+    is_begun = has_trials(setup.run)
+    begin_with: tuple[Decisions, ...] = ()
+    if not is_begun:
+        # A run that has begun has on record what it begins with. And without data there is no run folder.
+        begin_with = setup.warm_start.decisions(setup.space)
+        _prepare(setup, console)
     with open_run(setup.run, config, begin_with) as journal:
+        record = journal.record
+        is_finished = len(record.told) >= max(setup.num_trials, len(record.trials))
+        if is_begun:
+            here = short_path(setup.run)
+            console.print(f"{here}: {len(record.told)} trials on record, {setup.num_trials} asked for")
+            if not is_finished:
+                _prepare(setup, console)
+        why_stopped: str | None = None
         try:
-            _run(setup, journal, console)
+            if not is_finished:
+                why_stopped = _run(setup, journal, console)
         except KeyboardInterrupt:
-            _summarise(console, journal.record, setup, time.monotonic() - started)
+            _summarise(console, record, setup, time.monotonic() - started)
             raise
-        _summarise(console, journal.record, setup, time.monotonic() - started)
+        _summarise(console, record, setup, time.monotonic() - started)
+    if why_stopped is not None:
+        raise InputError(why_stopped)
 
 
-def _run(setup: Setup, journal: Journal, console: Console) -> None:
+def _prepare(setup: Setup, console: Console) -> None:
+    with TaskView(console) as task_view:
+        setup.task.prepare(task_view.report)
+
+
+def _run(setup: Setup, journal: Journal, console: Console) -> str | None:
+    """Run the search; return why it stopped before its last trial, if it did."""
     with SearchView(console, setup.num_trials, journal.record.trials) as view:
-        setup.executor.run(setup.search(journal, view.show), setup.task)
+        search = setup.search(journal, view.show, view.stopping)
+        setup.executor.run(search, setup.task)
+    return search.why_stopped
 
 
 def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -> None:
@@ -77,6 +91,10 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     order: tuple[Status, ...] = ("completed", "reused", "rejected", "failed", "running")
     counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
     console.print(f"\n{counts or 'no trials'}; {duration(seconds)} this time\n")
+    if statuses["failed"]:
+        for line in summary(record.trials.values()):
+            console.print(f"failed: {line}", soft_wrap=True)
+        console.print()
     if statuses["rejected"] > len(record.told) / 2:
         console.print(
             f"{statuses['rejected']} of {len(record.told)} proposals were over a limit and never trained: with higher "
@@ -91,7 +109,7 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
             soft_wrap=True,
         )
     best = best_trials(record.trials, NUM_SHOWN)
-    run = os.path.relpath(setup.run)
+    run = short_path(setup.run)
     if best:
         console.print(leaderboard_table(best, f"Best of {run}"))
         specs = _export_best(record, setup.run)
@@ -126,7 +144,7 @@ def _command(module: str, without: tuple[str, ...]) -> str:
 
 def _python() -> str:
     """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
-    path = os.path.relpath(sys.executable)
+    path = short_path(sys.executable)
     return "python" if path.startswith("..") else path
 
 

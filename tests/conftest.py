@@ -12,6 +12,9 @@ from typing import TypeAlias
 
 import pytest
 
+# Read when Ray is imported: the clusters that tests start stay on loopback; see nas/executors/ray_cluster.py.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
 Run: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 
 # Real training of real detectors on real files, as small as it gets: about a second a trial.

@@ -1,25 +1,34 @@
 """What an executor must offer, and how one job becomes one outcome."""
 
+import re
+import socket
 import traceback
 from typing import Protocol, runtime_checkable
 
 from nas.loop import Job, Outcome
 from nas.trial import Failure, FailureKind
-from proxy_tasks import NonFiniteLossError, ProxyTask
+from proxy_tasks import BadDataError, BadSpecError, NonFiniteLossError, ProxyTask
 
 _TRACEBACK_CHARS = 4000
 _MESSAGE_CHARS = 300
+_NO_MEMORY = re.compile(
+    # In this order: torch on a CPU; oneDNN, which says no more; C++; CUDA, cuDNN and cuBLAS.
+    "you tried to allocate|could not create a primitive$|bad_alloc|out of memory|_ALLOC_FAILED|Cannot allocate memory"
+)
 
 
 class TrialSource(Protocol):
     """Where jobs come from and outcomes go; `nas.loop.Search` is one."""
 
     def start_trial(self) -> Job | None:
-        """Return the next job, or None when there is none left to start."""
+        """Return the next job, or None when there is none to start now.
+
+        While a job is running there may be one later; once none is, None is final.
+        """
         ...
 
     def finish_trial(self, outcome: Outcome) -> None:
-        """Take the outcome of a started job; each exactly once."""
+        """Take the outcome of a started job, each exactly once; the same trial may be started again afterwards."""
         ...
 
 
@@ -41,22 +50,30 @@ class Executor(Protocol):
 def run_job(task: ProxyTask, job: Job) -> Outcome:
     """Evaluate one job; whatever goes wrong in it becomes a failure of its kind."""
     try:
-        return Outcome(job.trial, task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed))
+        evaluation = task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
+        return Outcome(job.trial, evaluation)
     except Exception as error:
         # Text only: an exception may hold the whole network, and may not survive the way to another process.
         message = (str(error).strip().splitlines() or [""])[0]
         where = traceback.format_exc()[-_TRACEBACK_CHARS:]
         line = f"{type(error).__name__}: {message}"[:_MESSAGE_CHARS]
-        return Outcome(job.trial, Failure(failure_kind(error), line, where))
+        kind = failure_kind(error)
+        if kind == "bad_data":
+            line = f"on {socket.gethostname()}: {message}"
+        return Outcome(job.trial, Failure(kind, line, where))
 
 
 def failure_kind(error: Exception) -> FailureKind:
     """Return the kind of failure that an exception means."""
     if isinstance(error, NonFiniteLossError):
         return "nan"
-    # torch's own class is a RuntimeError on the GPU; on the CPU its allocator raises a plain one.
+    if isinstance(error, BadSpecError):
+        return "bad_spec"
+    if isinstance(error, BadDataError):
+        return "bad_data"
+    # torch's own class is a RuntimeError; so is what its allocator and the libraries below it raise.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "out_of_memory"
-    if isinstance(error, RuntimeError) and "you tried to allocate" in str(error):
+    if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
         return "out_of_memory"
     return "error"

@@ -1,38 +1,47 @@
-"""Ctrl-C at a moment of our choosing, where an exception out of nowhere would be lost or do harm."""
+"""Ctrl-C and SIGTERM at a moment of our choosing, where an exception out of nowhere would be lost or do harm."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupt:
-    """Notes the first Ctrl-C while it is entered; the second one raises at once, as usual.
+    """Notes the first Ctrl-C or SIGTERM while it is entered; the second one raises at once.
 
     Python raises `KeyboardInterrupt` between any two instructions. Inside a library it may be swallowed, and
-    while Ray starts it leaves half a cluster behind. Outside of the main thread this does nothing.
+    while Ray starts it leaves half a cluster behind. SIGTERM is what batch systems send before they kill; it is treated
+    like Ctrl-C. Outside of the main thread this does nothing.
     """
 
     def __init__(self) -> None:
         self._is_asked = False
-        self._previous: Any = None
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._note)
+            self._previous = {number: signal.getsignal(number) for number in _SIGNALS}
+            self.listen()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
         if kind is None:
             self.raise_if_asked()
+
+    def listen(self) -> None:
+        """Take the signals over, again if a library has taken them since."""
+        for number in self._previous:
+            signal.signal(number, self._note)
 
     def raise_if_asked(self) -> None:
         """Raise the interrupt that was noted, if one was.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was pressed.
+            KeyboardInterrupt: Ctrl-C was pressed, or SIGTERM came.
         """
         if self._is_asked:
             self._is_asked = False

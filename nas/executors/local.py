@@ -8,6 +8,6 @@ class LocalExecutor:
     """Run each job here, before the next is started; every core works on it."""
 
     def run(self, source: TrialSource, task: ProxyTask) -> None:
-        """Run every job of the source; see `Executor.run`."""
+        """Run every job of the source; see `Executor.run`. A job that hangs is not ended."""
         while (job := source.start_trial()) is not None:
             source.finish_trial(run_job(task, job))

@@ -47,7 +47,7 @@ def test_spinenet_is_the_paper_s_set_up() -> None:
     assert setup.fidelity.epochs == 5
     assert setup.num_trials == 14_000
     assert len(setup.space.decisions) == 70
-    assert config["executor"]["_target_"] == "nas.executors.ray_tune.RayTuneExecutor"
+    assert config["executor"]["_target_"] == "nas.executors.ray_cluster.RayExecutor"
     # The controller of Zoph and Le, which the paper cites.
     assert isinstance(setup.controller, Reinforce)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.journal import FILE_NAME, Asked, Journal, Told, has_run, read_record
+from nas.journal import FILE_NAME, Asked, Journal, Told, has_trials, read_record
 from nas.trial import Failure
 from search_space import InputError, published_spec
 
@@ -70,7 +70,7 @@ def test_a_line_cut_short_anywhere_is_removed_and_nothing_before_it(tmp_path: Pa
 @pytest.mark.parametrize("content", [b"", b'{"event":"crea'])
 def test_a_journal_without_a_whole_line_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
-    assert not has_run(tmp_path)
+    assert not has_trials(tmp_path)
     with Journal(tmp_path, CONFIG) as journal:
         journal.append(asked(0))
     assert read_record(tmp_path).created.config == CONFIG
@@ -78,7 +78,10 @@ def test_a_journal_without_a_whole_line_is_begun_anew(tmp_path: Path, content: b
 
 def test_a_journal_without_trials_may_become_another_run(tmp_path: Path) -> None:
     Journal(tmp_path, {"seed": 1}).close()
-    Journal(tmp_path, {"seed": 2}).close()
+    assert not has_trials(tmp_path)
+    with Journal(tmp_path, {"seed": 2}) as journal:
+        journal.append(asked(0))
+    assert has_trials(tmp_path)
     assert read_record(tmp_path).created.config == {"seed": 2}
 
 

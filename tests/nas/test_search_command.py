@@ -4,8 +4,9 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,21 +105,104 @@ def test_trials_that_diverge_fail_and_the_search_goes_on(call: Run, tmp_path: Pa
     assert "not finite at step" in done.stdout
 
 
-@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize(
+    ("executor", "number"),
+    [
+        ("local", signal.SIGINT),
+        pytest.param("ray", signal.SIGINT, marks=pytest.mark.ray),
+        pytest.param("ray", signal.SIGTERM, marks=pytest.mark.ray),
+    ],
+)
 @pytest.mark.slow
-def test_ctrl_c_ends_cleanly_with_the_leaderboard_so_far(tmp_path: Path, executor: str) -> None:
+def test_ctrl_c_ends_cleanly_with_the_leaderboard_so_far(tmp_path: Path, executor: str, number: signal.Signals) -> None:
     arguments = (*TINY_SEARCH, f"executor={executor}", "num_trials=500")
     process = start("nas.search", arguments, tmp_path)
     while num_told(tmp_path / "run") < 1:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert "Best of run" in stdout
     assert re.search(r"Go on: +python -m nas\.search experiment=quickstart .*num_trials=500", stdout)
     assert all(trial.failure is None for trial in read_record(tmp_path / "run").trials.values())
+
+
+def test_a_full_disk_is_one_line_and_the_search_goes_on_when_there_is_room(
+    call: Run, tmp_path: Path, small_disk: Path
+) -> None:
+    arguments = ("task=landscape", "executor=local", f"run={small_disk}/run", "num_trials=200")
+    full = call("nas.search", *arguments)
+    assert full.returncode == 2
+    assert re.fullmatch(
+        r"error: cannot write \S+journal\.jsonl: No space left on device; nothing before it is lost\n", full.stderr
+    )
+    record = read_record(small_disk / "run")
+    assert 5 < len(record.told) < 200
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert call("nas.search", *arguments).returncode == 0
+    again = read_record(small_disk / "run")
+    assert again.told[: len(record.told)] == record.told
+    assert sorted(again.told) == list(range(200))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KB; a limit on file size stands in for it in the tests of the journal, where nobody may mount."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_kind_of_failure_that_stops_ends_in_one_line_and_keeps_the_trial(call: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_LANDSCAPE, "task.failure_rate=1", "failures.nan=stop")
+    done = call("nas.search", *arguments)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: trial 0 failed \(nan\): NonFiniteLossError: one of the 100% .*\n", done.stderr)
+    assert "stopping: trial 0 failed (nan)" in done.stdout
+    assert "1 running; " in done.stdout
+    assert "Go on: " in done.stdout
+    record = read_record(tmp_path / "run")
+    assert record.told == []
+    # What becomes of failures may differ from one start to the next.
+    assert call("nas.search", *arguments[:-1], "failures.max_failed_share=1").returncode == 0
+    assert len(read_record(tmp_path / "run").told) == 5
+
+
+def test_a_search_in_which_most_trials_fail_stops_with_a_summary(call: Run, tmp_path: Path) -> None:
+    done = call("nas.search", *TINY_LANDSCAPE, "num_trials=500", "task.failure_rate=0.9")
+    assert done.returncode == 2
+    assert re.match(r"error: 11 of the last \d+ trials failed: 11 nan, first in trial \d+: NonFiniteLoss", done.stderr)
+    assert re.search(r"^failed: 11 nan, first in trial \d+: NonFiniteLossError: one of the 90%", done.stdout, re.M)
+
+
+@pytest.mark.slow
+def test_the_best_are_promoted_and_go_on_from_their_weights(call: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_SEARCH, "executor=local", "num_trials=7", "promotion.num_rungs=2", "promotion.reduction=2")
+    done = call("nas.search", *arguments)
+    assert done.returncode == 0, done.stderr
+    trials = read_record(tmp_path / "run").trials.values()
+    promoted = [trial for trial in trials if trial.rung == 1]
+    assert len(promoted) >= 2
+    assert all(trial.metrics["epochs_before"] == 0.5 for trial in promoted)
+    lowest = [trial for trial in trials if trial.rung == 0]
+    kept = {path.name for path in (tmp_path / "run" / "weights").iterdir()}
+    assert kept == {f"{trial.key}-rung0.pt" for trial in lowest}
+    assert "rung 1" in done.stdout
+    best = read_spec(next((tmp_path / "run" / "best").glob("01-*.json"))).provenance
+    assert best is not None
+    assert best.trial in {trial.number for trial in promoted}
+    assert best.fidelity["epochs"] == 1.0
+    refused = call("nas.search", *arguments[:-1])
+    assert "was made with promotion.reduction=2, now it is 4;" in refused.stderr
 
 
 def test_a_run_of_another_configuration_is_refused_with_both_values(call: Run, tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""Whether the workers of a cluster are kept busy, and whether the driver keeps up.
+
+python -m benchmarks.cluster
+
+First 480 trials that sleep for 2 s, with a spread of 40 %, on 24 workers of one CPU each (as Ray counts them: they
+need no real ones). Prints the share of all worker-seconds that were spent in trials, from the moment when every worker
+has begun its first until the last trial begins. Then 5,000 trials that take no time, on as many workers as there are
+cores: trials a second by thousands, and how much resident memory of the driver grew. Journal with fsync, random search
+over the SpineNet space, decoding and Ray are real.
+"""
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import ray
+
+from controllers import RandomSearch
+from nas.executors.ray_cluster import RayExecutor
+from nas.journal import Journal
+from nas.loop import Search
+from nas.reward import MetricReward
+from nas.trial import Trial
+from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Weights
+from proxy_tasks.landscape import Landscape
+from search_space import ArchSpec, ScalePermutedSpace, resnet_seed
+
+NUM_WORKERS, NUM_SLEEPS, SLEEP_S, SPREAD = 24, 480, 2.0, 0.4
+NUM_NO_OPS, NUM_BLOCKS = 5000, 5
+
+
+@dataclass(frozen=True)
+class Sleep(Landscape):
+    """Takes time and nothing else; says in which process and when."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        """Sleep for a log-normal time that depends on the spec."""
+        started = time.time()
+        sigma = np.sqrt(np.log(1 + SPREAD**2))
+        draw = np.random.default_rng(int(spec.key, 16)).lognormal(np.log(SLEEP_S) - sigma**2 / 2, sigma)
+        time.sleep(draw)
+        return Evaluation({"ap": 0.5, "pid": float(os.getpid()), "started": started, "ended": time.time()})
+
+
+def run(task: Landscape, num_trials: int) -> tuple[list[Trial], list[float], list[int]]:
+    """Run a search; return its trials, when each was told, and the driver's resident bytes at those times."""
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"))
+    ends: list[float] = []
+    resident: list[int] = []
+
+    def note(trial: Trial) -> None:
+        if trial.status != "running":
+            ends.append(time.perf_counter())
+            resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+
+    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder), {}) as journal:
+        search = Search(
+            space=space,
+            controller=RandomSearch(space),
+            reward=MetricReward(),
+            journal=journal,
+            fidelity=Fidelity(epochs=1),
+            num_trials=num_trials,
+            seed=0,
+            on_change=note,
+        )
+        RayExecutor().run(search, task)
+        return list(journal.record.trials.values()), ends, resident
+
+
+def busy_share(trials: list[Trial]) -> tuple[float, float]:
+    """Return the share of worker-seconds spent in trials, and over how many seconds it is taken."""
+    spans = [(t.metrics["pid"], t.metrics["started"], t.metrics["ended"]) for t in trials]
+    pids = {pid for pid, _, _ in spans}
+    if len(pids) < NUM_WORKERS:
+        print(f"only {len(pids)} workers took part")
+    all_up = max(min(start for pid, start, _ in spans if pid == one) for one in pids)
+    last_start = max(start for _, start, _ in spans)
+    busy = sum(max(0.0, min(end, last_start) - max(start, all_up)) for _, start, end in spans)
+    return busy / (NUM_WORKERS * (last_start - all_up)), last_start - all_up
+
+
+def main() -> None:
+    ray.init(num_cpus=NUM_WORKERS, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    trials, _, _ = run(Sleep(), NUM_SLEEPS)
+    share, seconds = busy_share(trials)
+    print(f"{NUM_SLEEPS} trials of {SLEEP_S:g} s on {NUM_WORKERS} workers: {share:.1%} busy over {seconds:.1f} s")
+    ray.shutdown()
+
+    _, ends, resident = run(Landscape(), NUM_NO_OPS)
+    size = NUM_NO_OPS // NUM_BLOCKS
+    for first in range(0, NUM_NO_OPS, size):
+        last = min(first + size, NUM_NO_OPS - 1)
+        print(f"trials {first:>4} to {last:>4}: {(last - first) / (ends[last] - ends[first]):.0f} trials/s")
+    print(f"the driver's resident memory grew by {(resident[-1] - resident[0]) / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Jobs on a Ray cluster, on every node of it, or on this machine.
+
+Ray takes a second to import, so that happens when a run starts: a mistake in the options is answered before.
+"""
+
+import os
+import secrets
+import socket
+from typing import Any
+
+from nas.executors.base import TrialSource
+from nas.executors.interrupt import Interrupt
+from nas.executors.room import Room
+from proxy_tasks import ProxyTask
+from search_space import InputError
+
+CONNECT_TIMEOUT_S = 5
+
+
+class RayExecutor:
+    """Run jobs at the same time on every node of a Ray cluster, or on this machine.
+
+    Args:
+        address: of a running cluster, `auto` to find it; None starts Ray on this machine and stops it at the end.
+        cpus_per_trial: cores for each trial; torch uses as many threads.
+        gpus_per_trial: GPUs for each trial, a fraction or a whole number; None gives one where the cluster has any.
+        max_concurrent: most trials at a time; None for as many as the cluster holds, as it grows and shrinks. On a
+            running cluster so many workers are requested even where there is no room yet, so that an autoscaler adds
+            nodes.
+        timeout_s: a trial that takes longer is ended; None for no limit.
+
+    Raises:
+        ValueError: a number below its minimum.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        cpus_per_trial: int = 1,
+        gpus_per_trial: float | None = None,
+        max_concurrent: int | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        for name, value in (("cpus_per_trial", cpus_per_trial), ("max_concurrent", max_concurrent)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be 1 or more, got {value}")
+        if gpus_per_trial is not None and (gpus_per_trial < 0 or (gpus_per_trial > 1 and gpus_per_trial % 1)):
+            raise ValueError(f"gpus_per_trial must be 0 to 1, or a whole number above, got {gpus_per_trial}")
+        if timeout_s is not None and timeout_s <= 0:
+            raise ValueError(f"timeout_s must be above 0, got {timeout_s}")
+        self._address = address
+        self._cpus_per_trial = cpus_per_trial
+        self._gpus_per_trial = gpus_per_trial
+        self._max_concurrent = max_concurrent
+        self._timeout_s = timeout_s
+
+    def run(self, source: TrialSource, task: ProxyTask) -> None:
+        """Run every job of the source; see `Executor.run`."""
+        _set_environment(is_own=self._address is None)
+        import ray
+
+        from nas.executors.worker_pool import WorkerPool
+
+        was_running = ray.is_initialized()
+        with Interrupt() as interrupt:
+            try:
+                if not was_running:
+                    self._connect()
+                    interrupt.listen()  # Ray has a handler of its own
+                room = self._room()
+                with WorkerPool(task, room, self._timeout_s) as pool:
+                    while pool.step(source):
+                        interrupt.raise_if_asked()
+            finally:
+                if not was_running:
+                    ray.shutdown()
+
+    def _connect(self) -> None:
+        import ray
+
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if self._address is None:
+            ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+            return
+        try:
+            if self._address != "auto":
+                # Ray itself would wait for minutes.
+                host, _, port = self._address.rpartition(":")
+                socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
+            ray.init(address=self._address, **quiet)
+        except (ConnectionError, OSError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"no Ray cluster at executor.address={self._address} ({error}); pass host:port of its head, or auto, "
+                "with RAY_AUTH_MODE and the token as they are there"
+            ) from None
+
+    def _room(self) -> Room:
+        """Return what each worker asks for and how many there may be.
+
+        Raises:
+            InputError: no node of the cluster holds one, and none is waited for.
+        """
+        from nas.executors.worker_pool import nodes_of_cluster
+
+        nodes = [node for node in nodes_of_cluster() if node.is_alive]
+        gpus = self._gpus_per_trial
+        if gpus is None:
+            gpus = float(any(node.num_gpus >= 1 for node in nodes))
+        may_grow = self._address is not None and self._max_concurrent is not None
+        room = Room(self._cpus_per_trial, gpus, self._max_concurrent, may_grow)
+        if room.num_workers(nodes) == 0:
+            largest = max(nodes, key=lambda node: (node.num_gpus, node.num_cpus))
+            raise InputError(
+                f"a trial asks for {self._cpus_per_trial} CPUs and {gpus:g} GPUs, the largest node of the cluster has "
+                f"{largest.num_cpus} and {largest.num_gpus:g}; change executor.cpus_per_trial or "
+                "executor.gpus_per_trial, or set executor.max_concurrent to wait for larger nodes"
+            )
+        return room
+
+
+def _set_environment(*, is_own: bool) -> None:
+    """Set what Ray reads when it is imported, where the user has not.
+
+    A Ray of our own listens on loopback: the name of that option is that of the systems on which this is the default.
+    Without it Ray's servers listen on all interfaces, whatever address a node is given. The token keeps out the other
+    users of the machine; given here, it is in no file.
+    """
+    wanted = {"RAY_USAGE_STATS_ENABLED": "0"}
+    if is_own:
+        wanted["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        if "RAY_AUTH_MODE" not in os.environ:
+            wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})

@@ -1,0 +1,249 @@
+"""Worker processes on a Ray cluster: started where there is room, given jobs, watched, and replaced.
+
+Built on Ray's actors: Ray places them, and says which process or node died.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError
+
+from nas.executors.base import TrialSource, run_job
+from nas.executors.room import Node, Room
+from nas.loop import Job, Outcome
+from nas.trial import Failure, FailureKind
+from proxy_tasks import ProxyTask
+from search_space import InputError
+
+LOOK_EVERY_S = 1.0
+"""Time between looks at how many nodes there are."""
+WAIT_S = 0.25
+"""Longest wait for a worker in one step; Ctrl-C is heard between steps."""
+MAX_FAILED_STARTS = 3
+"""So many workers that could not be started, and none that could, end the run."""
+MAX_SILENCE_S = 60.0
+"""How long a worker may be out of reach before it is given up."""
+LEAVES_WORKER_SOUND: tuple[FailureKind, ...] = ("nan", "bad_spec")
+"""Failures after which a worker goes on; after any other its process may be spoilt, and is replaced."""
+
+
+def nodes_of_cluster() -> list[Node]:
+    """Return the nodes that are or were part of the cluster."""
+    return [
+        Node(
+            id=node["NodeID"],
+            name=f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
+            is_alive=node["Alive"],
+            num_cpus=int(node["Resources"].get("CPU", 0)),
+            num_gpus=node["Resources"].get("GPU", 0.0),
+        )
+        for node in ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it so
+    ]
+
+
+class Worker:
+    """One process of the cluster; it runs job after job and keeps its data open between them."""
+
+    def __init__(self, task: ProxyTask) -> None:
+        self._task = task
+        self._last: Outcome | None = None
+
+    def node_id(self) -> str:
+        """Return where it runs; the first call, which comes back when the process is up."""
+        return str(ray.get_runtime_context().get_node_id())
+
+    def run(self, job: Job) -> Outcome:
+        """Run a job; see `run_job`."""
+        self._last = run_job(self._task, job)
+        return self._last
+
+    def last_outcome(self) -> Outcome | None:
+        """Return the outcome of the last job again, for a driver that its reply did not reach."""
+        return self._last
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """A worker as the pool sees it: starting while it has no node, idle while no reply is awaited."""
+
+    actor: Any
+    reply: Any
+    node_id: str | None = None
+    job: Job | None = None
+    deadline: float = math.inf
+    silent_since: float | None = None
+
+
+class WorkerPool:
+    """As many workers as there is room for, each with one job at a time; its processes end with it.
+
+    Jobs are taken from the source when a worker is free, never earlier, so that every proposal rests on all results
+    there are.
+
+    Args:
+        task: what workers run; sent to each node once.
+        room: how many workers there may be, and what each asks for.
+        timeout_s: longest time for a job.
+    """
+
+    def __init__(self, task: ProxyTask, room: Room, timeout_s: float | None) -> None:
+        self._task = ray.put(task)
+        self._room = room
+        self._timeout_s = timeout_s
+        self._actor_class: Any = ray.remote(num_cpus=room.cpus, num_gpus=room.gpus, max_restarts=0)(Worker)
+        self._members: list[_Member] = []
+        self._num_failed_starts = 0
+        self._look_at = -math.inf
+        self._is_source_dry = False
+        self._is_near_end = False  # it was dry the last time: what it may have now is a trial or two to run again
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        for member in list(self._members):
+            self._end(member)
+
+    def step(self, source: TrialSource) -> bool:
+        """Start workers and jobs, and wait a moment for one of them; return False when all jobs are done.
+
+        Raises:
+            InputError: workers cannot be started.
+        """
+        self._start_jobs(source)
+        self._start_workers()
+        awaited = {member.reply: member for member in self._members if member.reply is not None}
+        if not any(member.job is not None for member in self._members) and self._is_source_dry:
+            return False
+        if not awaited:
+            time.sleep(WAIT_S)
+            return True
+        ready, _ = ray.wait(list(awaited), timeout=WAIT_S)
+        for reply in ready:
+            self._take(awaited[reply], source)
+        self._end_overdue(source)
+        return True
+
+    def _start_workers(self) -> None:
+        """Fill the room there is; nodes are looked at now and then, as asking takes a moment."""
+        if self._is_source_dry or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_EVERY_S
+        num_missing = self._room.num_workers(nodes_of_cluster()) - len(self._members)
+        if self._is_near_end:
+            num_missing = min(num_missing, 1 - sum(member.job is None for member in self._members))
+        for _ in range(num_missing):
+            actor = self._actor_class.remote(self._task)
+            self._members.append(_Member(actor, actor.node_id.remote()))
+
+    def _start_jobs(self, source: TrialSource) -> None:
+        """Give jobs to idle workers; without a job a worker makes room for others on the cluster."""
+        for member in [member for member in self._members if member.reply is None]:
+            job = source.start_trial()
+            if job is None:
+                self._is_source_dry = self._is_near_end = True
+                self._end(member)
+                continue
+            self._is_near_end = False
+            member.job = job
+            member.reply = member.actor.run.remote(job)
+            member.deadline = math.inf if self._timeout_s is None else time.monotonic() + self._timeout_s
+
+    def _take(self, member: _Member, source: TrialSource) -> None:
+        """Take in what a worker sent: that it is up, an outcome, or that it is lost."""
+        reply, member.reply = member.reply, None
+        try:
+            value = ray.get(reply)
+        except RayError as error:
+            if isinstance(error, ActorUnavailableError) and self._may_come_back(member):
+                member.reply = (member.actor.node_id if member.job is None else member.actor.last_outcome).remote()
+            else:
+                self._lose(member, error, source)
+            return
+        member.silent_since = None
+        if member.job is None:
+            member.node_id = value
+            self._num_failed_starts = 0
+            return
+        if value is None or value.trial != member.job.trial:
+            value = Outcome(member.job.trial, Failure("worker_lost", f"the job did not arrive {self._where(member)}"))
+        if isinstance(value.result, Failure) and value.result.kind not in LEAVES_WORKER_SOUND:
+            self._end(member)
+        self._finish(member, value, source)
+
+    def _may_come_back(self, member: _Member) -> bool:
+        """Return whether to ask a worker again that Ray cannot reach.
+
+        It may be the network, and then what it has trained is still there. Or its node died, which Ray finds out after
+        some missed heartbeats.
+        """
+        now = time.monotonic()
+        member.silent_since = member.silent_since or now
+        return now - member.silent_since < MAX_SILENCE_S
+
+    def _lose(self, member: _Member, error: RayError, source: TrialSource) -> None:
+        """Give a worker up whose reply will not come."""
+        job = member.job
+        self._end(member)
+        if job is None:
+            self._note_failed_start(error)
+        else:
+            self._finish(member, Outcome(job.trial, self._loss(member, error)), source)
+
+    def _end_overdue(self, source: TrialSource) -> None:
+        now = time.monotonic()
+        for member in [member for member in self._members if member.deadline < now]:
+            if member.job is not None:
+                self._end(member)
+                message = f"took longer than {self._timeout_s:g} s {self._where(member)}"
+                self._finish(member, Outcome(member.job.trial, Failure("timeout", message)), source)
+
+    def _finish(self, member: _Member, outcome: Outcome, source: TrialSource) -> None:
+        member.job, member.deadline = None, math.inf
+        self._is_source_dry = False  # it may have this trial to run again
+        if member not in self._members:
+            self._look_at = -math.inf
+        source.finish_trial(outcome)
+
+    def _end(self, member: _Member) -> None:
+        """End a worker's process, if it is not dead already."""
+        self._members.remove(member)
+        ray.kill(member.actor)
+
+    def _loss(self, member: _Member, error: RayError) -> Failure:
+        """Say why a worker's reply will never come."""
+        where = self._where(member)
+        if not isinstance(error, RayActorError):
+            return Failure("error", f"{type(error).__name__} {where}: {_first_line(error)}")
+        if "OUT_OF_MEMORY" in str(error) or "memory pressure" in str(error):
+            return Failure("out_of_memory", f"Ray ended the worker for want of memory {where}")
+        if all(node.id != member.node_id for node in nodes_of_cluster() if node.is_alive):
+            return Failure("node_lost", f"the node died or left the cluster {where}")
+        return Failure("worker_lost", f"the worker's process died {where}")
+
+    def _where(self, member: _Member) -> str:
+        names = (node.name for node in nodes_of_cluster() if node.id == member.node_id)
+        return f"on {next(names, 'an unknown node')}"
+
+    def _note_failed_start(self, error: RayError) -> None:
+        """Count a worker that did not come up; nodes that die meanwhile are no reason to give up.
+
+        Raises:
+            InputError: too many, one after another.
+        """
+        self._num_failed_starts += 1
+        if self._num_failed_starts >= MAX_FAILED_STARTS:
+            raise InputError(
+                f"no worker can be started on the cluster ({_first_line(error)}); every node needs this package and "
+                "its requirements in the same versions"
+            )
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the line of an error that says most: the last of a remote traceback, else the first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if "Traceback" in str(error) else lines[0]) if lines else type(error).__name__
