@@ -2,7 +2,9 @@
 
 import difflib
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +19,7 @@ EXIT_INTERRUPTED = 130
 def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]], None]) -> NoReturn:
     """Parse the command line, call `action` with the composed configuration, and exit.
 
-    Exit status 0 when all went well, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C.
+    Exit status 0 when all went well, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C or SIGTERM.
 
     Args:
         config_name: name of the YAML file in `experiments/` that holds the command's options.
@@ -25,7 +27,11 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
         action: does the work.
     """
     arguments = sys.argv[1:]
+    previous = signal.getsignal(signal.SIGTERM)
     try:
+        if threading.current_thread() is threading.main_thread():
+            # What batch systems send before they kill.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         if {"-h", "--help"} & set(arguments):
             flags = [a for a in arguments if a not in ("-h", "--help", "--cfg")]
             print(help_text(config_name, summary, _split_flags(flags)[1]))
@@ -44,6 +50,9 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
         # The reader, as `head`, has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, previous)
     sys.exit(0)
 
 

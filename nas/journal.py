@@ -23,6 +23,8 @@ from search_space import ArchSpec, BlockSpec, Decisions, InputError
 from search_space.spec_file import first_error
 
 FILE_NAME = "journal.jsonl"
+MAX_RUNG = 20
+"""More promotions than any search has room for."""
 
 
 _BLOCK = TypeAdapter(BlockSpec)
@@ -80,7 +82,7 @@ class Asked(_Event):
     trial: int
     decisions: tuple[int, ...]
     log_prob: float | None = None
-    rung: Annotated[int, Field(ge=0)] = 0
+    rung: Annotated[int, Field(ge=0, le=MAX_RUNG)] = 0
     key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     spec: Annotated[ArchSpec, BeforeValidator(_with_shared_blocks)]
 
@@ -243,7 +245,11 @@ def refuse_links(folder: Path) -> None:
         InputError: something is; the message names it.
     """
     for path in folder.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        try:
+            leads_out = path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+        except (OSError, RuntimeError):  # a loop
+            leads_out = True
+        if leads_out:
             raise InputError(f"{path} leads out of the run folder; put what it points to in its place")
 
 

@@ -68,6 +68,8 @@ def main(config: dict[str, Any]) -> None:
 
 def front_of(trials: Sequence[Trial], reward: Reward) -> list[Trial]:
     """Return the trials that no other beats: is as good in all objectives of the reward and better in one."""
+    # Rewards of different rungs do not compare; the furthest promoted come first.
+    trials = [trial for trial in trials if trial.rung == trials[0].rung]
     points = np.array([objectives_of(reward, trial.metrics) for trial in trials])
     is_beaten = [bool(np.any(np.all(points >= own, axis=1) & np.any(points > own, axis=1))) for own in points]
     return [trial for trial, beaten in zip(trials, is_beaten, strict=True) if not beaten]

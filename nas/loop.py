@@ -15,7 +15,7 @@ from nas.promotion import Promotion
 from nas.reward import Reward, objectives_of
 from nas.trial import Failure, Trial
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Weights
-from search_space import ArchSpec, SearchSpace
+from search_space import ArchSpec, InputError, SearchSpace
 
 MAX_FIRST_REJECTED = 200
 """So many proposals over a limit and no other at the start of a run end it."""
@@ -69,6 +69,9 @@ class Search:
         failures: what becomes of failed trials.
         on_change: called with each trial as it starts, as an attempt at it fails, and as it ends.
         on_stop: called once with the reason when the search stops before its last trial. Running ones are awaited.
+
+    Raises:
+        InputError: the journal has promotions that this search cannot have made.
     """
 
     def __init__(
@@ -104,6 +107,8 @@ class Search:
         self._on_stop = on_stop
         self._why_stopped: str | None = None
         trials = journal.record.trials
+        if any(trial.rung >= promotion.num_rungs for trial in trials.values()):
+            raise InputError(f"the journal in {journal.folder} has promotions beyond {promotion.num_rungs} rungs")
         self._trained: dict[tuple[str, int], int] = {}
         self._in_training: set[tuple[str, int]] = set()
         self._waiting: list[int] = []

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nas.journal import MAX_RUNG
 from proxy_tasks import Fidelity, Weights
 
 FOLDER = "weights"
@@ -26,8 +27,8 @@ class Promotion:
     keep_weights: bool = True
 
     def __post_init__(self) -> None:
-        if self.num_rungs < 1:
-            raise ValueError(f"num_rungs must be 1 or more, got {self.num_rungs}")
+        if not 1 <= self.num_rungs <= MAX_RUNG + 1:
+            raise ValueError(f"num_rungs must be 1 to {MAX_RUNG + 1}, got {self.num_rungs}")
         if self.reduction < 2:
             raise ValueError(f"reduction must be 2 or more, got {self.reduction}")
 

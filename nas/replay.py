@@ -12,7 +12,7 @@ from controllers import RandomSearch
 from nas.build import Setup, build, build_setup
 from nas.command_line import run_command
 from nas.console import SearchView, count
-from nas.journal import Asked, Journal, read_record
+from nas.journal import Asked, Journal, read_record, refuse_links
 from nas.loop import Search
 from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.trial import Trial, best_trials
@@ -51,6 +51,7 @@ def main(config: dict[str, Any]) -> None:
     record = read_record(setup.run)
     may_differ = ("fidelity", "task.score_on", "seed", "task.device", "task.precision")
     check_config(record, setup.run, search_config, (*MAY_CHANGE, *may_differ))
+    refuse_links(setup.run)
     best = best_trials(record.trials, options.top)
     if not best:
         raise InputError(f"{setup.run}: no trial has a reward yet")
@@ -138,7 +139,9 @@ def _show(console: Console, journal: Journal, best: list[Trial], folder: Path) -
         )
     console.print()
     console.print(table)
-    pairs = [(trial.reward or 0.0, rewards[trial.key]) for trial in best if trial.key in rewards]
+    # Rewards of different rungs do not compare.
+    compared = [trial for trial in best if trial.key in rewards and trial.rung == best[0].rung]
+    pairs = [(trial.reward or 0.0, rewards[trial.key]) for trial in compared]
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
     console.print(f"Kept in {short_path(folder)}")

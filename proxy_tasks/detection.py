@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch.optim.swa_utils import update_bn
 from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, Report, Weights, silent
 from proxy_tasks.coco.anchors import make_anchors
 from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations, with_id_labels
-from proxy_tasks.coco.batches import load_batches, training_rows
+from proxy_tasks.coco.batches import Batch, load_batches, training_rows
 from proxy_tasks.coco.cache import CachedSplit, cached_split, check_source, existing_split
 from proxy_tasks.coco.detections import detect
 from proxy_tasks.coco.folder import CocoFolder
@@ -129,23 +129,25 @@ class DetectionProxy:
         except ValueError as error:
             raise BadSpecError(str(error)) from error
         network = network.to(device).to(memory_format=torch.channels_last)
-        epochs_before = 0.0 if weights.start_from is None else load_network(network, weights.start_from)
+        epochs_before = 0.0
+        if weights.start_from is not None:
+            epochs_before = load_network(network, weights.start_from, fidelity.epochs)
         anchors = make_anchors(network.output_levels, self.scale.image_size_px, self.scale.anchor_scale, device)
         bf16 = has_fast_bf16(device.type) if self.precision == "auto" else self.precision == "bfloat16"
 
         rows = data.train_rows[: fidelity.max_train_images]
         num_steps = max(1, round((fidelity.epochs - epochs_before) * len(rows) / self.recipe.batch_size))
         # A network that goes on sees other orders and augmentations than it has seen.
-        draws = seed + _SEEDS * math.ceil(epochs_before)
+        draws = seed + _SEEDS * round(epochs_before * len(rows) / self.recipe.batch_size)
         steps = training_rows(rows, self.recipe.batch_size, num_steps, draws)
-        batches = load_batches(data.train, steps, device)
+        batches = _read(load_batches(data.train, steps, device))
         loss = train(network, batches, anchors, self.recipe, num_steps, bf16=bf16, seed=draws)
         trained = time.perf_counter()
 
         # After few steps the running averages lag behind the weights: take them anew from training images.
         steps = training_rows(rows, self.recipe.batch_size, _STATISTICS_BATCHES, seed)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            update_bn((batch.images for batch in load_batches(data.train, steps, device)), network)
+            update_bn((batch.images for batch in _read(load_batches(data.train, steps, device))), network)
         if weights.keep_in is not None:
             save_network(network, weights.keep_in, fidelity.epochs)
         found = self._detect_all(network, anchors, data, device, bf16)
@@ -179,7 +181,7 @@ class DetectionProxy:
         network.eval()
         with torch.inference_mode():
             chunks = list(_chunks(data.scored_rows, _SCORING_BATCH_SIZE))
-            for chunk, batch in zip(chunks, load_batches(data.scored, chunks, device), strict=True):
+            for chunk, batch in zip(chunks, _read(load_batches(data.scored, chunks, device)), strict=True):
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     raw = network(batch.images)
                 raw.class_logits[..., unused] = -math.inf
@@ -231,11 +233,19 @@ def _read_data(task: DetectionProxy, report: Report | None) -> _OpenData:
             folder.check_categories(train, val.annotations)
 
     train = open_split("train", check_train)
-    train_rows, held_out = recorded_split(train, folder.num_held_out, folder.split_seed)
+    train_rows, held_out = recorded_split(train, folder.num_held_out, folder.split_seed, may_choose=report is not None)
     train = _with_labels(task, train)
     if val is None:
         return _OpenData(train, train_rows, train, held_out)
     return _OpenData(train, train_rows, _with_labels(task, val), np.arange(val.annotations.num_images))
+
+
+def _read(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Give the batches, and say so where it is the disk that fails."""
+    try:
+        yield from batches
+    except OSError as error:
+        raise BadDataError(f"cannot read the image cache: {error}") from error
 
 
 def _with_labels(task: DetectionProxy, split: CachedSplit) -> CachedSplit:

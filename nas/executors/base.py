@@ -1,5 +1,6 @@
 """What an executor must offer, and how one job becomes one outcome."""
 
+import errno
 import re
 import socket
 import traceback
@@ -72,7 +73,9 @@ def failure_kind(error: Exception) -> FailureKind:
     if isinstance(error, BadDataError):
         return "bad_data"
     # torch's own class is a RuntimeError; so is what its allocator and the libraries below it raise.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return "out_of_memory"
+    if type(error).__name__ == "OutOfMemoryError":
         return "out_of_memory"
     if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
         return "out_of_memory"

@@ -88,7 +88,8 @@ class RayExecutor:
                 host, _, port = self._address.rpartition(":")
                 socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
             ray.init(address=self._address, **quiet)
-        except (ConnectionError, OSError, ValueError, OverflowError) as error:
+        except (ray.exceptions.RayError, OSError, ValueError, OverflowError, RuntimeError) as error:
+            # A RuntimeError is what Ray makes of another version of Python or Ray.
             raise InputError(
                 f"no Ray cluster at executor.address={self._address} ({error}); pass host:port of its head, or auto, "
                 "with RAY_AUTH_MODE and the token as they are there"

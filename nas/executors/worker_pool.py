@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError, RayError
+from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayActorError, RayError
 
 from nas.executors.base import TrialSource, run_job
 from nas.executors.room import Node, Room
@@ -23,6 +23,8 @@ LOOK_EVERY_S = 1.0
 """Time between looks at how many nodes there are."""
 WAIT_S = 0.25
 """Longest wait for a worker in one step; Ctrl-C is heard between steps."""
+START_AGAIN_S = 2.0
+"""Time before the next start after one that failed."""
 MAX_FAILED_STARTS = 3
 """So many workers that could not be started, and none that could, end the run."""
 MAX_SILENCE_S = 60.0
@@ -50,20 +52,21 @@ class Worker:
 
     def __init__(self, task: ProxyTask) -> None:
         self._task = task
-        self._last: Outcome | None = None
+        self._last: tuple[int, Outcome | None] = (-1, None)
 
     def node_id(self) -> str:
         """Return where it runs; the first call, which comes back when the process is up."""
         return str(ray.get_runtime_context().get_node_id())
 
-    def run(self, job: Job) -> Outcome:
-        """Run a job; see `run_job`."""
-        self._last = run_job(self._task, job)
-        return self._last
+    def run(self, call: int, job: Job) -> Outcome:
+        """Run a job; see `run_job`. Calls are numbered."""
+        outcome = run_job(self._task, job)
+        self._last = (call, outcome)
+        return outcome
 
-    def last_outcome(self) -> Outcome | None:
-        """Return the outcome of the last job again, for a driver that its reply did not reach."""
-        return self._last
+    def outcome_of(self, call: int) -> Outcome | None:
+        """Return again what the last call came to, for a driver that was not reached; None if that call never came."""
+        return self._last[1] if self._last[0] == call else None
 
 
 @dataclass(slots=True, eq=False)
@@ -74,8 +77,10 @@ class _Member:
     reply: Any
     node_id: str | None = None
     job: Job | None = None
+    num_calls: int = 0
     deadline: float = math.inf
     silent_since: float | None = None
+    asked_again: float = -math.inf
 
 
 class WorkerPool:
@@ -98,6 +103,8 @@ class WorkerPool:
         self._members: list[_Member] = []
         self._num_failed_starts = 0
         self._look_at = -math.inf
+        self._has_begun = False
+        self._job_in_hand: Job | None = None
         self._is_source_dry = False
         self._is_near_end = False  # it was dry the last time: what it may have now is a trial or two to run again
 
@@ -115,10 +122,14 @@ class WorkerPool:
             InputError: workers cannot be started.
         """
         self._start_jobs(source)
+        if self._has_begun and self._job_in_hand is None and all(member.job is None for member in self._members):
+            # Nothing is running: what the source has now is all there is. No worker is started to ask for it in vain.
+            self._job_in_hand = source.start_trial()
+            if self._job_in_hand is None:
+                return False
+            self._is_source_dry = False
         self._start_workers()
         awaited = {member.reply: member for member in self._members if member.reply is not None}
-        if not any(member.job is not None for member in self._members) and self._is_source_dry:
-            return False
         if not awaited:
             time.sleep(WAIT_S)
             return True
@@ -143,14 +154,16 @@ class WorkerPool:
     def _start_jobs(self, source: TrialSource) -> None:
         """Give jobs to idle workers; without a job a worker makes room for others on the cluster."""
         for member in [member for member in self._members if member.reply is None]:
-            job = source.start_trial()
+            self._has_begun = True
+            job, self._job_in_hand = self._job_in_hand or source.start_trial(), None
             if job is None:
                 self._is_source_dry = self._is_near_end = True
                 self._end(member)
                 continue
             self._is_near_end = False
             member.job = job
-            member.reply = member.actor.run.remote(job)
+            member.num_calls += 1
+            member.reply = member.actor.run.remote(member.num_calls, job)
             member.deadline = math.inf if self._timeout_s is None else time.monotonic() + self._timeout_s
 
     def _take(self, member: _Member, source: TrialSource) -> None:
@@ -159,9 +172,7 @@ class WorkerPool:
         try:
             value = ray.get(reply)
         except RayError as error:
-            if isinstance(error, ActorUnavailableError) and self._may_come_back(member):
-                member.reply = (member.actor.node_id if member.job is None else member.actor.last_outcome).remote()
-            else:
+            if not isinstance(error, ActorUnavailableError) or not self._ask_again(member):
                 self._lose(member, error, source)
             return
         member.silent_since = None
@@ -169,21 +180,30 @@ class WorkerPool:
             member.node_id = value
             self._num_failed_starts = 0
             return
-        if value is None or value.trial != member.job.trial:
+        if value is None:
             value = Outcome(member.job.trial, Failure("worker_lost", f"the job did not arrive {self._where(member)}"))
         if isinstance(value.result, Failure) and value.result.kind not in LEAVES_WORKER_SOUND:
             self._end(member)
         self._finish(member, value, source)
 
-    def _may_come_back(self, member: _Member) -> bool:
-        """Return whether to ask a worker again that Ray cannot reach.
+    def _ask_again(self, member: _Member) -> bool:
+        """Ask a worker again that Ray could not reach; return False when it has been out of reach for too long.
 
-        It may be the network, and then what it has trained is still there. Or its node died, which Ray finds out after
-        some missed heartbeats.
+        It may be the network, and then what it has trained is still there: the answer comes when its job is done. Or
+        its node died, which Ray finds out after some missed heartbeats.
         """
         now = time.monotonic()
-        member.silent_since = member.silent_since or now
-        return now - member.silent_since < MAX_SILENCE_S
+        if member.silent_since is None or now - member.asked_again > MAX_SILENCE_S:
+            # The first time, or again after a question that was long under way: the worker was there meanwhile.
+            member.silent_since = now
+        if now - member.silent_since > MAX_SILENCE_S:
+            return False
+        member.asked_again = now
+        if member.job is None:
+            member.reply = member.actor.node_id.remote()
+        else:
+            member.reply = member.actor.outcome_of.remote(member.num_calls)
+        return True
 
     def _lose(self, member: _Member, error: RayError, source: TrialSource) -> None:
         """Give a worker up whose reply will not come."""
@@ -197,7 +217,8 @@ class WorkerPool:
     def _end_overdue(self, source: TrialSource) -> None:
         now = time.monotonic()
         for member in [member for member in self._members if member.deadline < now]:
-            if member.job is not None:
+            # A driver that was held up itself may be late to look at what was done in time.
+            if member.job is not None and not ray.wait([member.reply], timeout=0)[0]:
                 self._end(member)
                 message = f"took longer than {self._timeout_s:g} s {self._where(member)}"
                 self._finish(member, Outcome(member.job.trial, Failure("timeout", message)), source)
@@ -217,10 +238,10 @@ class WorkerPool:
     def _loss(self, member: _Member, error: RayError) -> Failure:
         """Say why a worker's reply will never come."""
         where = self._where(member)
-        if not isinstance(error, RayActorError):
+        if isinstance(error, OutOfMemoryError):
+            return Failure("out_of_memory", f"Ray ended the worker, as memory was running low {where}")
+        if not isinstance(error, RayActorError | NodeDiedError):
             return Failure("error", f"{type(error).__name__} {where}: {_first_line(error)}")
-        if "OUT_OF_MEMORY" in str(error) or "memory pressure" in str(error):
-            return Failure("out_of_memory", f"Ray ended the worker for want of memory {where}")
         if all(node.id != member.node_id for node in nodes_of_cluster() if node.is_alive):
             return Failure("node_lost", f"the node died or left the cluster {where}")
         return Failure("worker_lost", f"the worker's process died {where}")
@@ -230,13 +251,16 @@ class WorkerPool:
         return f"on {next(names, 'an unknown node')}"
 
     def _note_failed_start(self, error: RayError) -> None:
-        """Count a worker that did not come up; nodes that die meanwhile are no reason to give up.
+        """Count a worker that did not come up, unless its node died or had no memory left; wait a little for the next.
 
         Raises:
-            InputError: too many, one after another.
+            InputError: too many, one after another, and none is up: then it is not one node's fault.
         """
-        self._num_failed_starts += 1
-        if self._num_failed_starts >= MAX_FAILED_STARTS:
+        self._look_at = time.monotonic() + START_AGAIN_S
+        is_cluster_to_blame = isinstance(error, OutOfMemoryError | NodeDiedError) or "node has died" in str(error)
+        self._num_failed_starts += not is_cluster_to_blame
+        none_is_up = all(member.node_id is None for member in self._members)
+        if none_is_up and self._num_failed_starts >= MAX_FAILED_STARTS:
             raise InputError(
                 f"no worker can be started on the cluster ({_first_line(error)}); every node needs this package and "
                 "its requirements in the same versions"

@@ -38,19 +38,29 @@ def split_held_out(num_images: int, num_held_out: int, seed: int) -> tuple[NDArr
     return order[num_held_out:], np.sort(order[:num_held_out])
 
 
-def recorded_split(split: CachedSplit, num_held_out: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def recorded_split(
+    split: CachedSplit, num_held_out: int, seed: int, *, may_choose: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return what `split_held_out` chose of the listed images when it was first asked; images left out are not in it.
 
     The choice is kept beside the caches, one for all sizes and formats. So a reward stands for the same images
     whatever a later version of NumPy draws from a seed, and whichever image is mended later.
 
+    Args:
+        split: to be split.
+        num_held_out: images held out.
+        seed: of the choice.
+        may_choose: whether to choose where there is no record; trials must not, each machine on its own.
+
     Raises:
-        InputError: as `split_held_out`; the record cannot be written or is damaged.
+        InputError: as `split_held_out`; the record cannot be written, is damaged, or is missing.
     """
     path = split.path.parent / f"held_out-{num_held_out}-seed{seed}-{split.fingerprint}.json"
     listed = split.listed_ids
     try:
         if not path.exists():
+            if not may_choose:
+                raise InputError(f"{path} is missing: copy it from the machine that the search was started on")
             train, held_out = split_held_out(len(listed), num_held_out, seed)
             _write(path, _Choice(train=listed[train].tolist(), held_out=listed[held_out].tolist()))
         choice = _Choice.model_validate_json(path.read_bytes())

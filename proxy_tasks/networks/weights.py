@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pickle
+import socket
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ def save_network(network: nn.Module, path: Path, epochs: float) -> None:
     content = io.BytesIO()
     state = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
     torch.save({"epochs": epochs, "network": state}, content)
-    part = path.with_name(f"{path.name}.part{os.getpid()}")
+    part = path.with_name(f"{path.name}.part-{socket.gethostname()}-{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -31,20 +32,24 @@ def save_network(network: nn.Module, path: Path, epochs: float) -> None:
             part.unlink(missing_ok=True)
 
 
-def load_network(network: nn.Module, path: Path) -> float:
-    """Fill a network from a file of `save_network`; return the epochs it was trained for, 0 where there is no file.
+def load_network(network: nn.Module, path: Path, max_epochs: float) -> float:
+    """Fill a network from a file of `save_network`; return the epochs it was trained for.
 
-    Nothing in the file is executed.
+    Nothing in the file is executed. Where it cannot be read, as on a machine that does not see its folder, the network
+    stays as it is, and 0 is returned.
 
     Raises:
-        BadDataError: the file is damaged or belongs to another network.
+        BadDataError: the file is damaged, belongs to another network, or to one of `max_epochs` or more.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        epochs = float(content["epochs"])
+        if not 0 < epochs < max_epochs:
+            raise ValueError(f"trained for {epochs:g} epochs, needed are less than {max_epochs:g}")
         network.load_state_dict(content["network"])
-        return float(content["epochs"])
-    except FileNotFoundError:
+        return epochs
+    except OSError:
         return 0.0
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+    except (EOFError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadDataError(f"cannot use the weights {path} ({first_line}); delete the file to train anew") from error

@@ -81,11 +81,24 @@ def test_one_rung_changes_nothing() -> None:
         halving.tell(plain.ask(rng(trial)), float(trial))
 
 
+def test_a_controller_that_always_improves_is_promoted_no_more_often_than_one_of_so_many() -> None:
+    halving = SuccessiveHalving(Counting(), num_rungs=3, reduction=4)
+    numbers = [0, 0, 0]
+    for trial in range(1000):
+        proposal = halving.ask(rng())
+        numbers[proposal.rung] += 1
+        halving.tell(proposal, float(trial))
+    assert numbers[0] // 4 - 1 <= numbers[1] <= numbers[0] / 4
+    assert numbers[1] // 4 - 1 <= numbers[2] <= numbers[1] / 4
+
+
 def promoted_by_definition(rungs: Sequence[dict[Decisions, float]], reduction: int) -> Proposal | None:
-    """Return the promotion that algorithm 2 of the paper makes, written out; dicts keep the order of arrival."""
+    """Return the promotion of the paper's algorithm 2, with our bound, written out; dicts keep the order of arrival."""
     for number in reversed(range(len(rungs) - 1)):
         ranked = sorted(rungs[number], key=lambda d: -rungs[number][d])
         top = ranked[: len(ranked) // reduction]
+        if len(rungs[number + 1]) >= len(top):
+            continue
         if promotable := [decisions for decisions in top if decisions not in rungs[number + 1]]:
             return Proposal(promotable[0], rung=number + 1)
     return None

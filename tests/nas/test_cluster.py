@@ -34,6 +34,8 @@ from proxy_tasks.landscape import Landscape
 from proxy_tasks.training import Recipe
 from search_space import ArchSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 
+pytestmark = [pytest.mark.ray, pytest.mark.long]
+
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.1"}
 
@@ -83,8 +85,6 @@ def search_on(journal: Journal, num_trials: int, on_change: Callable[[Trial], No
     )
 
 
-@pytest.mark.ray
-@pytest.mark.slow
 def test_a_node_dies_and_another_joins_and_every_trial_is_told_once(cluster: Cluster, tmp_path: Path) -> None:
     doomed, steady = cluster.add_node(**NODE), cluster.add_node(**NODE)
     joined: list[object] = []
@@ -108,8 +108,6 @@ def test_a_node_dies_and_another_joins_and_every_trial_is_told_once(cluster: Clu
     assert min(nodes[number_of(node)] for node in (steady, *joined)) >= 3
 
 
-@pytest.mark.ray
-@pytest.mark.slow
 def test_with_a_number_of_workers_set_a_search_waits_for_nodes(cluster: Cluster, tmp_path: Path) -> None:
     # Ray starts nodes in the main thread only, and that is where signals are handled.
     before = signal.signal(signal.SIGALRM, lambda number, frame: cluster.add_node(**NODE))
@@ -124,6 +122,32 @@ def test_with_a_number_of_workers_set_a_search_waits_for_nodes(cluster: Cluster,
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - started > 3
     assert sorted(read_record(tmp_path).told) == [0, 1, 2]
+
+
+@dataclass(frozen=True)
+class OnGpus(OnNode):
+    """Says which GPUs it may use, as a number whose bits they are, and in which process it runs."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        found = super().evaluate(spec, fidelity=fidelity, seed=seed)
+        gpus = sum(1 << int(number) for number in os.environ["CUDA_VISIBLE_DEVICES"].split(","))
+        return Evaluation({**found.metrics, "gpus": float(gpus), "pid": float(os.getpid())})
+
+
+@pytest.mark.parametrize(
+    ("gpus_per_trial", "num_workers", "sets_of_gpus"), [(0.5, 4, {0b01, 0b10}), (None, 2, {0b01, 0b10}), (2, 1, {0b11})]
+)
+def test_gpus_are_shared_or_taken_together(
+    cluster: Cluster, tmp_path: Path, gpus_per_trial: float | None, num_workers: int, sets_of_gpus: set[int]
+) -> None:
+    # Ray counts GPUs and hands them out; these two need not be there.
+    cluster.add_node(**NODE | {"num_cpus": 4, "num_gpus": 2})
+    with Journal(tmp_path, {}) as journal:
+        executor = RayExecutor(address=cluster.address, gpus_per_trial=gpus_per_trial)
+        executor.run(search_on(journal, 24, lambda trial: None), OnGpus())
+    trials = read_record(tmp_path).trials.values()
+    assert len({trial.metrics["pid"] for trial in trials}) == num_workers
+    assert {int(trial.metrics["gpus"]) for trial in trials} == sets_of_gpus
 
 
 SLOW_TASK = '''
@@ -146,8 +170,6 @@ class Slow(Landscape):
 '''
 
 
-@pytest.mark.ray
-@pytest.mark.long
 @pytest.mark.parametrize("promotion", [(), ("promotion.num_rungs=3", "promotion.reduction=3")], ids=["plain", "rungs"])
 def test_a_driver_killed_at_twenty_moments_loses_and_repeats_nothing(
     cluster: Cluster, tmp_path: Path, promotion: tuple[str, ...]
@@ -223,8 +245,6 @@ def test_a_driver_killed_at_twenty_moments_loses_and_repeats_nothing(
         assert Counter(trial.rung for trial in record.trials.values())[2] >= 3
 
 
-@pytest.mark.ray
-@pytest.mark.long
 def test_a_result_that_was_lost_on_the_way_is_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "slow_task.py").write_text(SLOW_TASK)
     (tmp_path / "mine" / "task").mkdir(parents=True)
@@ -298,8 +318,6 @@ class Sabotaged:
         return task.evaluate(spec, fidelity=fidelity, seed=seed, weights=weights)
 
 
-@pytest.mark.ray
-@pytest.mark.long
 def test_every_failure_ends_as_its_kind_and_the_search_goes_on(tmp_path: Path) -> None:
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
     specs = [space.decode(space.sample(np.random.default_rng([0, number]))) for number in range(10)]

@@ -197,7 +197,7 @@ def assert_is_complete(run: Path, num_trials: int) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_runs_on_nodes_started_by_hand(cluster: Cluster, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "nas.search", "task=landscape", f"executor.address={cluster.address}", "num_trials=20",
@@ -210,7 +210,7 @@ def test_a_search_runs_on_nodes_started_by_hand(cluster: Cluster, tmp_path: Path
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_submitted_job_runs_an_experiment_of_the_working_folder(cluster: Cluster, tmp_path: Path) -> None:
     mine = tmp_path / "work" / "mine" / "experiment"
     mine.mkdir(parents=True)
@@ -229,7 +229,7 @@ def test_a_submitted_job_runs_an_experiment_of_the_working_folder(cluster: Clust
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_jobs_without_the_token_are_refused(cluster: Cluster) -> None:
     with pytest.raises(urllib.error.HTTPError) as refusal:
         urllib.request.urlopen(f"{cluster.dashboard}/api/jobs/", timeout=10)

@@ -172,6 +172,44 @@ def test_a_trial_that_hangs_is_ended_and_the_others_go_on() -> None:
     assert sorted(source.outcomes) == list(range(6))
 
 
+@pytest.mark.ray
+def test_what_was_done_in_time_counts_when_the_driver_is_late_to_look() -> None:
+    ray_executor()
+    source = Source(2, on_finish=lambda outcome: time.sleep(3))
+    RayExecutor(max_concurrent=2, timeout_s=2).run(source, Slow())
+    assert not any(isinstance(outcome.result, Failure) for outcome in source.outcomes.values())
+
+
+@pytest.mark.ray
+def test_no_worker_is_started_to_ask_for_a_job_that_is_not_there() -> None:
+    ray_executor()
+    from nas.executors.room import Room
+    from nas.executors.worker_pool import WorkerPool
+
+    source = Source(1)
+    rooms = iter([1])
+
+    class Shrinking(Room):
+        def num_workers(self, nodes: object) -> int:
+            return next(rooms, 0)
+
+    # Its worker dies with the last job, and nothing is left that a new one could run on.
+    with WorkerPool(AlwaysKilled(), Shrinking(1, 0), None) as pool:
+        deadline = time.monotonic() + 30
+        while pool.step(source):
+            assert time.monotonic() < deadline
+    assert isinstance(source.outcomes[0].result, Failure)
+
+
+@dataclass(frozen=True)
+class AlwaysKilled(Landscape):
+    """Its process dies in every trial."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
 @dataclass(frozen=True)
 class Unreadable(Landscape):
     """Cannot be made in a worker, as when a node lacks a package."""

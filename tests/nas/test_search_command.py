@@ -109,6 +109,7 @@ def test_trials_that_diverge_fail_and_the_search_goes_on(call: Run, tmp_path: Pa
     ("executor", "number"),
     [
         ("local", signal.SIGINT),
+        ("local", signal.SIGTERM),
         pytest.param("ray", signal.SIGINT, marks=pytest.mark.ray),
         pytest.param("ray", signal.SIGTERM, marks=pytest.mark.ray),
     ],

@@ -72,6 +72,24 @@ def test_messages_of_a_journal_cannot_steer_the_terminal(call: Run, run: Path) -
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", shown)
 
 
+@pytest.mark.parametrize("rung", [7, 5_000_000])
+def test_a_forged_rung_is_one_line(call: Run, run: Path, rung: int) -> None:
+    edit(run, 1, lambda event: event.update(rung=rung))
+    done = call("nas.search", *TINY_LANDSCAPE, "num_trials=6")
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: .*(promotions beyond 1 rungs|asked.rung: Input should be less .*)\n", done.stderr)
+
+
+@pytest.mark.parametrize("target", ["../outside", "replays"])
+def test_replays_are_not_written_through_a_link(call: Run, run: Path, tmp_path: Path, target: str) -> None:
+    (tmp_path / "outside").mkdir()
+    (run / "replays").symlink_to(target)
+    done = call("nas.replay", *TINY_LANDSCAPE, "top=1")
+    assert done.returncode == 2
+    assert "replays leads out of the run folder" in done.stderr
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
 def test_a_link_in_the_run_folder_is_not_written_through(call: Run, run: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

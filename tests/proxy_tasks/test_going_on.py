@@ -42,8 +42,11 @@ def test_a_network_goes_on_from_where_it_was_left(task: DetectionProxy, tmp_path
     assert sorted(path.name for path in first.parent.iterdir()) == ["first.pt", "second.pt"]
 
 
-def test_without_the_file_training_starts_anew(task: DetectionProxy, tmp_path: Path) -> None:
-    found = task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(start_from=tmp_path / "absent.pt"))
+@pytest.mark.parametrize("place", ["absent.pt", "file/absent.pt", "folder"])
+def test_without_the_file_training_starts_anew(task: DetectionProxy, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    found = task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(start_from=tmp_path / place))
     assert found.metrics == {**task.evaluate(SPEC, fidelity=Fidelity(2), seed=0).metrics, "epochs_before": 0.0}
 
 
@@ -60,7 +63,7 @@ class Exploit:
         return os.mkdir, ("executed",)
 
 
-@pytest.mark.parametrize("damage", ["cut short", "another network", "no weights", "code"])
+@pytest.mark.parametrize("damage", ["cut short", "another network", "no weights", "a tensor", "too long", "code"])
 def test_damaged_weights_are_named_and_never_executed(
     task: DetectionProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -73,6 +76,10 @@ def test_damaged_weights_are_named_and_never_executed(
         task.evaluate(published_spec("r0-sp53"), fidelity=Fidelity(1), seed=0, weights=Weights(keep_in=path))
     elif damage == "no weights":
         torch.save({"epochs": 1}, path)
+    elif damage == "a tensor":
+        torch.save(torch.zeros(3), path)
+    elif damage == "too long":
+        task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(keep_in=path))
     else:
         path.write_bytes(pickle.dumps(Exploit(), protocol=2))
     with pytest.raises(BadDataError, match=r"cannot use the weights .*first\.pt \(.*\); delete the file to train anew"):
@@ -91,6 +98,29 @@ def test_a_trial_never_makes_the_cache_that_its_machine_lacks(task: DetectionPro
     with pytest.raises(BadDataError, match=message):
         elsewhere.evaluate(SPEC, fidelity=Fidelity(1), seed=0)
     assert state == "damaged" or not elsewhere.cache_dir.exists()
+
+
+def test_a_trial_never_chooses_held_out_images_of_its_own(task: DetectionProxy, tmp_path: Path) -> None:
+    elsewhere = dataclasses.replace(task, cache_dir=tmp_path / "cache")
+    shutil.copytree(task.cache_dir, elsewhere.cache_dir)
+    (record,) = elsewhere.cache_dir.glob("held_out-*.json")
+    record.unlink()
+    with pytest.raises(BadDataError, match=r"held_out-8-seed0-\w+\.json is missing: copy it from the machine"):
+        elsewhere.evaluate(SPEC, fidelity=Fidelity(1), seed=0)
+    assert not record.exists()
+
+
+def test_every_rung_sees_other_augmentations(task: DetectionProxy, tmp_path: Path) -> None:
+    # Three rungs of the same network: were the draws of two of them alike, the last would repeat the one before.
+    first, second = tmp_path / "first.pt", tmp_path / "second.pt"
+    task.evaluate(SPEC, fidelity=Fidelity(0.5), seed=0, weights=Weights(keep_in=first))
+    state = torch.load(first, weights_only=True)
+    torch.save({**state, "epochs": 1.0}, second)
+    losses = {
+        task.evaluate(SPEC, fidelity=Fidelity(before + 1), seed=0, weights=Weights(start_from=path)).metrics["loss"]
+        for path, before in ((first, 0.5), (second, 1.0))
+    }
+    assert len(losses) == 2
 
 
 def test_an_architecture_that_cannot_be_built_is_no_error_of_the_program(task: DetectionProxy) -> None:
