@@ -141,7 +141,9 @@ def _build_value(value: Any, where: str) -> Any:  # noqa: ANN401  # any YAML val
 
 
 def _absolute(value: object) -> object:
-    """Return a path as an absolute one, as workers run in other folders; anything else as it is."""
+    """Return a path, or several, as absolute ones, as workers run in other folders; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(_absolute(one) for one in value)
     return absolute_path(value) if isinstance(value, Path) else value
 
 

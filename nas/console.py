@@ -10,6 +10,7 @@ from rich.progress import TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from nas.ranking import Row, columns_of, count
 from nas.trial import Trial, best_trials, place
 from proxy_tasks.progress import progress_bar
 from search_space.spec import short_form
@@ -97,45 +98,15 @@ def describe(trial: Trial) -> str:
     return "  ".join(words)
 
 
-def leaderboard_table(trials: Sequence[Trial], title: str) -> Table:
-    """Return the trials as a table, in the given order; AP in percent."""
+def leaderboard_table(rows: Sequence[Row], title: str) -> Table:
+    """Return the rows as a table, in the given order."""
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column("trial", justify="right")
-    table.add_column("reward", justify="right")
-    names = [name for name in ("ap", "ap50", "ap75") if any(name in trial.metrics for trial in trials)]
-    promoted = ["rung"] * any(trial.rung for trial in trials)
-    timed = ["latency ms"] * any("latency_ms" in trial.metrics for trial in trials)
-    for name in (*promoted, *names, "MACs", "params", *timed, "seconds"):
-        table.add_column(name.upper() if name in names else name, justify="right")
-    table.add_column("key")
-    table.add_column("levels (r: residual) | outputs")
-    for rank, trial in enumerate(trials, start=1):
-        metrics = trial.metrics
-        table.add_row(
-            str(rank),
-            str(trial.number),
-            "" if trial.reward is None else f"{trial.reward:.4f}",
-            *([str(trial.rung)] if promoted else []),
-            *(f"{100 * metrics[name]:.1f}" if name in metrics else "" for name in names),
-            count(metrics["macs"]) if "macs" in metrics else "",
-            count(metrics["params"]) if "params" in metrics else "",
-            *([f"{metrics['latency_ms']:.1f}" if "latency_ms" in metrics else ""] if timed else []),
-            f"{sum(trial.seconds.values()):.0f}" if trial.seconds else "",
-            trial.key,
-            short_form(trial.spec.blocks),
-        )
+    columns = columns_of(rows)
+    for column in columns:
+        table.add_column(column.head, justify=column.align)
+    for rank, row in enumerate(rows, start=1):
+        table.add_row(*(column.text(rank, row) for column in columns))
     return table
-
-
-def count(number: float) -> str:
-    """Return a large number with three figures and K, M or B."""
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        # What three figures would round up to the next letter has it already.
-        if number >= 0.9995 * size:
-            value = number / size
-            return f"{value:.3g}{letter}" if value < 999.5 else f"{value:.0f}{letter}"
-    return f"{number:.0f}"
 
 
 def duration(seconds: float) -> str:

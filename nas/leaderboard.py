@@ -1,19 +1,25 @@
-"""python -m nas.leaderboard: rank the trials of a run."""
+"""python -m nas.leaderboard: rank the trials of one run or of several."""
 
+import csv
+import json
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from rich.console import Console
 
 from nas.build import build
 from nas.command_line import run_command
 from nas.console import leaderboard_table
+from nas.failures import summary
 from nas.journal import Record, read_record
+from nas.ranking import Row, columns_of, kept, names_of, ordered, rows_of
 from nas.reward import Reward, objectives_of
-from nas.trial import Trial, best_trials
+from nas.trial import Trial
 from proxy_tasks.progress import make_console
 from search_space import InputError
 from search_space.paths import short_path
@@ -21,10 +27,12 @@ from search_space.paths import short_path
 HELP = """\
 python -m nas.leaderboard run=FOLDER [name=value ...]
 
-Show the best architectures of a run, finished or under way. Each architecture appears once. With reward= they are
-ranked anew by what the journal has on them; nothing is trained.
+Show the best architectures of a run, finished or under way, or of several runs together. Each architecture appears once
+a run. With reward= they are ranked anew by what the journal has on them; nothing is trained.
 
   python -m nas.leaderboard run=runs/quickstart top=20
+  python -m nas.leaderboard run=runs/quickstart 'where=macs<75e6 and ap>0.5' sort=-ap
+  python -m nas.leaderboard run=[runs/evolution,runs/random] top=null format=csv > trials.csv
   python -m nas.leaderboard run=runs/quickstart reward=targets reward.macs.target=75e6
   python -m nas.leaderboard run=runs/quickstart reward=tradeoff front=true
 """
@@ -34,45 +42,95 @@ ranked anew by what the journal has on them; nothing is trained.
 class Options:
     """What to show; names as in `experiments/leaderboard.yaml`."""
 
-    run: Path
-    top: int
+    run: Path | tuple[Path, ...]
+    top: int | None
     front: bool
+    sort: str | None = None
+    where: str | None = None
+    format: Literal["table", "csv", "json", "markdown"] = "table"
     reward: Reward | None = None
 
     def __post_init__(self) -> None:
-        if self.top < 1:
+        if self.top is not None and self.top < 1:
             raise ValueError(f"top must be 1 or more, got {self.top}")
         if self.front and (self.reward is None or len(self.reward.metrics) < 2):
             raise ValueError("front=true needs a reward with costs, as reward=tradeoff")
+        if self.run == ():
+            raise ValueError("run: needs a folder")
 
 
 def main(config: dict[str, Any]) -> None:
     """Show what the configuration asks for."""
     options = build(Options, config, "")
-    record = read_record(options.run)
-    console = make_console()
-    statuses = Counter(trial.status for trial in record.trials.values())
-    console.print(", ".join(f"{n} {status}" for status, n in sorted(statuses.items())) or "no trials yet")
-    kinds = Counter(t.failure.kind for t in record.trials.values() if t.status == "failed" and t.failure is not None)
-    if kinds:
-        console.print("failed: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common()))
-    trials = best_trials(_ranked_anew(record, options.reward))
-    title = f"Best of {short_path(options.run)}"
+    folders = options.run if isinstance(options.run, tuple) else (options.run,)
+    records = {short_path(folder): read_record(folder) for folder in folders}
+    rows = rows_of(records, {run: _ranked_anew(record, options.reward) for run, record in records.items()})
+    if options.where is not None:
+        rows = kept(rows, options.where)
+    title = f"Best of {', '.join(records)}"
     if options.front and options.reward is not None:
-        trials = front_of(trials, options.reward)
-        title = f"Front of {short_path(options.run)}, {len(trials)} architectures: none beats another in all of "
+        rows = front_of(rows, options.reward)
+        title = f"Front of {', '.join(records)}, {len(rows)} architectures: none beats another in all of "
         title += ", ".join(options.reward.metrics)
-    if trials:
-        console.print(leaderboard_table(trials[: options.top], title))
+    if options.sort is not None:
+        rows = ordered(rows, options.sort)
+    rows = rows[: options.top]
+    if options.format == "table":
+        console = make_console()
+        _count_trials(console, records)
+        if rows:
+            console.print(leaderboard_table(rows, title))
+    elif options.format == "markdown":
+        _write_markdown(rows)
+    elif options.format == "csv":
+        _write_csv(rows)
+    else:
+        json.dump([_plain(row) for row in rows], sys.stdout, indent=1)
+        print()
 
 
-def front_of(trials: Sequence[Trial], reward: Reward) -> list[Trial]:
-    """Return the trials that no other beats: is as good in all objectives of the reward and better in one."""
+def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
+    for run, record in records.items():
+        statuses = Counter(trial.status for trial in record.trials.values())
+        counts = ", ".join(f"{n} {status}" for status, n in sorted(statuses.items())) or "no trials yet"
+        console.print(f"{run}: {counts}" if len(records) > 1 else counts)
+        for line in summary(record.trials.values()):
+            console.print(f"failed: {line}", soft_wrap=True)
+
+
+def _plain(row: Row) -> dict[str, object]:
+    """Return all that is known of a row, as JSON has it."""
+    figures = {name: row.value(name) for name in names_of([row])}
+    own = {"run": row.run} if row.run else {}
+    return {**own, **figures, "key": row.trial.key, "reused_by": list(row.reused_by)}
+
+
+def _write_csv(rows: Sequence[Row]) -> None:
+    """Write the rows with all of their figures, unrounded."""
+    plain = [_plain(row) for row in rows]
+    last = ("key", "reused_by")
+    names = dict.fromkeys(name for one in plain for name in one if name not in last)
+    writer = csv.DictWriter(sys.stdout, [*names, *last], restval="", lineterminator="\n")
+    writer.writeheader()
+    for row, one in zip(rows, plain, strict=True):
+        writer.writerow({**one, "reused_by": " ".join(map(str, row.reused_by))})
+
+
+def _write_markdown(rows: Sequence[Row]) -> None:
+    columns = columns_of(rows)
+    print("|", " | ".join(column.head.replace("|", "\\|") for column in columns), "|")
+    print("|", " | ".join("---:" if column.align == "right" else "---" for column in columns), "|")
+    for rank, row in enumerate(rows, start=1):
+        print("|", " | ".join(column.text(rank, row).replace("|", "\\|") for column in columns), "|")
+
+
+def front_of(rows: Sequence[Row], reward: Reward) -> list[Row]:
+    """Return the rows that no other beats: is as good in all objectives of the reward and better in one."""
     # Rewards of different rungs do not compare; the furthest promoted come first.
-    trials = [trial for trial in trials if trial.rung == trials[0].rung]
-    points = np.array([objectives_of(reward, trial.metrics) for trial in trials])
+    rows = [row for row in rows if row.trial.rung == rows[0].trial.rung]
+    points = np.array([objectives_of(reward, row.trial.metrics) for row in rows])
     is_beaten = [bool(np.any(np.all(points >= own, axis=1) & np.any(points > own, axis=1))) for own in points]
-    return [trial for trial, beaten in zip(trials, is_beaten, strict=True) if not beaten]
+    return [row for row, beaten in zip(rows, is_beaten, strict=True) if not beaten]
 
 
 def _ranked_anew(record: Record, reward: Reward | None) -> Mapping[int, Trial]:

@@ -11,9 +11,10 @@ from rich.table import Table
 from controllers import RandomSearch
 from nas.build import Setup, build, build_setup
 from nas.command_line import run_command
-from nas.console import SearchView, count
+from nas.console import SearchView
 from nas.journal import Asked, Journal, read_record, refuse_links
 from nas.loop import Search
+from nas.ranking import count
 from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.trial import Trial, best_trials
 from proxy_tasks.progress import TaskView, make_console

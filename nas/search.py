@@ -16,6 +16,7 @@ from nas.console import SearchView, duration, leaderboard_table
 from nas.export import export_trials
 from nas.failures import summary
 from nas.journal import Journal, Record, has_trials
+from nas.ranking import Row
 from nas.resume import open_run
 from nas.trial import Status, best_trials
 from proxy_tasks.progress import TaskView, make_console
@@ -111,7 +112,7 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     best = best_trials(record.trials, NUM_SHOWN)
     run = short_path(setup.run)
     if best:
-        console.print(leaderboard_table(best, f"Best of {run}"))
+        console.print(leaderboard_table([Row(trial) for trial in best], f"Best of {run}"))
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
     again = _command("nas.search", without=("num_trials",))

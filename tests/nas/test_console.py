@@ -4,7 +4,8 @@ import pytest
 from rich.console import Console
 
 from controllers import Proposal
-from nas.console import SearchView, count, describe, duration, leaderboard_table
+from nas.console import SearchView, describe, duration, leaderboard_table
+from nas.ranking import Row, count
 from nas.trial import Failure, Trial
 from search_space import published_spec
 
@@ -49,8 +50,8 @@ def test_messages_with_brackets_are_shown_as_they_are(message: str) -> None:
 def test_the_table_ranks_and_leaves_out_what_is_not_there() -> None:
     out = io.StringIO()
     console = Console(file=out, width=160, markup=False)
-    console.print(leaderboard_table([trial(4, reward=0.5, metrics={"ap": 0.5, "macs": 2e9})], "Best of [x]"))
-    console.print(leaderboard_table([trial(5, reward=0.5, metrics={"score": 1.0})], "Best"))
+    console.print(leaderboard_table([Row(trial(4, reward=0.5, metrics={"ap": 0.5, "macs": 2e9}))], "Best of [x]"))
+    console.print(leaderboard_table([Row(trial(5, reward=0.5, metrics={"score": 1.0}))], "Best"))
     text = out.getvalue()
     assert "Best of [x]" in text
     assert "50.0" in text
@@ -58,7 +59,7 @@ def test_the_table_ranks_and_leaves_out_what_is_not_there() -> None:
     assert text.count("AP") == 1
     assert "latency" not in text
     timed = [trial(6, reward=0.5, metrics={"ap": 0.5, "latency_ms": 12.34}), trial(7, reward=0.4, metrics={"ap": 0.4})]
-    console.print(leaderboard_table(timed, "Best"))
+    console.print(leaderboard_table([Row(one) for one in timed], "Best"))
     assert "latency ms" in out.getvalue()
     assert "12.3" in out.getvalue()
 

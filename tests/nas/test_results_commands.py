@@ -1,5 +1,9 @@
 """Leaderboard, export and replay of a run."""
 
+import csv
+import io
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,73 @@ def test_the_leaderboard_ranks_the_trials(call: Run, run: Path) -> None:
     positions = [done.stdout.index(trial.key) for trial in best]
     assert positions == sorted(positions)
     assert done.stdout.count("|") == 4 + 1
+
+
+def test_the_leaderboard_is_sorted_and_filtered_by_any_figure(call: Run, run: Path) -> None:
+    trials = [trial for trial in read_record(run).trials.values() if trial.reward is not None]
+    limit = sorted(trial.metrics["macs"] for trial in trials)[15]
+    where = f"where=macs<{limit!r} and ap > 0.3"
+    done = call("nas.leaderboard", "run=run", where, "sort=-params", "top=null", "format=csv")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    expected = sorted(
+        (trial for trial in trials if trial.metrics["macs"] < limit and trial.metrics["ap"] > 0.3),
+        key=lambda trial: -trial.metrics["params"],
+    )
+    assert 3 < len(expected) <= 15
+    assert [row["key"] for row in rows] == [trial.key for trial in expected]
+    assert [float(row["macs"]) for row in rows] == [trial.metrics["macs"] for trial in expected]
+
+
+def test_several_runs_stand_in_one_leaderboard(call: Run, run: Path) -> None:
+    assert call("nas.search", *TINY_LANDSCAPE[:2], "run=other", "num_trials=8", "seed=3").returncode == 0
+    done = call("nas.leaderboard", "run=[run,other]", "top=null", "format=json")
+    rows = json.loads(done.stdout)
+    assert {row["run"] for row in rows} == {"run", "other"}
+    assert [row["reward"] for row in rows] == sorted((row["reward"] for row in rows), reverse=True)
+    shown = call("nas.leaderboard", "run=[run,other]", "top=40").stdout
+    assert "run: 30 completed" in shown
+    assert "other: 8 completed" in shown
+    assert "Best of run, other" in shown
+
+
+def test_the_leaderboard_says_which_trials_reused_a_result(call: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_LANDSCAPE, "controller=local_search", "space=around_spec", "space.connections=false")
+    assert call("nas.search", *arguments, "num_trials=120").returncode == 0
+    trials = read_record(tmp_path / "run").trials
+    reused = {number: trial.reused_from for number, trial in trials.items() if trial.status == "reused"}
+    assert reused
+    done = call("nas.leaderboard", "run=run", "top=null", "format=json")
+    told = {number: row["trial"] for row in json.loads(done.stdout) for number in row["reused_by"]}
+    assert told == reused
+    assert " reused " in call("nas.leaderboard", "run=run").stdout
+
+
+def test_markdown_has_the_table_with_its_bars_escaped(call: Run, run: Path) -> None:
+    lines = call("nas.leaderboard", "run=run", "top=2", "format=markdown").stdout.splitlines()
+    assert lines[0].startswith("| # | trial | reward | AP | MACs |")
+    assert lines[1].startswith("| ---: | ---: |")
+    assert len(lines) == 4
+    assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("where=macs~3", r"where: needs conditions such as macs<80e6, got 'macs~3'"),
+        ("where=macs<many", r"where: needs conditions such as macs<80e6, got 'macs<many'"),
+        ("where=speed<3", "where: no trial has speed; they have trial, rung, reward, seconds, ap, macs, params"),
+        ("sort=-speed", "sort: no trial has speed; they have trial, rung"),
+        ("format=xml", "format: Input should be 'table', 'csv', 'json' or 'markdown'"),
+        ("run=[]", "run: needs a folder"),
+    ],
+)
+def test_mistakes_in_options_of_the_leaderboard_are_one_line(call: Run, run: Path, option: str, message: str) -> None:
+    done = (
+        call("nas.leaderboard", "run=run", option) if not option.startswith("run") else call("nas.leaderboard", option)
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: {message}.*\n", done.stderr)
 
 
 def test_the_leaderboard_of_a_torn_run_works(call: Run, run: Path) -> None:

@@ -1,0 +1,161 @@
+"""Rows of a leaderboard: of one run or several, filtered, sorted, and in columns."""
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nas.journal import Record
+from nas.trial import Trial, best_trials, place
+from search_space import InputError
+from search_space.spec import short_form
+
+_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An architecture in a leaderboard.
+
+    Attributes:
+        trial: the one that its figures come from.
+        run: name of its run, empty where there is one run only.
+        reused_by: numbers of later trials that proposed it again and were told its metrics.
+    """
+
+    trial: Trial
+    run: str = ""
+    reused_by: tuple[int, ...] = ()
+
+    def value(self, name: str) -> float | None:
+        """Return a figure by its name; None where the trial has none of that name."""
+        if name == "trial":
+            return self.trial.number
+        if name == "rung":
+            return self.trial.rung
+        if name == "reward":
+            return self.trial.reward
+        if name == "seconds":
+            return sum(self.trial.seconds.values()) if self.trial.seconds else None
+        return self.trial.metrics.get(name)
+
+
+def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Trial]]) -> list[Row]:
+    """Return every architecture of each run that has a reward, best first, once a run.
+
+    Args:
+        records: of the runs, by name.
+        trials: of each run, with the rewards to rank by.
+    """
+    rows = []
+    for run, record in records.items():
+        reused: dict[int, list[int]] = {}
+        for trial in record.trials.values():
+            if trial.reused_from is not None:
+                reused.setdefault(trial.reused_from, []).append(trial.number)
+        name = run if len(records) > 1 else ""
+        rows += [Row(t, name, tuple(reused.get(t.number, ()))) for t in best_trials(trials[run])]
+    return sorted(rows, key=lambda row: place(row.trial)[:2])
+
+
+def names_of(rows: Iterable[Row]) -> list[str]:
+    """Return the names of all figures that a row has."""
+    metrics = {name for row in rows for name in row.trial.metrics}
+    return ["trial", "rung", "reward", "seconds", *sorted(metrics)]
+
+
+def kept(rows: Sequence[Row], where: str) -> list[Row]:
+    """Return the rows that keep all conditions, as `macs<80e6 and ap>0.5`; one without the figure does not keep it.
+
+    Raises:
+        InputError: a condition that cannot be read, or a figure that no row has.
+    """
+    for condition in where.split(" and "):
+        found = re.fullmatch(r"\s*([\w/ ]+?)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*", condition)
+        try:
+            name, sign, limit = found.groups() if found else ("", "", "")
+            number = float(limit)
+        except ValueError:
+            raise InputError(f"where: needs conditions such as macs<80e6, got {condition!r}") from None
+        _check_known(name, rows, "where")
+        compare = _COMPARISONS[sign]
+        rows = [row for row in rows if (own := row.value(name)) is not None and compare(own, number)]
+    return list(rows)
+
+
+def ordered(rows: Sequence[Row], by: str) -> list[Row]:
+    """Return the rows by a figure, lowest first; highest first with a minus in front. Rows without it come last.
+
+    Raises:
+        InputError: a figure that no row has.
+    """
+    name = by.removeprefix("-")
+    _check_known(name, rows, "sort")
+    sign = -1 if by.startswith("-") else 1
+    return sorted(rows, key=lambda row: (row.value(name) is None, sign * (row.value(name) or 0.0)))
+
+
+def _check_known(name: str, rows: Sequence[Row], option: str) -> None:
+    if rows and name not in (known := names_of(rows)):
+        raise InputError(f"{option}: no trial has {name}; they have {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its head, and the text of a row with its place in the table."""
+
+    head: str
+    align: Literal["left", "right"]
+    text: Callable[[int, Row], str]
+
+
+def columns_of(rows: Sequence[Row]) -> list[Column]:
+    """Return the columns that these rows fill; AP in percent."""
+
+    def has(name: str) -> bool:
+        return any(name in row.trial.metrics for row in rows)
+
+    def figure(name: str, show: Callable[[float], str]) -> Callable[[int, Row], str]:
+        return lambda rank, row: "" if (own := row.value(name)) is None else show(own)
+
+    def percent(share: float) -> str:
+        return f"{100 * share:.1f}"
+
+    columns = [Column("#", "right", lambda rank, row: str(rank))]
+    if any(row.run for row in rows):
+        columns.append(Column("run", "left", lambda rank, row: row.run))
+    columns.append(Column("trial", "right", lambda rank, row: str(row.trial.number)))
+    columns.append(Column("reward", "right", figure("reward", "{:.4f}".format)))
+    if any(row.trial.rung for row in rows):
+        columns.append(Column("rung", "right", lambda rank, row: str(row.trial.rung)))
+    columns += [Column(name.upper(), "right", figure(name, percent)) for name in ("ap", "ap50", "ap75") if has(name)]
+    columns.append(Column("MACs", "right", figure("macs", count)))
+    columns.append(Column("params", "right", figure("params", count)))
+    if has("latency_ms"):
+        columns.append(Column("latency ms", "right", figure("latency_ms", "{:.1f}".format)))
+    columns.append(Column("seconds", "right", figure("seconds", "{:.0f}".format)))
+    if any(row.reused_by for row in rows):
+        columns.append(Column("reused", "right", lambda rank, row: str(len(row.reused_by) or "")))
+    columns.append(Column("key", "left", lambda rank, row: row.trial.key))
+    columns.append(
+        Column("levels (r: residual) | outputs", "left", lambda rank, row: short_form(row.trial.spec.blocks))
+    )
+    return columns
+
+
+def count(number: float) -> str:
+    """Return a large number with three figures and K, M or B."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        # What three figures would round up to the next letter has it already.
+        if number >= 0.9995 * size:
+            value = number / size
+            return f"{value:.3g}{letter}" if value < 999.5 else f"{value:.0f}{letter}"
+    return f"{number:.0f}"
