@@ -6,6 +6,7 @@ Ray takes a second to import, so that happens when a run starts: a mistake in th
 import os
 import secrets
 import socket
+import sys
 from typing import Any
 
 from nas.executors.base import TrialSource
@@ -124,8 +125,10 @@ def _set_environment(*, is_own: bool) -> None:
 
     A Ray of our own listens on loopback: the name of that option is that of the systems on which this is the default.
     Without it Ray's servers listen on all interfaces, whatever address a node is given. The token keeps out the other
-    users of the machine; given here, it is in no file.
+    users of the machine; given here, it is in no file. Where Ray was imported before it has read its environment.
     """
+    if "ray" in sys.modules:
+        return
     wanted = {"RAY_USAGE_STATS_ENABLED": "0"}
     if is_own:
         wanted["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

@@ -105,7 +105,7 @@ def test_a_node_dies_and_another_joins_and_every_trial_is_told_once(cluster: Clu
     assert lost == ["node_lost"]
     nodes = Counter(trial.metrics["node"] for trial in record.trials.values())
     assert set(nodes) == {number_of(node) for node in (doomed, steady, *joined)}
-    assert min(nodes[number_of(node)] for node in (steady, *joined)) >= 3
+    assert nodes[number_of(steady)] > 5
 
 
 def test_with_a_number_of_workers_set_a_search_waits_for_nodes(cluster: Cluster, tmp_path: Path) -> None:
