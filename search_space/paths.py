@@ -1,4 +1,4 @@
-"""Paths as a person writes them."""
+"""Paths as a person writes them, and files that are written whole or not at all."""
 
 import os
 from pathlib import Path
@@ -24,3 +24,20 @@ def short_path(path: Path | str) -> str:
         return os.path.relpath(path)
     except FileNotFoundError:
         return str(path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, and its folder if need be; whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        if part.is_file():
+            part.unlink()
+        raise InputError(f"cannot write {short_path(path)}: {error.strerror}") from None

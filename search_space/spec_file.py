@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from search_space.errors import InputError
+from search_space.paths import write_whole
 from search_space.spec import ArchSpec, ModelScale
 
 
@@ -61,13 +62,7 @@ def write_spec(path: Path, document: SpecFile) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    write_whole(path, document.model_dump_json(indent=1).encode() + b"\n")
 
 
 def read_spec(path: str | Path) -> SpecFile:

@@ -1,0 +1,85 @@
+"""python -m nas.draw: a picture of an architecture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from nas.build import build
+from nas.command_line import run_command
+from nas.drawing import draw, to_png, to_svg
+from search_space import ArchSpec, published_spec, read_spec
+from search_space.paths import short_path, write_whole
+
+HELP = """\
+python -m nas.draw spec=NAME_OR_FILE [out=FOLDER_OR_FILE] [name=value ...]
+
+Draw an architecture: blocks from left to right in order of computation, one row a level, outputs outlined in red,
+arrows from the blocks that each one reads. Published are spinenet-49, spinenet-mobile-49, r0-sp53, r23-sp30 and the
+other scales of SpineNet, which look alike. Spec files are what nas.search and nas.export write. Numbers on blocks are
+those that nas.profile shows and that parents in spec files refer to.
+
+  python -m nas.draw spec=spinenet-49
+  python -m nas.draw spec=runs/quickstart/best/01-....json out=best.svg
+  python -m nas.draw spec=r0-sp53 out=pictures format=png width_px=3200 title="R0-SP53, published in 2020"
+"""
+
+MIN_WIDTH_PX, MAX_WIDTH_PX = 100, 8000
+ENDINGS = (".svg", ".png")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to draw; names as in `experiments/draw.yaml`."""
+
+    spec: str
+    out: Path
+    format: Literal["svg", "png", "both"] | None
+    width_px: int
+    title: str | None
+    compact: bool
+
+    def __post_init__(self) -> None:
+        if not MIN_WIDTH_PX <= self.width_px <= MAX_WIDTH_PX:
+            raise ValueError(f"width_px must be {MIN_WIDTH_PX} to {MAX_WIDTH_PX}, got {self.width_px}")
+        ending = self.out.suffix
+        if ending in ENDINGS and self.format not in (None, ending[1:]):
+            raise ValueError(
+                f"format={self.format} does not go into one file that ends in {ending}, as {self.out.name}"
+            )
+
+    def files(self, name: str) -> list[Path]:
+        """Return what to write, where the architecture is called `name`."""
+        if self.out.suffix in ENDINGS:
+            return [self.out]
+        formats = ("svg", "png") if self.format in (None, "both") else (self.format,)
+        return [self.out / f"{name}.{ending}" for ending in formats]
+
+
+def main(config: dict[str, Any]) -> None:
+    """Draw what the configuration asks for."""
+    options = build(Options, config, "")
+    spec, name, title = _resolve(options.spec)
+    if options.title is not None:
+        title = "" if options.title == "none" else options.title
+    picture = draw(spec, title, compact=options.compact)
+    for path in options.files(name):
+        content = to_svg(picture).encode() if path.suffix == ".svg" else to_png(picture, options.width_px)
+        write_whole(path, content)
+        print(short_path(path))
+
+
+def _resolve(spec: str) -> tuple[ArchSpec, str, str]:
+    """Return the architecture, the name of its files and its title.
+
+    Raises:
+        InputError: an unknown name or a file that cannot be used.
+    """
+    if spec.endswith(".json"):
+        path = Path(spec).expanduser()
+        document = read_spec(path)
+        return document.spec, path.stem, document.name
+    return published_spec(spec), spec, spec
+
+
+if __name__ == "__main__":
+    run_command("draw", HELP, main)
