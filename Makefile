@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # tensorflow/models, which two benchmarks compare with: in an environment of its own, as its packages clash with ours.
 REFERENCE := .venv-reference
 
-.PHONY: install search test test-long check bench reference bench-reference schema clean
+.PHONY: install search test test-long browser check bench reference bench-reference schema clean
 
 install: $(INSTALLED)
 
@@ -23,6 +23,10 @@ search: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# A headless Chromium, in which tests open the report; without it they are skipped.
+browser:
+	command -v chromium-headless-shell chromium || (apt-get update && apt-get install -y --no-install-recommends chromium-headless-shell)
 
 # Drivers, workers and nodes killed again and again: minutes each.
 test-long: install

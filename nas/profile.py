@@ -9,7 +9,7 @@ from rich.table import Table
 
 from nas.build import build
 from nas.command_line import run_command
-from nas.console import count
+from nas.ranking import count
 from proxy_tasks.progress import make_console, progress_bar
 from search_space import ArchSpec, InputError, ModelScale, read_spec
 

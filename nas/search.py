@@ -125,6 +125,7 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
             chosen = [a for a in sys.argv[1:] if a.startswith("reward")]
             front = shlex.join([_python(), "-m", "nas.leaderboard", f"run={run}", *chosen, "front=true"])
             console.print(f"Front:   {front}", soft_wrap=True)
+        console.print(f"Report:  {_python()} -m nas.report run={shlex.quote(run)}", soft_wrap=True)
         most_epochs = setup.promotion.fidelity(setup.fidelity, best[0].rung).epochs
         replay = _command("nas.replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)

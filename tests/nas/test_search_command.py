@@ -54,6 +54,7 @@ def test_a_whole_search_through_ray_with_real_training(command: Run, call: Run, 
         assert record.trials[document.provenance.trial].spec == document.spec
         assert document.provenance.versions["torch"]
     assert "num_trials=8" in done.stdout
+    assert "-m nas.report run=run" in done.stdout
 
     again = call("nas.search", *TINY_SEARCH)
     assert "run: 4 trials on record, 4 asked for" in again.stdout
@@ -111,7 +112,7 @@ def test_trials_that_diverge_fail_and_the_search_goes_on(call: Run, tmp_path: Pa
         ("local", signal.SIGINT),
         ("local", signal.SIGTERM),
         pytest.param("ray", signal.SIGINT, marks=pytest.mark.ray),
-        pytest.param("ray", signal.SIGTERM, marks=pytest.mark.ray),
+        pytest.param("ray", signal.SIGTERM, marks=[pytest.mark.ray, pytest.mark.long]),
     ],
 )
 @pytest.mark.slow

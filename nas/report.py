@@ -1,0 +1,54 @@
+"""python -m nas.report: what a run found, as one page to read, show and print."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.build import build
+from nas.command_line import run_command
+from nas.journal import refuse_links
+from nas.reporting import page_of, read_runs
+from search_space.paths import absolute_path, short_path, write_whole
+
+HELP = """\
+python -m nas.report run=FOLDER [name=value ...]
+
+Write one HTML file about a run, finished or under way: rewards, the best architectures, AP against cost, what the
+search learned, failures, and a table of all trials. It opens from disk, without a network. Several runs are compared:
+mean best reward so far, those of one controller taken together.
+
+  python -m nas.report run=runs/quickstart
+  python -m nas.report run=[runs/evolution-0,runs/evolution-1,runs/random-0,runs/random-1] out=comparison.html
+"""
+
+FILE_NAME = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to report; names as in `experiments/report.yaml`."""
+
+    run: Path | tuple[Path, ...]
+    out: Path | None
+    top: int
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise ValueError(f"top must be 1 or more, got {self.top}")
+
+
+def main(config: dict[str, Any]) -> None:
+    """Write the report that the configuration asks for."""
+    options = build(Options, config, "")
+    folders = [absolute_path(path) for path in (options.run if isinstance(options.run, tuple) else (options.run,))]
+    page = page_of(read_runs(folders), options.top)
+    if options.out is None and len(folders) == 1:
+        refuse_links(folders[0])
+    out = options.out or Path(os.path.commonpath(folders)) / FILE_NAME
+    write_whole(out, page.encode())
+    print(f"{short_path(out)} ({len(page) / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    run_command("report", HELP, main)

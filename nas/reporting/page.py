@@ -1,0 +1,114 @@
+"""The page: one HTML file that holds its data, its plots and all that draws them, and asks for nothing else.
+
+Text on record may have been written by anybody. It is escaped where it becomes HTML, the data stands in a block that no
+browser runs, and the page's policy lets no script run but the two that are named by their hash, and nothing load.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.metadata import distribution
+from importlib.resources import files
+from string import Template
+
+from pydantic import TypeAdapter
+
+from nas.reporting.curves import MeanCurve, mean_curves
+from nas.reporting.occurrence import Learned, learned_by_group
+from nas.reporting.runs import ReportedRun
+from nas.reporting.sections import caution, facts, sections, subtitle, title
+from nas.reporting.trials import TrialColumns, trial_columns
+
+_ASSETS = files("nas.reporting") / "assets"
+_SCRIPTS = ("values.js", "plots.js", "table.js", "start.js")
+
+
+@dataclass(frozen=True, slots=True)
+class PageRun:
+    """What the page's plots need of a run."""
+
+    name: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageGroup:
+    """What the page's plots need of a group of runs."""
+
+    name: str
+    curve: MeanCurve
+    learned: Learned | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageData:
+    """What the page's script reads."""
+
+    runs: tuple[PageRun, ...]
+    groups: tuple[PageGroup, ...]
+    trials: TrialColumns
+
+
+def page_of(runs: Sequence[ReportedRun], top: int) -> str:
+    """Return the page of one run, or of several that are compared, with the `top` best architectures."""
+    curves = mean_curves(runs)
+    learned = learned_by_group(runs)
+    data = PageData(
+        runs=tuple(PageRun(run.name, run.group) for run in runs),
+        groups=tuple(PageGroup(group, curve, learned.get(group)) for group, curve in curves.items()),
+        trials=trial_columns(runs),
+    )
+    # Imported here so that help does not wait for it.
+    from plotly.offline import get_plotlyjs
+
+    plotly, script = get_plotlyjs(), "\n".join(_asset(name) for name in _SCRIPTS)
+    return Template(_asset("page.html")).substitute(
+        policy=_policy((plotly, script)),
+        title=escape(title(runs)),
+        style=_asset("page.css"),
+        subtitle=escape(subtitle(runs)),
+        facts=facts(runs),
+        caution=caution(runs),
+        sections=sections(runs, curves, learned, top),
+        data=_embedded(data),
+        licence=_licence(),
+        plotly=plotly,
+        script=script,
+    )
+
+
+def _embedded(data: PageData) -> str:
+    """Return the data as JSON in which nothing can end the block that it stands in, or begin a comment."""
+    text = TypeAdapter(PageData).dump_json(data).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Return a policy under which these scripts run and no others, and nothing is loaded.
+
+    `unsafe-eval` is for plotly.js, which compiles its WebGL drawing at run time.
+    """
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    rules: Mapping[str, Sequence[str]] = {
+        "default-src": ("'none'",),
+        "script-src": (*(f"'sha256-{digest}'" for digest in hashes), "'unsafe-eval'"),
+        "style-src": ("'unsafe-inline'",),
+        "img-src": ("data:", "blob:"),
+        "base-uri": ("'none'",),
+        "form-action": ("'none'",),
+    }
+    return "; ".join(f"{name} {' '.join(values)}" for name, values in rules.items())
+
+
+def _licence() -> str:
+    """Return the text of plotly.js's licence, which comes with the package."""
+    found = [path for path in distribution("plotly").files or () if path.name.startswith("LICENSE")]
+    return "\n".join(path.read_text(encoding="utf-8").replace("--", "- -") for path in found[:1])
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8").rstrip("\n")

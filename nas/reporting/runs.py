@@ -1,0 +1,114 @@
+"""Which runs are reported, and which of them are repetitions of one search."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.command_help import choice_files
+from nas.journal import Record, read_record
+from search_space import InputError
+from search_space.paths import absolute_path, short_path
+
+_OWN_TO_A_RUN = ("run", "seed", "num_trials", "max_reused_share")
+_OWN_TO_A_MACHINE = ("executor", "failures")
+_SEARCHER = ("controller", "promotion")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRun:
+    """One run of a report.
+
+    Attributes:
+        name: of its folder, with as much of the path as tells it from the other runs.
+        group: what searched: the controller, with those options in which it differs from others of its name.
+        options: the whole configuration, each value as text, nested names with dots.
+        record: what its journal says.
+    """
+
+    name: str
+    group: str
+    options: Mapping[str, str]
+    record: Record
+
+
+def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
+    """Read the runs, in the given order.
+
+    Raises:
+        InputError: no folder, one given twice, no run in it, a damaged journal, or one without trials.
+    """
+    if not folders:
+        raise InputError("run: name one folder or more")
+    paths = [absolute_path(folder) for folder in folders]
+    if twice := [folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1]:
+        raise InputError(f"run: {twice[0]} is given twice")
+    records = [read_record(path) for path in paths]
+    for path, record in zip(paths, records, strict=True):
+        if not record.trials:
+            raise InputError(f"{short_path(path)}: no trials yet, so there is nothing to report")
+    options = [flat_options(record.created.config) for record in records]
+    names, groups = _run_names(paths), group_names([record.created.config for record in records])
+    return [ReportedRun(*values) for values in zip(names, groups, options, records, strict=True)]
+
+
+def flat_options(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return every value of a configuration as text, under its name with dots."""
+    flat: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            # Controllers hold the space a second time.
+            inner = {key: item for key, item in value.items() if (name, key) != ("controller", "space")}
+            flat |= {f"{name}.{key}": text for key, text in flat_options(inner).items()}
+        else:
+            flat[str(name)] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def differing_options(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return the options in which some of the configurations differ, with the value of each; empty text for none."""
+    names = dict.fromkeys(name for flat in options for name in flat)
+    values = {name: [flat.get(name, "") for flat in options] for name in names}
+    return {name: texts for name, texts in values.items() if len(set(texts)) > 1}
+
+
+def cautions(runs: Sequence[ReportedRun]) -> list[str]:
+    """Return the options that runs should share to be compared, and do not."""
+    own = (*_OWN_TO_A_MACHINE, *_SEARCHER)
+    return [
+        name
+        for name in differing_options([run.options for run in runs])
+        if name not in _OWN_TO_A_RUN and name.split(".")[0] not in own
+    ]
+
+
+def group_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what searched in each of the runs; equal names mean repetitions of one search."""
+    names = [_controller_name(config) for config in configs]
+    parts = [flat_options({part: config.get(part) for part in _SEARCHER}) for config in configs]
+    groups = []
+    for name, options in zip(names, parts, strict=True):
+        alike = [other for other_name, other in zip(names, parts, strict=True) if other_name == name]
+        different = sorted(option for option in differing_options(alike) if not option.endswith("_target_"))
+        texts = [f"{option.removeprefix('controller.')}={options.get(option, '')}" for option in different]
+        groups.append(", ".join([name, *texts]))
+    return groups
+
+
+def _controller_name(config: Mapping[str, Any]) -> str:
+    """Return the name of the shipped choice that has the run's controller, or else the name of its class."""
+    controller = config.get("controller")
+    target = str(controller.get("_target_", "")) if isinstance(controller, Mapping) else ""
+    for path in sorted(choice_files("controller"), key=lambda path: len(path.stem)):
+        if f"\n_target_: {target}\n" in path.read_text(encoding="utf-8"):
+            return path.stem
+    return target.rpartition(".")[2] or "unknown controller"
+
+
+def _run_names(paths: Sequence[Path]) -> list[str]:
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    return [os.path.relpath(path, os.path.commonpath(paths)) for path in paths]

@@ -1,0 +1,70 @@
+"""Every trial of a report, as columns: a third of the size of one mapping for each trial."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nas.reporting.runs import ReportedRun
+from nas.trial import Trial
+from search_space.spec import short_form
+
+_NUM_DIGITS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class TrialColumns:
+    """Values of N trials, run after run, in each run by number; None where a trial has none.
+
+    Attributes:
+        trial: number in its run.
+        run: position of its run among those reported.
+        result: 1 for the first result of its run, 2 for the second; None while it is running.
+        status: running, completed, failed, reused or rejected.
+        rung: how often its architecture had been promoted.
+        reward: what the controller was told.
+        seconds: of the evaluation, all parts together.
+        metrics: by name; figures have seven digits.
+        key: of the architecture.
+        spec: its blocks in short form.
+        failure: kind and message; empty where it did not fail.
+    """
+
+    trial: tuple[int, ...]
+    run: tuple[int, ...]
+    result: tuple[int | None, ...]
+    status: tuple[str, ...]
+    rung: tuple[int, ...]
+    reward: tuple[float | None, ...]
+    seconds: tuple[float | None, ...]
+    metrics: dict[str, tuple[float | None, ...]]
+    key: tuple[str, ...]
+    spec: tuple[str, ...]
+    failure: tuple[str, ...]
+
+
+def trial_columns(runs: Sequence[ReportedRun]) -> TrialColumns:
+    """Return all trials of the runs."""
+    rows = [(at, trial) for at, run in enumerate(runs) for trial in run.record.trials.values()]
+    places = [{number: place for place, number in enumerate(run.record.told, start=1)} for run in runs]
+    trials = [trial for _, trial in rows]
+    names = dict.fromkeys(name for trial in trials for name in trial.metrics)
+    return TrialColumns(
+        trial=tuple(trial.number for trial in trials),
+        run=tuple(at for at, _ in rows),
+        result=tuple(places[at].get(trial.number) for at, trial in rows),
+        status=tuple(trial.status for trial in trials),
+        rung=tuple(trial.rung for trial in trials),
+        reward=tuple(_short(trial.reward) for trial in trials),
+        seconds=tuple(_short(sum(trial.seconds.values())) if trial.seconds else None for trial in trials),
+        metrics={name: tuple(_short(trial.metrics.get(name)) for trial in trials) for name in names},
+        key=tuple(trial.key for trial in trials),
+        spec=tuple(short_form(trial.spec.blocks) for trial in trials),
+        failure=tuple(_failure(trial) for trial in trials),
+    )
+
+
+def _failure(trial: Trial) -> str:
+    return "" if trial.failure is None else f"{trial.failure.kind}: {trial.failure.message}"
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_NUM_DIGITS}g}")
