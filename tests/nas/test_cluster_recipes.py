@@ -241,7 +241,7 @@ def test_jobs_without_the_token_are_refused(cluster: Cluster) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_that_starts_ray_listens_on_loopback_alone(tmp_path: Path) -> None:
     search = start("nas.search", ("task=landscape", "executor=ray", "num_trials=1000000", "run=run"), tmp_path)
     journal = tmp_path / "run" / FILE_NAME

@@ -35,7 +35,7 @@ SPACES = {
     "mobile": ScalePermutedSpace(published_spec("spinenet-mobile-49"), level_offsets=(), kinds=(), window=None),
 }
 
-NUM_RANDOM = {"spinenet": 30, "mobile": 10, "free": 5}
+NUM_RANDOM = {"spinenet": 12, "mobile": 4, "free": 2}
 
 
 @cache
@@ -144,7 +144,7 @@ def test_svg_is_well_formed_and_clashes_with_no_other(spec: ArchSpec, compact: b
     assert not names & {"id", "class", "style", "href"}
     assert not re.search(r"url\(|<!|<\?|nan|inf\b", text)
     assert text.count("http") == 1  # the namespace, which nothing loads
-    assert len(text.encode()) < 40_000
+    assert len(text.encode()) < 60_000
     assert (root.find(f"{{{NAMESPACE}}}text") is None) == compact
 
 
