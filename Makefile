@@ -28,7 +28,7 @@ test: install
 browser:
 	command -v chromium-headless-shell chromium || (apt-get update && apt-get install -y --no-install-recommends chromium-headless-shell)
 
-# Drivers, workers and nodes killed again and again: minutes each.
+# What takes long: drivers, workers and nodes killed again and again, pages in a browser, longer trainings.
 test-long: install
 	$(BIN)/python -m pytest -m long
 

@@ -413,7 +413,7 @@ def test_the_page_works_in_a_browser(browser: Chromium, call: Run, tmp_path: Pat
     assert spec in browser.value("document.querySelector('#progress .hoverlayer').textContent")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_axes_can_be_chosen_and_the_front_is_that_of_the_axes(browser: Chromium, call: Run, tmp_path: Path) -> None:
     write_run(tmp_path / "run", rewards_of(60))
     assert call("nas.report", "run=run").returncode == 0
@@ -438,7 +438,7 @@ def test_axes_can_be_chosen_and_the_front_is_that_of_the_axes(browser: Chromium,
         assert set(browser.value("document.getElementById('trade-off').data.at(-1).customdata")) == expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_hostile_text_does_not_run_in_a_browser(browser: Chromium, call: Run, tmp_path: Path) -> None:
     for seed in range(2):
         config = config_of({"_target_": f"x.{HOSTILE}", "n": seed}, task={"_target_": HOSTILE, HOSTILE: HOSTILE})

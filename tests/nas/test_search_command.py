@@ -186,7 +186,7 @@ def test_a_search_in_which_most_trials_fail_stops_with_a_summary(call: Run, tmp_
     assert re.search(r"^failed: 11 nan, first in trial \d+: NonFiniteLossError: one of the 90%", done.stdout, re.M)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_best_are_promoted_and_go_on_from_their_weights(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local", "num_trials=7", "promotion.num_rungs=2", "promotion.reduction=2")
     done = call("nas.search", *arguments)

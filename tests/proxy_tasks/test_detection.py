@@ -46,7 +46,7 @@ def task(folder: Path, **changes: object) -> DetectionProxy:
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]  # names of its own fields
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_longer_finds_more_objects(folder: Path) -> None:
     # Measured over two seeds, with and without bfloat16: AP50 0 to 0.03 after half an epoch, 0.18 to 0.33 after 20.
     short, long = (task(folder).evaluate(SPEC, fidelity=Fidelity(epochs), seed=0).metrics for epochs in (0.5, 20))
@@ -114,7 +114,7 @@ def test_latency_is_measured_where_asked_for_and_changes_nothing_else(folder: Pa
     assert {name: value for name, value in timed.metrics.items() if name != "latency_ms"} == plain.metrics
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_classes_by_id_find_objects(tmp_path: Path) -> None:
     # The embedded data's ids with gaps, as COCO's: one output more for each id not in use, and for 0.
     dense = task(tmp_path)
