@@ -174,11 +174,11 @@ class Search:
     def _fail(self, told: Told, failure: Failure) -> None:
         """End a failed trial, or leave it open, as the policy has it for this kind of failure."""
         trial = self._journal.record.trials[told.trial]
-        self._in_training.discard((trial.key, trial.rung))
         action = self._policy.action(failure, trial.attempts)
         if action == "fail":
             self._end(told)
             return
+        self._in_training.discard((trial.key, trial.rung))
         self._journal.append(AttemptFailed(trial=told.trial, failure=failure))
         self._on_change(self._journal.record.trials[told.trial])
         if action == "retry":

@@ -9,7 +9,7 @@ from nas.build import build
 from nas.command_line import run_command
 from nas.journal import refuse_links
 from nas.reporting import page_of, read_runs
-from search_space.paths import absolute_path, short_path, write_whole
+from search_space.paths import short_path, write_whole
 
 HELP = """\
 python -m nas.report run=FOLDER [name=value ...]
@@ -41,7 +41,7 @@ class Options:
 def main(config: dict[str, Any]) -> None:
     """Write the report that the configuration asks for."""
     options = build(Options, config, "")
-    folders = [absolute_path(path) for path in (options.run if isinstance(options.run, tuple) else (options.run,))]
+    folders = options.run if isinstance(options.run, tuple) else (options.run,)
     page = page_of(read_runs(folders), options.top)
     if options.out is None and len(folders) == 1:
         refuse_links(folders[0])
