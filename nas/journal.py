@@ -104,6 +104,7 @@ class Told(_Event):
     reward: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
+    loss_curve: tuple[float, ...] = ()
     failure: Failure | None = None
     reused_from: int | None = None
 
@@ -120,12 +121,14 @@ class Record:
         created: the first line.
         trials: by number.
         told: numbers of the trials that ended, in the order in which their results came.
+        told_at: when, for each of them, in seconds since 1970.
     """
 
     def __init__(self, created: Created) -> None:
         self.created = created
         self.trials: dict[int, Trial] = {}
         self.told: list[int] = []
+        self.told_at: list[float] = []
 
     def add(self, event: Event) -> None:
         """Take in one more event.
@@ -153,10 +156,12 @@ class Record:
             reward=event.reward,
             metrics=event.metrics,
             seconds=event.seconds,
+            loss_curve=event.loss_curve,
             failure=event.failure,
             reused_from=event.reused_from,
         )
         self.told.append(event.trial)
+        self.told_at.append(event.time)
 
 
 class Journal:

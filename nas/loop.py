@@ -163,13 +163,13 @@ class Search:
         reward = self._reward(result.metrics)
         looked_at = (reward, *objectives_of(self._reward, result.metrics))
         metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
-        seconds = dict(result.seconds)
+        curve = result.loss_curve if all(math.isfinite(value) for value in result.loss_curve) else ()
+        told = Told(trial=number, status="completed", metrics=metrics, seconds=dict(result.seconds), loss_curve=curve)
         if all(math.isfinite(value) for value in looked_at):
-            self._end(Told(trial=number, status="completed", reward=reward, metrics=metrics, seconds=seconds))
+            self._end(told.model_copy(update={"reward": reward}))
         else:
             failure = Failure("nan", f"the reward is {reward}" if not math.isfinite(reward) else "a cost is not finite")
-            told = Told(trial=number, status="failed", metrics=metrics, seconds=seconds, failure=failure)
-            self._fail(told, failure)
+            self._fail(told.model_copy(update={"status": "failed", "failure": failure}), failure)
 
     def _fail(self, told: Told, failure: Failure) -> None:
         """End a failed trial, or leave it open, as the policy has it for this kind of failure."""

@@ -49,6 +49,7 @@ class Trial:
         reward: what the controller was told; None while running, when failed and when rejected.
         metrics: what the proxy task found; of the earlier trial where reused; the costs where rejected.
         seconds: durations of the evaluation; empty where nothing was trained.
+        loss_curve: mean training loss in equally long parts of the training; empty where nothing was trained.
         failure: why it failed or was rejected, if it was.
         reused_from: number of the earlier trial, where reused.
         attempts: failures that did not end it, as it was run again.
@@ -62,6 +63,7 @@ class Trial:
     reward: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    loss_curve: tuple[float, ...] = ()
     failure: Failure | None = None
     reused_from: int | None = None
     attempts: tuple[Failure, ...] = ()

@@ -43,10 +43,13 @@ class Evaluation:
         metrics: named figures that depend on spec, fidelity and seed alone, except measured times. AP is a fraction in
             [0, 1].
         seconds: named durations of this one run.
+        loss_curve: mean training loss in each of P parts of the training, equally long and in order; empty where the
+            task has none.
     """
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    loss_curve: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

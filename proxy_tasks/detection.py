@@ -30,9 +30,11 @@ from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.networks.retinanet import spinenet_detector
 from proxy_tasks.networks.weights import load_network, save_network
 from proxy_tasks.runtime import DEVICE_NAMES, has_fast_bf16, keep_freed_memory, pick_device
-from proxy_tasks.training import Recipe, train
+from proxy_tasks.training import Recipe, mean_of_parts, train
 from search_space import ArchSpec, InputError, ModelScale
 
+NUM_CURVE_POINTS = 20
+"""Of the loss of a trial: enough to see it fall or diverge, and little to keep for 100,000 of them."""
 _STATISTICS_BATCHES = 20
 _SCORING_BATCH_SIZE = 32
 _SEEDS = 2**32
@@ -141,7 +143,7 @@ class DetectionProxy:
         draws = seed + _SEEDS * round(epochs_before * len(rows) / self.recipe.batch_size)
         steps = training_rows(rows, self.recipe.batch_size, num_steps, draws)
         batches = _read(load_batches(data.train, steps, device))
-        loss = train(network, batches, anchors, self.recipe, num_steps, bf16=bf16, seed=draws)
+        losses = train(network, batches, anchors, self.recipe, num_steps, bf16=bf16, seed=draws)
         trained = time.perf_counter()
 
         # After few steps the running averages lag behind the weights: take them anew from training images.
@@ -159,7 +161,8 @@ class DetectionProxy:
             seconds["latency"] = time.perf_counter() - scored
         if weights.start_from is not None:
             metrics["epochs_before"] = epochs_before
-        return Evaluation(metrics={**metrics, "loss": loss, **self.costs(spec)}, seconds=seconds)
+        metrics |= {"loss": float(losses[-1]), **self.costs(spec)}
+        return Evaluation(metrics, seconds, loss_curve=mean_of_parts(losses, NUM_CURVE_POINTS))
 
     def _latency_ms(self, spec: ArchSpec, num_classes: int) -> float:
         size = self.scale.image_size_px

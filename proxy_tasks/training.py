@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
@@ -86,7 +87,7 @@ def train(
     *,
     bf16: bool,
     seed: int,
-) -> float:
+) -> NDArray[np.float64]:
     """Train a detector in place.
 
     Args:
@@ -99,7 +100,7 @@ def train(
         seed: of the augmentation.
 
     Returns:
-        The loss of the last step.
+        (num_steps,) the loss of each step; fewer where there were fewer batches.
 
     Raises:
         NonFiniteLossError: a loss or gradient was infinite or not a number; the message names the step.
@@ -110,7 +111,8 @@ def train(
     average = [p.detach().clone() for p in network.parameters()] if recipe.ema_decay else []
     first_bad = torch.full((), -1, device=device)
     first_bad_seen = torch.full((), -1, pin_memory=device.type == "cuda")
-    loss = torch.zeros((), device=device)
+    losses = torch.zeros(num_steps, device=device)
+    num_taken = 0
     network.train()
     for step, batch in enumerate(batches):
         rng = np.random.default_rng([seed, step, _AUGMENTATION])
@@ -127,6 +129,8 @@ def train(
             # As TensorFlow does: the first steps count less, so that the average forgets the random start.
             decay = min(recipe.ema_decay, (1 + step) / (10 + step))
             torch._foreach_lerp_(average, [p.detach() for p in network.parameters()], 1 - decay)
+        losses[step] = loss.detach()
+        num_taken = step + 1
         # Kept on the device, and looked at without waiting: what has arrived of the last copy tells of earlier steps.
         first_bad = torch.where((first_bad < 0) & ~(loss.isfinite() & norm.isfinite()), step, first_bad)
         if step % _CHECK_EVERY == 0:
@@ -136,12 +140,18 @@ def train(
     with torch.no_grad():
         for p, averaged in zip(network.parameters(), average, strict=False):
             p.copy_(averaged)
-    return float(loss.detach())
+    return losses[:num_taken].cpu().numpy().astype(np.float64)
 
 
 def _check_finite(first_bad: int, num_steps: int) -> None:
     if first_bad >= 0:
         raise NonFiniteLossError(f"the loss or its gradient was not finite at step {first_bad} of {num_steps}")
+
+
+def mean_of_parts(values: NDArray[np.float64], num_parts: int) -> tuple[float, ...]:
+    """Return the mean, to five digits, of each of `num_parts` parts of (N,) values, as equal as can be; N if fewer."""
+    parts = np.array_split(values, min(num_parts, len(values)))
+    return tuple(float(f"{part.mean():.5g}") for part in parts)
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

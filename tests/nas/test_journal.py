@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ def asked(trial: int) -> Asked:
 
 
 def told(trial: int, reward: float = 0.5) -> Told:
-    return Told(trial=trial, status="completed", reward=reward, metrics={"ap": reward}, seconds={"train": 1.0})
+    metrics, seconds, loss_curve = {"ap": reward}, {"train": 1.0}, (0.9, 0.5)
+    return Told(trial=trial, status="completed", reward=reward, metrics=metrics, seconds=seconds, loss_curve=loss_curve)
 
 
 def lines(folder: Path) -> list[bytes]:
@@ -39,6 +41,8 @@ def test_events_read_back_as_trials(tmp_path: Path) -> None:
     assert record.created.config == CONFIG
     assert record.created.versions["torch"]
     assert record.told == [1, 0, 2]
+    assert time.time() - 60 < record.told_at[0] <= record.told_at[1] <= record.told_at[2] <= time.time()
+    assert record.trials[1].loss_curve == (0.9, 0.5)
     assert [record.trials[i].status for i in range(3)] == ["failed", "completed", "reused"]
     assert record.trials[0].failure == failure
     assert record.trials[1].metrics == {"ap": 0.25}

@@ -274,8 +274,10 @@ def test_a_reward_that_is_not_finite_fails_the_trial_and_keeps_its_metrics(tmp_p
         search = make_search(journal, num_trials=1)
         job = search.start_trial()
         assert job is not None
-        search.finish_trial(Outcome(job.trial, Evaluation({"ap": float("nan"), "macs": 5.0})))
+        found = Evaluation({"ap": float("nan"), "macs": 5.0}, loss_curve=(1.0, float("nan")))
+        search.finish_trial(Outcome(job.trial, found))
     trial = read_record(tmp_path).trials[0]
+    assert trial.loss_curve == ()
     assert trial.failure == Failure("nan", "the reward is nan")
     assert trial.metrics == {"macs": 5.0}
 

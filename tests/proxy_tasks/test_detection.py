@@ -17,7 +17,7 @@ from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection import DetectionProxy, _open_data
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.retinanet import spinenet_detector
-from proxy_tasks.training import Recipe, make_optimizer, make_schedule, train
+from proxy_tasks.training import Recipe, make_optimizer, make_schedule, mean_of_parts, train
 from search_space import InputError, ModelScale, published_spec
 
 SPEC = published_spec("spinenet-49")
@@ -53,6 +53,20 @@ def test_training_longer_finds_more_objects(folder: Path) -> None:
     assert long["loss"] < 0.6 * short["loss"]
     assert short["ap50"] < 0.06
     assert long["ap50"] > 0.1
+
+
+def test_the_loss_curve_has_the_mean_of_each_part_and_falls(folder: Path) -> None:
+    found = task(folder).evaluate(SPEC, fidelity=Fidelity(4), seed=0)  # 32 steps
+    assert len(found.loss_curve) == 20
+    assert found.loss_curve[-1] < found.loss_curve[0]
+    # The last part is the last step, with five digits.
+    assert found.loss_curve[-1] == pytest.approx(found.metrics["loss"], rel=1e-4)
+
+
+def test_parts_are_as_equal_as_can_be() -> None:
+    assert mean_of_parts(np.array([1.0, 3.0, 5.0, 123456.0]), 2) == (2.0, 61730.0)
+    assert mean_of_parts(np.array([1.0, 3.0, 5.0]), 2) == (2.0, 5.0)
+    assert mean_of_parts(np.array([1.0, 3.0]), 20) == (1.0, 3.0)
 
 
 def test_a_diverging_loss_ends_training_with_its_step(folder: Path) -> None:
@@ -286,4 +300,4 @@ def test_a_training_step_never_waits_for_the_gpu(folder: Path) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
     recipe = dataclasses.replace(RECIPE, jitter=(0.8, 1.2), ema_decay=0.9)
-    assert math.isfinite(train(network, watched(), anchors, recipe, len(batches), bf16=True, seed=0))
+    assert np.isfinite(train(network, watched(), anchors, recipe, len(batches), bf16=True, seed=0)).all()
