@@ -22,7 +22,7 @@ search: install
 	$(BIN)/python -m nas.search experiment=quickstart
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # A headless Chromium, in which tests open the report; without it they are skipped.
 browser:

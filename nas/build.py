@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -18,6 +18,8 @@ from nas.limits import Limits
 from nas.loop import Search
 from nas.promotion import Promotion
 from nas.reward import Reward
+from nas.search_view import Verbosity
+from nas.tracking import Tracker
 from nas.trial import Trial
 from nas.warm_start import WarmStart
 from proxy_tasks import Fidelity, ProxyTask
@@ -47,6 +49,8 @@ class Setup:
     promotion: Promotion
     failures: FailurePolicy
     max_reused_share: float
+    verbosity: Verbosity
+    tracking: Mapping[str, Tracker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.num_trials < 1:

@@ -2,17 +2,22 @@
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 EXPERIMENTS = Path(str(files("experiments")))
+VERBOSITY_FLAGS: Mapping[str, tuple[str, str]] = {"quiet": ("-q", "--quiet"), "verbose": ("-v", "--verbose")}
 
 _FLAGS = """\
 Flags:
   -h, --help          this text
   --cfg               print the composed configuration and stop
   --config-dir DIR    look for YAML files in DIR too, laid out as the package's experiments/
+"""
+_FLAGS_OF_LONG_WORK = """\
+  -q, --quiet         print only what goes wrong
+  -v, --verbose       print also which trial starts, where a failure was raised, how many workers there are
 """
 
 
@@ -21,10 +26,11 @@ def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = ()) -
 
     Choices in the folders `extra_dirs` are shown too.
     """
-    lines = [summary.strip(), "", _FLAGS, "Options, as name=value:"]
     groups = _included(config_name)
-    for name in [config_name, *(["config"] if ("config", None) in groups else [])]:
-        lines += [f"  {option:<34} {comment}" for option, comment in _commented(EXPERIMENTS / f"{name}.yaml")]
+    flags = _FLAGS + _FLAGS_OF_LONG_WORK * ("verbosity" in option_names(config_name))
+    lines = [summary.strip(), "", flags, "Options, as name=value:"]
+    for path in _own_files(config_name):
+        lines += [f"  {option:<34} {comment}" for option, comment in _commented(path)]
     choices = [group for group, _ in groups if (EXPERIMENTS / group).is_dir()]
     if choices:
         lines += ["", "Choices, as group=choice (* is the default) and their options, as group.name=value:"]
@@ -44,7 +50,8 @@ def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = ()) -
                 lines += textwrap.wrap(text, 112, initial_indent=" " * 6, subsequent_indent=" " * 8)
             else:
                 explained[names] = (path.stem, options)
-                lines += [f"      {group}.{o:<{29 - len(group)}} {comment}" for o, comment in commented]
+                prefix = _package(path) or group
+                lines += [f"      {prefix}.{o:<{29 - len(prefix)}} {comment}" for o, comment in commented]
     return "\n".join(lines)
 
 
@@ -59,11 +66,17 @@ def choice_files(group: str, extra_dirs: Sequence[Path] = ()) -> list[Path]:
 def option_names(config_name: str, extra_dirs: Sequence[Path] = ()) -> list[str]:
     """Return every option that a command knows, those of choices that are not the default included."""
     groups = [group for group, _ in _included(config_name)]
-    names = [name for name, _ in _commented(EXPERIMENTS / f"{config_name}.yaml")] + groups
+    names = [name for path in _own_files(config_name) for name, _ in _commented(path)] + groups
     for group in groups:
         for path in choice_files(group, extra_dirs):
-            names += [f"{group}.{name}" for name, _ in _commented(path)]
+            names += [f"{_package(path) or group}.{name}" for name, _ in _commented(path)]
     return [name.split("=")[0] for name in names]
+
+
+def _own_files(config_name: str) -> list[Path]:
+    """Return the YAML files that hold a command's options, its choices aside."""
+    names = [config_name, *(["config"] if ("config", None) in _included(config_name) else [])]
+    return [EXPERIMENTS / f"{name}.yaml" for name in names]
 
 
 def _included(config_name: str) -> list[tuple[str, str | None]]:
@@ -73,9 +86,15 @@ def _included(config_name: str) -> list[tuple[str, str | None]]:
     for line in text.splitlines():
         if line.strip() == "- config":
             groups += [("config", None), *_included("config")]
-        elif found := re.match(r"  - (\w+): ([\w-]+)", line):
+        elif found := re.match(r"  - (\w+): \[?([\w-]+)", line):
             groups.append((found[1], None if found[2] == "null" else found[2]))
     return groups
+
+
+def _package(path: Path) -> str | None:
+    """Return where the options of a YAML file stand, if it says so itself."""
+    found = re.match(r"# @package (\w[\w.]*)", path.read_text(encoding="utf-8"))
+    return found[1] if found else None
 
 
 def _head(path: Path) -> str:

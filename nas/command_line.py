@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nas.command_help import EXPERIMENTS, choice_files, help_text, option_names
+from nas.command_help import EXPERIMENTS, VERBOSITY_FLAGS, choice_files, help_text, option_names
 from search_space import InputError
+from search_space.paths import short_path
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+_SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
 
 
 def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]], None]) -> NoReturn:
@@ -56,6 +58,12 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
     sys.exit(0)
 
 
+def python_command() -> str:
+    """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
+    path = short_path(sys.executable)
+    return "python" if path.startswith("..") else path
+
+
 def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the configuration that the overrides give, interpolations resolved.
 
@@ -70,6 +78,9 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     from yaml import YAMLError
 
     overrides, extra_dirs = _split_flags(arguments)
+    short = [argument for argument in arguments if argument in _SHORT_FOR]
+    if short and "verbosity" not in option_names(config_name):
+        raise InputError(f"unknown flag {short[0]}; --help lists flags and options")
     if extra_dirs:
         overrides.append(f"hydra.searchpath=[{','.join('file://' + str(path) for path in extra_dirs)}]")
     try:
@@ -94,6 +105,8 @@ def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
             if not value or not Path(value).is_dir():
                 raise InputError(f"--config-dir needs a folder, got {value or 'nothing'}")
             extra_dirs.append(Path(value).absolute())
+        elif argument in _SHORT_FOR:
+            overrides.append(_SHORT_FOR[argument])
         elif argument.startswith("-"):
             raise InputError(f"unknown flag {argument}; --help lists flags and options")
         elif "=" not in argument and not argument.startswith("~"):

@@ -11,11 +11,11 @@ from rich.table import Table
 from controllers import RandomSearch
 from nas.build import Setup, build, build_setup
 from nas.command_line import run_command
-from nas.console import SearchView
 from nas.journal import Asked, Journal, read_record, refuse_links
 from nas.loop import Search
 from nas.ranking import count
 from nas.resume import MAY_CHANGE, check_config, open_run
+from nas.search_view import SearchView
 from nas.trial import Trial, best_trials
 from proxy_tasks.progress import TaskView, make_console
 from search_space import InputError
@@ -56,13 +56,13 @@ def main(config: dict[str, Any]) -> None:
     best = best_trials(record.trials, options.top)
     if not best:
         raise InputError(f"{setup.run}: no trial has a reward yet")
-    console = make_console()
+    console = make_console(quiet=setup.verbosity == "quiet")
     with TaskView(console) as task_view:
         setup.task.prepare(task_view.report)
     folder = setup.run / "replays" / _folder_name(setup, search_config)
     with open_run(folder, search_config) as journal:
         try:
-            why_stopped = _train(setup, journal, best, console)
+            why_stopped = _train(setup, journal, best)
         except KeyboardInterrupt:
             _show(console, journal, best, folder)
             raise
@@ -80,7 +80,7 @@ def _folder_name(setup: Setup, config: dict[str, Any]) -> str:
     return "-".join(part for part in parts if part)
 
 
-def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) -> str | None:
+def _train(setup: Setup, journal: Journal, best: list[Trial]) -> str | None:
     """Put the best trials on the replay's record as asked, and let a search finish them.
 
     Returns:
@@ -100,7 +100,8 @@ def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) 
             )
     num_trials = len(journal.record.trials)
     number_in_search = {trial.key: trial.number for trial in best}
-    with SearchView(console, num_trials, journal.record.trials) as view:
+    title = f"replay of {short_path(setup.run)}"
+    with SearchView(make_console(), title, num_trials, journal.record, setup.verbosity) as view:
         search = Search(
             space=setup.space,
             controller=RandomSearch(setup.space),  # never asked: every trial is on record
@@ -113,7 +114,7 @@ def _train(setup: Setup, journal: Journal, best: list[Trial], console: Console) 
             on_change=lambda trial: view.show(replace(trial, number=number_in_search.get(trial.key, trial.number))),
             on_stop=view.stopping,
         )
-        setup.executor.run(search, setup.task)
+        setup.executor.run(search, setup.task, view.note_workers)
     return search.why_stopped
 
 

@@ -1,16 +1,26 @@
 """Whether a run folder belongs to a configuration, so that it can be gone on with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.configuration import options_of
 from nas.journal import Journal, Record
 from search_space import Decisions, InputError
 
 REFERRED_TO = ("data", "scale", "recipe", "space")
 # These may change between two starts of one run: how far it goes, who computes it, what becomes of failures, where
-# decoded images lie, what is reported.
-MAY_CHANGE = ("run", "num_trials", "executor", "failures", "task.cache_dir", "max_reused_share")
+# decoded images lie, what is shown.
+MAY_CHANGE = (
+    "run",
+    "num_trials",
+    "executor",
+    "failures",
+    "task.cache_dir",
+    "max_reused_share",
+    "verbosity",
+    "tracking",
+)
 
 
 # Options that older runs do not have, and the values that do what those did.
@@ -47,7 +57,7 @@ def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_ch
     Raises:
         InputError: it was not; the message names one option that differs and both its values.
     """
-    recorded, now = dict(_leaves(record.created.config)), dict(_leaves(config))
+    recorded, now = dict(options_of(record.created.config)), dict(options_of(config))
     # A part that others refer to stands in them too; its own name is the one that can be set.
     names = sorted({*now, *recorded}, key=lambda name: (name.split(".")[0] not in REFERRED_TO, name))
     for name in names:
@@ -58,15 +68,6 @@ def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_ch
                 f"the run folder {folder} was made with {name}={_show(was)}, now it is {_show(value)}; "
                 "go on with the recorded value, or name another folder with run=..."
             )
-
-
-def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            # As JSON has it: a tuple is a list there.
-            yield f"{prefix}{name}", list(value) if isinstance(value, tuple) else value
 
 
 def _show(value: Any) -> str:  # noqa: ANN401  # any YAML value

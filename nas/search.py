@@ -5,20 +5,23 @@ import shlex
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from nas.build import Setup, build_setup
-from nas.command_line import run_command
-from nas.console import SearchView, duration, leaderboard_table
+from nas.command_line import python_command, run_command
+from nas.console import duration, leaderboard_table
 from nas.export import export_trials
 from nas.failures import summary
 from nas.journal import Journal, Record, has_trials
 from nas.ranking import Row
 from nas.resume import open_run
-from nas.trial import Status, best_trials
+from nas.search_view import SearchView
+from nas.tracking import TrackedRun, Tracking
+from nas.trial import Status, Trial, best_trials
 from proxy_tasks.progress import TaskView, make_console
 from search_space import Decisions, InputError
 from search_space.paths import short_path
@@ -46,7 +49,7 @@ def main(config: dict[str, Any]) -> None:
         raise InputError(
             "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
         )
-    console = make_console()
+    console = make_console(quiet=setup.verbosity == "quiet")
     started = time.monotonic()
     is_begun = has_trials(setup.run)
     begin_with: tuple[Decisions, ...] = ()
@@ -54,7 +57,7 @@ def main(config: dict[str, Any]) -> None:
         # A run that has begun has on record what it begins with. And without data there is no run folder.
         begin_with = setup.warm_start.decisions(setup.space)
         _prepare(setup, console)
-    with open_run(setup.run, config, begin_with) as journal:
+    with open_run(setup.run, config, begin_with) as journal, _tracking(setup, journal.record) as tracking:
         record = journal.record
         is_finished = len(record.told) >= max(setup.num_trials, len(record.trials))
         if is_begun:
@@ -65,7 +68,7 @@ def main(config: dict[str, Any]) -> None:
         why_stopped: str | None = None
         try:
             if not is_finished:
-                why_stopped = _run(setup, journal, console)
+                why_stopped = _run(setup, journal, tracking)
         except KeyboardInterrupt:
             _summarise(console, record, setup, time.monotonic() - started)
             raise
@@ -79,11 +82,22 @@ def _prepare(setup: Setup, console: Console) -> None:
         setup.task.prepare(task_view.report)
 
 
-def _run(setup: Setup, journal: Journal, console: Console) -> str | None:
+def _tracking(setup: Setup, record: Record) -> Tracking:
+    run = TrackedRun(setup.run, record.created.time, record.created.config)
+    return Tracking(setup.tracking, run, record, say=partial(make_console().print, soft_wrap=True))
+
+
+def _run(setup: Setup, journal: Journal, tracking: Tracking) -> str | None:
     """Run the search; return why it stopped before its last trial, if it did."""
-    with SearchView(console, setup.num_trials, journal.record.trials) as view:
-        search = setup.search(journal, view.show, view.stopping)
-        setup.executor.run(search, setup.task)
+    title = short_path(setup.run)
+    with SearchView(make_console(), title, setup.num_trials, journal.record, setup.verbosity) as view:
+
+        def on_change(trial: Trial) -> None:
+            view.show(trial)
+            tracking.update()
+
+        search = setup.search(journal, on_change, view.stopping)
+        setup.executor.run(search, setup.task, view.note_workers)
     return search.why_stopped
 
 
@@ -123,9 +137,13 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     if best:
         if len(setup.reward.metrics) > 1:
             chosen = [a for a in sys.argv[1:] if a.startswith("reward")]
-            front = shlex.join([_python(), "-m", "nas.leaderboard", f"run={run}", *chosen, "front=true"])
+            front = shlex.join([python_command(), "-m", "nas.leaderboard", f"run={run}", *chosen, "front=true"])
             console.print(f"Front:   {front}", soft_wrap=True)
-        console.print(f"Report:  {_python()} -m nas.report run={shlex.quote(run)}", soft_wrap=True)
+        console.print(f"Report:  {python_command()} -m nas.report run={shlex.quote(run)}", soft_wrap=True)
+    for tracker in setup.tracking.values():
+        if hint := tracker.hint(setup.run):
+            console.print(f"Curves:  {hint}", soft_wrap=True)
+    if best:
         most_epochs = setup.promotion.fidelity(setup.fidelity, best[0].rung).epochs
         replay = _command("nas.replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
@@ -142,13 +160,7 @@ def reused_share(record: Record) -> float:
 def _command(module: str, without: tuple[str, ...]) -> str:
     """Return this command with another module and without some options, ready to paste."""
     kept = [shlex.quote(a) for a in sys.argv[1:] if a.partition("=")[0] not in without]
-    return " ".join([_python(), "-m", module, *kept])
-
-
-def _python() -> str:
-    """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
-    path = short_path(sys.executable)
-    return "python" if path.startswith("..") else path
+    return " ".join([python_command(), "-m", module, *kept])
 
 
 def _export_best(record: Record, run: Path) -> list[Path]:

@@ -23,11 +23,17 @@ from rich.text import Text
 _LINE_EVERY_S = 30.0
 
 
-def make_console() -> Console:
-    """Return a console on standard output; wide enough for a table where it is not a terminal."""
+def make_console(*, quiet: bool = False) -> Console:
+    """Return a console on standard output; wide enough for a table where it is not a terminal.
+
+    Args:
+        quiet: show nothing.
+    """
     # No markup: names of folders and messages of errors may hold brackets.
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=120, soft_wrap=True)
+    console = Console(highlight=False, markup=False, quiet=quiet)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, markup=False, width=120, soft_wrap=True, quiet=quiet)
 
 
 class TaskView:

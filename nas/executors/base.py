@@ -4,7 +4,8 @@ import errno
 import re
 import socket
 import traceback
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from nas.loop import Job, Outcome
 from nas.trial import Failure, FailureKind
@@ -16,6 +17,14 @@ _NO_MEMORY = re.compile(
     # In this order: torch on a CPU; oneDNN, which says no more; C++; CUDA, cuDNN and cuBLAS.
     "you tried to allocate|could not create a primitive$|bad_alloc|out of memory|_ALLOC_FAILED|Cannot allocate memory"
 )
+
+
+OnWorkers: TypeAlias = Callable[[int], None]
+"""Called with how many workers are up, each time that changes."""
+
+
+def ignore_workers(num_workers: int) -> None:
+    """Do nothing."""
 
 
 class TrialSource(Protocol):
@@ -37,7 +46,7 @@ class TrialSource(Protocol):
 class Executor(Protocol):
     """Runs jobs until the source has none left."""
 
-    def run(self, source: TrialSource, task: ProxyTask) -> None:
+    def run(self, source: TrialSource, task: ProxyTask, on_workers: OnWorkers = ignore_workers) -> None:
         """Run every job of the source and hand back every outcome.
 
         A job that fails is an outcome. An exception from the source itself is a bug and ends the run.

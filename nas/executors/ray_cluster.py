@@ -9,7 +9,7 @@ import socket
 import sys
 from typing import Any
 
-from nas.executors.base import TrialSource
+from nas.executors.base import OnWorkers, TrialSource, ignore_workers
 from nas.executors.interrupt import Interrupt
 from nas.executors.room import Room
 from proxy_tasks import ProxyTask
@@ -55,7 +55,7 @@ class RayExecutor:
         self._max_concurrent = max_concurrent
         self._timeout_s = timeout_s
 
-    def run(self, source: TrialSource, task: ProxyTask) -> None:
+    def run(self, source: TrialSource, task: ProxyTask, on_workers: OnWorkers = ignore_workers) -> None:
         """Run every job of the source; see `Executor.run`."""
         _set_environment(is_own=self._address is None)
         import ray
@@ -69,7 +69,7 @@ class RayExecutor:
                     self._connect()
                     interrupt.listen()  # Ray has a handler of its own
                 room = self._room()
-                with WorkerPool(task, room, self._timeout_s) as pool:
+                with WorkerPool(task, room, self._timeout_s, on_workers) as pool:
                     while pool.step(source):
                         interrupt.raise_if_asked()
             finally:

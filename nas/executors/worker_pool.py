@@ -12,7 +12,7 @@ from typing import Any, Self
 import ray
 from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayActorError, RayError
 
-from nas.executors.base import TrialSource, run_job
+from nas.executors.base import OnWorkers, TrialSource, ignore_workers, run_job
 from nas.executors.room import Node, Room
 from nas.loop import Job, Outcome
 from nas.trial import Failure, FailureKind
@@ -93,14 +93,19 @@ class WorkerPool:
         task: what workers run; sent to each node once.
         room: how many workers there may be, and what each asks for.
         timeout_s: longest time for a job.
+        on_workers: see there.
     """
 
-    def __init__(self, task: ProxyTask, room: Room, timeout_s: float | None) -> None:
+    def __init__(
+        self, task: ProxyTask, room: Room, timeout_s: float | None, on_workers: OnWorkers = ignore_workers
+    ) -> None:
         self._task = ray.put(task)
         self._room = room
         self._timeout_s = timeout_s
         self._actor_class: Any = ray.remote(num_cpus=room.cpus, num_gpus=room.gpus, max_restarts=0)(Worker)
         self._members: list[_Member] = []
+        self._on_workers = on_workers
+        self._num_up = 0
         self._num_failed_starts = 0
         self._look_at = -math.inf
         self._has_begun = False
@@ -129,6 +134,7 @@ class WorkerPool:
                 return False
             self._is_source_dry = False
         self._start_workers()
+        self._say_how_many()
         awaited = {member.reply: member for member in self._members if member.reply is not None}
         if not awaited:
             time.sleep(WAIT_S)
@@ -138,6 +144,12 @@ class WorkerPool:
             self._take(awaited[reply], source)
         self._end_overdue(source)
         return True
+
+    def _say_how_many(self) -> None:
+        num_up = sum(member.node_id is not None for member in self._members)
+        if num_up != self._num_up:
+            self._num_up = num_up
+            self._on_workers(num_up)
 
     def _start_workers(self) -> None:
         """Fill the room there is; nodes are looked at now and then, as asking takes a moment."""

@@ -1,6 +1,5 @@
 """Which runs are reported, and which of them are repetitions of one search."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from nas.command_help import choice_files
+from nas.configuration import option_texts
 from nas.journal import Record, read_record
 from search_space import InputError
 from search_space.paths import absolute_path, short_path
 
-_OWN_TO_A_RUN = ("run", "seed", "num_trials", "max_reused_share")
-_OWN_TO_A_MACHINE = ("executor", "failures")
+_OWN_TO_A_RUN = ("run", "seed", "num_trials", "max_reused_share", "verbosity")
+_OWN_TO_A_MACHINE = ("executor", "failures", "tracking")
 _SEARCHER = ("controller", "promotion")
 
 
@@ -49,22 +49,9 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
     for path, record in zip(paths, records, strict=True):
         if not record.trials:
             raise InputError(f"{short_path(path)}: no trials yet, so there is nothing to report")
-    options = [flat_options(record.created.config) for record in records]
+    options = [option_texts(record.created.config) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
     return [ReportedRun(*values) for values in zip(names, groups, options, records, strict=True)]
-
-
-def flat_options(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return every value of a configuration as text, under its name with dots."""
-    flat: dict[str, str] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            # Controllers hold the space a second time.
-            inner = {key: item for key, item in value.items() if (name, key) != ("controller", "space")}
-            flat |= {f"{name}.{key}": text for key, text in flat_options(inner).items()}
-        else:
-            flat[str(name)] = value if isinstance(value, str) else json.dumps(value)
-    return flat
 
 
 def differing_options(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
@@ -87,7 +74,7 @@ def cautions(runs: Sequence[ReportedRun]) -> list[str]:
 def group_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what searched in each of the runs; equal names mean repetitions of one search."""
     names = [_controller_name(config) for config in configs]
-    parts = [flat_options({part: config.get(part) for part in _SEARCHER}) for config in configs]
+    parts = [option_texts({part: config.get(part) for part in _SEARCHER}) for config in configs]
     groups = []
     for name, options in zip(names, parts, strict=True):
         alike = [other for other_name, other in zip(names, parts, strict=True) if other_name == name]

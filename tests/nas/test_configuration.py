@@ -103,7 +103,9 @@ def test_help_explains_every_option(path: Path) -> None:
     assert isinstance(node, dict)
     node.pop("defaults", None)
     for option in options_of({str(k): v for k, v in node.items()}):
-        full = f"{group}.{option}" if group else option
+        # Several trackers may be chosen at once, so each has a name of its own.
+        place = f"{group}.{path.stem}" if group == "tracking" else group
+        full = f"{place}.{option}" if place else option
         assert re.search(rf"{re.escape(full)}=\S.* [A-Za-z0-9]{{2,}}", text), full
 
 
@@ -115,6 +117,8 @@ def test_every_yaml_says_how_to_run_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["tracking.wandb.mode=offline"], "option tracking.wandb.mode belongs to another choice of tracking"),
+        (["tracking.tensorboard.per_trail=false"], "did you mean tracking.tensorboard.per_trial?"),
         (["experiment=nonsense"], "unknown choice experiment=nonsense; there are quickstart, spinenet"),
         (["controller=nonsense"], "unknown choice controller=nonsense; there are evolution"),
         (["num_trails=3"], "unknown option num_trails; did you mean num_trials?"),

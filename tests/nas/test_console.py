@@ -4,9 +4,9 @@ import pytest
 from rich.console import Console
 
 from controllers import Proposal
-from nas.console import SearchView, describe, duration, leaderboard_table
+from nas.console import describe, duration, leaderboard_table
 from nas.ranking import Row, count
-from nas.trial import Failure, Trial
+from nas.trial import Trial
 from search_space import published_spec
 
 SPEC = published_spec("spinenet-49")
@@ -14,37 +14,6 @@ SPEC = published_spec("spinenet-49")
 
 def trial(number: int, **changes: object) -> Trial:
     return Trial(number, Proposal(()), SPEC, SPEC.key, **changes)  # type: ignore[arg-type]  # names of its own fields
-
-
-def shown(*trials: Trial) -> str:
-    out = io.StringIO()
-    with SearchView(Console(file=out, width=200, markup=False), 12, {}) as view:
-        for one in trials:
-            view.show(one)
-    return out.getvalue()
-
-
-def test_every_trial_that_ends_has_a_line_and_the_best_is_marked() -> None:
-    text = shown(
-        trial(0),
-        trial(0, status="completed", reward=0.25, metrics={"macs": 76.9e6}, seconds={"train": 20.0, "score": 3.4}),
-        trial(1, status="reused", reward=0.25, reused_from=0),
-        trial(2, status="failed", failure=Failure("nan", "the loss was not finite at step 3")),
-        trial(3, status="rejected", failure=Failure("over_limit", "macs 9e+07, limit 8e+07")),
-    )
-    lines = text.splitlines()
-    assert len(lines) == 4
-    assert lines[0].startswith("[1/12] trial 0       reward 0.2500  76.9M MACs  23 s")
-    assert lines[0].endswith("2 4r 3 4 6r 4 5r 7r 5 5|4 3 5 7 6 best")
-    assert "reward 0.2500  same as trial 0, not trained again" in lines[1]
-    assert "failed (nan): the loss was not finite at step 3" in lines[2]
-    assert "[4/12] trial 3       rejected (over_limit): macs 9e+07, limit 8e+07" in lines[3]
-    assert not lines[1].endswith("best")
-
-
-@pytest.mark.parametrize("message", ["[/red]", r"bad \[/x] here", "[bold]"])
-def test_messages_with_brackets_are_shown_as_they_are(message: str) -> None:
-    assert message in shown(trial(0), trial(0, status="failed", failure=Failure("error", message)))
 
 
 def test_the_table_ranks_and_leaves_out_what_is_not_there() -> None:

@@ -104,7 +104,9 @@ class Slow(Landscape):
 @every_executor
 def test_every_job_comes_back_once_with_its_own_result(make: Callable[[], Executor]) -> None:
     source = Source(12)
-    make().run(source, Landscape())
+    num_workers: list[int] = []
+    make().run(source, Landscape(), num_workers.append)
+    assert 1 <= max(num_workers) <= 2
     assert sorted(source.outcomes) == list(range(12))
     for number, outcome in source.outcomes.items():
         spec = SPACE.decode(SPACE.sample(np.random.default_rng(number)))

@@ -1,0 +1,126 @@
+"""What a terminal shows of a running search: one panel below the lines, drawn anew a few times a second."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nas.console import duration
+from nas.ranking import count
+from nas.tally import Standing
+from nas.trial import Status
+from search_space.spec import short_form
+
+_SPARKS = "▁▂▃▄▅▆▇█"
+_ASCII_SPARKS = "_.:-=+*#"
+_COUNTED: tuple[tuple[Status, str, str], ...] = (
+    ("completed", "trained", "green"),
+    ("running", "running", "cyan"),
+    ("reused", "known already", "default"),
+    ("rejected", "over a limit", "yellow"),
+    ("failed", "failed", "red"),
+)
+_COSTS = (("macs", "MACs"), ("params", "params"))
+_MAX_WIDTH = 110
+_ROOM_FOR_ECHO = 3
+"""A terminal echoes ^C behind the panel; in a full line that would begin a new one, and not all would be erased."""
+
+
+class LivePanel:
+    """The panel of one moment, as rich draws it.
+
+    Args:
+        title: what is searched.
+        standing: how it stands.
+    """
+
+    def __init__(self, title: str, standing: Standing) -> None:
+        self._title = title
+        self._standing = standing
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it in the width and the characters that there are."""
+        standing = self._standing
+        bar = ProgressBar(total=standing.num_trials, completed=standing.num_done, width=30, complete_style="green")
+        head = Table.grid(padding=(0, 2, 0, 0))
+        head.add_row(bar, Text(f"{standing.num_done} of {standing.num_trials}", "bold"), _time(standing))
+        rows = Table.grid(padding=(0, 2, 0, 0))
+        rows.add_column(style="dim", no_wrap=True)
+        rows.add_column(overflow="ellipsis", no_wrap=True)
+        rows.add_row("ended", head)
+        rows.add_row("trials", _counts(standing))
+        if standing.best is not None:
+            rows.add_row("best", _best(standing))
+            rows.add_row("", Text(short_form(standing.best.spec.blocks), "dim"))
+        if standing.rewards:
+            sparks = _ASCII_SPARKS if options.ascii_only else _SPARKS
+            low, high = min(standing.rewards), max(standing.rewards)
+            span = f"{low:.4f} to {high:.4f}"
+            line = sparkline(standing.rewards, sparks)
+            rows.add_row("rewards", Text.assemble((line, "green"), "  ", (span, "dim")))
+        rows.add_row("speed", _speed(standing))
+        yield Panel(
+            rows,
+            title=Text(self._title, "bold"),
+            title_align="left",
+            box=box.ASCII if options.ascii_only else box.ROUNDED,
+            border_style="dim",
+            padding=(0, 1),
+            width=min(options.max_width - _ROOM_FOR_ECHO, _MAX_WIDTH),
+        )
+
+
+def sparkline(values: Sequence[float], characters: str = _SPARKS) -> str:
+    """Return a character for each value, from the first for the lowest to the last for the highest."""
+    low, high = min(values), max(values)
+    if low == high:
+        return characters[len(characters) // 2] * len(values)
+    return "".join(characters[round((value - low) / (high - low) * (len(characters) - 1))] for value in values)
+
+
+def _time(standing: Standing) -> Text:
+    left = "" if standing.left_s is None else f", about {duration(standing.left_s)} left"
+    return Text(f"{duration(standing.elapsed_s)}{left}")
+
+
+def _counts(standing: Standing) -> Text:
+    parts: list[tuple[str, str]] = []
+    for status, name, style in _COUNTED:
+        if number := standing.statuses.get(status, 0):
+            parts += [(f"{number} {name}", style), (", ", "")]
+            if status == "failed":
+                kinds = sorted(standing.failures.items(), key=lambda item: -item[1])
+                parts[-1:] = [(f" ({', '.join(f'{kind} {n}' for kind, n in kinds)})", style), (", ", "")]
+    if standing.num_retried:
+        parts += [(f"{standing.num_retried} to run again", "yellow"), (", ", "")]
+    return Text.assemble(*parts[:-1]) if parts else Text("none yet", "dim")
+
+
+def _best(standing: Standing) -> Text:
+    best = standing.best
+    if best is None or best.reward is None:
+        return Text("")
+    words = [f"trial {best.number}", *([f"rung {best.rung}"] if best.rung else [])]
+    if "ap" in best.metrics and best.metrics["ap"] != best.reward:
+        words.append(f"AP {100 * best.metrics['ap']:.1f}")
+    words += [f"{count(best.metrics[name])} {shown}" for name, shown in _COSTS if name in best.metrics]
+    return Text.assemble((f"{best.reward:.4f}", "bold green"), "  ", "  ".join(words))
+
+
+def _speed(standing: Standing) -> Text:
+    words = []
+    if standing.per_hour is not None:
+        words.append(f"{standing.per_hour:,.{0 if standing.per_hour >= 10 else 1}f} trials an hour")
+    if standing.num_workers:
+        words.append(f"{standing.num_running} of {standing.num_workers} workers busy")
+    elif not standing.num_running:
+        words.append("waiting for a worker")
+    if standing.busy_share is not None and standing.num_done:
+        words.append(f"{standing.busy_share:.0%} of the time")
+    if standing.longest is not None:
+        words.append(f"longest: trial {standing.longest}, {duration(standing.longest_s)}")
+    return Text(", ".join(words))

@@ -1,0 +1,94 @@
+"""Hands results to trackers while the search goes on: a tracker that is slow, or fails, holds nothing up."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+from nas.journal import Record
+from nas.tracking.base import TrackedRun, Tracker
+from nas.tracking.results import Result, ResultReader
+
+WAIT_AT_END_S = 60.0
+"""How long the end of a search waits for its trackers."""
+SAY_AFTER_S = 2.0
+"""How long it waits before it says so."""
+
+
+class Tracking:
+    """Shows a run in several trackers, from its first result on; each has a thread of its own.
+
+    Args:
+        trackers: by name.
+        run: what is shown.
+        record: of the run; results on it are handed over at once, and later ones when `update` is called.
+        say: called with a line where a tracker fails, or is waited for.
+    """
+
+    def __init__(
+        self, trackers: Mapping[str, Tracker], run: TrackedRun, record: Record, say: Callable[[str], None]
+    ) -> None:
+        self._reader = ResultReader(record)
+        self._say = say
+        self._feeds = [_Feed(name, tracker, run, say) for name, tracker in trackers.items()]
+
+    def __enter__(self) -> Self:
+        for feed in self._feeds:
+            feed.start()
+        self.update()
+        return self
+
+    def update(self) -> None:
+        """Hand over what has come since the last time."""
+        for result in self._reader.read():
+            for feed in self._feeds:
+                feed.results.put(result)
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        for feed in self._feeds:
+            feed.results.put(None)
+        give_up = time.monotonic() + WAIT_AT_END_S
+        for feed in self._feeds:
+            feed.join(SAY_AFTER_S)
+            if feed.is_alive():
+                self._say(f"handing the last results to {feed.name}; Ctrl-C leaves them to the next start")
+                feed.join(max(0.0, give_up - time.monotonic()))
+            if feed.is_alive():
+                self._say(f"{feed.name} did not take all results; the next start hands them over")
+
+
+class _Feed(Thread):
+    """Opens a tracker and gives it results until None comes."""
+
+    def __init__(self, name: str, tracker: Tracker, run: TrackedRun, say: Callable[[str], None]) -> None:
+        # Not waited for when the process ends: a server may not answer for minutes.
+        super().__init__(name=name, daemon=True)
+        self.results: SimpleQueue[Result | None] = SimpleQueue()
+        self._tracker = tracker
+        self._run = run
+        self._say = say
+
+    def run(self) -> None:
+        try:
+            log = self._tracker.open(self._run)
+        except Exception as error:
+            self._fail(error)
+            return
+        try:
+            while (result := self.results.get()) is not None:
+                log.add(result)
+            log.close()
+        except Exception as error:
+            self._fail(error)
+            with suppress(Exception):  # one was told of; this lets go of what it holds open
+                log.close()
+
+    def _fail(self, error: Exception) -> None:
+        text = (str(error).strip().splitlines() or [""])[0]
+        self._say(
+            f"no more is shown in {self.name} ({type(error).__name__}: {text}); the search goes on, and its next start "
+            "hands over what is missing"
+        )

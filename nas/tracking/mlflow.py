@@ -1,0 +1,145 @@
+"""MLflow: a run for the search, and below it one for each trained trial."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from nas.command_line import python_command
+from nas.configuration import option_texts
+from nas.tracking.base import TrackedRun, needs
+from nas.tracking.results import (
+    Result,
+    hyperparameters,
+    is_trained,
+    loss_by_percent,
+    search_figures,
+    trial_figures,
+)
+
+_MAX_AT_ONCE: Final = 100
+"""Parameters that MLflow takes in one call."""
+_MAX_CHARS: Final = 500
+"""Of a parameter: what the oldest servers take."""
+_RUN_TAG: Final = "nas.run"
+_TRIAL_TAG: Final = "nas.trial"
+_PARENT_TAG: Final = "mlflow.parentRunId"
+_NUM_RESULTS: Final = "search/results"
+
+
+@dataclass(frozen=True, slots=True)
+class MLflow:
+    """Writes to an MLflow server or store.
+
+    Attributes:
+        uri: of the server or store; None for MLFLOW_TRACKING_URI, or else for what MLflow does without.
+        experiment: name of the experiment that all runs are put into.
+        per_trial: whether each trained trial is a run of its own, below that of the search.
+
+    Raises:
+        ValueError: the package is not installed.
+    """
+
+    uri: str | None = None
+    experiment: str = "spinenet-search"
+    per_trial: bool = True
+
+    def __post_init__(self) -> None:
+        needs("mlflow")
+
+    def open(self, run: TrackedRun) -> "MLflowLog":
+        """Begin the run of the search, or go on with it; see `Tracker.open`."""
+        return MLflowLog(self, run)
+
+    def hint(self, run: Path) -> str:
+        """Return the command that shows the runs of a local store; a server shows them itself."""
+        return "" if self.uri is not None and self.uri.startswith("http") else f"{python_command()} -m mlflow ui"
+
+
+class MLflowLog:
+    """The run of one search."""
+
+    def __init__(self, settings: MLflow, run: TrackedRun) -> None:
+        from mlflow import MlflowClient
+
+        self._client: Any = MlflowClient(settings.uri)
+        found = self._client.get_experiment_by_name(settings.experiment)
+        self._experiment = found.experiment_id if found else self._client.create_experiment(settings.experiment)
+        self._per_trial = settings.per_trial
+        # With the time to the microsecond it is another run than one that stood in this folder before.
+        identity = f"{run.created_at:.6f}"
+        known = list(self._runs(f"tags.`{_RUN_TAG}` = '{identity}'"))
+        if known:
+            self._id = known[0].info.run_id
+            self._client.update_run(self._id, status="RUNNING")
+        else:
+            self._id = self._begin({_RUN_TAG: identity}, run.folder.name, run.created_at)
+            self._set_parameters(self._id, option_texts(run.config))
+        self._num_known = int(known[0].data.metrics.get(_NUM_RESULTS, 0)) if known else 0
+        self._known_trials = set()
+        for trial in list(self._runs(f"tags.`{_PARENT_TAG}` = '{self._id}'")):
+            if trial.info.status == "RUNNING":
+                self._client.delete_run(trial.info.run_id)  # a kill left it half written
+            else:
+                self._known_trials.add(trial.data.tags[_TRIAL_TAG])
+
+    def add(self, result: Result) -> None:
+        """Show a result; see `TrackerLog.add`."""
+        if self._per_trial and is_trained(result.trial) and str(result.trial.number) not in self._known_trials:
+            self._add_trial(result)
+        if result.number > self._num_known:
+            figures = search_figures(result) | {_NUM_RESULTS: float(result.number)}
+            self._client.log_batch(self._id, metrics=_metrics(figures, result.number, result.time))
+
+    def close(self) -> None:
+        """Mark the run as finished, until it is gone on with."""
+        self._client.set_terminated(self._id, "FINISHED")
+
+    def _add_trial(self, result: Result) -> None:
+        trial, ended = result.trial, result.time
+        begun = ended - sum(trial.seconds.values())
+        tags = {_PARENT_TAG: self._id, _TRIAL_TAG: str(trial.number)}
+        child = self._begin(tags, f"trial {trial.number}", begun)
+        self._set_parameters(child, hyperparameters(trial))
+        figures = _metrics(trial_figures(trial), result.number, ended)
+        for percent, loss in loss_by_percent(trial):
+            figures += _metrics({"loss_curve": loss}, percent, ended)
+        self._client.log_batch(child, metrics=figures)
+        status = "FINISHED" if trial.status == "completed" else "FAILED"
+        self._client.set_terminated(child, status, _ms(ended))
+
+    def _begin(self, tags: Mapping[str, str], name: str, time: float) -> str:
+        run = self._client.create_run(self._experiment, start_time=_ms(time), tags=dict(tags), run_name=name)
+        return str(run.info.run_id)
+
+    def _set_parameters(self, run_id: str, values: Mapping[str, object]) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(_name(name), str(value)[:_MAX_CHARS]) for name, value in values.items()]
+        for start in range(0, len(params), _MAX_AT_ONCE):
+            self._client.log_batch(run_id, params=params[start : start + _MAX_AT_ONCE])
+
+    def _runs(self, condition: str) -> Iterator[Any]:
+        """Give all runs of the experiment that keep a condition; the server gives them in pages."""
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment], condition, page_token=token)
+            yield from page
+            if not (token := page.token):
+                return
+
+
+def _metrics(figures: Mapping[str, float], step: int, time: float) -> list[Any]:
+    from mlflow.entities import Metric
+
+    return [Metric(_name(name), value, _ms(time), step) for name, value in figures.items()]
+
+
+def _name(name: str) -> str:
+    """Return a name with the characters that MLflow takes."""
+    return re.sub(r"[^\w\-. :/]", "_", name)
+
+
+def _ms(time: float) -> int:
+    return round(1000 * time)
