@@ -58,5 +58,5 @@ class Tracker(Protocol):
         ...
 
     def hint(self, run: Path) -> str:
-        """Return the command that shows the run in a folder; empty where none is needed."""
+        """Return the command or the address that shows the run in a folder; empty where there is none."""
         ...

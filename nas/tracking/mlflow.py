@@ -1,6 +1,8 @@
 """MLflow: a run for the search, and below it one for each trained trial."""
 
+import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +55,11 @@ class MLflow:
         return MLflowLog(self, run)
 
     def hint(self, run: Path) -> str:
-        """Return the command that shows the runs of a local store; a server shows them itself."""
-        return "" if self.uri is not None and self.uri.startswith("http") else f"{python_command()} -m mlflow ui"
+        """Return the address of the server, or the command that shows a local store."""
+        uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        if uri.startswith("http"):
+            return uri
+        return f"{python_command()} -m mlflow ui{f' --backend-store-uri {shlex.quote(uri)}' if uri else ''}"
 
 
 class MLflowLog:
@@ -63,6 +68,8 @@ class MLflowLog:
     def __init__(self, settings: MLflow, run: TrackedRun) -> None:
         from mlflow import MlflowClient
 
+        # It would print two lines for each trial.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self._client: Any = MlflowClient(settings.uri)
         found = self._client.get_experiment_by_name(settings.experiment)
         self._experiment = found.experiment_id if found else self._client.create_experiment(settings.experiment)

@@ -209,7 +209,8 @@ def test_mlflow_has_a_run_for_the_search_and_one_for_each_trial(
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     store = f"file:{tmp_path}/store"
     options = (*TINY_SEARCH, "executor=local", "tracking=[tensorboard,mlflow]", f"tracking.mlflow.uri={store}")
-    call("nas.search", *options, "num_trials=2")
+    ended = call("nas.search", *options, "num_trials=2")
+    assert f"-m mlflow ui --backend-store-uri {store}" in ended.stdout
     client = MlflowClient(store)
     (experiment,) = [one for one in client.search_experiments() if one.name == "spinenet-search"]
 
