@@ -2,7 +2,7 @@
 
 python -m benchmarks.journal [number of trials]
 
-Specs of the SpineNet space, seventeen metrics a trial, as the detection task has with a latency. Two numbers of the
+Specs of the SpineNet space, seventeen metrics and a loss curve a trial, as the detection task has. Two numbers of the
 disk below the current folder: events a second with fsync after each, and the same without Python around it. Opening is
 timed in a process of its own, three times, from files that are in the page cache.
 """
@@ -51,7 +51,9 @@ def main() -> None:
         spec = space.decode(decisions)
         metrics = {f"metric_{k}": float(value) for k, value in enumerate(rng.random(17))}
         asked = Asked(trial=0, decisions=decisions, key=spec.key, spec=spec)
-        told = Told(trial=0, status="completed", reward=0.5, metrics=metrics, seconds={"train": 1.5, "score": 0.5})
+        curve = tuple(float(f"{value:.5g}") for value in rng.random(20))
+        seconds = {"train": 1.5, "score": 0.5}
+        told = Told(trial=0, status="completed", reward=0.5, metrics=metrics, seconds=seconds, loss_curve=curve)
         specs.append((asked, told))
     with tempfile.TemporaryDirectory(dir=".") as folder:
         path = Path(folder)
