@@ -16,6 +16,7 @@ from string import Template
 from pydantic import TypeAdapter
 
 from nas.reporting.curves import MeanCurve, mean_curves
+from nas.reporting.loss_curves import LossCurves, loss_curves
 from nas.reporting.occurrence import Learned, learned_by_group
 from nas.reporting.runs import ReportedRun
 from nas.reporting.sections import caution, facts, sections, subtitle, title
@@ -49,16 +50,19 @@ class PageData:
     runs: tuple[PageRun, ...]
     groups: tuple[PageGroup, ...]
     trials: TrialColumns
+    loss_curves: LossCurves
 
 
 def page_of(runs: Sequence[ReportedRun], top: int) -> str:
     """Return the page of one run, or of several that are compared, with the `top` best architectures."""
     curves = mean_curves(runs)
     learned = learned_by_group(runs)
+    losses = loss_curves(runs)
     data = PageData(
         runs=tuple(PageRun(run.name, run.group) for run in runs),
         groups=tuple(PageGroup(group, curve, learned.get(group)) for group, curve in curves.items()),
         trials=trial_columns(runs),
+        loss_curves=losses,
     )
     # Imported here so that help does not wait for it.
     from plotly.offline import get_plotlyjs
@@ -71,7 +75,7 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
         subtitle=escape(subtitle(runs)),
         facts=facts(runs),
         caution=caution(runs),
-        sections=sections(runs, curves, learned, top),
+        sections=sections(runs, curves, learned, losses, top),
         data=_embedded(data),
         licence=_licence(),
         plotly=plotly,

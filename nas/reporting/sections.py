@@ -11,6 +11,7 @@ from nas.drawing import architecture_svg
 from nas.ranking import count
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
+from nas.reporting.loss_curves import NUM_BEST, LossCurves
 from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned
 from nas.reporting.runs import ReportedRun, cautions, differing_options
 from nas.trial import Trial, best_trials, place
@@ -68,7 +69,11 @@ def caution(runs: Sequence[ReportedRun]) -> str:
 
 
 def sections(
-    runs: Sequence[ReportedRun], curves: Mapping[str, MeanCurve], learned: Mapping[str, Learned], top: int
+    runs: Sequence[ReportedRun],
+    curves: Mapping[str, MeanCurve],
+    learned: Mapping[str, Learned],
+    losses: LossCurves,
+    top: int,
 ) -> str:
     """Return the body of the page."""
     trials = [trial for run in runs for trial in run.record.trials.values()]
@@ -76,6 +81,8 @@ def sections(
     parts = [_progress(runs, curves) if has_reward else _section("Progress", _note("No trial has a reward yet."))]
     if has_reward:
         parts += [_best(runs, top), _trade_off(), _learned(learned)]
+    if losses.row:
+        parts.append(_training_curves(losses, len({trial.rung for trial in trials})))
     if any("loss" in trial.metrics and trial.status == "completed" for trial in trials):
         text = _note("Each point is a trial: the last training loss against the reward.")
         parts.append(_section("Training loss", text, _plot("loss", "middle", "reward against loss")))
@@ -146,6 +153,17 @@ def _learned(learned: Mapping[str, Learned]) -> str:
     controls = '<label>Controller <select id="learned-group"></select></label><output id="learned-count"></output>'
     holder = '<div class="panels" id="learned"></div>'
     return _section(heading, _note(text), f'<div class="controls">{controls}</div>', holder)
+
+
+def _training_curves(losses: LossCurves, num_rungs: int) -> str:
+    text = "Each line is a trial: the mean loss in equal parts of its training, each at its end."
+    if len(losses.row) < losses.num_found:
+        of_which = " of each rung" if num_rungs > 1 else ""
+        text += f" Here are {len(losses.row):,} of {losses.num_found:,}: the best {NUM_BEST}{of_which}, and others "
+        text += "evenly spaced over the ranking of the rest."
+    controls = '<div class="controls"><label>Training <select id="training-rung"></select></label></div>'
+    plot = _plot("training", "tall", "training loss against the share of the training that is done")
+    return _section("Training curves", _note(text), controls, plot)
 
 
 def _failures(runs: Sequence[ReportedRun]) -> str:

@@ -2,17 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas.journal import FILE_NAME, Asked, AttemptFailed, Created, Event, Told, read_record
 from nas.reporting.curves import best_so_far, mean_curves
 from nas.reporting.failures import failure_rows
+from nas.reporting.loss_curves import loss_curves
 from nas.reporting.occurrence import learned_by_group, level_offsets
 from nas.reporting.runs import ReportedRun, cautions, read_runs
 from nas.reporting.trials import trial_columns
@@ -50,14 +52,20 @@ def write_run(
     message: str = "the loss is nan",
     versions: dict[str, str] | None = None,
     name: str = "cost",
+    num_parts: int = 20,
+    promoted_from: int | None = None,
 ) -> Path:
-    """Write a journal with a trial for each reward; None is a failure."""
+    """Write a journal with a trial for each reward; None is a failure.
+
+    Each has a loss curve of `num_parts` points, and those from the number `promoted_from` on were promoted.
+    """
     rng = np.random.default_rng(0)
     events: list[Created | Event] = [Created(config=config or config_of(), versions=versions or {"python": "3"})]
     for number, reward in enumerate(rewards):
         decisions = SPACE.sample(rng)
         spec = SPACE.decode(decisions)
-        events.append(Asked(trial=number, decisions=decisions, key=spec.key, spec=spec))
+        rung = int(promoted_from is not None and number >= promoted_from)
+        events.append(Asked(trial=number, decisions=decisions, key=spec.key, spec=spec, rung=rung))
         metrics = {
             "ap": reward or 0.0,
             "macs": 1e6 * rng.uniform(50, 90),
@@ -65,10 +73,11 @@ def write_run(
             name: 1.0,
             "loss": rng.random(),
         }
+        curve = tuple(0.3 + (2.7 - (reward or 0.0)) / (1 + part) for part in range(num_parts))
         told = Told(trial=number, status="completed", reward=reward, metrics=metrics, seconds={"train": 30.0})
         if reward is None:
             told = Told(trial=number, status="failed", failure=Failure("nan", message))
-        events.append(told)
+        events.append(told.model_copy(update={"loss_curve": curve}))
     folder.mkdir(parents=True)
     lines = "".join(event.model_dump_json(exclude_none=True) + "\n" for event in events)
     (folder / FILE_NAME).write_text(lines, encoding="utf-8")
@@ -217,6 +226,34 @@ def test_failures_are_counted_with_the_attempts_that_were_run_again(tmp_path: Pa
     assert rows == [("nan", 2, 0, 1), ("worker_lost", 0, 1, 3)]
 
 
+def test_loss_curves_are_those_of_the_trials_best_first(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", [0.2, None, 0.7])
+    b = write_run(tmp_path / "b", [0.5, 0.1], num_parts=3)
+    c = write_run(tmp_path / "c", [0.9], num_parts=0)
+    runs = reported(a, b, c)
+    curves, columns = loss_curves(runs), trial_columns(runs)
+    # The failed one and the one without a curve are left out.
+    assert [columns.reward[row] for row in curves.row] == [0.7, 0.5, 0.2, 0.1]
+    assert [(columns.run[row], columns.trial[row]) for row in curves.row] == [(0, 2), (1, 0), (0, 0), (1, 1)]
+    assert [len(loss) for loss in curves.loss] == [20, 3, 20, 3]
+    # By hand: 0.3 + 2.2, 0.3 + 2.2 / 2, 0.3 + 2.2 / 3 to five digits.
+    assert curves.loss[1] == (2.5, 1.4, 1.0333)
+    assert curves.num_found == 4
+
+
+def test_of_many_loss_curves_the_best_and_some_over_the_whole_ranking_stay(tmp_path: Path) -> None:
+    rewards: list[float | None] = np.random.default_rng(0).permutation(1300).tolist()
+    curves = loss_curves(reported(write_run(tmp_path / "run", rewards, promoted_from=500)))
+    # Of the 400 others that were not promoted two or three apart stay, of the 700 promoted ones three or four.
+    for own, steps in ((range(500), {2, 3}), (range(500, 1300), {3, 4})):
+        ranking = sorted(own, key=lambda number: -(rewards[number] or 0))
+        places = [ranking.index(row) for row in curves.row if row in own]
+        assert places[:100] == list(range(100))
+        assert (len(places), places[-1]) == (300, len(own) - 1)
+        assert set(np.diff(places[99:])) <= {1, *steps}
+    assert curves.num_found == 1300
+
+
 # --- the file
 
 
@@ -284,6 +321,36 @@ def test_several_runs_are_compared_beside_their_folders(tmp_path: Path, call: Ru
     ]
     assert len(data["trials"]["trial"]) == 80
     assert "evolution against random" in page.text
+
+
+@pytest.mark.parametrize(
+    ("num_trials", "promoted_from", "text"),
+    [
+        (300, None, ""),
+        (301, None, "Here are 300 of 301: the best 100, and others evenly spaced over the ranking of the rest."),
+        (600, 300, ""),
+        (600, 299, "Here are 599 of 600: the best 100 of each rung, and others evenly"),
+    ],
+)
+def test_the_page_says_when_training_curves_are_left_out(
+    tmp_path: Path, call: Run, num_trials: int, promoted_from: int | None, text: str
+) -> None:
+    write_run(tmp_path / "run", [i / num_trials for i in range(num_trials)], promoted_from=promoted_from)
+    assert call("nas.report", "run=run").returncode == 0
+    page = Page((tmp_path / "run/report.html").read_text(encoding="utf-8"))
+    assert "Training curves" in page.text
+    assert ("Here are" in "".join(page.text)) == bool(text)
+    assert text in "".join(page.text)
+
+
+def test_runs_without_loss_curves_have_no_section_for_them(tmp_path: Path, call: Run) -> None:
+    write_run(tmp_path / "old", [0.1, 0.2], num_parts=0)
+    write_run(tmp_path / "failed", [None])
+    assert call("nas.report", "run=[old,failed]", "out=page.html").returncode == 0
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "Training loss" in page.text
+    assert "Training curves" not in page.text
+    assert "training" not in page.ids
 
 
 # --- what cannot be shown
@@ -373,6 +440,21 @@ def filter_by(browser: Chromium, text: str) -> str:
     return count
 
 
+def check_hover(browser: Chromium, id: str, trace: int, point: int, texts: Sequence[str]) -> None:
+    """Check that all these texts are shown while the mouse is over a point of a plot."""
+    browser.value(f"document.getElementById('{id}').scrollIntoView({{ behavior: 'instant' }})")
+    x, y = browser.value(f"""(() => {{
+        const plot = document.getElementById("{id}"), box = plot.getBoundingClientRect();
+        const {{ xaxis, yaxis }} = plot._fullLayout, {{ x, y }} = plot.data[{trace}];
+        return [box.x + xaxis._offset + xaxis.d2p(x[{point}]), box.y + yaxis._offset + yaxis.d2p(y[{point}])];
+    }})()""")
+    browser.move(x - 30, y + 30)
+    browser.move(x, y)
+    # What was under the mouse on its way may be shown for a moment.
+    shown = f"document.querySelector('#{id} .hoverlayer').textContent"
+    browser.wait_for(f"{json.dumps(texts)}.every((text) => {shown}.includes(text))")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("num_trials", [12, pytest.param(10_000, marks=pytest.mark.long)])
 def test_the_page_works_in_a_browser(browser: Chromium, call: Run, tmp_path: Path, num_trials: int) -> None:
@@ -400,17 +482,39 @@ def test_the_page_works_in_a_browser(browser: Chromium, call: Run, tmp_path: Pat
     assert filter_by(browser, "no such text") == f"none of {num_trials}"
 
     # The mouse over a trial shows its spec: the first one with a reward, wherever it was drawn.
-    browser.value("document.getElementById('progress').scrollIntoView({ behavior: 'instant' })")
-    place = browser.value("""(() => {
-        const plot = document.getElementById("progress"), box = plot.getBoundingClientRect();
-        const { xaxis, yaxis } = plot._fullLayout, { x, y } = plot.data[0];
-        return [box.x + xaxis._offset + xaxis.d2p(x[0]), box.y + yaxis._offset + yaxis.d2p(y[0])];
-    })()""")
-    browser.move(place[0] + 30, place[1] + 30)
-    browser.move(*place)
-    browser.wait_for("document.querySelector('#progress .hoverlayer text')")
-    spec = trial_columns(reported(tmp_path / "run")).spec[0]
-    assert spec in browser.value("document.querySelector('#progress .hoverlayer').textContent")
+    check_hover(browser, "progress", 0, 0, [trial_columns(reported(tmp_path / "run")).spec[0]])
+
+    assert browser.value("document.querySelectorAll('#training .js-line').length") == min(300, len(known))
+    assert (tmp_path / "run/report.html").stat().st_size < 20e6
+
+
+@pytest.mark.slow
+def test_training_curves_show_whose_they_are(browser: Chromium, call: Run, tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [0.1, 0.9, None, 0.6, 0.3, 0.2], promoted_from=4)
+    write_run(tmp_path / "b", [0.5], num_parts=1)
+    assert call("nas.report", "run=[a,b]", "out=page.html").returncode == 0
+    check_page(browser, tmp_path / "page.html")
+    columns = trial_columns(reported(tmp_path / "a", tmp_path / "b"))
+    lines = "document.getElementById('training').data.filter((trace) => trace.mode === 'lines')"
+    change = "(s) => { s.value = 0; s.dispatchEvent(new Event('change')) }"
+
+    def drawn() -> list[int]:
+        rows: list[int] = browser.value(f"{lines}.map((trace) => trace.customdata[0])")
+        return rows
+
+    # Best last, so that it lies on top; those that were promoted are not drawn with the others.
+    assert [columns.reward[row] for row in drawn()] == [0.2, 0.3]
+    browser.value(f"({change})(document.getElementById('training-rung'))")
+    assert [columns.reward[row] for row in drawn()] == [0.1, 0.5, 0.6, 0.9]
+    assert browser.value("document.getElementById('training').data.at(-1).customdata") == drawn()
+    colours = browser.value(f"{lines}.map((trace) => trace.line.color)")
+    assert len(set(colours)) == 4
+    assert browser.value("document.getElementById('training').layout.yaxis.type") == "log"
+    for at, row in enumerate(drawn()):
+        reward = columns.reward[row] or 0.0
+        whose = f"trial {columns.trial[row]}, {'ab'[columns.run[row]]}: completed"
+        texts = [whose, f"reward {reward:.4f}", columns.spec[row], f"loss {3 - reward:.4g} at "]
+        check_hover(browser, "training", at, 0, texts)
 
 
 @pytest.mark.long
@@ -465,6 +569,17 @@ def test_runs_that_have_little_to_show_open_without_errors(browser: Chromium, ca
     assert browser.errors == []
 
 
+def drawing_is_on(browser: Chromium, folder: Path) -> str:
+    """Return which ground the first drawing in the page stands on, `light` or `dark`, if it can be seen on it."""
+    box = "document.querySelector('.card svg').getBoundingClientRect()"
+    clip = browser.value(f"(({{ x, y, width, height }}) => ({{ x, y: y + scrollY, width, height, scale: 1 }}))({box})")
+    browser.picture(folder / "drawing.png", captureBeyondViewport=True, clip=clip)
+    with Image.open(folder / "drawing.png") as image:
+        darkest, ground, lightest = np.percentile(np.asarray(image.convert("L")), (0, 50, 100))
+    assert lightest - darkest > 150
+    return "light" if ground > 200 else "dark" if ground < 60 else f"grey {ground}"
+
+
 @pytest.mark.long
 def test_the_page_follows_the_colour_scheme_and_prints_light(browser: Chromium, call: Run, tmp_path: Path) -> None:
     write_run(tmp_path / "run", rewards_of(20))
@@ -473,10 +588,13 @@ def test_the_page_follows_the_colour_scheme_and_prints_light(browser: Chromium, 
     colour = "getComputedStyle(document.body).backgroundColor"
     plot = "document.getElementById('progress').layout.font.color"
     light = (browser.value(colour), browser.value(plot))
+    assert drawing_is_on(browser, tmp_path) == "light"
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     browser.wait_for(f"{plot} !== '{light[1]}'")
     assert browser.value(colour) != light[0]
+    assert drawing_is_on(browser, tmp_path) == "dark"
     browser.value("dispatchEvent(new Event('beforeprint'))")
     assert (browser.value(colour), browser.value(plot)) == light
+    assert drawing_is_on(browser, tmp_path) == "light"
     browser.value("dispatchEvent(new Event('afterprint'))")
     assert browser.value(plot) != light[1]

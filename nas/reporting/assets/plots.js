@@ -127,6 +127,18 @@ function faded(color, opacity) {
   return `rgba(${value >> 16},${(value >> 8) & 255},${value & 255},${opacity})`;
 }
 
+// From pale to strong by a value of each trial, with a bar that says which is which.
+function shades(name, values) {
+  const bar = { title: { text: name, side: "right", font: { color: css("soft") } }, thickness: 10, outlinewidth: 0, len: 0.6, tickfont: { color: css("soft") } };
+  return { color: values, colorscale: [[0, css("early")], [1, css("late")]], colorbar: bar, showscale: values.length > 1 };
+}
+
+function mixed(color, other, share) {
+  const channel = (from, shift) => (parseInt(from.slice(1), 16) >> shift) & 255;
+  const mix = (shift) => Math.round((1 - share) * channel(color, shift) + share * channel(other, shift));
+  return `#${[16, 8, 0].map((shift) => mix(shift).toString(16).padStart(2, "0")).join("")}`;
+}
+
 // Trials that no other beats on both axes; costs are to be low, all else high.
 function front(rows, x, y, signX, signY) {
   const sorted = [...rows].sort((a, b) => signX * (x[b] - x[a]) || signY * (y[b] - y[a]));
@@ -167,8 +179,7 @@ function tradeOff() {
         if (own.length) traces.push(points(own, xs, ys, { color: series(g) }, { name: plain(group.name) }));
       });
     } else if (rows.length) {
-      const bar = { title: { text: "trial", side: "right", font: { color: css("soft") } }, thickness: 10, outlinewidth: 0, len: 0.6, tickfont: { color: css("soft") } };
-      traces.push(points(rows, xs, ys, { color: rows.map((i) => trials.trial[i]), colorscale: [[0, css("early")], [1, css("late")]], colorbar: bar, showscale: rows.length > 1 }, { name: "trial", showlegend: false }));
+      traces.push(points(rows, xs, ys, shades("trial", rows.map((i) => trials.trial[i])), { name: "trial", showlegend: false }));
     }
     if (rows.length && hasDirection(x.value) && hasDirection(y.value) && x.value !== y.value) {
       const kept = front(rows, xs, ys, sign(x.value), sign(y.value));
@@ -220,6 +231,43 @@ function panel(holder, id, text, size) {
   plot.className = `plot ${size}`;
   box.append(heading, plot);
   holder.append(box);
+}
+
+// The curves of about the same reward are one trace, with gaps between them, as a trace for each is slow. The best lie on top.
+const NUM_SHADES = 12;
+
+function trainingCurves() {
+  if (!document.getElementById("training")) return;
+  const { row, loss } = data.loss_curves, some = rungs.filter((rung) => row.some((i) => trials.rung[i] === rung));
+  const rung = offer("training-rung", some, some.at(-1), () => drawn.get("training")(), (value) => `rung ${value}`);
+  rung.closest(".controls").hidden = some.length < 2;
+  const isPositive = loss.flat().every((value) => value > 0);
+  show("training", () => {
+    const curves = row.map((_, c) => c).filter((c) => trials.rung[row[c]] === Number(rung.value)).reverse();
+    const rows = curves.map((c) => row[c]), rewards = rows.map((i) => trials.reward[i]);
+    const low = Math.min(...rewards), range = Math.max(...rewards) - low, isCrowded = rows.length > 60;
+    const common = { type: "scatter", hovertemplate: "%{text}<br>loss %{y:.4~g} at %{x:.0f} %<extra></extra>", showlegend: false };
+    const color = (at) => faded(mixed(css("early"), css("late"), at / (NUM_SHADES - 1)), isCrowded ? 0.5 : 1);
+    const traces = Array.from({ length: NUM_SHADES }, (_, at) => ({
+      ...common, mode: "lines", x: [], y: [], customdata: [], text: [], line: { width: isCrowded ? 1 : 1.6, color: color(at) },
+    }));
+    for (const c of curves) {
+      const i = row[c], share = range ? (trials.reward[i] - low) / range : 1, text = hover(i);
+      const trace = traces[Math.round(share * (NUM_SHADES - 1))];
+      [...loss[c], null].forEach((value, at) => {
+        trace.x.push(value === null ? null : (100 * (at + 1)) / loss[c].length);
+        trace.y.push(value);
+        trace.customdata.push(i);
+        trace.text.push(text);
+      });
+    }
+    const ends = curves.reduce((y, c) => { y[row[c]] = loss[c].at(-1); return y; }, []);
+    const atEnd = points(rows, ends.map(() => 100), ends, { ...shades("reward", rewards), size: isCrowded ? 4 : 6, opacity: 1 }, { ...common, cliponaxis: false });
+    return [...traces.filter((trace) => trace.x.length), atEnd];
+  }, () => ({
+    xaxis: axis("share of the training", { range: [0, 100], ticksuffix: " %" }),
+    yaxis: axis("training loss", { type: isPositive ? "log" : "linear", minorloglabels: "complete" }),
+  }));
 }
 
 function loss() {

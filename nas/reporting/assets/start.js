@@ -3,6 +3,7 @@ show("progress", isComparison ? progressOfMany : progressOfOne, progressLayout);
 startTable();
 tradeOff();
 learned();
+trainingCurves();
 loss();
 const redrawAll = () => { for (const [id, draw] of drawn) if (document.getElementById(id)) draw(); };
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
