@@ -4,11 +4,13 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from rich.console import Console
 
 from controllers import Controller, ParetoEvolution
 from nas.executors import Executor
@@ -19,7 +21,7 @@ from nas.loop import Search
 from nas.promotion import Promotion
 from nas.reward import Reward
 from nas.search_view import Verbosity
-from nas.tracking import Tracker
+from nas.tracking import TrackedRun, Tracker, Tracking
 from nas.trial import Trial
 from nas.warm_start import WarmStart
 from proxy_tasks import Fidelity, ProxyTask
@@ -89,6 +91,17 @@ class Setup:
             on_change=on_change,
             on_stop=on_stop,
         )
+
+    def track(self, journal: Journal, console: Console, loud: Console) -> Tracking:
+        """Return what shows a journal in all trackers; what they fail with is said on the loud console."""
+        created = journal.record.created
+        run = TrackedRun(journal.folder, created.time, created.config)
+        say, warn = (partial(one.print, soft_wrap=True) for one in (console, loud))
+        return Tracking(self.tracking, run, journal.record, say, warn)
+
+    def tracking_hints(self, run: Path) -> list[str]:
+        """Return what a person does to see the run in a folder in each tracker."""
+        return [hint for tracker in self.tracking.values() if (hint := tracker.hint(run))]
 
 
 SHARED_NODES = ("data", "recipe")

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,6 +30,10 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
         action: does the work.
     """
     arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A character that the terminal does not know must not end a search.
+            stream.reconfigure(errors="backslashreplace")
     previous = signal.getsignal(signal.SIGTERM)
     try:
         if threading.current_thread() is threading.main_thread():

@@ -28,7 +28,7 @@ def leaderboard_table(rows: Sequence[Row], title: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     columns = columns_of(rows)
     for column in columns:
-        table.add_column(column.head, justify=column.align)
+        table.add_column(column.head, justify=column.align, overflow="fold")
     for rank, row in enumerate(rows, start=1):
         table.add_row(*(column.text(rank, row) for column in columns))
     return table

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -26,6 +26,7 @@ _COUNTED: tuple[tuple[Status, str, str], ...] = (
 )
 _COSTS = (("macs", "MACs"), ("params", "params"))
 _MAX_WIDTH = 110
+_LABEL_WIDTH = len("rewards")
 _ROOM_FOR_ECHO = 3
 """A terminal echoes ^C behind the panel; in a full line that would begin a new one, and not all would be erased."""
 
@@ -45,12 +46,19 @@ class LivePanel:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it in the width and the characters that there are."""
         standing = self._standing
-        bar = ProgressBar(total=standing.num_trials, completed=standing.num_done, width=30, complete_style="green")
+        width = min(options.max_width - _ROOM_FOR_ECHO, _MAX_WIDTH)
+        bar = ProgressBar(
+            total=standing.num_trials, completed=standing.num_done, width=width // 5, complete_style="green"
+        )
+        cut: OverflowMethod = "crop" if options.ascii_only else "ellipsis"
         head = Table.grid(padding=(0, 2, 0, 0))
-        head.add_row(bar, Text(f"{standing.num_done} of {standing.num_trials}", "bold"), _time(standing))
+        done = f"{standing.num_done} of {standing.num_trials}"
+        for min_width in (None, len(done), None):
+            head.add_column(overflow=cut, no_wrap=True, min_width=min_width)
+        head.add_row(bar, Text(done, "bold"), _time(standing))
         rows = Table.grid(padding=(0, 2, 0, 0))
-        rows.add_column(style="dim", no_wrap=True)
-        rows.add_column(overflow="ellipsis", no_wrap=True)
+        rows.add_column(style="dim", overflow=cut, no_wrap=True, min_width=_LABEL_WIDTH)
+        rows.add_column(overflow=cut, no_wrap=True)
         rows.add_row("ended", head)
         rows.add_row("trials", _counts(standing))
         if standing.best is not None:
@@ -61,7 +69,7 @@ class LivePanel:
             low, high = min(standing.rewards), max(standing.rewards)
             span = f"{low:.4f} to {high:.4f}"
             line = sparkline(standing.rewards, sparks)
-            rows.add_row("rewards", Text.assemble((line, "green"), "  ", (span, "dim")))
+            rows.add_row("rewards", Text.assemble(f"{span}  ", (line, "green")))
         rows.add_row("speed", _speed(standing))
         yield Panel(
             rows,
@@ -70,7 +78,7 @@ class LivePanel:
             box=box.ASCII if options.ascii_only else box.ROUNDED,
             border_style="dim",
             padding=(0, 1),
-            width=min(options.max_width - _ROOM_FOR_ECHO, _MAX_WIDTH),
+            width=width,
         )
 
 
@@ -96,7 +104,8 @@ def _counts(standing: Standing) -> Text:
                 kinds = sorted(standing.failures.items(), key=lambda item: -item[1])
                 parts[-1:] = [(f" ({', '.join(f'{kind} {n}' for kind, n in kinds)})", style), (", ", "")]
     if standing.num_retried:
-        parts += [(f"{standing.num_retried} to run again", "yellow"), (", ", "")]
+        attempts = "attempt" if standing.num_retried == 1 else "attempts"
+        parts += [(f"{standing.num_retried} {attempts} lost", "yellow"), (", ", "")]
     return Text.assemble(*parts[:-1]) if parts else Text("none yet", "dim")
 
 

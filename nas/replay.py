@@ -1,7 +1,7 @@
 """python -m nas.replay: train the best architectures of a run again, for longer, and see how the ranking changes."""
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from nas.loop import Search
 from nas.ranking import count
 from nas.resume import MAY_CHANGE, check_config, open_run
 from nas.search_view import SearchView
+from nas.tracking import Tracking
 from nas.trial import Trial, best_trials
 from proxy_tasks.progress import TaskView, make_console
 from search_space import InputError
@@ -56,17 +57,18 @@ def main(config: dict[str, Any]) -> None:
     best = best_trials(record.trials, options.top)
     if not best:
         raise InputError(f"{setup.run}: no trial has a reward yet")
-    console = make_console(quiet=setup.verbosity == "quiet")
+    loud = make_console()
+    console = make_console(quiet=True) if setup.verbosity == "quiet" else loud
     with TaskView(console) as task_view:
         setup.task.prepare(task_view.report)
     folder = setup.run / "replays" / _folder_name(setup, search_config)
-    with open_run(folder, search_config) as journal:
+    with open_run(folder, search_config) as journal, setup.track(journal, console, loud) as tracking:
         try:
-            why_stopped = _train(setup, journal, best)
+            why_stopped = _train(setup, journal, tracking, best, loud)
         except KeyboardInterrupt:
-            _show(console, journal, best, folder)
+            _show(console, journal, best, setup.tracking_hints(folder))
             raise
-        _show(console, journal, best, folder)
+        _show(console, journal, best, setup.tracking_hints(folder))
     if why_stopped is not None:
         raise InputError(why_stopped)
 
@@ -80,7 +82,7 @@ def _folder_name(setup: Setup, config: dict[str, Any]) -> str:
     return "-".join(part for part in parts if part)
 
 
-def _train(setup: Setup, journal: Journal, best: list[Trial]) -> str | None:
+def _train(setup: Setup, journal: Journal, tracking: Tracking, best: list[Trial], console: Console) -> str | None:
     """Put the best trials on the replay's record as asked, and let a search finish them.
 
     Returns:
@@ -99,9 +101,14 @@ def _train(setup: Setup, journal: Journal, best: list[Trial]) -> str | None:
                 )
             )
     num_trials = len(journal.record.trials)
-    number_in_search = {trial.key: trial.number for trial in best}
+    numbers = {trial.key: trial.number for trial in best}
     title = f"replay of {short_path(setup.run)}"
-    with SearchView(make_console(), title, num_trials, journal.record, setup.verbosity) as view:
+    with SearchView(console, title, num_trials, journal.record, setup.verbosity, numbers) as view:
+
+        def on_change(trial: Trial) -> None:
+            view.show(trial)
+            tracking.update()
+
         search = Search(
             space=setup.space,
             controller=RandomSearch(setup.space),  # never asked: every trial is on record
@@ -111,14 +118,14 @@ def _train(setup: Setup, journal: Journal, best: list[Trial]) -> str | None:
             num_trials=num_trials,
             seed=setup.seed,
             failures=setup.failures,
-            on_change=lambda trial: view.show(replace(trial, number=number_in_search.get(trial.key, trial.number))),
+            on_change=on_change,
             on_stop=view.stopping,
         )
         setup.executor.run(search, setup.task, view.note_workers)
     return search.why_stopped
 
 
-def _show(console: Console, journal: Journal, best: list[Trial], folder: Path) -> None:
+def _show(console: Console, journal: Journal, best: list[Trial], hints: Sequence[str]) -> None:
     # The last one of each key: a replay that failed is tried again by the next command.
     replayed = {trial.key: trial for trial in journal.record.trials.values()}
     rewards = {key: trial.reward for key, trial in replayed.items() if trial.reward is not None}
@@ -146,7 +153,9 @@ def _show(console: Console, journal: Journal, best: list[Trial], folder: Path) -
     pairs = [(trial.reward or 0.0, rewards[trial.key]) for trial in compared]
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
-    console.print(f"Kept in {short_path(folder)}")
+    console.print(f"Kept in {short_path(journal.folder)}")
+    for hint in hints:
+        console.print(f"Curves:  {hint}", soft_wrap=True)
 
 
 def _agreement(pairs: list[tuple[float, float]]) -> str:

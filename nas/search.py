@@ -5,7 +5,6 @@ import shlex
 import sys
 import time
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from nas.journal import Journal, Record, has_trials
 from nas.ranking import Row
 from nas.resume import open_run
 from nas.search_view import SearchView
-from nas.tracking import TrackedRun, Tracking
+from nas.tracking import Tracking
 from nas.trial import Status, Trial, best_trials
 from proxy_tasks.progress import TaskView, make_console
 from search_space import Decisions, InputError
@@ -49,7 +48,8 @@ def main(config: dict[str, Any]) -> None:
         raise InputError(
             "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
         )
-    console = make_console(quiet=setup.verbosity == "quiet")
+    loud = make_console()
+    console = make_console(quiet=True) if setup.verbosity == "quiet" else loud
     started = time.monotonic()
     is_begun = has_trials(setup.run)
     begin_with: tuple[Decisions, ...] = ()
@@ -57,7 +57,7 @@ def main(config: dict[str, Any]) -> None:
         # A run that has begun has on record what it begins with. And without data there is no run folder.
         begin_with = setup.warm_start.decisions(setup.space)
         _prepare(setup, console)
-    with open_run(setup.run, config, begin_with) as journal, _tracking(setup, journal.record) as tracking:
+    with open_run(setup.run, config, begin_with) as journal, setup.track(journal, console, loud) as tracking:
         record = journal.record
         is_finished = len(record.told) >= max(setup.num_trials, len(record.trials))
         if is_begun:
@@ -68,7 +68,7 @@ def main(config: dict[str, Any]) -> None:
         why_stopped: str | None = None
         try:
             if not is_finished:
-                why_stopped = _run(setup, journal, tracking)
+                why_stopped = _run(setup, journal, tracking, loud)
         except KeyboardInterrupt:
             _summarise(console, record, setup, time.monotonic() - started)
             raise
@@ -82,15 +82,10 @@ def _prepare(setup: Setup, console: Console) -> None:
         setup.task.prepare(task_view.report)
 
 
-def _tracking(setup: Setup, record: Record) -> Tracking:
-    run = TrackedRun(setup.run, record.created.time, record.created.config)
-    return Tracking(setup.tracking, run, record, say=partial(make_console().print, soft_wrap=True))
-
-
-def _run(setup: Setup, journal: Journal, tracking: Tracking) -> str | None:
+def _run(setup: Setup, journal: Journal, tracking: Tracking, console: Console) -> str | None:
     """Run the search; return why it stopped before its last trial, if it did."""
     title = short_path(setup.run)
-    with SearchView(make_console(), title, setup.num_trials, journal.record, setup.verbosity) as view:
+    with SearchView(console, title, setup.num_trials, journal.record, setup.verbosity) as view:
 
         def on_change(trial: Trial) -> None:
             view.show(trial)
@@ -140,9 +135,8 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
             front = shlex.join([python_command(), "-m", "nas.leaderboard", f"run={run}", *chosen, "front=true"])
             console.print(f"Front:   {front}", soft_wrap=True)
         console.print(f"Report:  {python_command()} -m nas.report run={shlex.quote(run)}", soft_wrap=True)
-    for tracker in setup.tracking.values():
-        if hint := tracker.hint(setup.run):
-            console.print(f"Curves:  {hint}", soft_wrap=True)
+    for hint in setup.tracking_hints(setup.run):
+        console.print(f"Curves:  {hint}", soft_wrap=True)
     if best:
         most_epochs = setup.promotion.fidelity(setup.fidelity, best[0].rung).epochs
         replay = _command("nas.replay", without=("num_trials", "fidelity.epochs"))

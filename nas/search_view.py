@@ -1,8 +1,10 @@
 """What a person sees while a search runs: a live panel in a terminal, and a line for each trial that ends."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from threading import Lock
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Literal, Self, TypeAlias
 
 from rich.console import Console
@@ -19,6 +21,7 @@ from search_space.spec import short_form
 Verbosity: TypeAlias = Literal["quiet", "normal", "verbose"]
 
 _REFRESHES_PER_S = 4
+_OWN_NUMBERS: Mapping[str, int] = MappingProxyType({})
 
 
 class SearchView:
@@ -33,15 +36,23 @@ class SearchView:
         num_trials: of the run.
         record: of the run, as it stands when the view opens.
         verbosity: how much to say.
+        numbers: to show instead of the trials' own, by key.
     """
 
     def __init__(
-        self, console: Console, title: str, num_trials: int, record: Record, verbosity: Verbosity = "normal"
+        self,
+        console: Console,
+        title: str,
+        num_trials: int,
+        record: Record,
+        verbosity: Verbosity = "normal",
+        numbers: Mapping[str, int] = _OWN_NUMBERS,
     ) -> None:
         self._console = console
         self._title = title
         self._num_trials = num_trials
         self._verbosity = verbosity
+        self._numbers = numbers
         self._tally = Tally(record, num_trials, time.monotonic())
         # Never held while something is printed: the thread that draws takes the console first, then this.
         self._lock = Lock()
@@ -59,6 +70,7 @@ class SearchView:
 
     def show(self, trial: Trial) -> None:
         """Take in a trial that has started, of which an attempt failed, or that has ended."""
+        trial = self._numbered(trial)
         with self._lock:
             change = self._tally.take(trial, time.monotonic())
             num_done = self._tally.num_done
@@ -96,4 +108,9 @@ class SearchView:
 
     def _panel(self) -> LivePanel:
         with self._lock:
-            return LivePanel(self._title, self._tally.standing(time.monotonic()))
+            standing = self._tally.standing(time.monotonic())
+        best = None if standing.best is None else self._numbered(standing.best)
+        return LivePanel(self._title, replace(standing, best=best))
+
+    def _numbered(self, trial: Trial) -> Trial:
+        return replace(trial, number=self._numbers.get(trial.key, trial.number))

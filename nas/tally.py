@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from nas.journal import Record
 from nas.trial import FailureKind, Status, Trial, best_trials, place
 
-NUM_PARTS = 60
+NUM_PARTS = 40
 """Of the curve of rewards at most."""
 
 Change: TypeAlias = Literal["started", "attempt_failed", "ended", "ended_best"]

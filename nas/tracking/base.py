@@ -1,5 +1,7 @@
 """What a tracker must offer: a place outside of the run's journal where its results are shown."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,7 +17,8 @@ def needs(package: str) -> None:
     Raises:
         ValueError: it is not; the message says how to get it.
     """
-    if find_spec(package) is None:
+    # A folder of that name in the current one, as wandb makes, is found too, but has no origin.
+    if (spec := find_spec(package)) is None or spec.origin is None:
         raise ValueError(f"needs the package {package}: pip install 'spinenet-search[{package}]'")
 
 
@@ -25,13 +28,19 @@ class TrackedRun:
 
     Attributes:
         folder: of the run, absolute.
-        created_at: seconds since 1970; with the folder it tells the run from one that stood there before.
-        config: the whole configuration.
+        created_at: seconds since 1970.
+        config: the whole configuration, as it was when the run began.
     """
 
     folder: Path
     created_at: float
     config: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """What tells the run from all others, those included that stood in its folder before; a copy has the same."""
+        content = json.dumps([self.created_at, self.config], sort_keys=True, default=str)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 class TrackerLog(Protocol):

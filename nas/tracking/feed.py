@@ -25,15 +25,22 @@ class Tracking:
         trackers: by name.
         run: what is shown.
         record: of the run; results on it are handed over at once, and later ones when `update` is called.
-        say: called with a line where a tracker fails, or is waited for.
+        say: called with a line that may be left out.
+        warn: called with a line where a tracker fails.
     """
 
     def __init__(
-        self, trackers: Mapping[str, Tracker], run: TrackedRun, record: Record, say: Callable[[str], None]
+        self,
+        trackers: Mapping[str, Tracker],
+        run: TrackedRun,
+        record: Record,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._reader = ResultReader(record)
         self._say = say
-        self._feeds = [_Feed(name, tracker, run, say) for name, tracker in trackers.items()]
+        self._warn = warn
+        self._feeds = [_Feed(name, tracker, run, warn) for name, tracker in trackers.items()]
 
     def __enter__(self) -> Self:
         for feed in self._feeds:
@@ -50,26 +57,33 @@ class Tracking:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         for feed in self._feeds:
             feed.results.put(None)
+        with suppress(KeyboardInterrupt):  # the search itself is over
+            self._wait()
+        for feed in self._feeds:
+            if feed.is_alive():
+                feed.is_given_up = True
+                self._warn(f"{feed.name} did not take all results; the next start hands them over")
+
+    def _wait(self) -> None:
         give_up = time.monotonic() + WAIT_AT_END_S
         for feed in self._feeds:
             feed.join(SAY_AFTER_S)
             if feed.is_alive():
                 self._say(f"handing the last results to {feed.name}; Ctrl-C leaves them to the next start")
                 feed.join(max(0.0, give_up - time.monotonic()))
-            if feed.is_alive():
-                self._say(f"{feed.name} did not take all results; the next start hands them over")
 
 
 class _Feed(Thread):
     """Opens a tracker and gives it results until None comes."""
 
-    def __init__(self, name: str, tracker: Tracker, run: TrackedRun, say: Callable[[str], None]) -> None:
+    def __init__(self, name: str, tracker: Tracker, run: TrackedRun, warn: Callable[[str], None]) -> None:
         # Not waited for when the process ends: a server may not answer for minutes.
         super().__init__(name=name, daemon=True)
         self.results: SimpleQueue[Result | None] = SimpleQueue()
+        self.is_given_up = False
         self._tracker = tracker
         self._run = run
-        self._say = say
+        self._warn = warn
 
     def run(self) -> None:
         try:
@@ -87,8 +101,10 @@ class _Feed(Thread):
                 log.close()
 
     def _fail(self, error: Exception) -> None:
+        if self.is_given_up:
+            return
         text = (str(error).strip().splitlines() or [""])[0]
-        self._say(
+        self._warn(
             f"no more is shown in {self.name} ({type(error).__name__}: {text}); the search goes on, and its next start "
             "hands over what is missing"
         )

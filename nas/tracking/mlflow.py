@@ -74,14 +74,12 @@ class MLflowLog:
         found = self._client.get_experiment_by_name(settings.experiment)
         self._experiment = found.experiment_id if found else self._client.create_experiment(settings.experiment)
         self._per_trial = settings.per_trial
-        # With the time to the microsecond it is another run than one that stood in this folder before.
-        identity = f"{run.created_at:.6f}"
-        known = list(self._runs(f"tags.`{_RUN_TAG}` = '{identity}'"))
+        known = list(self._runs(f"tags.`{_RUN_TAG}` = '{run.identity}'"))
         if known:
             self._id = known[0].info.run_id
             self._client.update_run(self._id, status="RUNNING")
         else:
-            self._id = self._begin({_RUN_TAG: identity}, run.folder.name, run.created_at)
+            self._id = self._begin({_RUN_TAG: run.identity}, run.folder.name, run.created_at)
             self._set_parameters(self._id, option_texts(run.config))
         self._num_known = int(known[0].data.metrics.get(_NUM_RESULTS, 0)) if known else 0
         self._known_trials = set()

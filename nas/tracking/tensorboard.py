@@ -5,6 +5,7 @@ that a TensorBoard that is open reads on; the file of a trial is written once, w
 """
 
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -54,8 +55,13 @@ class TensorBoardLog:
         self._per_trial = per_trial
         path = self._folder / "search" / _NAME
         path.parent.mkdir(parents=True, exist_ok=True)
+        begin = BytesIO()
+        _write_version(begin, run.created_at)
+        if not path.is_file() or not path.read_bytes().startswith(begin.getvalue()):
+            # Pages of a run that stood in this folder before.
+            shutil.rmtree(self._folder / "trials", ignore_errors=True)
         self._file = path.open("wb")
-        _write_version(self._file, run.created_at)
+        self._file.write(begin.getvalue())
 
     def add(self, result: Result) -> None:
         """Show a result; see `TrackerLog.add`."""

@@ -1,5 +1,7 @@
 """Weights & Biases: a run for the search, and in its group one for each trained trial."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +17,12 @@ from nas.tracking.results import (
     search_figures,
     trial_figures,
 )
+from nas.trial import Trial
 from search_space.paths import write_whole
 
 _HANDED_OVER = "wandb-handed-over"
+_INIT_TIMEOUT_S = 30
+"""How long a server may take to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,53 +53,61 @@ class WeightsAndBiases:
 
     def hint(self, run: Path) -> str:
         """Return the command that sends what was written offline."""
-        return f"{python_command()} -m wandb sync wandb/offline-run-*" if self.mode == "offline" else ""
+        if self.mode == "online":
+            return ""
+        folder = Path(os.environ.get("WANDB_DIR", "."), "wandb", "offline-run-*")
+        return f"{python_command()} -m wandb sync {folder}"
 
 
 class WeightsAndBiasesLog:
     """The run of one search.
 
-    How many results were handed over stands in a file of its own: a run that is offline cannot be asked.
+    Online the run of the search is asked how far it got. Offline it is written whole by every start, as the last one
+    that is sent takes the place of those before. Up to which result trials have their runs stands in a file.
     """
 
     def __init__(self, settings: WeightsAndBiases, run: TrackedRun) -> None:
         import wandb
 
-        if settings.mode == "online" and wandb.api.api_key is None:
-            # It would ask for the key in the middle of the search.
+        os.environ.setdefault("WANDB_SILENT", "true")
+        # It would ask for the key in the middle of the search.
+        if settings.mode == "online" and not wandb.login(prompt=False, verify=False):
             raise ValueError("nobody is logged in; run wandb login, or set tracking.wandb.mode=offline")
         self._settings = settings
-        self._run = run
-        # With the time it is another run than one that stood in this folder before.
-        self._group = f"{run.folder.name}-{run.created_at:.0f}"
+        self._group = re.sub(r"[^\w.-]", "-", f"{run.folder.name}-{run.identity}")
         self._marker = run.folder / _HANDED_OVER
-        group, _, number = self._marker.read_text().partition("\n") if self._marker.is_file() else ("", "", "")
-        self._num_handed_over = int(number) if group == self._group and number.isdecimal() else 0
+        self._place = f"{run.identity} {settings.mode} {settings.entity} {settings.project}"
+        place, _, number = self._marker.read_text().partition("\n") if self._marker.is_file() else ("", "", "")
+        self._num_trials_known = int(number) if place == self._place and number.isdecimal() else 0
         self._search = self._begin("search", run.folder.name, dict(options_of(run.config)))
         self._search.define_metric("*", step_metric="result")
+        self._num_known = self._search.step if settings.mode == "online" else 0
 
     def add(self, result: Result) -> None:
         """Show a result; see `TrackerLog.add`."""
-        if result.number <= self._num_handed_over:
-            return
-        trial = result.trial
-        if self._settings.per_trial and is_trained(trial):
-            one = self._begin("trial", f"trial {trial.number}", hyperparameters(trial))
-            one.define_metric("loss_curve", step_metric="percent")
-            for percent, loss in loss_by_percent(trial):
-                one.log({"loss_curve": loss, "percent": percent})
-            one.log(trial_figures(trial))
-            one.finish(exit_code=int(trial.status == "failed"))
-        self._search.log(search_figures(result) | {"result": result.number})
-        write_whole(self._marker, f"{self._group}\n{result.number}".encode())
+        if self._settings.per_trial and result.number > self._num_trials_known:
+            if is_trained(result.trial):
+                self._add_trial(result.trial)
+            write_whole(self._marker, f"{self._place}\n{result.number}".encode())
+        if result.number > self._num_known:
+            self._search.log(search_figures(result) | {"result": result.number})
 
     def close(self) -> None:
         """Wait until all is written or sent."""
         self._search.finish()
 
+    def _add_trial(self, trial: Trial) -> None:
+        one = self._begin("trial", f"trial {trial.number}", hyperparameters(trial))
+        one.define_metric("loss_curve", step_metric="percent")
+        for percent, loss in loss_by_percent(trial):
+            one.log({"loss_curve": loss, "percent": percent})
+        one.log(trial_figures(trial))
+        one.finish(exit_code=int(trial.status == "failed"))
+
     def _begin(self, kind: str, name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401  # the package's own run
         import wandb
 
+        settings = wandb.Settings(silent=True, console="off", x_disable_stats=True, init_timeout=_INIT_TIMEOUT_S)
         return wandb.init(
             project=self._settings.project,
             entity=self._settings.entity,
@@ -102,9 +115,9 @@ class WeightsAndBiasesLog:
             group=self._group,
             job_type=kind,
             name=name,
-            id=f"{self._group}-{name}".replace(" ", "-"),
+            id=self._group if kind == "search" else f"{self._group}-{name.replace(' ', '-')}",
             config=config,
             resume="allow",
             reinit="create_new",
-            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+            settings=settings,
         )

@@ -123,7 +123,7 @@ def test_an_attempt_that_failed_is_counted_and_its_trial_runs_no_more() -> None:
     assert tally.take(trial(2, attempts=(Failure("worker_lost", "died"),)), 60.0) == "attempt_failed"
     standing = tally.standing(60.0)
     assert (standing.num_running, standing.num_retried, standing.longest) == (0, 1, None)
-    assert "1 failed (nan 1), 1 to run again" in drawn(standing)
+    assert "1 failed (nan 1), 1 attempt lost" in drawn(standing)
 
 
 def test_a_promoted_trial_leads_and_is_no_part_of_the_curve() -> None:
@@ -153,8 +153,8 @@ def test_a_long_search_has_a_curve_of_its_best_in_each_part() -> None:
     for number in range(601):
         tally.take(trained(number, number / 1000), float(number))
     rewards = tally.standing(601.0).rewards
-    assert len(rewards) == 60
-    assert rewards[0] == 0.009
+    assert len(rewards) == 40
+    assert rewards[0] == 0.014
     assert rewards[-1] == 0.6
 
 
@@ -163,15 +163,23 @@ def test_a_sparkline_goes_from_the_lowest_to_the_highest() -> None:
     assert set(sparkline([0.3, 0.3])) == {"▅"}
 
 
-@pytest.mark.parametrize("width", [20, 40, 80, 300])
-def test_the_panel_fits_the_terminal(width: int) -> None:
-    lines = drawn(busy_search().standing(100.0), width).splitlines()
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 300])
+def test_the_panel_fits_the_terminal_and_its_characters(width: int, encoding: str) -> None:
+    lines = drawn(busy_search().standing(100.0), width, encoding).splitlines()
+    assert len(lines) == 8  # nothing is wrapped
     assert max(len(line) for line in lines) < width
-    assert lines[0].startswith("╭")
+    for line, label in zip(lines[1:], ("ended", "trials", "best", "", "rewards", "speed"), strict=False):
+        assert line[2:10].strip() == label
 
 
-def test_a_terminal_that_knows_ascii_alone_gets_no_other_character() -> None:
-    assert "runs/x" in drawn(busy_search().standing(100.0), encoding="ascii")
+def test_eighty_columns_are_enough_for_what_matters() -> None:
+    tally = busy_search()
+    for number in range(3, 1000):
+        tally.take(trained(number, number / 1000), 60.0)
+    text = drawn(tally.standing(100.0), width=80)
+    for part in ("999 of 12", "1 min 40 s", "998 trained", "to 0.9990  ▂", "█ ", "1 of 2 workers busy"):
+        assert part in text
 
 
 def test_nothing_is_shown_of_a_search_that_has_not_begun() -> None:
@@ -180,12 +188,12 @@ def test_nothing_is_shown_of_a_search_that_has_not_begun() -> None:
     assert "waiting for a worker" in text
 
 
-def in_terminal(folder: Path, *arguments: str) -> str:
-    """Return all that a search writes to a terminal of its own, without what moves the cursor and gives colours."""
+def in_terminal(folder: Path, *arguments: str, **environment: str) -> str:
+    """Return all that a search writes to a terminal of its own, 100 columns wide."""
     ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+    everything = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"} | environment
     command = [sys.executable, "-m", "nas.search", *TINY_LANDSCAPE, *arguments]
-    process = subprocess.Popen(command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    process = subprocess.Popen(command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=everything)
     os.close(theirs)
     written = b""
     while True:
@@ -198,14 +206,48 @@ def in_terminal(folder: Path, *arguments: str) -> str:
             break
     os.close(ours)
     assert process.wait() == 0
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+    return written.decode(everything.get("PYTHONIOENCODING", "utf-8"))
 
 
-def test_a_terminal_shows_the_panel_and_then_the_ranking(tmp_path: Path) -> None:
-    text = in_terminal(tmp_path)
-    assert "╭─ run ─" in text
-    assert "5 trained" in text
-    assert text.index("╭─ run ─") < text.index("[5/5] trial 4") < text.index("Best of run") < text.index("Report:")
+def screen(written: str) -> str:
+    """Return what stays on a terminal, which is not too low: lines go to the cursor, which is moved and erases."""
+    rows, at = [""], 0
+    for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\r|\n)", written):
+        if part == "\n":
+            at += 1
+            rows += [""] * (at == len(rows))
+        elif re.fullmatch(r"\x1b\[\d*A", part):
+            at = max(0, at - int(part[2:-1] or 1))
+        elif part == "\x1b[2K":
+            rows[at] = ""
+        elif part and not part.startswith("\x1b") and part != "\r":
+            rows[at] += part
+    return "\n".join(rows)
+
+
+def test_a_terminal_shows_the_panel_and_in_the_end_the_lines_and_the_ranking(tmp_path: Path) -> None:
+    written = in_terminal(tmp_path)
+    assert "5 trained" in re.sub(r"\x1b\[[0-9;]*m", "", written)
+    text = screen(written)
+    assert "╭" not in text
+    assert text.index("[1/5] trial 0") < text.index("[5/5] trial 4") < text.index("Best of run") < text.index("Report:")
+
+
+def test_what_a_tracker_fails_with_stays_on_the_screen(tmp_path: Path) -> None:
+    # The first result is shown when the panel is up.
+    (tmp_path / "run" / "tensorboard").mkdir(parents=True)
+    (tmp_path / "run" / "tensorboard" / "trials").write_text("in the way")
+    text = screen(in_terminal(tmp_path, "num_trials=200"))
+    assert "no more is shown in tensorboard (InputError: cannot write" in text
+    assert "[200/200]" in text
+    assert "╭" not in text
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_that_is_not_utf8_shows_a_search(tmp_path: Path, encoding: str) -> None:
+    text = screen(in_terminal(tmp_path, PYTHONIOENCODING=encoding, COLUMNS="70"))
+    assert "[5/5] trial 4" in text
+    assert "Report:" in text
 
 
 def test_a_quiet_search_in_a_terminal_shows_nothing(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from nas.command_line import python_command
 from nas.journal import Record, read_record
 from nas.tracking import MLflow, Result, TensorBoard, TrackedRun, Tracker, Tracking, WeightsAndBiases, feed
+from nas.tracking.base import needs
 from search_space.spec import short_form
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
 
@@ -37,7 +39,7 @@ def show(run: Path, tracker: Tracker) -> list[str]:
     """Show a run that is on disk, as the start of a search does; return what was said."""
     record, said = read_record(run), list[str]()
     tracked = TrackedRun(run, record.created.time, record.created.config)
-    with Tracking({"it": tracker}, tracked, record, said.append):
+    with Tracking({"it": tracker}, tracked, record, said.append, said.append):
         pass
     return said
 
@@ -142,6 +144,37 @@ def test_a_run_that_goes_on_is_shown_from_its_first_result(call: Run, tmp_path: 
     )
     assert page.is_file()
     assert len(list((folder / "trials").iterdir())) == 8
+
+
+def test_pages_of_a_run_that_was_deleted_do_not_stay(call: Run, tmp_path: Path) -> None:
+    call("nas.search", *TINY_LANDSCAPE)
+    (tmp_path / "run" / "journal.jsonl").unlink()
+    call("nas.search", *TINY_LANDSCAPE, "num_trials=2", "seed=7")
+    folder = tmp_path / "run" / "tensorboard" / "trials"
+    assert sorted(path.name for path in folder.iterdir()) == ["00000", "00001"]
+    reward = read_record(tmp_path / "run").trials[0].reward
+    assert scalars(folder / "00000")["reward"] == pytest.approx({1: reward})
+
+
+def test_runs_that_begin_together_in_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    first, second = (TrackedRun(tmp_path, 1.0, {"seed": seed}) for seed in (0, 1))
+    assert first.identity != second.identity
+    assert first.identity == TrackedRun(tmp_path / "moved", 1.0, {"seed": 0}).identity
+
+
+def test_a_folder_of_its_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "leftovers").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="needs the package leftovers"):
+        needs("leftovers")
+
+
+def test_a_replay_is_shown_too(call: Run, tmp_path: Path) -> None:
+    call("nas.search", *TINY_LANDSCAPE)
+    ended = call("nas.replay", *TINY_LANDSCAPE, "top=2", "fidelity.epochs=9")
+    (folder,) = (tmp_path / "run" / "replays").iterdir()
+    assert f"Curves:  {python_command()} -m tensorboard.main --logdir run/replays/{folder.name}" in ended.stdout
+    assert len(scalars(folder / "tensorboard" / "search")["search/reward"]) == 2
 
 
 def test_trials_that_were_never_trained_have_no_page_and_are_counted(call: Run, tmp_path: Path) -> None:
@@ -284,17 +317,20 @@ def test_weights_and_biases_has_a_run_for_the_search_and_one_for_each_trial(
     assert show(tmp_path / "run", tracker) == []
     assert show(tmp_path / "run", tracker) == []
     record = read_record(tmp_path / "run")
+    identity = TrackedRun(tmp_path / "run", record.created.time, record.created.config).identity
     folders = sorted((tmp_path / "wandb").glob("offline-run-*"))
     histories: dict[str, list[dict[str, float]]] = {}
     for folder in folders:
         entries = offline_records(folder)
-        name = re.sub(r".*-run-\d+-", "", folder.name)
+        name = folder.name.rpartition(identity)[2]
         rows = [entry.history.item for entry in entries if entry.HasField("history")]
         keys = [[(item.key or item.nested_key[0], float(item.value_json)) for item in row] for row in rows]
-        histories.setdefault(name, []).extend(dict(row) for row in keys)
-    assert histories.keys() == {"run", "trial-0", "trial-1"}
-    assert [row["search/best_reward"] for row in histories["run"]] == list(best_rewards(record).values())
-    losses = [row["loss_curve"] for row in histories["trial-1"] if "loss_curve" in row]
+        histories[name] = [dict(row) for row in keys]
+    # The run of the search is whole in each of its folders: the last that is sent takes the place of the others.
+    assert len(folders) == 4
+    assert histories.keys() == {"", "-trial-0", "-trial-1"}
+    assert [row["search/best_reward"] for row in histories[""]] == list(best_rewards(record).values())
+    losses = [row["loss_curve"] for row in histories["-trial-1"] if "loss_curve" in row]
     assert losses == pytest.approx(list(record.trials[1].loss_curve))
 
 
