@@ -135,12 +135,11 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
             front = shlex.join([python_command(), "-m", "nas.leaderboard", f"run={run}", *chosen, "front=true"])
             console.print(f"Front:   {front}", soft_wrap=True)
         console.print(f"Report:  {python_command()} -m nas.report run={shlex.quote(run)}", soft_wrap=True)
-    for hint in setup.tracking_hints(setup.run):
-        console.print(f"Curves:  {hint}", soft_wrap=True)
-    if best:
         most_epochs = setup.promotion.fidelity(setup.fidelity, best[0].rung).epochs
         replay = _command("nas.replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
+    for hint in setup.tracking_hints(setup.run):
+        console.print(f"Curves:  {hint}", soft_wrap=True)
 
 
 def reused_share(record: Record) -> float:
