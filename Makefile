@@ -20,6 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 search: install
 	$(BIN)/python -m nas.search experiment=quickstart
+	$(BIN)/python -m nas.report run=runs/quickstart
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal

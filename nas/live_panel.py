@@ -96,17 +96,16 @@ def _time(standing: Standing) -> Text:
 
 
 def _counts(standing: Standing) -> Text:
-    parts: list[tuple[str, str]] = []
-    for status, name, style in _COUNTED:
-        if number := standing.statuses.get(status, 0):
-            parts += [(f"{number} {name}", style), (", ", "")]
-            if status == "failed":
-                kinds = sorted(standing.failures.items(), key=lambda item: -item[1])
-                parts[-1:] = [(f" ({', '.join(f'{kind} {n}' for kind, n in kinds)})", style), (", ", "")]
+    kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(standing.failures.items(), key=lambda item: -item[1]))
+    parts = [
+        Text(f"{number} {name}{f' ({kinds})' if status == 'failed' else ''}", style)
+        for status, name, style in _COUNTED
+        if (number := standing.statuses.get(status, 0))
+    ]
     if standing.num_retried:
         attempts = "attempt" if standing.num_retried == 1 else "attempts"
-        parts += [(f"{standing.num_retried} {attempts} lost", "yellow"), (", ", "")]
-    return Text.assemble(*parts[:-1]) if parts else Text("none yet", "dim")
+        parts.append(Text(f"{standing.num_retried} {attempts} lost", "yellow"))
+    return Text(", ").join(parts) if parts else Text("none yet", "dim")
 
 
 def _best(standing: Standing) -> Text:

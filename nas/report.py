@@ -47,7 +47,7 @@ def main(config: dict[str, Any]) -> None:
         refuse_links(folders[0])
     out = options.out or Path(os.path.commonpath(folders)) / FILE_NAME
     write_whole(out, page.encode())
-    print(f"{short_path(out)} ({len(page) / 1e6:.1f} MB)")
+    print(f"{short_path(out)}: {len(page) / 1e6:.1f} MB, open it in a browser")
 
 
 if __name__ == "__main__":

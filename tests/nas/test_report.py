@@ -199,7 +199,7 @@ def test_the_file_is_whole_and_asks_for_nothing(call: Run, tmp_path: Path) -> No
     assert call("nas.search", *TINY_LANDSCAPE, "num_trials=12", "task.failure_rate=0.2").returncode == 0
     done = call("nas.report", "run=run", "top=3")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("run/report.html (")
+    assert done.stdout.startswith("run/report.html: ")
     text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     page, record = Page(text), read_record(tmp_path / "run")
     assert page.addresses == ["data:,"]
@@ -250,7 +250,7 @@ def test_several_runs_are_compared_beside_their_folders(tmp_path: Path, call: Ru
     names = ["runs/evolution-0", "runs/evolution-1", "runs/random-0", "runs/random-1"]
     done = call("nas.report", f"run=[{','.join(names)}]")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("runs/report.html (")
+    assert done.stdout.startswith("runs/report.html: ")
     page = Page((tmp_path / "runs/report.html").read_text(encoding="utf-8"))
     data = json.loads(page.data)
     assert [(group["name"], group["curve"]["runs"]) for group in data["groups"]] == [
