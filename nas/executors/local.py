@@ -1,6 +1,7 @@
 """Jobs one after another in this process: no cluster, the same search every time."""
 
 from nas.executors.base import OnWorkers, TrialSource, ignore_workers, run_job
+from nas.executors.interrupt import Interrupt
 from proxy_tasks import ProxyTask
 
 
@@ -8,7 +9,16 @@ class LocalExecutor:
     """Run each job here, before the next is started; every core works on it."""
 
     def run(self, source: TrialSource, task: ProxyTask, on_workers: OnWorkers = ignore_workers) -> None:
-        """Run every job of the source; see `Executor.run`. A job that hangs is not ended."""
+        """Run every job of the source; see `Executor.run`. A job that hangs is not ended.
+
+        Ctrl-C ends a training at once, but lets the source put on record what it is putting there.
+        """
         on_workers(1)
-        while (job := source.start_trial()) is not None:
-            source.finish_trial(run_job(task, job))
+        while True:
+            with Interrupt():
+                job = source.start_trial()
+            if job is None:
+                return
+            outcome = run_job(task, job)
+            with Interrupt():
+                source.finish_trial(outcome)

@@ -121,6 +121,28 @@ def test_no_job_at_all_is_no_work(make: Callable[[], Executor]) -> None:
 
 
 @every_executor
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_outcome_that_is_being_taken_is_taken_whole_before_ctrl_c_counts(
+    make: Callable[[], Executor], number: signal.Signals
+) -> None:
+    taken: list[int] = []
+
+    def take(outcome: Outcome) -> None:
+        signal.raise_signal(number)
+        taken.append(outcome.trial)
+
+    source = Source(12, take)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as every command has it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            make().run(source, Landscape())
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert taken == list(source.outcomes)
+    assert 1 <= len(taken) < 12
+
+
+@every_executor
 def test_failures_have_kinds_and_the_others_go_on(make: Callable[[], Executor]) -> None:
     source = Source(6)
     make().run(source, Misbehaving())
