@@ -25,6 +25,7 @@ _COUNTED: tuple[tuple[Status, str, str], ...] = (
     ("failed", "failed", "red"),
 )
 _COSTS = (("macs", "MACs"), ("params", "params"))
+_NONE_YET = Text("none yet", "dim")
 _MAX_WIDTH = 110
 _LABEL_WIDTH = len("rewards")
 _ROOM_FOR_ECHO = 3
@@ -32,7 +33,10 @@ _ROOM_FOR_ECHO = 3
 
 
 class LivePanel:
-    """The panel of one moment, as rich draws it.
+    """The panel of one moment, as rich draws it; always of the same height.
+
+    Threads print beside it: each erases the panel that it knows of, and draws a new one. With one height that is the
+    right one whoever comes first.
 
     Args:
         title: what is searched.
@@ -61,15 +65,9 @@ class LivePanel:
         rows.add_column(overflow=cut, no_wrap=True)
         rows.add_row("ended", head)
         rows.add_row("trials", _counts(standing))
-        if standing.best is not None:
-            rows.add_row("best", _best(standing))
-            rows.add_row("", Text(short_form(standing.best.spec.blocks), "dim"))
-        if standing.rewards:
-            sparks = _ASCII_SPARKS if options.ascii_only else _SPARKS
-            low, high = min(standing.rewards), max(standing.rewards)
-            span = f"{low:.4f} to {high:.4f}"
-            line = sparkline(standing.rewards, sparks)
-            rows.add_row("rewards", Text.assemble(f"{span}  ", (line, "green")))
+        rows.add_row("best", _best(standing))
+        rows.add_row("", Text("" if standing.best is None else short_form(standing.best.spec.blocks), "dim"))
+        rows.add_row("rewards", _rewards(standing, _ASCII_SPARKS if options.ascii_only else _SPARKS))
         rows.add_row("speed", _speed(standing))
         yield Panel(
             rows,
@@ -105,18 +103,25 @@ def _counts(standing: Standing) -> Text:
     if standing.num_retried:
         attempts = "attempt" if standing.num_retried == 1 else "attempts"
         parts.append(Text(f"{standing.num_retried} {attempts} lost", "yellow"))
-    return Text(", ").join(parts) if parts else Text("none yet", "dim")
+    return Text(", ").join(parts) if parts else _NONE_YET
 
 
 def _best(standing: Standing) -> Text:
     best = standing.best
     if best is None or best.reward is None:
-        return Text("")
+        return _NONE_YET
     words = [f"trial {best.number}", *([f"rung {best.rung}"] if best.rung else [])]
     if "ap" in best.metrics and best.metrics["ap"] != best.reward:
         words.append(f"AP {100 * best.metrics['ap']:.1f}")
     words += [f"{count(best.metrics[name])} {shown}" for name, shown in _COSTS if name in best.metrics]
     return Text.assemble((f"{best.reward:.4f}", "bold green"), "  ", "  ".join(words))
+
+
+def _rewards(standing: Standing, characters: str) -> Text:
+    if not standing.rewards:
+        return _NONE_YET
+    span = f"{min(standing.rewards):.4f} to {max(standing.rewards):.4f}"
+    return Text.assemble(f"{span}  ", (sparkline(standing.rewards, characters), "green"))
 
 
 def _speed(standing: Standing) -> Text:

@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -182,10 +183,11 @@ def test_eighty_columns_are_enough_for_what_matters() -> None:
         assert part in text
 
 
-def test_nothing_is_shown_of_a_search_that_has_not_begun() -> None:
+def test_a_search_that_has_not_begun_has_a_panel_of_the_same_height() -> None:
     text = drawn(Tally(NO_RECORD, 12, now_s=0.0).standing(0.0))
     assert "0 of 12" in text
     assert "waiting for a worker" in text
+    assert len(text.splitlines()) == len(drawn(busy_search().standing(100.0)).splitlines())
 
 
 def in_terminal(folder: Path, *arguments: str, **environment: str) -> str:
@@ -231,6 +233,26 @@ def test_a_terminal_shows_the_panel_and_in_the_end_the_lines_and_the_ranking(tmp
     text = screen(written)
     assert "╭" not in text
     assert text.index("[1/5] trial 0") < text.index("[5/5] trial 4") < text.index("Best of run") < text.index("Report:")
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_lines_of_two_threads_stay_and_nothing_of_the_panel_does(attempt: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=40, force_terminal=True, markup=False)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with SearchView(console, "runs/x", 300, NO_RECORD) as view:
+            other = threading.Thread(target=lambda: [console.print(f"other {i}") for i in range(60)])
+            other.start()
+            for number in range(60):
+                view.show(trial(number))
+                view.show(trained(number, number / 300))
+            other.join()
+    finally:
+        sys.setswitchinterval(before)
+    text = screen(out.getvalue())
+    assert (text.count("other "), text.count("] trial "), text.count("╭")) == (60, 60, 0)
 
 
 def test_what_a_tracker_fails_with_stays_on_the_screen(tmp_path: Path) -> None:
