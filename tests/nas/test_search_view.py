@@ -239,11 +239,16 @@ def test_a_terminal_shows_the_panel_and_in_the_end_the_lines_and_the_ranking(tmp
 def test_lines_of_two_threads_stay_and_nothing_of_the_panel_does(attempt: int) -> None:
     out = io.StringIO()
     console = Console(file=out, width=100, height=40, force_terminal=True, markup=False)
+
+    def print_sixty() -> None:
+        for number in range(60):
+            console.print(f"other {number}")
+
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         with SearchView(console, "runs/x", 300, NO_RECORD) as view:
-            other = threading.Thread(target=lambda: [console.print(f"other {i}") for i in range(60)])
+            other = threading.Thread(target=print_sixty)
             other.start()
             for number in range(60):
                 view.show(trial(number))
