@@ -72,11 +72,12 @@ class Tally:
     """
 
     def __init__(self, record: Record, num_trials: int, now_s: float) -> None:
-        ended = [record.trials[number] for number in record.told]
         self._num_trials = num_trials
-        self._statuses = Counter(trial.status for trial in ended)
-        self._failures = Counter(trial.failure.kind for trial in ended if trial.status == "failed" and trial.failure)
-        self._rewards = [trial.reward for trial in ended if trial.reward is not None and trial.rung == 0]
+        self._statuses: Counter[Status] = Counter()
+        self._failures: Counter[FailureKind] = Counter()
+        self._rewards: list[float] = []
+        for number in record.told:
+            self._count(record.trials[number])
         self._best = next(iter(best_trials(record.trials, 1)), None)
         self._num_retried = 0
         self._num_ended = 0
@@ -102,14 +103,8 @@ class Tally:
             return "attempt_failed"
         self._running.pop(trial.number, None)
         self._num_ended += 1
-        self._statuses[trial.status] += 1
-        if trial.status == "failed" and trial.failure is not None:
-            self._failures[trial.failure.kind] += 1
-        if trial.reward is None:
-            return "ended"
-        if trial.rung == 0:
-            self._rewards.append(trial.reward)
-        if self._best is not None and place(trial)[:2] >= place(self._best)[:2]:
+        self._count(trial)
+        if trial.reward is None or (self._best is not None and place(trial)[:2] >= place(self._best)[:2]):
             return "ended"
         self._best = trial
         return "ended_best"
@@ -141,6 +136,13 @@ class Tally:
             num_workers=self._num_workers,
             busy_share=self._busy_s / self._worker_s if self._worker_s else None,
         )
+
+    def _count(self, ended: Trial) -> None:
+        self._statuses[ended.status] += 1
+        if ended.status == "failed" and ended.failure is not None:
+            self._failures[ended.failure.kind] += 1
+        if ended.reward is not None and ended.rung == 0:
+            self._rewards.append(ended.reward)
 
     def _pass_time(self, now_s: float) -> None:
         """Count the time since the last change, in which nothing changed."""

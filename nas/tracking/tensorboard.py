@@ -57,7 +57,7 @@ class TensorBoardLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         begin = BytesIO()
         _write_version(begin, run.created_at)
-        if not path.is_file() or not path.read_bytes().startswith(begin.getvalue()):
+        if not _begins_with(path, begin.getvalue()):
             # Pages of a run that stood in this folder before.
             shutil.rmtree(self._folder / "trials", ignore_errors=True)
         self._file = path.open("wb")
@@ -75,6 +75,13 @@ class TensorBoardLog:
     def close(self) -> None:
         """Close the file of the search."""
         self._file.close()
+
+
+def _begins_with(path: Path, begin: bytes) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(begin)) == begin
 
 
 def _page(result: Result) -> bytes:
