@@ -19,7 +19,7 @@ from pycocotools.cocoeval import COCOeval
 
 from benchmarks.generated_coco import MEAN_BOXES, NUM_CLASSES, random_boxes
 from proxy_tasks.coco.annotations import Annotations
-from proxy_tasks.coco.scoring import METRIC_NAMES, ScoredBoxes, score
+from proxy_tasks.detection.scoring import METRIC_NAMES, ScoredBoxes, score
 
 NUM_IMAGES, NUM_DETECTIONS = 5000, 100
 GOAL = 50

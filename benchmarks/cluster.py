@@ -19,11 +19,11 @@ import numpy as np
 import ray
 
 from controllers import RandomSearch
+from nas.engine.loop import Search
+from nas.engine.reward import MetricReward
 from nas.executors.ray_cluster import RayExecutor
-from nas.journal import Journal
-from nas.loop import Search
-from nas.reward import MetricReward
-from nas.trial import Trial
+from nas.record.journal import Journal
+from nas.record.trial import Trial
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Weights
 from proxy_tasks.landscape import Landscape
 from search_space import ArchSpec, ScalePermutedSpace, resnet_seed

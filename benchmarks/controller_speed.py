@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.controllers import CONTROLLERS
 from benchmarks.simulation import NUM_WORKERS, SimulatedExecutor, compose_config, memory_folder, seeded
 from controllers import Controller, Proposal
-from nas.journal import Journal
+from nas.record.journal import Journal
 
 
 @dataclass
@@ -27,6 +27,11 @@ class Timed:
     controller: Controller
     asking_s: list[float]
     telling_s: list[float]
+
+    @property
+    def min_objectives(self) -> int:
+        """The controller's own."""
+        return self.controller.min_objectives
 
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Ask, and note how long it took."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.journal import FILE_NAME, Asked, Journal, Told
+from nas.record.journal import FILE_NAME, Asked, Journal, Told
 from search_space import ScalePermutedSpace, resnet_seed
 
 NUM_SPECS = 2000
@@ -24,7 +24,7 @@ NUM_SYNCED = 2000
 OPEN = """
 import resource, sys, time
 from pathlib import Path
-from nas.journal import Journal
+from nas.record.journal import Journal
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 started = time.perf_counter()
 with Journal(Path(sys.argv[1]), {}) as journal:

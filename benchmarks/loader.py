@@ -3,7 +3,7 @@
 python -m benchmarks.loader [rounds]
 
 Both sides deliver normalised batches of the same 2,000 generated JPEGs of 640x480 px with their boxes, the long side
-fitted to 256 px. Theirs decodes on every pass, in two worker processes; ours reads what `proxy_tasks.coco.prepare`
+fitted to 256 px. Theirs decodes on every pass, in two worker processes; ours reads what `nas.prepare`
 wrote, in one. A pass at a time, turn and turn about; prints medians and quartiles. The cost of making the cache is
 printed too, and how much faster than a training step the loader is: the step of benchmarks.training, the same batch.
 """

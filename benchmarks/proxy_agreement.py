@@ -20,11 +20,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from nas.build import build
+from nas.options.builder import build
 from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.shapes import Shapes
-from proxy_tasks.detection import DetectionProxy
-from proxy_tasks.training import Recipe
+from proxy_tasks.detection.task import DetectionProxy
+from proxy_tasks.detection.training import Recipe
 from search_space import ModelScale, ScalePermutedSpace, resnet_seed
 
 SEEDS = (0, 1)

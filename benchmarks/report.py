@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from statistics import median
 
+from foundation import InputError
 from nas.reporting import page_of, read_runs
-from search_space import InputError
-from tests.nas.chromium import Chromium, find_chromium
-from tests.nas.reported_runs import rewards_of, write_run
+from tests.nas.reporting.chromium import Chromium, find_chromium
+from tests.nas.reporting.reported_runs import rewards_of, write_run
 
 NUM_ROUNDS = 7
 

@@ -10,8 +10,8 @@ import sys
 from itertools import accumulate
 from pathlib import Path
 
-from nas.journal import read_record
-from search_space import InputError
+from foundation import InputError
+from nas.record.journal import read_record
 
 PLOT = Path(__file__).parent.parent / "docs" / "searches.png"
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from nas.build import Setup, build_setup
-from nas.command_line import compose
+from nas.engine.job import Outcome
 from nas.executors import TrialSource
 from nas.executors.base import run_job
-from nas.journal import Journal
-from nas.loop import Outcome
-from nas.trial import Trial
+from nas.options.command_line import compose
+from nas.record.journal import Journal
+from nas.record.trial import Trial
+from nas.setup import Setup, build_setup
 from proxy_tasks import ProxyTask
 from proxy_tasks.landscape import true_score
 

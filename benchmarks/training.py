@@ -27,16 +27,16 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 
 from benchmarks.generated_coco import MEAN_BOXES, NUM_CLASSES
 from benchmarks.timing import spread
-from proxy_tasks.coco.anchors import make_anchors
-from proxy_tasks.coco.augment import augment
 from proxy_tasks.coco.batches import Batch
-from proxy_tasks.coco.losses import detection_loss
+from proxy_tasks.detection.anchors import make_anchors
+from proxy_tasks.detection.augment import augment
+from proxy_tasks.detection.losses import detection_loss
+from proxy_tasks.detection.training import Recipe, make_optimizer
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM
 from proxy_tasks.networks.retinanet import spinenet_detector
 from proxy_tasks.networks.spinenet import SpineNet
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
-from proxy_tasks.training import Recipe, make_optimizer
 from search_space import ModelScale, published_spec
 
 NUM_THREADS = 2

@@ -25,16 +25,16 @@ from torch import Tensor, nn
 from benchmarks.generated_coco import NUM_CLASSES, generated_coco
 from benchmarks.training import SCALE, SPEC
 from proxy_tasks.base import silent
-from proxy_tasks.coco.anchors import make_anchors
 from proxy_tasks.coco.batches import Batch, load_batches, training_rows
 from proxy_tasks.coco.cache import cached_split
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.folder import CocoFolder
+from proxy_tasks.detection.anchors import make_anchors
+from proxy_tasks.detection.training import Recipe, train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.retinanet import spinenet_detector
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
-from proxy_tasks.training import Recipe, train
 
 PAPER_PROXY = replace(SCALE, image_size_px=512)
 GOAL_ON_H200 = 4000

@@ -33,12 +33,17 @@ class Controller(Protocol):
     and what `ask` proposes depends on nothing but what was told and `rng`.
     """
 
+    @property
+    def min_objectives(self) -> int:
+        """How many objectives its search needs at least: 1 where the reward alone is enough."""
+        ...
+
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Propose decisions. Draws from `rng`, changes nothing; may be called many times before the next `tell`."""
         ...
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
-        """Learn one result. Draws nothing.
+        """Learn one result. Deterministic: randomness that is needed here comes from a seed of the constructor.
 
         Takes any proposal that the space can decode, also one that this controller never made.
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,8 @@ class RegularizedEvolution:
 
     Source: Real et al., Regularized Evolution for Image Classifier Architecture Search (arXiv 1802.01548), algorithm 1.
     """
+
+    min_objectives: ClassVar[int] = 1
 
     def __init__(
         self, space: SearchSpace, population_size: int = 50, tournament_size: int = 10, num_random: int | None = None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class LocalSearch:
 
     Source: White et al., Exploring the Loss Landscape in Neural Architecture Search (arXiv 2005.02960).
     """
+
+    min_objectives: ClassVar[int] = 1
 
     def __init__(self, space: SearchSpace, patience: int = 200) -> None:
         if patience < 1:

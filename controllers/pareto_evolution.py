@@ -1,6 +1,7 @@
 """Evolution towards a front: several objectives at once, none of which may get better only at another's cost."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class ParetoEvolution:
     Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (IEEE TEVC 6, 2002), section III.
     Differs: one child at a time, as results of long evaluations come; mutation alone.
     """
+
+    min_objectives: ClassVar[int] = 2
 
     def __init__(
         self, space: SearchSpace, population_size: int = 50, tournament_size: int = 2, num_random: int | None = None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ class PPO:
     The limit on bad results is that of Ye et al. (arXiv 1912.09729), section 3.
     Differs: no value network; a moving mean of rewards is the baseline, as in Zoph and Le (arXiv 1611.01578).
     """
+
+    min_objectives: ClassVar[int] = 1
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Random search: the arm that every other controller has to beat."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from search_space import SearchSpace
 
 class RandomSearch:
     """Propose architectures uniformly from the space."""
+
+    min_objectives: ClassVar[int] = 1
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space

@@ -1,6 +1,7 @@
 """REINFORCE: make proposals likelier whose reward was above the baseline."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class Reinforce:
 
     Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning (arXiv 1611.01578), section 3.2.
     """
+
+    min_objectives: ClassVar[int] = 1
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class SuccessiveHalving:
     Differs: the paper draws at random and has no bound on the share. A controller that improves finds a new best again
         and again; without the bound evolution promoted more than half of its trials.
     """
+
+    min_objectives: ClassVar[int] = 1
 
     def __init__(self, controller: Controller, num_rungs: int = 1, reduction: int = 4) -> None:
         self._controller = controller

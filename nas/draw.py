@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas.build import build
-from nas.command_line import run_command
+from foundation import short_path, write_whole
 from nas.drawing import draw, to_png, to_svg
+from nas.options.builder import build
+from nas.options.command_line import run_command
 from search_space import ArchSpec, published_spec, read_spec
-from search_space.paths import short_path, write_whole
 
 HELP = """\
 python -m nas.draw spec=NAME_OR_FILE [out=FOLDER_OR_FILE] [name=value ...]

@@ -12,17 +12,17 @@ from typing import Any, Literal
 import numpy as np
 from rich.console import Console
 
-from nas.build import build
-from nas.command_line import run_command
-from nas.console import leaderboard_table
-from nas.failures import summary
-from nas.journal import Record, read_record
-from nas.ranking import Row, columns_of, kept, names_of, ordered, rows_of
-from nas.reward import Reward, objectives_of
-from nas.trial import Trial
-from proxy_tasks.progress import make_console
-from search_space import InputError
-from search_space.paths import short_path
+from foundation import InputError, short_path
+from nas.engine.reward import Reward, objectives_of
+from nas.options.builder import build
+from nas.options.command_line import run_command
+from nas.record.comparison import compares
+from nas.record.failures import failure_lines
+from nas.record.journal import Record, read_record
+from nas.record.ranking import Row, kept, names_of, ordered, rows_of
+from nas.record.trial import Trial
+from nas.terminal.console import make_console
+from nas.terminal.tables import columns_of, leaderboard_table
 
 HELP = """\
 python -m nas.leaderboard run=FOLDER [name=value ...]
@@ -94,7 +94,7 @@ def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
         statuses = Counter(trial.status for trial in record.trials.values())
         counts = ", ".join(f"{n} {status}" for status, n in sorted(statuses.items())) or "no trials yet"
         console.print(f"{run}: {counts}" if len(records) > 1 else counts)
-        for line in summary(record.trials.values()):
+        for line in failure_lines(record.trials.values()):
             console.print(f"failed: {line}", soft_wrap=True)
 
 
@@ -126,8 +126,8 @@ def _write_markdown(rows: Sequence[Row]) -> None:
 
 def front_of(rows: Sequence[Row], reward: Reward) -> list[Row]:
     """Return the rows that no other beats: is as good in all objectives of the reward and better in one."""
-    # Rewards of different rungs do not compare; the furthest promoted come first.
-    rows = [row for row in rows if row.trial.rung == rows[0].trial.rung]
+    # The furthest promoted come first.
+    rows = [row for row in rows if compares(row.trial, rows[0].trial.rung)]
     points = np.array([objectives_of(reward, row.trial.metrics) for row in rows])
     is_beaten = [bool(np.any(np.all(points >= own, axis=1) & np.any(points > own, axis=1))) for own in points]
     return [row for row, beaten in zip(rows, is_beaten, strict=True) if not beaten]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Table
 
-from nas.build import build
-from nas.command_line import run_command
-from nas.ranking import count
-from proxy_tasks.progress import make_console, progress_bar
-from search_space import ArchSpec, InputError, ModelScale, read_spec
+from foundation import InputError
+from nas.options.builder import build
+from nas.options.command_line import run_command
+from nas.terminal.console import make_console
+from nas.terminal.figures import count
+from nas.terminal.progress import progress_bar
+from search_space import ArchSpec, ModelScale, read_spec
 
 if TYPE_CHECKING:
     from proxy_tasks.networks.cost import Cost

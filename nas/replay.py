@@ -9,18 +9,20 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers import RandomSearch
-from nas.build import Setup, build, build_setup
-from nas.command_line import run_command
-from nas.journal import Asked, Journal, read_record, refuse_links
-from nas.loop import Search
-from nas.ranking import count
-from nas.resume import MAY_CHANGE, check_config, open_run
-from nas.search_view import SearchView
+from foundation import InputError, short_path
+from nas.engine.loop import Search
+from nas.options.builder import build
+from nas.options.command_line import run_command
+from nas.record.comparison import compares
+from nas.record.identity import check_config, may_change, open_run
+from nas.record.journal import Asked, Journal, read_record, refuse_links
+from nas.record.trial import Trial, best_trials
+from nas.setup import Setup, build_setup
+from nas.terminal.console import make_console
+from nas.terminal.figures import count
+from nas.terminal.progress import TaskView
+from nas.terminal.search_view import SearchView
 from nas.tracking import Tracking
-from nas.trial import Trial, best_trials
-from proxy_tasks.progress import TaskView, make_console
-from search_space import InputError
-from search_space.paths import short_path
 
 HELP = """\
 python -m nas.replay [name=value ...] top=K fidelity.epochs=E
@@ -51,8 +53,8 @@ def main(config: dict[str, Any]) -> None:
     search_config = {name: value for name, value in config.items() if name != "top"}
     setup = build_setup(search_config)
     record = read_record(setup.run)
-    may_differ = ("fidelity", "task.score_on", "seed", "task.device", "task.precision")
-    check_config(record, setup.run, search_config, (*MAY_CHANGE, *may_differ))
+    may_differ = ("fidelity", "seed", *(f"task.{name}" for name in setup.task.option_rules.replay))
+    check_config(record, setup.run, search_config, (*may_change(setup.task), *may_differ))
     refuse_links(setup.run)
     best = best_trials(record.trials, options.top)
     if not best:
@@ -61,8 +63,8 @@ def main(config: dict[str, Any]) -> None:
     console = make_console(quiet=True) if setup.verbosity == "quiet" else loud
     with TaskView(console) as task_view:
         setup.task.prepare(task_view.report)
-    folder = setup.run / "replays" / _folder_name(setup, search_config)
-    with open_run(folder, search_config) as journal, setup.track(journal, console, loud) as tracking:
+    folder = setup.run / "replays" / _folder_name(setup)
+    with open_run(folder, search_config, setup.task) as journal, setup.track(journal, console, loud) as tracking:
         try:
             why_stopped = _train(setup, journal, tracking, best, loud)
         except KeyboardInterrupt:
@@ -73,12 +75,12 @@ def main(config: dict[str, Any]) -> None:
         raise InputError(why_stopped)
 
 
-def _folder_name(setup: Setup, config: dict[str, Any]) -> str:
+def _folder_name(setup: Setup) -> str:
     """Return a name that differs where the replayed task differs."""
     parts = [f"epochs{setup.fidelity.epochs}"]
     if setup.fidelity.max_train_images is not None:
         parts.append(f"images{setup.fidelity.max_train_images}")
-    parts += [config["task"].get("score_on", ""), f"seed{setup.seed}"]
+    parts += [setup.task.option_rules.replay_label, f"seed{setup.seed}"]
     return "-".join(part for part in parts if part)
 
 
@@ -148,8 +150,7 @@ def _show(console: Console, journal: Journal, best: list[Trial], hints: Sequence
         )
     console.print()
     console.print(table)
-    # Rewards of different rungs do not compare.
-    compared = [trial for trial in best if trial.key in rewards and trial.rung == best[0].rung]
+    compared = [trial for trial in best if trial.key in rewards and compares(trial, best[0].rung)]
     pairs = [(trial.reward or 0.0, rewards[trial.key]) for trial in compared]
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.build import build
-from nas.command_line import run_command
-from nas.journal import refuse_links
+from foundation import short_path, write_whole
+from nas.options.builder import build
+from nas.options.command_line import run_command
+from nas.record.journal import refuse_links
 from nas.reporting import page_of, read_runs
-from search_space.paths import short_path, write_whole
 
 HELP = """\
 python -m nas.report run=FOLDER [name=value ...]

@@ -10,20 +10,22 @@ from typing import Any
 
 from rich.console import Console
 
-from nas.build import Setup, build_setup
-from nas.command_line import python_command, run_command
-from nas.console import duration, leaderboard_table
-from nas.export import export_trials
-from nas.failures import summary
-from nas.journal import Journal, Record, has_trials
-from nas.ranking import Row
-from nas.resume import open_run
-from nas.search_view import SearchView
+from foundation import InputError, short_path
+from nas.exporting.specs import export_trials
+from nas.options.command_line import python_command, run_command
+from nas.record.failures import failure_lines
+from nas.record.identity import open_run
+from nas.record.journal import Journal, Record, has_trials
+from nas.record.ranking import Row
+from nas.record.trial import Status, Trial, best_trials
+from nas.setup import Setup, build_setup
+from nas.terminal.console import make_console
+from nas.terminal.figures import duration
+from nas.terminal.progress import TaskView
+from nas.terminal.search_view import SearchView
+from nas.terminal.tables import leaderboard_table
 from nas.tracking import Tracking
-from nas.trial import Status, Trial, best_trials
-from proxy_tasks.progress import TaskView, make_console
-from search_space import Decisions, InputError
-from search_space.paths import short_path
+from search_space import Decisions
 
 HELP = """\
 python -m nas.search [name=value ...]
@@ -44,10 +46,8 @@ NUM_RECENT = 100
 def main(config: dict[str, Any]) -> None:
     """Run the search that the configuration describes."""
     setup = build_setup(config)
-    if config["task"].get("score_on") == "val":
-        raise InputError(
-            "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
-        )
+    if refusal := setup.task.option_rules.search_refusal:
+        raise InputError(refusal)
     loud = make_console()
     console = make_console(quiet=True) if setup.verbosity == "quiet" else loud
     started = time.monotonic()
@@ -57,7 +57,8 @@ def main(config: dict[str, Any]) -> None:
         # A run that has begun has on record what it begins with. And without data there is no run folder.
         begin_with = setup.warm_start.decisions(setup.space)
         _prepare(setup, console)
-    with open_run(setup.run, config, begin_with) as journal, setup.track(journal, console, loud) as tracking:
+    journal = open_run(setup.run, config, setup.task, begin_with, setup.space.decisions)
+    with journal, setup.track(journal, console, loud) as tracking:
         record = journal.record
         is_finished = len(record.told) >= max(setup.num_trials, len(record.trials))
         if is_begun:
@@ -102,7 +103,7 @@ def _summarise(console: Console, record: Record, setup: Setup, seconds: float) -
     counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
     console.print(f"\n{counts or 'no trials'}; {duration(seconds)} this time\n")
     if statuses["failed"]:
-        for line in summary(record.trials.values()):
+        for line in failure_lines(record.trials.values()):
             console.print(f"failed: {line}", soft_wrap=True)
         console.print()
     if statuses["rejected"] > len(record.told) / 2:

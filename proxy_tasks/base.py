@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from search_space import ArchSpec, InputError
+from foundation import InputError
+from search_space import ArchSpec
 
 Report: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many are done and how many there are."""
@@ -68,6 +69,25 @@ class Weights:
 NO_WEIGHTS = Weights()
 
 
+@dataclass(frozen=True, slots=True)
+class OptionRules:
+    """What a task says about its own options, so that nobody else has to know them by name.
+
+    Attributes:
+        search_refusal: why the task, as it is set, must not guide a search; empty where it may.
+        optional_metrics: metrics that an option adds, each with that option, as `latency=true`.
+        machine: options that no metric depends on; they may change between two starts of one run.
+        replay: options that a replay may set otherwise than its search did.
+        replay_label: a word that tells replays apart which score on other data; may be empty.
+    """
+
+    search_refusal: str = ""
+    optional_metrics: Mapping[str, str] = field(default_factory=dict)
+    machine: tuple[str, ...] = ()
+    replay: tuple[str, ...] = ()
+    replay_label: str = ""
+
+
 class NonFiniteLossError(ArithmeticError):
     """Training diverged; the message names the step."""
 
@@ -89,11 +109,32 @@ class ProxyTask(Protocol):
         """Names of the metrics that every evaluation has."""
         ...
 
-    def prepare(self, report: Report) -> None:
+    @property
+    def cost_names(self) -> tuple[str, ...]:
+        """Names of the figures that `costs` gives; limits may be set on them."""
+        ...
+
+    @property
+    def option_rules(self) -> OptionRules:
+        """What the task says about its own options."""
+        ...
+
+    def prepare(self, report: Report) -> tuple[str, ...]:
         """Make what every trial needs, once for each machine; return at once where it is there already.
+
+        Returns:
+            Lines for a person that say what there is.
 
         Raises:
             InputError: the data cannot be used.
+        """
+        ...
+
+    def verify(self, report: Report) -> None:
+        """Read through what `prepare` made.
+
+        Raises:
+            InputError: it is damaged; the message says what to do.
         """
         ...
 

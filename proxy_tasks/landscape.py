@@ -14,7 +14,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Report, Weights
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, OptionRules, Report, Weights
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, resnet_seed
 from search_space.spec import BLOCK_KINDS, MAX_LEVEL, NUM_STEM_PARENTS, LiveBlock, live_blocks
 
@@ -57,8 +57,22 @@ class Landscape:
         """The score is called AP, so that rewards need no change."""
         return ("ap", "macs", "params")
 
-    def prepare(self, report: Report) -> None:
-        """Return: nothing is needed."""
+    @property
+    def cost_names(self) -> tuple[str, ...]:
+        """What `costs` gives."""
+        return ("macs", "params")
+
+    @property
+    def option_rules(self) -> OptionRules:
+        """There are none: every option shapes the score."""
+        return OptionRules()
+
+    def prepare(self, report: Report) -> tuple[str, ...]:
+        """Return at once: nothing is needed."""
+        return ()
+
+    def verify(self, report: Report) -> None:
+        """Return: there is nothing to read."""
 
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what the blocks' own convolutions cost at scale 1 and 640 px, without resampling and head.

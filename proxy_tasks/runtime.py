@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from search_space import InputError
+from foundation import InputError
 
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3

@@ -1,7 +1,6 @@
 """What can be searched: architectures as plain values, and the spaces that hold them. Imports no torch."""
 
 from search_space.base import Decision, Decisions, SearchSpace
-from search_space.errors import InputError
 from search_space.published import PUBLISHED_SCALES, load_spec, published_names, published_scale, published_spec
 from search_space.resnet_seeds import resnet_seed
 from search_space.scale_permuted import ScalePermutedSpace
@@ -15,7 +14,6 @@ __all__ = [
     "BlockSpec",
     "Decision",
     "Decisions",
-    "InputError",
     "ModelScale",
     "ScalePermutedSpace",
     "SearchSpace",

@@ -14,10 +14,21 @@ Decisions: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One categorical choice; its options are `0 .. num_options - 1`."""
+    """One categorical choice.
+
+    Attributes:
+        name: which choice. What stands behind the last dot is the same for choices of the same sort, as `block3.kind`
+            and `block4.kind`; digits at the end only count.
+        options: a word for each option, in order; `Decisions` hold positions among them.
+    """
 
     name: str
-    num_options: int
+    options: tuple[str, ...]
+
+    @property
+    def num_options(self) -> int:
+        """How many options there are."""
+        return len(self.options)
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from search_space.errors import InputError
+from foundation import InputError
 from search_space.spec import ArchSpec, ModelScale
 from search_space.spec_file import read_spec
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from search_space.errors import InputError
+from foundation import InputError
 from search_space.spec import ArchSpec, BlockSpec, StemBlock
 
 OUTPUT_LEVELS = (3, 4, 5, 6, 7)

@@ -119,18 +119,19 @@ class ScalePermutedSpace:
         num_blocks = len(base.blocks)
         inner, outer = range(self._num_intermediates), range(self._num_intermediates, num_blocks)
         if permutation:
-            decisions += [Decision(f"block{i}.level", len(self._inner_options)) for i in inner]
-            decisions += [Decision(f"block{i}.level", len(self._output_options)) for i in outer]
+            decisions += [Decision(f"block{i}.level", _words(self._inner_options)) for i in inner]
+            decisions += [Decision(f"block{i}.level", _words(self._output_options)) for i in outer]
         self._connections_at = len(decisions)
         if connections:
             for i in range(num_blocks):
-                decisions += [Decision(f"block{i}.parent{slot}", self._reach(i)) for slot in range(NUM_PARENTS)]
+                steps_back = _words(range(1, self._reach(i) + 1))
+                decisions += [Decision(f"block{i}.parent{slot}", steps_back) for slot in range(NUM_PARENTS)]
         self._offsets_at = len(decisions)
         if len(offsets) > 1:
-            decisions += [Decision(f"block{i}.level_offset", len(offsets)) for i in inner]
+            decisions += [Decision(f"block{i}.level_offset", _words(offsets)) for i in inner]
         self._kinds_at = len(decisions)
         if len(self._kinds) > 1:
-            decisions += [Decision(f"block{i}.kind", len(self._kinds)) for i in range(num_blocks)]
+            decisions += [Decision(f"block{i}.kind", tuple(self._kinds)) for i in range(num_blocks)]
         self._decisions = tuple(decisions)
 
     @property
@@ -374,6 +375,10 @@ class ScalePermutedSpace:
 
     def _change_kind(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
         return _change_one(decisions, range(self._kinds_at, len(decisions)), len(self._kinds), rng)
+
+
+def _words(numbers: Iterable[int]) -> tuple[str, ...]:
+    return tuple(map(str, numbers))
 
 
 def _change_one(decisions: Decisions, ats: range, num_options: int, rng: np.random.Generator) -> Decisions | None:

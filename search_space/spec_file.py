@@ -5,8 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from search_space.errors import InputError
-from search_space.paths import write_whole
+from foundation import InputError, first_error, write_whole
 from search_space.spec import ArchSpec, ModelScale
 
 
@@ -87,19 +86,6 @@ def read_spec(path: str | Path) -> SpecFile:
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of spec files, for editors and other programs."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SpecFile.model_json_schema()}
-
-
-def first_error(error: ValidationError) -> str:
-    """Return the first thing wrong as one line that starts with its place, as `spec.blocks[3].parents: ...`."""
-    problem = error.errors(include_url=False)[0]
-    place = ""
-    for part in problem["loc"]:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}"
-    message = problem["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list, as [a,b]")
-    if problem["type"] not in ("value_error", "json_invalid", "missing"):
-        message += f", got {problem['input']!r:.80}"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place.removeprefix('.')}: {message}{more}" if place else f"{message}{more}"
 
 
 _SPEC = TypeAdapter(ArchSpec)

@@ -29,7 +29,7 @@ def test_help_loads_no_heavy_library(command: str) -> None:
 
 
 def test_preparing_data_loads_no_heavy_library() -> None:
-    assert not {"torch", "torchvision", "ray", "hydra"} & modules_after("import proxy_tasks.coco.prepare")
+    assert not {"torch", "torchvision", "ray", "hydra"} & modules_after("import nas.prepare")
 
 
 def test_the_proxy_task_and_its_benchmarks_need_neither_ray_nor_hydra() -> None:

@@ -11,7 +11,8 @@ import pytest
 from search_space import published_names, published_spec
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("pyproject.toml", "README.md", "LICENSE", "nas", "search_space", "controllers", "proxy_tasks", "experiments")
+PACKAGES = ("nas", "controllers", "proxy_tasks", "search_space", "foundation", "experiments")
+PARTS = ("pyproject.toml", "README.md", "LICENSE", *PACKAGES)
 
 
 @pytest.mark.slow

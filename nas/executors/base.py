@@ -7,8 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from nas.loop import Job, Outcome
-from nas.trial import Failure, FailureKind
+from nas.engine.job import Job, Outcome
+from nas.record.trial import Failure, FailureKind
 from proxy_tasks import BadDataError, BadSpecError, NonFiniteLossError, ProxyTask
 
 _TRACEBACK_CHARS = 4000
@@ -28,7 +28,7 @@ def ignore_workers(num_workers: int) -> None:
 
 
 class TrialSource(Protocol):
-    """Where jobs come from and outcomes go; `nas.loop.Search` is one."""
+    """Where jobs come from and outcomes go; `nas.engine.loop.Search` is one."""
 
     def start_trial(self) -> Job | None:
         """Return the next job, or None when there is none to start now.

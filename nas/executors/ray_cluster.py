@@ -9,11 +9,11 @@ import socket
 import sys
 from typing import Any
 
+from foundation import InputError
 from nas.executors.base import OnWorkers, TrialSource, ignore_workers
+from nas.executors.capacity import Room
 from nas.executors.interrupt import Interrupt
-from nas.executors.room import Room
 from proxy_tasks import ProxyTask
-from search_space import InputError
 
 CONNECT_TIMEOUT_S = 5
 

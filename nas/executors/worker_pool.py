@@ -12,12 +12,12 @@ from typing import Any, Self
 import ray
 from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayActorError, RayError
 
+from foundation import InputError
+from nas.engine.job import Job, Outcome
 from nas.executors.base import OnWorkers, TrialSource, ignore_workers, run_job
-from nas.executors.room import Node, Room
-from nas.loop import Job, Outcome
-from nas.trial import Failure, FailureKind
+from nas.executors.capacity import Node, Room
+from nas.record.trial import Failure, FailureKind
 from proxy_tasks import ProxyTask
-from search_space import InputError
 
 LOOK_EVERY_S = 1.0
 """Time between looks at how many nodes there are."""

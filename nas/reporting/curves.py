@@ -7,7 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.journal import Record
+from nas.record.comparison import BestSoFar
+from nas.record.journal import Record
 from nas.reporting.runs import ReportedRun
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -41,9 +42,9 @@ def best_so_far(record: Record) -> Floats:
 
     Rewards of more training do not compare with them, and controllers do not hear of them.
     """
-    trials = (record.trials[number] for number in record.told)
-    rewards = [np.nan if trial.reward is None else trial.reward for trial in trials if trial.rung == 0]
-    return np.fmax.accumulate(np.array(rewards, dtype=np.float64))
+    best = BestSoFar()
+    first_rung = (record.trials[number] for number in record.told if record.trials[number].rung == 0)
+    return np.array([np.nan if best.take(trial) is None else best.reward for trial in first_rung], dtype=np.float64)
 
 
 def mean_curves(runs: Sequence[ReportedRun]) -> Mapping[str, MeanCurve]:

@@ -1,11 +1,10 @@
 """What went wrong in the runs of a report: each kind of failure, how often, and what the first one said."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nas.record.failures import failure_counts
 from nas.reporting.runs import ReportedRun
-from nas.trial import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +30,15 @@ class FailureRow:
 
 def failure_rows(runs: Sequence[ReportedRun]) -> list[FailureRow]:
     """Return a row for each kind, the most frequent first; trials over a limit count too."""
-    first: dict[str, tuple[str, int, Failure]] = {}
-    ended, retried = Counter[str](), Counter[str]()
+    rows: dict[str, FailureRow] = {}
     for run in runs:
-        for trial in run.record.trials.values():
-            ends = () if trial.failure is None else (trial.failure,)
-            for failure in (*trial.attempts, *ends):
-                first.setdefault(failure.kind, (run.name, trial.number, failure))
-            ended.update(failure.kind for failure in ends)
-            retried.update(failure.kind for failure in trial.attempts)
-    rows = [
-        FailureRow(kind, ended[kind], retried[kind], name, number, failure.message)
-        for kind, (name, number, failure) in first.items()
-    ]
-    return sorted(rows, key=lambda row: -(row.num_trials + row.num_retried))
+        for count in failure_counts(run.record.trials.values()):
+            known = rows.get(count.kind)
+            if known is None:
+                known = FailureRow(count.kind, 0, 0, run.name, count.first_trial, count.first_message)
+            rows[count.kind] = replace(
+                known,
+                num_trials=known.num_trials + count.num_ended,
+                num_retried=known.num_retried + count.num_retried,
+            )
+    return sorted(rows.values(), key=lambda row: -(row.num_trials + row.num_retried))

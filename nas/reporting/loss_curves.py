@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas.record.trial import Trial, place
 from nas.reporting.runs import ReportedRun
-from nas.trial import Trial, place
 
 NUM_BEST = 100
 """Of them, none is left out."""

@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation import InputError
+from nas.record.trial import Trial, best_trials
 from nas.reporting.curves import NUM_RESAMPLES, PERCENTILES
 from nas.reporting.runs import ReportedRun
-from nas.trial import Trial, best_trials
-from search_space import ArchSpec, InputError, ScalePermutedSpace, load_spec, published_names, resnet_seed
+from search_space import ArchSpec, ScalePermutedSpace, load_spec, published_names, resnet_seed
 from search_space.spec import NUM_STEM_PARENTS
 
 TOP_SHARE = 0.1

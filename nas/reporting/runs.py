@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.command_help import choice_files
-from nas.configuration import option_texts
-from nas.journal import Record, read_record
-from search_space import InputError
-from search_space.paths import absolute_path, short_path
+from foundation import InputError, absolute_path, short_path
+from nas.options.command_help import choice_files
+from nas.options.configuration import option_texts
+from nas.record.journal import Record, read_record
 
 _OWN_TO_A_RUN = ("run", "seed", "num_trials", "max_reused_share", "verbosity")
 _OWN_TO_A_MACHINE = ("executor", "failures", "tracking")

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from nas.console import duration
 from nas.drawing import architecture_svg
-from nas.ranking import count
+from nas.record.trial import Trial, best_trials, place
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
 from nas.reporting.loss_curves import NUM_BEST, LossCurves
 from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned
 from nas.reporting.runs import ReportedRun, cautions, differing_options
-from nas.trial import Trial, best_trials, place
+from nas.terminal.figures import count, duration
 from search_space.spec import short_form
 
 _PLOT = '<div class="plot {size}" id="{id}" role="img" aria-label="{label}"></div>'

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nas.record.trial import Trial
 from nas.reporting.runs import ReportedRun
-from nas.trial import Trial
 from search_space.spec import short_form
 
 _NUM_DIGITS = 7

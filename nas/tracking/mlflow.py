@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from nas.command_line import python_command
-from nas.configuration import option_texts
+from nas.options.command_line import python_command
+from nas.options.configuration import option_texts
 from nas.tracking.base import TrackedRun, needs
 from nas.tracking.results import (
     Result,
@@ -25,7 +25,7 @@ _MAX_AT_ONCE: Final = 100
 _MAX_CHARS: Final = 500
 """Of a parameter: what the oldest servers take."""
 _RUN_TAG: Final = "nas.run"
-_TRIAL_TAG: Final = "nas.trial"
+_TRIAL_TAG: Final = "nas.record.trial"
 _PARENT_TAG: Final = "mlflow.parentRunId"
 _NUM_RESULTS: Final = "search/results"
 

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nas.journal import Record
-from nas.trial import Status, Trial
+from nas.record.comparison import BestSoFar, compares
+from nas.record.journal import Record
+from nas.record.trial import Status, Trial
 from search_space import ArchSpec
 from search_space.spec import short_form
 
@@ -36,7 +37,7 @@ class ResultReader:
         self._record = record
         self._num_read = 0
         self._num_ended: Counter[Status] = Counter()
-        self._best_reward: float | None = None
+        self._best = BestSoFar()
 
     def read(self) -> list[Result]:
         """Return the results that have come since the last time; at first, all there are."""
@@ -45,10 +46,8 @@ class ResultReader:
             trial, time = self._record.trials[trial_number], self._record.told_at[self._num_read]
             self._num_read += 1
             self._num_ended[trial.status] += 1
-            # Rewards of promoted trials rest on more training and do not compare.
-            if trial.reward is not None and trial.rung == 0:
-                self._best_reward = trial.reward if self._best_reward is None else max(trial.reward, self._best_reward)
-            results.append(Result(self._num_read, time, trial, self._best_reward, dict(self._num_ended)))
+            best_reward = self._best.take(trial)
+            results.append(Result(self._num_read, time, trial, best_reward, dict(self._num_ended)))
         return results
 
 
@@ -60,7 +59,7 @@ def is_trained(trial: Trial) -> bool:
 def search_figures(result: Result) -> dict[str, float]:
     """Return how the search stands after a result."""
     figures = {f"trials/{status}": float(number) for status, number in result.num_ended.items()}
-    if result.trial.reward is not None and result.trial.rung == 0:
+    if result.trial.reward is not None and compares(result.trial):
         figures["search/reward"] = result.trial.reward
     if result.best_reward is not None:
         figures["search/best_reward"] = result.best_reward

@@ -12,7 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nas.command_line import python_command
+from foundation import short_path, write_whole
+from nas.options.command_line import python_command
 from nas.tracking.base import TrackedRun
 from nas.tracking.results import (
     Result,
@@ -22,7 +23,6 @@ from nas.tracking.results import (
     search_figures,
     trial_figures,
 )
-from search_space.paths import short_path, write_whole
 
 FOLDER = "tensorboard"
 _NAME = "events.out.tfevents.0.nas"

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas.command_line import python_command
-from nas.configuration import options_of
+from foundation import write_whole
+from nas.options.command_line import python_command
+from nas.options.configuration import options_of
+from nas.record.trial import Trial
 from nas.tracking.base import TrackedRun, needs
 from nas.tracking.results import (
     Result,
@@ -17,8 +19,6 @@ from nas.tracking.results import (
     search_figures,
     trial_figures,
 )
-from nas.trial import Trial
-from search_space.paths import write_whole
 
 _HANDED_OVER = "wandb-handed-over"
 _INIT_TIMEOUT_S = 30

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from search_space.errors import InputError
-from search_space.spec_file import first_error
+from foundation import InputError, first_error
 
 MAX_BAD_SHARE = 0.001
 """Bad boxes are repaired, and images that cannot be used left out, up to this share of all.

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache_files import NO_FILE, CacheKey, LeftOut, Meta, checksum, read_arrays, source_size
 from proxy_tasks.coco.cache_making import make_cache
 from proxy_tasks.coco.decode import fitted_size
 from proxy_tasks.coco.image_store import Images, first_damaged, open_images
-from search_space.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,7 @@ def existing_split(key: CacheKey) -> CachedSplit:
         state = "damaged" if path.exists() else "missing"
         raise InputError(
             f"the image cache {path} is {state}: every machine needs it before its first trial; start the search on "
-            "this machine, or run python -m proxy_tasks.coco.prepare here, or share the folder between machines"
+            "this machine, or run python -m nas.prepare here, or share the folder between machines"
         )
     return split
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from foundation import InputError
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.image_store import Format
-from search_space.errors import InputError
 
 VERSION = 2
 """Of these files and of how pixels are made; a cache of another version lies beside, unused."""

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations, check_share, read_annotations
 from proxy_tasks.coco.cache_files import NO_FILE, VERSION, Arrays, CacheKey, LeftOut, Meta, checksum, source_size, sync
 from proxy_tasks.coco.decode import UnusableImageError, decode_image, fit
 from proxy_tasks.coco.image_store import encode, num_cores
-from search_space.errors import InputError
 
 _CHUNK_IMAGES, _CHUNK_BYTES = 256, 2**28
 """Most images, and bytes of pixels, between two points at which the making can be gone on with."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.image_store import Format
-from search_space.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from foundation import InputError
 from proxy_tasks.coco.cache import CachedSplit
-from search_space.errors import InputError
 
 
 class _Choice(BaseModel):

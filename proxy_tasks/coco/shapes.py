@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.folder import CocoFolder, check_split
-from search_space.errors import InputError
 
 CLASSES = ("circle", "square", "triangle")
 MIN_SIZE_PX, MAX_SIZE_PX = 6, 48

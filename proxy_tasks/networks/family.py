@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias, get_args
 
 from torch import nn
 
+from foundation import InputError
 from proxy_tasks.networks.backbone import Backbone
 from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.layers import Reference
@@ -12,7 +13,7 @@ from proxy_tasks.networks.mask_rcnn import SPINENET_190_HEADS, mask_heads, mask_
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
 from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.spinenet import SpineNet
-from search_space import ArchSpec, InputError, ModelScale, published_names, published_scale, published_spec
+from search_space import ArchSpec, ModelScale, published_names, published_scale, published_spec
 
 Head: TypeAlias = Literal["retinanet", "mask_rcnn", "classifier", "none"]
 BASELINE = "r50-fpn"

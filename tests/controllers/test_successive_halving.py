@@ -14,6 +14,8 @@ SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 class Counting:
     """Proposes (0,), (1,), (2,) and so on, which no space need decode; notes what it is told."""
 
+    min_objectives = 1
+
     def __init__(self) -> None:
         self.told: list[tuple[Decisions, float | None]] = []
         self._numbers = count()

@@ -7,10 +7,11 @@ from typing import TypeAlias
 
 import pytest
 
-from nas.command_help import help_text
-from nas.command_line import compose
+from foundation import InputError
+from nas.options.command_help import help_text
+from nas.options.command_line import compose
 from nas.profile import main
-from search_space import InputError, ModelScale, SpecFile, published_spec, write_spec
+from search_space import ModelScale, SpecFile, published_spec, write_spec
 from tests.conftest import Run
 
 Profile: TypeAlias = Callable[..., str]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nas.journal import read_record
+from nas.record.journal import read_record
+from nas.record.trial import Trial, best_trials
 from nas.replay import _agreement
-from nas.trial import Trial, best_trials
 from search_space import read_spec
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
 
@@ -219,7 +219,7 @@ def test_replay_of_another_task_is_refused(call: Run, run: Path) -> None:
 
 
 def test_a_run_without_rewards_has_nothing_to_export(call: Run, tmp_path: Path) -> None:
-    from nas.journal import Journal
+    from nas.record.journal import Journal
 
     Journal(tmp_path / "run", {}).close()
     for module, arguments in (("nas.export", ("run=run",)), ("nas.leaderboard", ("run=run",))):

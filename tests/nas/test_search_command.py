@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nas.journal import FILE_NAME, read_record
+from nas.record.journal import FILE_NAME, read_record
 from search_space import SpecFile, published_spec, read_spec, write_spec
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run, start
 
@@ -225,7 +225,7 @@ def test_the_option_that_differs_has_the_name_that_can_be_set(call: Run, tmp_pat
 
 
 def test_a_second_search_on_one_folder_is_refused(call: Run, tmp_path: Path) -> None:
-    from nas.journal import Journal
+    from nas.record.journal import Journal
 
     assert call("nas.search", *TINY_LANDSCAPE).returncode == 0
     with Journal(tmp_path / "run", {}):

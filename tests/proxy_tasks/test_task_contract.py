@@ -10,9 +10,9 @@ import pytest
 
 from proxy_tasks import Fidelity, ProxyTask, silent
 from proxy_tasks.coco.shapes import Shapes
-from proxy_tasks.detection import DetectionProxy
+from proxy_tasks.detection.task import DetectionProxy
+from proxy_tasks.detection.training import Recipe
 from proxy_tasks.landscape import Landscape
-from proxy_tasks.training import Recipe
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 
 FIDELITY = Fidelity(epochs=1, max_train_images=16)

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from foundation import InputError
 from search_space import (
     PUBLISHED_SCALES,
-    InputError,
     ModelScale,
     SpecFile,
     load_spec,

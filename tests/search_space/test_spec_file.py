@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_space import (
-    InputError,
-    ModelScale,
-    ScalePermutedSpace,
-    SpecFile,
-    published_spec,
-    read_spec,
-    resnet_seed,
-    write_spec,
-)
+from foundation import InputError
+from search_space import ModelScale, ScalePermutedSpace, SpecFile, published_spec, read_spec, resnet_seed, write_spec
 from search_space.spec_file import Provenance, json_schema
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foundation import InputError
 from proxy_tasks.coco.annotations import NO_CATEGORY, read_annotations, with_id_labels
-from search_space import InputError
 
 
 def document() -> dict[str, Any]:

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.coco import cache_files, cache_making
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, check_source
 from proxy_tasks.coco.cache_files import CacheKey
-from search_space import InputError
 
 
 def write_coco(root: Path, sizes: list[tuple[int, int]], image_size_px: int = 64) -> CacheKey:
@@ -293,7 +293,7 @@ def start_preparing(key: CacheKey, *, largest_file: int | None = None) -> subpro
         "from proxy_tasks.coco.cache_files import CacheKey\n"
         f"limit = {largest_file}\n"
         "if limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
-        f"from search_space import InputError\n"
+        f"from foundation import InputError\n"
         f"key = CacheKey(Path({str(key.annotation_file)!r}), Path({str(key.image_dir)!r}), {key.image_size_px}, "
         f"{key.image_format!r}, None, Path({str(key.cache_dir)!r}))\n"
         "try: cached_split(key, silent)\n"

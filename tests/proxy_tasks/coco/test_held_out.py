@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.coco.cache import CachedSplit, cached_split
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
-from search_space import InputError
 from tests.proxy_tasks.coco.test_cache import write_coco
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.coco.annotations import read_annotations
 from proxy_tasks.coco.shapes import CLASSES, MAX_SIZE_PX, MIN_SIZE_PX, Shapes, draw_image
-from search_space import InputError
 
 
 def small(root: Path, seed: int = 0) -> Shapes:

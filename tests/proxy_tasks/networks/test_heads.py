@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from foundation import InputError
 from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.family import build_network, default_scale
 from proxy_tasks.networks.mask_rcnn import MaskHeads, mask_heads
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
 from proxy_tasks.networks.spinenet import SpineNet
-from search_space import InputError, ModelScale, published_scale, published_spec
+from search_space import ModelScale, published_scale, published_spec
 
 # One name of each family: the others are the same specs at other scales.
 DIFFERENT = ("spinenet-49", "r0-sp53", "r23-sp30", "spinenet-mobile-49", "r50-fpn")

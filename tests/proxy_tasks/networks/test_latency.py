@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from foundation import InputError
 from proxy_tasks.networks.latency import Latency, measure_latency
 from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.runtime import pick_device
-from search_space import InputError, ModelScale
+from search_space import ModelScale
 
 CPU = torch.device("cpu")
 

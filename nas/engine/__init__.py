@@ -1,0 +1,1 @@
+"""The search itself: what is asked, trained, promoted, rewarded and learned."""

@@ -1,0 +1,83 @@
+"""What becomes of a trial that failed, and when so many fail that a search had better stop."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from nas.record.failures import failure_lines
+from nas.record.trial import Failure, Trial
+
+Action: TypeAlias = Literal["fail", "retry", "stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePolicy:
+    """An action for each kind of failure.
+
+    `fail` tells the controller that the trial failed. `retry` runs it again, `max_retries` times for each kind; after
+    that it fails. `stop` ends the search and leaves the trial open: the next start takes it up again.
+
+    Attributes:
+        nan: training diverged.
+        out_of_memory: of the GPU or of the machine.
+        timeout: the trial took longer than the executor allows.
+        worker_lost: its process died.
+        node_lost: its machine died or left the cluster.
+        bad_spec: the architecture cannot be built.
+        bad_data: the data or its cache is missing or damaged where the trial ran.
+        error: anything else that was raised.
+        max_retries: for each kind; 0 is to fail at once.
+        max_failed_share: of the last `window` trials that were run; more failed ones than that stop the search.
+        window: trials looked at; those of earlier starts of a run do not count.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    nan: Action = "fail"
+    out_of_memory: Action = "retry"
+    timeout: Action = "fail"
+    worker_lost: Action = "retry"
+    node_lost: Action = "retry"
+    bad_spec: Action = "fail"
+    bad_data: Action = "stop"
+    error: Action = "fail"
+    max_retries: int = 2
+    max_failed_share: float = 0.5
+    window: int = 20
+
+    def __post_init__(self) -> None:
+        if self.max_retries < 0:
+            raise ValueError(f"max_retries must be 0 or more, got {self.max_retries}")
+        if not 0 <= self.max_failed_share <= 1:
+            raise ValueError(f"max_failed_share must be 0 to 1, got {self.max_failed_share}")
+        if self.window < 1:
+            raise ValueError(f"window must be 1 or more, got {self.window}")
+
+    def action(self, failure: Failure, attempts: Iterable[Failure]) -> Action:
+        """Return what to do about a failure of a trial that failed before as `attempts` say."""
+        # Every kind but `over_limit`, which no evaluation ends in, is a field of this class.
+        action: Action = getattr(self, failure.kind)
+        if action == "retry" and sum(earlier.kind == failure.kind for earlier in attempts) >= self.max_retries:
+            return "fail"
+        return action
+
+
+class FailureWatch:
+    """Looks at the last trials that were run, and says when too many of them failed."""
+
+    def __init__(self, policy: FailurePolicy) -> None:
+        self._policy = policy
+        self._recent: deque[Trial] = deque(maxlen=policy.window)
+
+    def note(self, trial: Trial) -> None:
+        """Take in a trial that was run and has ended."""
+        self._recent.append(trial)
+
+    def why_stop(self) -> str | None:
+        """Return why the search should stop; None while it should not."""
+        failed = [trial for trial in self._recent if trial.failure is not None]
+        if len(failed) <= self._policy.max_failed_share * self._policy.window:
+            return None
+        return f"{len(failed)} of the last {len(self._recent)} trials failed: {'; '.join(failure_lines(failed))}"

@@ -1,0 +1,54 @@
+"""How much training a trial of each rung gets, and where networks wait for being promoted."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nas.record.journal import MAX_RUNG
+from proxy_tasks import Fidelity, Weights
+
+FOLDER = "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Of the best trials, to more training.
+
+    Attributes:
+        num_rungs: amounts of training; 1 promotes nothing.
+        reduction: one of so many trials is promoted, and each rung has so many times the epochs of the one below.
+        keep_weights: whether a promoted trial goes on from the trained network of the trial below, where that is found.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    num_rungs: int = 1
+    reduction: int = 4
+    keep_weights: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_rungs <= MAX_RUNG + 1:
+            raise ValueError(f"num_rungs must be 1 to {MAX_RUNG + 1}, got {self.num_rungs}")
+        if self.reduction < 2:
+            raise ValueError(f"reduction must be 2 or more, got {self.reduction}")
+
+    def fidelity(self, lowest: Fidelity, rung: int) -> Fidelity:
+        """Return the fidelity of a rung, of which `lowest` is the first."""
+        return replace(lowest, epochs=lowest.epochs * self.reduction**rung)
+
+    def weights(self, run: Path, key: str, rung: int) -> Weights:
+        """Return where a trial finds the network to go on from, and where it leaves its own.
+
+        The last rung leaves nothing, as nothing goes on from there.
+        """
+        if not self.keep_weights or self.num_rungs == 1:
+            return Weights()
+        is_last = rung == self.num_rungs - 1
+        return Weights(
+            start_from=_file(run, key, rung - 1) if rung else None,
+            keep_in=None if is_last else _file(run, key, rung),
+        )
+
+
+def _file(run: Path, key: str, rung: int) -> Path:
+    return run / FOLDER / f"{key}-rung{rung}.pt"

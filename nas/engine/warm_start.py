@@ -1,0 +1,57 @@
+"""Which architectures a search begins with, before its controller proposes any."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from foundation import InputError
+from nas.record.journal import read_record
+from nas.record.trial import best_trials
+from search_space import ArchSpec, Decisions, SearchSpace, load_spec
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """Architectures to evaluate first; the controller is told what came of them, as of any other trial.
+
+    They are trained like all others, so that every reward of a run was earned at the run's own task and fidelity.
+
+    Attributes:
+        specs: published names, or paths of spec files, which end in `.json`.
+        run: folder of another run; None for none.
+        top: how many of that run's best to take.
+
+    Raises:
+        ValueError: a `top` below 1.
+    """
+
+    specs: tuple[str, ...] = ()
+    run: Path | None = None
+    top: int = 10
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise ValueError(f"top must be 1 or more, got {self.top}")
+
+    def decisions(self, space: SearchSpace) -> tuple[Decisions, ...]:
+        """Return them as decisions of a space, each architecture once.
+
+        Raises:
+            InputError: a spec or run that cannot be read, or a spec that is not in the space.
+        """
+        found = [(name, load_spec(name)) for name in self.specs]
+        if self.run is not None:
+            best = best_trials(read_record(self.run).trials, self.top)
+            if not best:
+                raise InputError(f"warm_start.run: no trial of {self.run} has a reward yet")
+            found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in best]
+        by_key: dict[str, Decisions] = {}
+        for name, spec in found:
+            by_key.setdefault(spec.key, _encoded(space, name, spec))
+        return tuple(by_key.values())
+
+
+def _encoded(space: SearchSpace, name: str, spec: ArchSpec) -> Decisions:
+    try:
+        return space.encode(spec)
+    except ValueError as error:
+        raise InputError(f"warm_start: {name} is not in the space: {error}") from None

@@ -1,0 +1,62 @@
+"""Trials of a run as spec files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from foundation import InputError, first_error
+from nas.engine.promotion import Promotion
+from nas.record.journal import Record
+from nas.record.trial import Trial
+from proxy_tasks import Fidelity
+from search_space import ModelScale, SpecFile, write_spec
+from search_space.spec_file import Provenance
+
+T = TypeVar("T")
+
+
+def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path) -> list[Path]:
+    """Write one spec file for each trial into the folder `out`, named by rank and key; return the paths.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    config = record.created.config
+    scale = _from_config(ModelScale, config, "scale")
+    fidelity = _from_config(Fidelity, config, "fidelity")
+    promotion = _from_config(Promotion, config, "promotion") if "promotion" in config else Promotion()
+    seed = _from_config(int, config, "seed")
+    paths = []
+    for rank, trial in enumerate(trials, start=1):
+        key = trial.spec.key
+        provenance = Provenance(
+            run=run.name,
+            trial=trial.number,
+            seed=seed,
+            reward=trial.reward or 0.0,
+            metrics=dict(trial.metrics),
+            fidelity=asdict(promotion.fidelity(fidelity, trial.rung)),
+            versions=record.created.versions,
+        )
+        document = SpecFile(
+            schema_version=1,
+            name=f"{run.name}-{trial.number}",
+            key=key,
+            spec=trial.spec,
+            scale=scale,
+            provenance=provenance,
+        )
+        paths.append(out / f"{rank:02d}-{key}.json")
+        write_spec(paths[-1], document)
+    return paths
+
+
+def _from_config(cls: type[T], config: Mapping[str, Any], name: str) -> T:
+    """Return a part of a recorded configuration as a value."""
+    try:
+        return TypeAdapter(cls).validate_python(config.get(name))
+    except ValidationError as error:
+        raise InputError(f"the run's configuration has no usable {name}: {first_error(error)}") from None

@@ -1,0 +1,163 @@
+"""What all commands share: Hydra's grammar, and errors in one line."""
+
+import difflib
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, NoReturn
+
+from foundation import InputError, short_path
+from nas.options.command_help import EXPERIMENTS, VERBOSITY_FLAGS, choice_files, help_text, option_names
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+_SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
+
+
+def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]], None]) -> NoReturn:
+    """Parse the command line, call `action` with the composed configuration, and exit.
+
+    Exit status 0 when all went well, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C or SIGTERM.
+
+    Args:
+        config_name: name of the YAML file in `experiments/` that holds the command's options.
+        summary: first lines of the help.
+        action: does the work.
+    """
+    arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A character that the terminal does not know must not end a search.
+            stream.reconfigure(errors="backslashreplace")
+    previous = signal.getsignal(signal.SIGTERM)
+    try:
+        if threading.current_thread() is threading.main_thread():
+            # What batch systems send before they kill.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if {"-h", "--help"} & set(arguments):
+            flags = [a for a in arguments if a not in ("-h", "--help", "--cfg")]
+            print(help_text(config_name, summary, _split_flags(flags)[1]))
+            sys.exit(0)
+        config = compose(config_name, [a for a in arguments if a != "--cfg"])
+        if "--cfg" in arguments:
+            _print_yaml(config)
+            sys.exit(0)
+        action(config)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader, as `head`, has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, previous)
+    sys.exit(0)
+
+
+def python_command() -> str:
+    """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
+    path = short_path(sys.executable)
+    return "python" if path.startswith("..") else path
+
+
+def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration that the overrides give, interpolations resolved.
+
+    Raises:
+        InputError: an unknown option or choice, or an override that cannot be parsed.
+    """
+    # Imported here so that help does not wait for them.
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+    from yaml import YAMLError
+
+    overrides, extra_dirs = _split_flags(arguments)
+    short = [argument for argument in arguments if argument in _SHORT_FOR]
+    if short and "verbosity" not in option_names(config_name):
+        raise InputError(f"unknown flag {short[0]}; --help lists flags and options")
+    if extra_dirs:
+        overrides.append(f"hydra.searchpath=[{','.join('file://' + str(path) for path in extra_dirs)}]")
+    try:
+        with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3"):
+            composed = hydra.compose(config_name, [_quoted_if_needed(o) for o in overrides])
+            config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise InputError(f"{error.full_key}: needs a value; --help explains it") from None
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise InputError(_explain(error, config_name, extra_dirs)) from None
+    if not isinstance(config, dict):
+        raise TypeError(f"{config_name} is not a mapping")
+    return {str(name): value for name, value in config.items()}
+
+
+def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+    overrides, extra_dirs = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--config-dir" or argument.startswith("--config-dir="):
+            value = argument.partition("=")[2] or next(rest, "")
+            if not value or not Path(value).is_dir():
+                raise InputError(f"--config-dir needs a folder, got {value or 'nothing'}")
+            extra_dirs.append(Path(value).absolute())
+        elif argument in _SHORT_FOR:
+            overrides.append(_SHORT_FOR[argument])
+        elif argument.startswith("-"):
+            raise InputError(f"unknown flag {argument}; --help lists flags and options")
+        elif "=" not in argument and not argument.startswith("~"):
+            raise InputError(f"options are written name=value, got {argument!r}; --help lists them")
+        else:
+            overrides.append(argument)
+    return overrides, extra_dirs
+
+
+def _quoted_if_needed(override: str) -> str:
+    """Return the override with its value in quotes if Hydra would not read it as one value, as `~/coco` or `a,b`."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    name, _, value = override.partition("=")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    for candidate in (override, f'{name}="{escaped}"'):
+        try:
+            parsed = parser.parse_override(candidate)
+        except HydraException:
+            continue
+        if not parsed.is_sweep_override():
+            return candidate
+    return override
+
+
+def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> str:
+    """Return the one line of a Hydra error that helps."""
+    text = str(error)
+    if found := re.search(r"Could not override '([^']+)'", text):
+        option = found[1]
+        known = option_names(config_name, extra_dirs)
+        if option in known:
+            return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
+        close = difflib.get_close_matches(option, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else "--help lists them"
+        return f"unknown option {option}; {hint}"
+    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        names = ", ".join(path.stem for path in choice_files(found[1], extra_dirs))
+        return f"unknown choice {found[1]}={found[2]}; there are {names}"
+    if "Config group override must be a string" in text:
+        return "a choice, as scale=tiny, needs a name; leave it out for the default"
+    return " ".join(text.split())
+
+
+def _print_yaml(config: dict[str, Any]) -> None:
+    from omegaconf import OmegaConf
+
+    print(OmegaConf.to_yaml(OmegaConf.create(config)), end="")

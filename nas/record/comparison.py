@@ -1,0 +1,28 @@
+"""The one rule of which rewards compare, and the best of those that do."""
+
+from nas.record.trial import Trial
+
+
+def compares(trial: Trial, rung: int = 0) -> bool:
+    """Return whether a trial has a reward that compares with those of a rung.
+
+    Trials of another rung had another amount of training: whoever ranks, draws or averages rewards asks here first.
+    """
+    return trial.reward is not None and trial.rung == rung
+
+
+class BestSoFar:
+    """The best reward of the first rung, kept up while results come.
+
+    Attributes:
+        reward: the best so far; None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.reward: float | None = None
+
+    def take(self, trial: Trial) -> float | None:
+        """Take in a trial that ended; return the best reward, this one included."""
+        if compares(trial) and (self.reward is None or (trial.reward or 0.0) > self.reward):
+            self.reward = trial.reward
+        return self.reward

@@ -1,0 +1,33 @@
+"""Who has a run folder: one process at a time."""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from foundation import InputError
+
+
+class RunLock:
+    """Held by the process that has the run folder; it ends with the process, however that ends.
+
+    Raises:
+        InputError: another one has it; the message names it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / "lock").open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "another process"
+            self._file.close()
+            raise InputError(f"the run folder {folder} is in use by {holder}") from None
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let others have the folder."""
+        self._file.close()

@@ -1,0 +1,90 @@
+"""What became of each proposal, as a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from controllers import Proposal
+from foundation import printable
+from search_space import ArchSpec
+
+FailureKind: TypeAlias = Literal[
+    "nan", "out_of_memory", "timeout", "worker_lost", "node_lost", "bad_spec", "bad_data", "error", "over_limit"
+]
+Status: TypeAlias = Literal["running", "completed", "failed", "reused", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an evaluation gave no metrics.
+
+    Attributes:
+        kind: `nan`: training diverged; `out_of_memory`; `timeout`: it took longer than the executor allows;
+            `worker_lost`: its process died; `node_lost`: its machine died or left the cluster; `bad_spec`: the
+            architecture cannot be built; `bad_data`: the data or its cache is missing or damaged where it ran;
+            `over_limit`: it costs too much, and was never trained; `error`: anything else that was raised.
+        message: one line.
+        traceback: where it was raised, if it was.
+    """
+
+    kind: FailureKind
+    message: str
+    traceback: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One numbered proposal, from ask to tell.
+
+    Attributes:
+        number: from 0, in the order of asking.
+        proposal: what the controller asked for.
+        spec: what it means.
+        key: canonical key of the spec.
+        status: `running` until it is told; `reused` when an earlier trial had the same key; `rejected` when it was over
+            a hard limit and never trained.
+        reward: what the controller was told; None while running, when failed and when rejected.
+        metrics: what the proxy task found; of the earlier trial where reused; the costs where rejected.
+        seconds: durations of the evaluation; empty where nothing was trained.
+        loss_curve: mean training loss in equally long parts of the training; empty where nothing was trained.
+        failure: why it failed or was rejected, if it was.
+        reused_from: number of the earlier trial, where reused.
+        attempts: failures that did not end it, as it was run again.
+    """
+
+    number: int
+    proposal: Proposal
+    spec: ArchSpec
+    key: str
+    status: Status = "running"
+    reward: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    loss_curve: tuple[float, ...] = ()
+    failure: Failure | None = None
+    reused_from: int | None = None
+    attempts: tuple[Failure, ...] = ()
+
+    @property
+    def rung(self) -> int:
+        """How often the architecture was promoted to more training before this trial."""
+        return self.proposal.rung
+
+
+def place(trial: Trial) -> tuple[int, float, int]:
+    """Return where a trial with a reward stands in a ranking: the best trial has the lowest value.
+
+    Those that were promoted further come first, as rewards of less training do not compare with theirs; the earlier one
+    where rewards are equal.
+    """
+    return -trial.rung, -(trial.reward or 0.0), trial.number
+
+
+def best_trials(trials: Mapping[int, Trial], count: int | None = None) -> list[Trial]:
+    """Return trials with a reward, best first, each architecture once."""
+    ranked = sorted((trial for trial in trials.values() if trial.reward is not None), key=place)
+    first_of_key = {trial.key: trial for trial in reversed(ranked)}
+    return [trial for trial in ranked if first_of_key[trial.key] is trial][:count]

@@ -1,0 +1,16 @@
+"""The console that commands print on."""
+
+from rich.console import Console
+
+
+def make_console(*, quiet: bool = False) -> Console:
+    """Return a console on standard output; wide enough for a table where it is not a terminal.
+
+    Args:
+        quiet: show nothing.
+    """
+    # No markup: names of folders and messages of errors may hold brackets.
+    console = Console(highlight=False, markup=False, quiet=quiet)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, markup=False, width=120, soft_wrap=True, quiet=quiet)

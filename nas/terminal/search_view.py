@@ -1,0 +1,116 @@
+"""What a person sees while a search runs: a live panel in a terminal, and a line for each trial that ends."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from threading import Lock
+from types import MappingProxyType, TracebackType
+from typing import Literal, Self, TypeAlias
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from nas.record.journal import Record
+from nas.record.trial import Failure, Trial
+from nas.terminal.live_panel import LivePanel
+from nas.terminal.status import Tally
+from nas.terminal.tables import describe
+from search_space.spec import short_form
+
+Verbosity: TypeAlias = Literal["quiet", "normal", "verbose"]
+
+_REFRESHES_PER_S = 4
+_OWN_NUMBERS: Mapping[str, int] = MappingProxyType({})
+
+
+class SearchView:
+    """Shows how a search goes.
+
+    `quiet` says only what goes wrong; `verbose` adds which trial starts, where a failure was raised, and how many
+    workers there are. The panel is drawn by a thread of its own, so that times go on while this one trains.
+
+    Args:
+        console: where to print.
+        title: of the panel.
+        num_trials: of the run.
+        record: of the run, as it stands when the view opens.
+        verbosity: how much to say.
+        numbers: to show instead of the trials' own, by key.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        title: str,
+        num_trials: int,
+        record: Record,
+        verbosity: Verbosity = "normal",
+        numbers: Mapping[str, int] = _OWN_NUMBERS,
+    ) -> None:
+        self._console = console
+        self._title = title
+        self._num_trials = num_trials
+        self._verbosity = verbosity
+        self._numbers = numbers
+        self._tally = Tally(record, num_trials, time.monotonic())
+        # Never held while something is printed: the thread that draws takes the console first, then this.
+        self._lock = Lock()
+        self._live = Live(
+            get_renderable=self._panel, console=console, refresh_per_second=_REFRESHES_PER_S, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and self._verbosity != "quiet":
+            self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._live.stop()
+
+    def show(self, trial: Trial) -> None:
+        """Take in a trial that has started, of which an attempt failed, or that has ended."""
+        trial = self._numbered(trial)
+        with self._lock:
+            change = self._tally.take(trial, time.monotonic())
+            num_done = self._tally.num_done
+        if change == "started":
+            if self._verbosity == "verbose":
+                self._console.print(f"trial {trial.number} starts: {short_form(trial.spec.blocks)}")
+        elif change == "attempt_failed":
+            failure = trial.attempts[-1]
+            text = f"trial {trial.number} is left open ({failure.kind}): {failure.message}"
+            self._console.print(text, soft_wrap=True)
+            self._say_where(failure)
+        elif self._verbosity != "quiet" or trial.status == "failed":
+            head = f"[{num_done}/{self._num_trials}] trial {trial.number}"
+            text = f"{head:<20} {describe(trial):<54} {short_form(trial.spec.blocks)}"
+            self._console.print(Text.assemble(text, (" best", "green") if change == "ended_best" else ""))
+            self._say_where(trial.failure)
+
+    def note_workers(self, num_workers: int) -> None:
+        """Take in how many workers are up from now on."""
+        with self._lock:
+            self._tally.note_workers(num_workers, time.monotonic())
+        if self._verbosity == "verbose":
+            self._console.print(f"{num_workers} workers")
+
+    def stopping(self, why: str) -> None:
+        """Say that no more trials are started, and what is waited for."""
+        with self._lock:
+            num_running = self._tally.standing(time.monotonic()).num_running
+        waits = f"; waiting for {num_running} running trials, Ctrl-C to leave them" if num_running else ""
+        self._console.print(f"stopping: {why}{waits}", soft_wrap=True)
+
+    def _say_where(self, failure: Failure | None) -> None:
+        if self._verbosity == "verbose" and failure is not None and failure.traceback:
+            self._console.print(failure.traceback, soft_wrap=True)
+
+    def _panel(self) -> LivePanel:
+        with self._lock:
+            standing = self._tally.standing(time.monotonic())
+        best = None if standing.best is None else self._numbered(standing.best)
+        return LivePanel(self._title, replace(standing, best=best))
+
+    def _numbered(self, trial: Trial) -> Trial:
+        return replace(trial, number=self._numbers.get(trial.key, trial.number))

@@ -1,0 +1,159 @@
+"""How a search stands while it runs: what was counted, the best so far, how fast it goes."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+from nas.record.comparison import compares
+from nas.record.journal import Record
+from nas.record.trial import FailureKind, Status, Trial, best_trials, place
+
+NUM_PARTS = 40
+"""Of the curve of rewards at most."""
+
+Change: TypeAlias = Literal["started", "attempt_failed", "ended", "ended_best"]
+"""What happened to a trial; `ended_best` with the best reward so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a search stands at one moment.
+
+    Attributes:
+        num_trials: of the run.
+        statuses: how many trials have each, of the whole run.
+        failures: how many trials failed in each way.
+        num_retried: attempts that failed since this start and were, or will be, run again.
+        longest: number of the trial that has been running for longest; None while none runs.
+        longest_s: for how long.
+        best: trial; None while none has a reward.
+        rewards: best reward in each of at most `NUM_PARTS` equal parts of the results, in order; those of the first
+            rung, as others do not compare.
+        elapsed_s: since this start.
+        per_hour: trials that ended since this start; None before the first.
+        left_s: until the last trial at this speed; None where that is not known.
+        num_workers: that are up; None where nobody told.
+        busy_share: of the time of the workers since this start, how much went into trials; None before there were any.
+    """
+
+    num_trials: int
+    statuses: Mapping[Status, int]
+    failures: Mapping[FailureKind, int]
+    num_retried: int
+    longest: int | None
+    longest_s: float
+    best: Trial | None
+    rewards: tuple[float, ...]
+    elapsed_s: float
+    per_hour: float | None
+    left_s: float | None
+    num_workers: int | None
+    busy_share: float | None
+
+    @property
+    def num_done(self) -> int:
+        """Trials that ended."""
+        return sum(self.statuses.values()) - self.num_running
+
+    @property
+    def num_running(self) -> int:
+        """Trials that somebody is working on."""
+        return self.statuses.get("running", 0)
+
+
+class Tally:
+    """Counts what happens in a search. Times are of one clock that never goes back, in seconds.
+
+    Args:
+        record: of the run, as it stands at the start. Trials that are open in it are not running yet.
+        num_trials: of the run.
+        now_s: when the search starts.
+    """
+
+    def __init__(self, record: Record, num_trials: int, now_s: float) -> None:
+        self._num_trials = num_trials
+        self._statuses: Counter[Status] = Counter()
+        self._failures: Counter[FailureKind] = Counter()
+        self._rewards: list[float] = []
+        for number in record.told:
+            self._count(record.trials[number])
+        self._best = next(iter(best_trials(record.trials, 1)), None)
+        self._num_retried = 0
+        self._num_ended = 0
+        self._running: dict[int, float] = {}
+        self._num_workers: int | None = None
+        self._started_s = self._noted_s = now_s
+        self._busy_s = self._worker_s = 0.0
+
+    @property
+    def num_done(self) -> int:
+        """Trials that ended."""
+        return self._statuses.total()
+
+    def take(self, trial: Trial, now_s: float) -> Change:
+        """Take in a trial that has started, of which an attempt failed, or that has ended."""
+        self._pass_time(now_s)
+        if trial.status == "running":
+            if trial.number not in self._running:
+                self._running[trial.number] = now_s
+                return "started"
+            del self._running[trial.number]
+            self._num_retried += 1
+            return "attempt_failed"
+        self._running.pop(trial.number, None)
+        self._num_ended += 1
+        self._count(trial)
+        if trial.reward is None or (self._best is not None and place(trial)[:2] >= place(self._best)[:2]):
+            return "ended"
+        self._best = trial
+        return "ended_best"
+
+    def note_workers(self, num_workers: int, now_s: float) -> None:
+        """Take in how many workers are up from now on."""
+        self._pass_time(now_s)
+        self._num_workers = num_workers
+
+    def standing(self, now_s: float) -> Standing:
+        """Return how the search stands."""
+        self._pass_time(now_s)
+        elapsed_s = now_s - self._started_s
+        num_left = self._num_trials - self.num_done
+        has_speed = self._num_ended > 0 and elapsed_s > 0
+        longest = min(self._running, key=lambda number: self._running[number], default=None)
+        return Standing(
+            num_trials=self._num_trials,
+            statuses=dict(self._statuses) | ({"running": len(self._running)} if self._running else {}),
+            failures=dict(self._failures),
+            num_retried=self._num_retried,
+            longest=longest,
+            longest_s=0.0 if longest is None else now_s - self._running[longest],
+            best=self._best,
+            rewards=_best_of_parts(self._rewards),
+            elapsed_s=elapsed_s,
+            per_hour=3600 * self._num_ended / elapsed_s if has_speed else None,
+            left_s=elapsed_s / self._num_ended * num_left if has_speed and num_left > 0 else None,
+            num_workers=self._num_workers,
+            busy_share=self._busy_s / self._worker_s if self._worker_s else None,
+        )
+
+    def _count(self, ended: Trial) -> None:
+        self._statuses[ended.status] += 1
+        if ended.status == "failed" and ended.failure is not None:
+            self._failures[ended.failure.kind] += 1
+        if compares(ended):
+            self._rewards.append(ended.reward or 0.0)
+
+    def _pass_time(self, now_s: float) -> None:
+        """Count the time since the last change, in which nothing changed."""
+        num_workers = self._num_workers or 0
+        self._busy_s += (now_s - self._noted_s) * min(len(self._running), num_workers)
+        self._worker_s += (now_s - self._noted_s) * num_workers
+        self._noted_s = now_s
+
+
+def _best_of_parts(rewards: list[float]) -> tuple[float, ...]:
+    num_parts = min(len(rewards), NUM_PARTS)
+    edges = [len(rewards) * part // max(num_parts, 1) for part in range(num_parts + 1)]
+    return tuple(max(rewards[start:end]) for start, end in pairwise(edges))

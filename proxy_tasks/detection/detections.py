@@ -1,0 +1,55 @@
+"""From raw predictions to boxes with classes and scores."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms, clip_boxes_to_image
+
+from proxy_tasks.detection.anchors import decode_boxes
+from proxy_tasks.networks.retinanet import RawDetections
+
+# tensorflow/tpu configs/spinenet.
+MAX_CANDIDATES = 5000
+NMS_IOU = 0.5
+MIN_SCORE = 0.05
+MAX_DETECTIONS = 100
+
+
+class Detections(NamedTuple):
+    """Boxes found in a batch, N in all.
+
+    Attributes:
+        image: (N,) which image of the batch.
+        boxes_xyxy: (N, 4) corners in pixels, inside the image.
+        labels: (N,) class index.
+        scores: (N,) in [0, 1], falling within an image.
+    """
+
+    image: Tensor
+    boxes_xyxy: Tensor
+    labels: Tensor
+    scores: Tensor
+
+
+def detect(raw: RawDetections, anchors_xyxy: Tensor, image_size_px: int) -> Detections:
+    """Keep the best boxes of each image that do not overlap one of their class.
+
+    Source: tensorflow/tpu ops/postprocess_ops.py.
+    Differs: the reference takes 5000 candidates a class before suppression, here they are 5000 an image.
+    """
+    num_classes = raw.class_logits.shape[-1]
+    all_scores = raw.class_logits.float().sigmoid().flatten(1)
+    scores, place = all_scores.topk(min(MAX_CANDIDATES, all_scores.shape[1]), dim=1)
+    image, rank = torch.nonzero(scores > MIN_SCORE, as_tuple=True)
+    scores, place = scores[image, rank], place[image, rank]
+    anchor, labels = place // num_classes, place % num_classes
+    boxes = decode_boxes(raw.box_codes.float()[image, anchor], anchors_xyxy[anchor])
+    boxes = clip_boxes_to_image(boxes, (image_size_px, image_size_px))
+    # In double precision: suppression tells images and classes apart by adding to the coordinates.
+    keep = batched_nms(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)
+    # Best first within each image, then cut each image at its limit.
+    keep = keep[torch.argsort(image[keep], stable=True)]
+    first_of_image = torch.searchsorted(image[keep].contiguous(), image[keep].contiguous())
+    keep = keep[torch.arange(len(keep), device=keep.device) - first_of_image < MAX_DETECTIONS]
+    return Detections(image[keep], boxes[keep], labels[keep], scores[keep])

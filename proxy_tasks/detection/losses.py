@@ -1,0 +1,32 @@
+"""What the detector is trained to minimise."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from proxy_tasks.coco.batches import Batch
+from proxy_tasks.detection.anchors import encode_boxes, match_anchors
+from proxy_tasks.detection.focal import focal_loss
+from proxy_tasks.networks.retinanet import RawDetections
+
+# tensorflow/tpu configs/spinenet.
+HUBER_DELTA = 0.1
+BOX_WEIGHT = 50.0
+
+
+def detection_loss(raw: RawDetections, batch: Batch, anchors_xyxy: Tensor) -> Tensor:
+    """Return the loss of a batch, a scalar: focal loss for classes plus Huber loss for boxes.
+
+    Both are sums over the batch, divided by its number of positive anchors plus one.
+
+    Source: RetinaNet (arXiv 1708.02002), section 3; tensorflow/tpu modeling/losses.py and configs/spinenet.
+    """
+    matched = match_anchors(anchors_xyxy, batch.boxes_xyxy, batch.labels, batch.image, len(batch.images))
+    is_positive = matched >= 0
+    row = matched.clamp(min=0)
+    class_loss = focal_loss(raw.class_logits, torch.where(is_positive, batch.labels[row], -1))
+    codes = encode_boxes(batch.boxes_xyxy[row], anchors_xyxy)
+    errors = F.huber_loss(raw.box_codes.float(), codes, delta=HUBER_DELTA, reduction="none")
+    box_loss = torch.where(is_positive[..., None], errors, 0).sum() / 4
+    loss: Tensor = (class_loss + BOX_WEIGHT * box_loss) / (is_positive.sum() + 1)
+    return loss

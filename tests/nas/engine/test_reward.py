@@ -1,0 +1,83 @@
+import math
+
+import pytest
+
+from nas.engine.limits import Limits
+from nas.engine.reward import MetricReward, Reward, Target, TargetReward, objectives_of
+
+METRICS = {"ap": 0.4, "macs": 2e9, "params": 5e6, "latency_ms": 8.0}
+
+
+def test_a_metric_as_it_is() -> None:
+    assert MetricReward()(METRICS) == 0.4
+    assert MetricReward("macs")(METRICS) == 2e9
+
+
+@pytest.mark.parametrize(
+    ("macs", "expected"),
+    [
+        (Target(1e9), 0.4 / 2),
+        (Target(2e9), 0.4),
+        (Target(4e9), 0.4),
+        (Target(4e9, form="soft"), 0.4 * 2),
+        (Target(1e9, weight=2), 0.4 / 4),
+        # MnasNet's soft form: doubling the cost takes 5 % off (section 3 of the paper).
+        (Target(1e9, weight=0.07, form="soft"), 0.4 * 0.953),
+    ],
+)
+def test_ap_times_what_missing_the_target_means(macs: Target, expected: float) -> None:
+    assert TargetReward(macs=macs)(METRICS) == pytest.approx(expected, rel=1e-3)
+
+
+def test_several_targets_multiply() -> None:
+    reward = TargetReward(macs=Target(1e9), params=Target(2.5e6, weight=2), latency_ms=Target(4, form="soft"))
+    assert reward(METRICS) == pytest.approx(0.4 * 0.5 * 0.25 * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("reward", "expected"),
+    [
+        (MetricReward(), (0.4,)),
+        (MetricReward("ap", ("params", "macs")), (0.4, -5e6, -2e9)),
+        (TargetReward(latency_ms=Target(4), macs=Target(1)), (0.4, -2e9, -8.0)),
+    ],
+)
+def test_objectives_are_the_metric_and_the_costs_negative(reward: Reward, expected: tuple[float, ...]) -> None:
+    assert objectives_of(reward, METRICS) == expected
+    assert isinstance(reward, Reward)
+
+
+def test_a_reward_of_a_metric_that_is_not_finite_is_not_finite() -> None:
+    broken = METRICS | {"ap": math.nan}
+    assert math.isnan(TargetReward(macs=Target(1e9))(broken))
+    assert math.isnan(MetricReward()(broken))
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ({"target": 0}, "target must be above 0, or null for none, got 0"),
+        ({"target": math.inf}, "target must be above 0, or null for none, got inf"),
+        ({"weight": 0}, "weight must be above 0 and at most 10, got 0"),
+        ({"weight": 500}, "weight must be above 0 and at most 10, got 500"),
+        ({"form": "firm"}, "form must be hard or soft, got 'firm'"),
+    ],
+)
+def test_impossible_targets_are_refused(target: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Target(**target)  # type: ignore[arg-type]  # of the wrong range
+
+
+def test_no_target_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"needs a target: macs\.target, params\.target or latency_ms\.target"):
+        TargetReward()
+
+
+def test_limits_name_what_is_over() -> None:
+    assert Limits().names == ()
+    assert Limits().violation({}) is None
+    limits = Limits(macs=2e9, params=4e6)
+    assert limits.violation(METRICS) == "params 5,000,000, limit 4,000,000"
+    assert limits.violation(METRICS | {"params": 4e6}) is None
+    with pytest.raises(ValueError, match="macs must be above 0, or null for no limit, got -1"):
+        Limits(macs=-1)

@@ -1,0 +1,311 @@
+"""What every executor must hold; a new executor joins by one line."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import ray
+
+from foundation import InputError
+from nas.engine.job import Job, Outcome
+from nas.executors import Executor, TrialSource, run_job
+from nas.executors.local import LocalExecutor
+from nas.executors.ray_cluster import RayExecutor
+from nas.record.trial import Failure
+from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Report, Weights
+from proxy_tasks.landscape import Landscape
+from search_space import ArchSpec, ScalePermutedSpace, resnet_seed
+
+SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
+
+
+def ray_executor() -> Executor:
+    """Return an executor on a Ray that these tests share; those of whole searches let it start one of its own."""
+    if not ray.is_initialized():
+        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    return RayExecutor(max_concurrent=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _stop_ray() -> Iterator[None]:
+    yield
+    ray.shutdown()
+
+
+EXECUTORS: dict[str, Callable[[], Executor]] = {"local": LocalExecutor, "ray": ray_executor}
+
+every_executor = pytest.mark.parametrize(
+    "make", [pytest.param(make, id=name, marks=[pytest.mark.ray] * (name == "ray")) for name, make in EXECUTORS.items()]
+)
+
+
+@dataclass
+class Source:
+    """Hands out a fixed list of jobs and keeps what comes back."""
+
+    num_jobs: int
+    on_finish: Callable[[Outcome], None] = lambda outcome: None
+
+    def __post_init__(self) -> None:
+        self.started: list[int] = []
+        self.outcomes: dict[int, Outcome] = {}
+
+    def start_trial(self) -> Job | None:
+        number = len(self.started)
+        if number == self.num_jobs:
+            return None
+        self.started.append(number)
+        return Job(number, SPACE.decode(SPACE.sample(np.random.default_rng(number))), Fidelity(1), seed=0)
+
+    def finish_trial(self, outcome: Outcome) -> None:
+        assert outcome.trial not in self.outcomes
+        self.outcomes[outcome.trial] = outcome
+        self.on_finish(outcome)
+
+
+@dataclass(frozen=True)
+class Misbehaving(Landscape):
+    """Does something else in each trial, told apart by the order of the specs of `Source`."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        number = next(i for i in range(100) if SPACE.decode(SPACE.sample(np.random.default_rng(i))) == spec)
+        if number == 1:
+            raise NonFiniteLossError("the loss was not finite at step 3 of 9")
+        if number == 2:
+            np.zeros(2**50)
+        if number == 3:
+            raise KeyError("a bug\nof two lines")
+        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+
+
+@dataclass(frozen=True)
+class Suicidal(Misbehaving):
+    """Its process dies in trial 1, as when the system kills it for its memory."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        if spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Landscape.evaluate(self, spec, fidelity=fidelity, seed=seed)
+
+
+@dataclass(frozen=True)
+class Slow(Landscape):
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        time.sleep(1.0)
+        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+
+    def prepare(self, report: Report) -> tuple[str, ...]:
+        raise AssertionError("the executor does not prepare")
+
+
+@every_executor
+def test_every_job_comes_back_once_with_its_own_result(make: Callable[[], Executor]) -> None:
+    source = Source(12)
+    num_workers: list[int] = []
+    make().run(source, Landscape(), num_workers.append)
+    assert 1 <= max(num_workers) <= 2
+    assert sorted(source.outcomes) == list(range(12))
+    for number, outcome in source.outcomes.items():
+        spec = SPACE.decode(SPACE.sample(np.random.default_rng(number)))
+        assert outcome.result == Landscape().evaluate(spec, fidelity=Fidelity(1), seed=0)
+
+
+@every_executor
+def test_no_job_at_all_is_no_work(make: Callable[[], Executor]) -> None:
+    source = Source(0)
+    make().run(source, Landscape())
+    assert source.outcomes == {}
+
+
+@every_executor
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_outcome_that_is_being_taken_is_taken_whole_before_ctrl_c_counts(
+    make: Callable[[], Executor], number: signal.Signals
+) -> None:
+    taken: list[int] = []
+
+    def take(outcome: Outcome) -> None:
+        signal.raise_signal(number)
+        taken.append(outcome.trial)
+
+    source = Source(12, take)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as every command has it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            make().run(source, Landscape())
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert taken == list(source.outcomes)
+    assert 1 <= len(taken) < 12
+
+
+@every_executor
+def test_failures_have_kinds_and_the_others_go_on(make: Callable[[], Executor]) -> None:
+    source = Source(6)
+    make().run(source, Misbehaving())
+    failures = {n: o.result for n, o in source.outcomes.items() if isinstance(o.result, Failure)}
+    assert {n: failure.kind for n, failure in failures.items()} == {1: "nan", 2: "out_of_memory", 3: "error"}
+    assert failures[1].message == "NonFiniteLossError: the loss was not finite at step 3 of 9"
+    assert "\n" not in failures[3].message
+    assert "in evaluate" in (failures[3].traceback or "")
+    assert sorted(source.outcomes) == list(range(6))
+
+
+@every_executor
+def test_an_exception_of_the_source_ends_the_run_as_it_is(make: Callable[[], Executor]) -> None:
+    def full_disk(outcome: Outcome) -> None:
+        raise InputError("cannot write journal.jsonl: No space left on device")
+
+    source = Source(50, on_finish=full_disk)
+    with pytest.raises(InputError, match="No space left on device"):
+        make().run(source, Landscape())
+    assert len(source.outcomes) <= 2
+
+
+@pytest.mark.ray
+def test_a_killed_worker_fails_its_trial_alone() -> None:
+    source = Source(6)
+    ray_executor().run(source, Suicidal())
+    failures = {n: o.result for n, o in source.outcomes.items() if isinstance(o.result, Failure)}
+    assert {n: failure.kind for n, failure in failures.items()} == {1: "worker_lost"}
+    assert failures[1].message.startswith("the worker's process died on ")
+    assert sorted(source.outcomes) == list(range(6))
+
+
+@dataclass(frozen=True)
+class Hanging(Landscape):
+    """Never comes back in trial 1."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        if spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))):
+            time.sleep(10_000)
+        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+
+
+@pytest.mark.ray
+def test_a_trial_that_hangs_is_ended_and_the_others_go_on() -> None:
+    ray_executor()  # has Ray running
+    source = Source(6)
+    RayExecutor(max_concurrent=2, timeout_s=1.5).run(source, Hanging())
+    failures = {n: o.result for n, o in source.outcomes.items() if isinstance(o.result, Failure)}
+    assert {n: failure.kind for n, failure in failures.items()} == {1: "timeout"}
+    assert failures[1].message.startswith("took longer than 1.5 s on ")
+    assert sorted(source.outcomes) == list(range(6))
+
+
+@pytest.mark.ray
+def test_what_was_done_in_time_counts_when_the_driver_is_late_to_look() -> None:
+    ray_executor()
+    source = Source(2, on_finish=lambda outcome: time.sleep(3))
+    RayExecutor(max_concurrent=2, timeout_s=2).run(source, Slow())
+    assert not any(isinstance(outcome.result, Failure) for outcome in source.outcomes.values())
+
+
+@pytest.mark.ray
+def test_no_worker_is_started_to_ask_for_a_job_that_is_not_there() -> None:
+    ray_executor()
+    from nas.executors.capacity import Room
+    from nas.executors.worker_pool import WorkerPool
+
+    source = Source(1)
+    rooms = iter([1])
+
+    class Shrinking(Room):
+        def num_workers(self, nodes: object) -> int:
+            return next(rooms, 0)
+
+    # Its worker dies with the last job, and nothing is left that a new one could run on.
+    with WorkerPool(AlwaysKilled(), Shrinking(1, 0), None) as pool:
+        deadline = time.monotonic() + 30
+        while pool.step(source):
+            assert time.monotonic() < deadline
+    assert isinstance(source.outcomes[0].result, Failure)
+
+
+@dataclass(frozen=True)
+class AlwaysKilled(Landscape):
+    """Its process dies in every trial."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Unreadable(Landscape):
+    """Cannot be made in a worker, as when a node lacks a package."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return __import__, ("a_package_that_is_nowhere",)
+
+
+@pytest.mark.ray
+def test_workers_that_cannot_start_end_the_search_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"no worker can be started on the cluster \(.*a_package_that_is_nowhere"):
+        ray_executor().run(Source(3), Unreadable())
+
+
+@pytest.mark.ray
+def test_fewer_jobs_than_workers_do_not_wait_for_workers_that_never_come() -> None:
+    source = Source(1)
+    ray_executor().run(source, Landscape())
+    assert sorted(source.outcomes) == [0]
+
+
+@pytest.mark.ray
+def test_short_trials_keep_all_workers_busy() -> None:
+    ends: list[float] = []
+    source = Source(10, on_finish=lambda outcome: ends.append(time.monotonic()))
+    ray_executor().run(source, Slow())
+    # Ten trials of a second each: nine more seconds after the first with one worker, four with two.
+    assert ends[-1] - ends[0] < 7
+
+
+@pytest.mark.ray
+def test_a_trial_larger_than_the_cluster_is_refused() -> None:
+    with pytest.raises(InputError, match="a trial asks for 999 CPUs and 0 GPUs, the largest node of the cluster has"):
+        RayExecutor(cpus_per_trial=999, gpus_per_trial=0).run(Source(1), Landscape())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_a_cluster_that_is_not_there_is_refused(address: str) -> None:
+    ray.shutdown()
+    with pytest.raises(InputError, match=f"no Ray cluster at executor.address={address}"):
+        RayExecutor(address=address).run(Source(1), Landscape())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cpus_per_trial": 0},
+        {"max_concurrent": 0},
+        {"gpus_per_trial": -1.0},
+        {"gpus_per_trial": 1.5},
+        {"timeout_s": 0.0},
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+        RayExecutor(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_running_out_of_memory_in_torch_has_its_kind() -> None:
+    import torch
+
+    class Greedy(Landscape):
+        def evaluate(
+            self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+        ) -> Evaluation:
+            torch.empty(2**48)
+            raise AssertionError
+
+    source: TrialSource = Source(1)
+    job = source.start_trial()
+    assert job is not None
+    result = run_job(Greedy(), job).result
+    assert isinstance(result, Failure)
+    assert result.kind == "out_of_memory"

@@ -1,0 +1,79 @@
+"""Runs for the tests of the report: journals as a search of so many trials leaves them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.record.journal import FILE_NAME, Asked, Created, Event, Told
+from nas.record.trial import Failure
+from nas.reporting.runs import ReportedRun, read_runs
+from search_space import ScalePermutedSpace, resnet_seed
+
+SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
+SPACE_CONFIG = {
+    "_target_": "search_space.ScalePermutedSpace",
+    "base": {"_target_": "search_space.resnet_seed", "name": "r0-sp53"},
+    "permutation": True,
+    "connections": True,
+    "level_offsets": [-1, 0, 1, 2],
+    "kinds": ["bottleneck", "residual"],
+    "window": 5,
+}
+EVOLUTION = {"_target_": "controllers.RegularizedEvolution", "space": SPACE_CONFIG, "population_size": 50}
+RANDOM = {"_target_": "controllers.RandomSearch", "space": SPACE_CONFIG}
+HOSTILE = (
+    "</script><script>window.hacked=1</script><!-- <img src=x onerror='window.hacked=2'> \u2028 ]]> ${title} $title"
+)
+
+
+def config_of(controller: dict[str, Any] = EVOLUTION, **more: object) -> dict[str, Any]:
+    return {"space": SPACE_CONFIG, "controller": controller, "seed": 0, "num_trials": 10, **more}
+
+
+def write_run(
+    folder: Path,
+    rewards: list[float | None],
+    config: dict[str, Any] | None = None,
+    message: str = "the loss is nan",
+    versions: dict[str, str] | None = None,
+    name: str = "cost",
+    num_parts: int = 20,
+    promoted_from: int | None = None,
+) -> Path:
+    """Write a journal with a trial for each reward; None is a failure.
+
+    Each has a loss curve of `num_parts` points, and those from the number `promoted_from` on were promoted.
+    """
+    rng = np.random.default_rng(0)
+    events: list[Created | Event] = [Created(config=config or config_of(), versions=versions or {"python": "3"})]
+    for number, reward in enumerate(rewards):
+        decisions = SPACE.sample(rng)
+        spec = SPACE.decode(decisions)
+        rung = int(promoted_from is not None and number >= promoted_from)
+        events.append(Asked(trial=number, decisions=decisions, key=spec.key, spec=spec, rung=rung))
+        metrics = {
+            "ap": reward or 0.0,
+            "macs": 1e6 * rng.uniform(50, 90),
+            "params": 3e5,
+            name: 1.0,
+            "loss": rng.random(),
+        }
+        curve = tuple(0.3 + (2.7 - (reward or 0.0)) / (1 + part) for part in range(num_parts))
+        told = Told(trial=number, status="completed", reward=reward, metrics=metrics, seconds={"train": 30.0})
+        if reward is None:
+            told = Told(trial=number, status="failed", failure=Failure("nan", message))
+        events.append(told.model_copy(update={"loss_curve": curve}))
+    folder.mkdir(parents=True)
+    lines = "".join(event.model_dump_json(exclude_none=True) + "\n" for event in events)
+    (folder / FILE_NAME).write_text(lines, encoding="utf-8")
+    return folder
+
+
+def rewards_of(num: int, seed: int = 0) -> list[float | None]:
+    drawn = np.random.default_rng(seed).random(num)
+    return [None if i % 9 == 4 else float(value) for i, value in enumerate(drawn)]
+
+
+def reported(*folders: Path) -> list[ReportedRun]:
+    return read_runs(folders)

@@ -1,0 +1,329 @@
+"""The report of runs: its values, and what stands in the file."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.record.journal import FILE_NAME, AttemptFailed, read_record
+from nas.record.trial import Failure, best_trials
+from nas.reporting.curves import best_so_far, mean_curves
+from nas.reporting.failures import failure_rows
+from nas.reporting.loss_curves import loss_curves
+from nas.reporting.occurrence import learned_by_group, level_offsets
+from nas.reporting.runs import cautions
+from nas.reporting.trials import trial_columns
+from search_space.spec import short_form
+from tests.conftest import TINY_LANDSCAPE, Run
+from tests.nas.reporting.reported_runs import (
+    EVOLUTION,
+    HOSTILE,
+    RANDOM,
+    SPACE_CONFIG,
+    config_of,
+    reported,
+    rewards_of,
+    write_run,
+)
+
+
+class Page(HTMLParser):
+    """What a page holds, checked while it is read: every element is closed in order, no id stands twice."""
+
+    VOID = ("meta", "link", "input", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.text: list[str] = []
+        self.tags: list[str] = []
+        self.data = ""
+        self._is_data = False
+        self.feed(text)
+        self.close()
+        assert self.open == []
+        assert len(set(self.ids)) == len(self.ids)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._note(tag, attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self._is_data = tag == "script" and ("id", "data") in attrs
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._note(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self._is_data = False
+
+    def handle_data(self, data: str) -> None:
+        if self._is_data:
+            self.data += data
+        elif "script" not in self.open and "style" not in self.open:
+            self.text.append(data)
+
+    def _note(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on")
+            if name == "id" and value:
+                self.ids.append(value)
+            if name in ("src", "href", "action", "xlink:href"):
+                self.addresses.append(value or "")
+
+
+# --- values
+
+
+def test_columns_hold_every_trial(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", rewards_of(30))
+    columns, record = trial_columns(reported(run)), read_record(run)
+    assert columns.trial == tuple(range(30))
+    for i, trial in record.trials.items():
+        assert columns.reward[i] == (None if trial.reward is None else pytest.approx(trial.reward, rel=1e-6))
+        assert (columns.key[i], columns.status[i]) == (trial.key, trial.status)
+        assert columns.spec[i] == short_form(trial.spec.blocks)
+        assert columns.failure[i] == ("" if trial.failure is None else "nan: the loss is nan")
+        assert columns.metrics["macs"][i] == (pytest.approx(trial.metrics["macs"]) if trial.metrics else None)
+
+
+def test_the_mean_curve_goes_as_far_as_the_shortest_run(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", [None, 0.2, 0.1, 0.6])
+    b = write_run(tmp_path / "b", [0.4, 0.4, 0.8])
+    c = write_run(tmp_path / "c", [0.5], config_of(RANDOM))
+    curves = mean_curves(reported(a, b, c))
+    # By hand: best so far of a is -, 0.2, 0.2, 0.6, of b 0.4, 0.4, 0.8.
+    assert (curves["evolution"].results, curves["evolution"].mean) == ((2, 3), (0.3, 0.5))
+    # Two runs drawn from two: the mean is that of one of them in a quarter of all draws each.
+    assert (curves["evolution"].low, curves["evolution"].high) == ((0.2, 0.2), (0.4, 0.8))
+    assert (curves["random"].mean, curves["random"].low) == ((0.5,), ())
+    assert best_so_far(read_record(a)).tolist()[1:] == [0.2, 0.2, 0.6]
+
+
+def test_runs_are_grouped_by_what_searched(tmp_path: Path) -> None:
+    large = {**EVOLUTION, "population_size": 100}
+    configs = [config_of(), config_of(seed=1), config_of(large), config_of(RANDOM, task={"noise": 0.1})]
+    runs = reported(*(write_run(tmp_path / str(i), [0.1], config) for i, config in enumerate(configs)))
+    small = "evolution, population_size=50"
+    assert [run.group for run in runs] == [small, small, "evolution, population_size=100", "random"]
+    assert cautions(runs) == ["task.noise"]
+
+
+def test_shares_are_those_of_the_best_tenth(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [i / 100 for i in range(60)])
+    (learned,) = learned_by_group(reported(run)).values()
+    assert (learned.num_all, learned.num_top) == (60, 6)
+    trials = best_trials(read_record(run).trials)
+    kinds = next(feature for feature in learned.features if feature.name == "kind of a block")
+    blocks = [block.kind for trial in trials[:6] for block in trial.spec.blocks]
+    assert kinds.options == ("bottleneck", "residual")
+    assert kinds.of_top[1] == pytest.approx(blocks.count("residual") / len(blocks), abs=1e-4)
+    assert all(low <= share <= high for low, share, high in zip(kinds.low, kinds.of_top, kinds.high, strict=True))
+    for feature in learned.features:
+        assert sum(feature.of_top) == pytest.approx(1, abs=1e-3)
+        assert sum(feature.of_all) == pytest.approx(1, abs=1e-3)
+
+
+def test_level_offsets_are_those_that_were_chosen(tmp_path: Path) -> None:
+    record = read_record(write_run(tmp_path / "run", [0.1] * 20))
+    offsets_of = level_offsets(record.created.config)
+    assert offsets_of is not None
+    for trial in record.trials.values():
+        levels = sum(block.level for block in trial.spec.blocks if not block.is_output)
+        # Ten intermediate blocks of ResNet-50: levels 2, 3, 3, 3, 4, 4, 4, 4, 4, 5.
+        assert levels - sum(offsets_of(trial)) == 36
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"_target_": "os.system"},
+        {"base": {"_target_": "os.system", "name": "x"}},
+        {"level_offsets": []},
+        {"window": "x"},
+    ],
+)
+def test_a_space_without_known_base_has_no_offsets(change: dict[str, Any]) -> None:
+    assert level_offsets({"space": {**SPACE_CONFIG, **change}}) is None
+
+
+def test_failures_are_counted_with_the_attempts_that_were_run_again(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [0.1, None, None])
+    lost = AttemptFailed(trial=3, failure=Failure("worker_lost", "gone"))
+    asked = (run / FILE_NAME).read_text(encoding="utf-8").splitlines()[1].replace('"trial":0', '"trial":3')
+    with (run / FILE_NAME).open("a", encoding="utf-8") as file:
+        file.write(f"{asked}\n{lost.model_dump_json(exclude_none=True)}\n")
+    rows = [(row.kind, row.num_trials, row.num_retried, row.first_trial) for row in failure_rows(reported(run))]
+    assert rows == [("nan", 2, 0, 1), ("worker_lost", 0, 1, 3)]
+
+
+def test_loss_curves_are_those_of_the_trials_best_first(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", [0.2, None, 0.7])
+    b = write_run(tmp_path / "b", [0.5, 0.1], num_parts=3)
+    c = write_run(tmp_path / "c", [0.9], num_parts=0)
+    runs = reported(a, b, c)
+    curves, columns = loss_curves(runs), trial_columns(runs)
+    # The failed one and the one without a curve are left out.
+    assert [columns.reward[row] for row in curves.row] == [0.7, 0.5, 0.2, 0.1]
+    assert [(columns.run[row], columns.trial[row]) for row in curves.row] == [(0, 2), (1, 0), (0, 0), (1, 1)]
+    assert [len(loss) for loss in curves.loss] == [20, 3, 20, 3]
+    # By hand: 0.3 + 2.2, 0.3 + 2.2 / 2, 0.3 + 2.2 / 3 to five digits.
+    assert curves.loss[1] == (2.5, 1.4, 1.0333)
+    assert curves.num_found == 4
+
+
+def test_of_many_loss_curves_the_best_and_some_over_the_whole_ranking_stay(tmp_path: Path) -> None:
+    rewards: list[float | None] = np.random.default_rng(0).permutation(1300).tolist()
+    curves = loss_curves(reported(write_run(tmp_path / "run", rewards, promoted_from=500)))
+    # Of the 400 others that were not promoted two or three apart stay, of the 700 promoted ones three or four.
+    for own, steps in ((range(500), {2, 3}), (range(500, 1300), {3, 4})):
+        ranking = sorted(own, key=lambda number: -(rewards[number] or 0))
+        places = [ranking.index(row) for row in curves.row if row in own]
+        assert places[:100] == list(range(100))
+        assert (len(places), places[-1]) == (300, len(own) - 1)
+        assert set(np.diff(places[99:])) <= {1, *steps}
+    assert curves.num_found == 1300
+
+
+# --- the file
+
+
+def test_the_file_is_whole_and_asks_for_nothing(call: Run, tmp_path: Path) -> None:
+    assert call("nas.search", *TINY_LANDSCAPE, "num_trials=12", "task.failure_rate=0.2").returncode == 0
+    done = call("nas.report", "run=run", "top=3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("run/report.html: ")
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    page, record = Page(text), read_record(tmp_path / "run")
+    assert page.addresses == ["data:,"]
+    assert "Licensed under the MIT license" in text
+    assert "Permission is hereby granted" in text
+    assert len(text) < 20e6
+    keys = json.loads(page.data)["trials"]["key"]
+    assert keys == [trial.key for trial in record.trials.values()]
+    shown = "".join(page.text)
+    assert [trial.key in shown for trial in best_trials(record.trials)[:4]] == [True, True, True, False]
+    assert page.tags.count("svg") == 3
+    assert "task.failure_rate" in shown
+    assert str(tmp_path) not in text
+    # The same record gives the same file.
+    assert call("nas.report", "run=run", "top=3", "out=again.html").returncode == 0
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
+
+
+def test_text_on_record_stays_text(tmp_path: Path, call: Run) -> None:
+    config = config_of({"_target_": f"x.{HOSTILE}"}, task={"_target_": HOSTILE, HOSTILE: HOSTILE})
+    run = tmp_path / "run<b>&amp;"
+    write_run(run, rewards_of(20), config, message=HOSTILE, versions={HOSTILE: HOSTILE}, name=HOSTILE)
+    assert call("nas.report", f"run={run}", "out=page.html").returncode == 0
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.tags.count("script") == 3
+    assert "img" not in page.tags
+    assert page.data
+    assert not set("<>&\u2028") & set(page.data)
+    assert HOSTILE.replace("\u2028", " ") in "".join(page.text)
+    assert any(HOSTILE in name for name in json.loads(page.data)["trials"]["metrics"])
+
+
+def test_the_policy_names_the_scripts_that_may_run(tmp_path: Path, call: Run) -> None:
+    write_run(tmp_path / "run", [0.1])
+    assert call("nas.report", "run=run").returncode == 0
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', (tmp_path / "run/report.html").read_text("utf-8"))
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
+    assert policy[1].count("sha256-") == 2
+    assert "unsafe-inline" not in policy[1].split(";")[1]
+
+
+def test_several_runs_are_compared_beside_their_folders(tmp_path: Path, call: Run) -> None:
+    for seed in range(2):
+        write_run(tmp_path / f"runs/evolution-{seed}", rewards_of(20, seed), config_of(seed=seed))
+        write_run(tmp_path / f"runs/random-{seed}", rewards_of(20, seed + 5), config_of(RANDOM, seed=seed))
+    names = ["runs/evolution-0", "runs/evolution-1", "runs/random-0", "runs/random-1"]
+    done = call("nas.report", f"run=[{','.join(names)}]")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("runs/report.html: ")
+    page = Page((tmp_path / "runs/report.html").read_text(encoding="utf-8"))
+    data = json.loads(page.data)
+    assert [(group["name"], group["curve"]["runs"]) for group in data["groups"]] == [
+        ("evolution", [0, 1]),
+        ("random", [2, 3]),
+    ]
+    assert len(data["trials"]["trial"]) == 80
+    assert "evolution against random" in page.text
+
+
+@pytest.mark.parametrize(
+    ("num_trials", "promoted_from", "text"),
+    [
+        (300, None, ""),
+        (301, None, "Here are 300 of 301: the best 100, and others evenly spaced over the ranking of the rest."),
+        (600, 300, ""),
+        (600, 299, "Here are 599 of 600: the best 100 of each rung, and others evenly"),
+    ],
+)
+def test_the_page_says_when_training_curves_are_left_out(
+    tmp_path: Path, call: Run, num_trials: int, promoted_from: int | None, text: str
+) -> None:
+    write_run(tmp_path / "run", [i / num_trials for i in range(num_trials)], promoted_from=promoted_from)
+    assert call("nas.report", "run=run").returncode == 0
+    page = Page((tmp_path / "run/report.html").read_text(encoding="utf-8"))
+    assert "Training curves" in page.text
+    assert ("Here are" in "".join(page.text)) == bool(text)
+    assert text in "".join(page.text)
+
+
+def test_runs_without_loss_curves_have_no_section_for_them(tmp_path: Path, call: Run) -> None:
+    write_run(tmp_path / "old", [0.1, 0.2], num_parts=0)
+    write_run(tmp_path / "failed", [None])
+    assert call("nas.report", "run=[old,failed]", "out=page.html").returncode == 0
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "Training loss" in page.text
+    assert "Training curves" not in page.text
+    assert "training" not in page.ids
+
+
+# --- what cannot be shown
+
+
+def test_what_cannot_be_reported_is_one_line(call: Run, tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [0.1])
+    (tmp_path / "empty").mkdir()
+    write_run(tmp_path / "begun", [])
+    old = write_run(tmp_path / "old", [0.1]) / FILE_NAME
+    old.write_text(old.read_text("utf-8").replace('"schema_version":1', '"schema_version":0'), encoding="utf-8")
+    damaged = write_run(tmp_path / "damaged", [0.1, 0.2]) / FILE_NAME
+    damaged.write_text(damaged.read_text("utf-8").replace('"trial":1', '"trial":7'), encoding="utf-8")
+    (tmp_path / "file").write_text("")
+    for arguments, text in (
+        (("run=empty",), "no run at "),
+        (("run=missing",), "no run at "),
+        (("run=begun",), "begun: no trials yet, so there is nothing to report"),
+        (("run=old",), "journal.jsonl, line 1: "),
+        (("run=damaged",), "line 4: trial 1 should be asked next, not 7"),
+        (("run=[run,empty]",), "no run at "),
+        (("run=[run,./run]",), "is given twice"),
+        (("run=[]",), "run: name one folder or more"),
+        (("run=run", "top=0"), "top must be 1 or more, got 0"),
+        (("run=run", "out=file/report.html"), "cannot write "),
+        ((), "run: needs a value"),
+    ):
+        done = call("nas.report", *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), arguments
+        assert text in done.stderr, arguments
+
+
+def test_a_link_out_of_the_run_folder_is_not_followed(call: Run, tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [0.1])
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "run/report.html.part").symlink_to(tmp_path / "precious")
+    assert "leads out of the run folder" in call("nas.report", "run=run").stderr
+    assert (tmp_path / "precious").read_text() == "mine"

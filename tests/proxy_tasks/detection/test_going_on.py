@@ -1,0 +1,129 @@
+"""Trained networks that are kept, and gone on with; and what is wrong with them or with the data on a machine."""
+
+import dataclasses
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from proxy_tasks import BadDataError, BadSpecError, Fidelity, Weights, silent
+from proxy_tasks.detection.task import DetectionProxy
+from search_space import published_spec
+from tests.proxy_tasks.test_task_contract import tiny_detection
+
+SPEC = published_spec("spinenet-49")
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> DetectionProxy:
+    made = tiny_detection(tmp_path_factory.mktemp("data"))
+    made.prepare(silent)
+    return made
+
+
+def test_a_network_goes_on_from_where_it_was_left(task: DetectionProxy, tmp_path: Path) -> None:
+    first, second = tmp_path / "weights" / "first.pt", tmp_path / "weights" / "second.pt"
+    short = task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(keep_in=first))
+    assert short.metrics == task.evaluate(SPEC, fidelity=Fidelity(2), seed=0).metrics
+    assert torch.load(first, weights_only=True)["epochs"] == 2
+
+    gone_on = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first, keep_in=second))
+    anew = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0)
+    assert gone_on.metrics["epochs_before"] == 2
+    assert torch.load(second, weights_only=True)["epochs"] == 4
+    # It begins with what the short one has learnt, and sees other orders and augmentations than the long one.
+    assert gone_on.loss_curve[0] < short.loss_curve[0]
+    assert gone_on.metrics["loss"] != anew.metrics["loss"]
+    again = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first))
+    assert again.metrics == gone_on.metrics
+    assert sorted(path.name for path in first.parent.iterdir()) == ["first.pt", "second.pt"]
+
+
+@pytest.mark.parametrize("place", ["absent.pt", "file/absent.pt", "folder"])
+def test_without_the_file_training_starts_anew(task: DetectionProxy, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    found = task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(start_from=tmp_path / place))
+    assert found.metrics == {**task.evaluate(SPEC, fidelity=Fidelity(2), seed=0).metrics, "epochs_before": 0.0}
+
+
+def test_what_cannot_be_kept_does_not_cost_the_trial(task: DetectionProxy, tmp_path: Path) -> None:
+    (tmp_path / "weights").touch()  # a file where the folder should be
+    kept = Weights(keep_in=tmp_path / "weights" / "first.pt")
+    assert task.evaluate(SPEC, fidelity=Fidelity(1), seed=0, weights=kept).metrics["ap"] >= 0
+
+
+class Exploit:
+    """What a pickle of this does when it is read."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("executed",)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "another network", "no weights", "a tensor", "too long", "code"])
+def test_damaged_weights_are_named_and_never_executed(
+    task: DetectionProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "first.pt"
+    if damage == "cut short":
+        task.evaluate(SPEC, fidelity=Fidelity(1), seed=0, weights=Weights(keep_in=path))
+        os.truncate(path, path.stat().st_size // 2)
+    elif damage == "another network":
+        task.evaluate(published_spec("r0-sp53"), fidelity=Fidelity(1), seed=0, weights=Weights(keep_in=path))
+    elif damage == "no weights":
+        torch.save({"epochs": 1}, path)
+    elif damage == "a tensor":
+        torch.save(torch.zeros(3), path)
+    elif damage == "too long":
+        task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(keep_in=path))
+    else:
+        path.write_bytes(pickle.dumps(Exploit(), protocol=2))
+    with pytest.raises(BadDataError, match=r"cannot use the weights .*first\.pt \(.*\); delete the file to train anew"):
+        task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(start_from=path))
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("state", ["missing", "damaged"])
+def test_a_trial_never_makes_the_cache_that_its_machine_lacks(task: DetectionProxy, tmp_path: Path, state: str) -> None:
+    elsewhere = dataclasses.replace(task, cache_dir=tmp_path / "cache")
+    if state == "damaged":
+        shutil.copytree(task.cache_dir, elsewhere.cache_dir)
+        for images in elsewhere.cache_dir.glob("*/images"):
+            os.truncate(images, images.stat().st_size - 1)
+    message = rf"the image cache .*cache/train2017-64px-raw-\w+ is {state}: every machine needs it"
+    with pytest.raises(BadDataError, match=message):
+        elsewhere.evaluate(SPEC, fidelity=Fidelity(1), seed=0)
+    assert state == "damaged" or not elsewhere.cache_dir.exists()
+
+
+def test_a_trial_never_chooses_held_out_images_of_its_own(task: DetectionProxy, tmp_path: Path) -> None:
+    elsewhere = dataclasses.replace(task, cache_dir=tmp_path / "cache")
+    shutil.copytree(task.cache_dir, elsewhere.cache_dir)
+    (record,) = elsewhere.cache_dir.glob("held_out-*.json")
+    record.unlink()
+    with pytest.raises(BadDataError, match=r"held_out-8-seed0-\w+\.json is missing: copy it from the machine"):
+        elsewhere.evaluate(SPEC, fidelity=Fidelity(1), seed=0)
+    assert not record.exists()
+
+
+def test_every_rung_sees_other_augmentations(task: DetectionProxy, tmp_path: Path) -> None:
+    # Three rungs of the same network: were the draws of two of them alike, the last would repeat the one before.
+    first, second = tmp_path / "first.pt", tmp_path / "second.pt"
+    task.evaluate(SPEC, fidelity=Fidelity(0.5), seed=0, weights=Weights(keep_in=first))
+    state = torch.load(first, weights_only=True)
+    torch.save({**state, "epochs": 1.0}, second)
+    losses = {
+        task.evaluate(SPEC, fidelity=Fidelity(before + 1), seed=0, weights=Weights(start_from=path)).metrics["loss"]
+        for path, before in ((first, 0.5), (second, 1.0))
+    }
+    assert len(losses) == 2
+
+
+def test_an_architecture_that_cannot_be_built_is_no_error_of_the_program(task: DetectionProxy) -> None:
+    # At a sixteenth of the width its first blocks, of 16 channels, are left one; those of level 0 none.
+    with pytest.raises(BadSpecError, match=r"width_multiplier 0\.0625 leaves a block of this spec no channel"):
+        task.evaluate(published_spec("spinenet-mobile-49"), fidelity=Fidelity(1), seed=0)

@@ -1,0 +1,69 @@
+import math
+
+import pytest
+import torch
+
+from proxy_tasks.coco.batches import Batch
+from proxy_tasks.detection.anchors import encode_boxes, make_anchors, match_anchors
+from proxy_tasks.detection.losses import detection_loss
+from proxy_tasks.networks.retinanet import RawDetections
+
+ANCHORS = make_anchors((3,), 32, 3.0, torch.device("cpu"))
+NUM_CLASSES = 2
+
+
+def batch(boxes: list[list[float]], labels: list[int]) -> Batch:
+    image = torch.zeros(len(labels), dtype=torch.long)
+    return Batch(torch.zeros(1, 3, 32, 32), torch.tensor(boxes), torch.tensor(labels), image)
+
+
+def match(given: Batch) -> torch.Tensor:
+    return match_anchors(ANCHORS, given.boxes_xyxy, given.labels, given.image, 1)[0]
+
+
+def slow_loss(raw: RawDetections, given: Batch) -> float:
+    """The losses of tensorflow/tpu configs/spinenet, one anchor at a time."""
+    matched = match(given).tolist()
+    num_positive = sum(m >= 0 for m in matched)
+    total: float = 0.0
+    for a, row in enumerate(matched):
+        for k in range(NUM_CLASSES):
+            p = torch.sigmoid(raw.class_logits[0, a, k]).item()
+            is_target = row >= 0 and given.labels[row].item() == k
+            p_t, alpha_t = (p, 0.25) if is_target else (1 - p, 0.75)
+            total -= alpha_t * (1 - p_t) ** 1.5 * math.log(p_t)
+        if row >= 0:
+            code = encode_boxes(given.boxes_xyxy[row], ANCHORS[a])
+            for error in (raw.box_codes[0, a] - code).abs().tolist():
+                huber = 0.5 * error**2 if error <= 0.1 else 0.1 * (error - 0.05)
+                total += 50 * huber / 4
+    return float(total / (num_positive + 1))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels"),
+    [
+        ([[2.0, 2.0, 26.0, 26.0]], [1]),
+        ([[0.0, 0.0, 20.0, 30.0], [8.0, 8.0, 32.0, 32.0]], [0, 1]),
+        ([[0.0, 0.0, 0.0, 0.0]], [-1]),
+    ],
+    ids=["one box", "two boxes", "no box"],
+)
+def test_loss_equals_the_slow_one(boxes: list[list[float]], labels: list[int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    raw = RawDetections(
+        torch.randn(1, len(ANCHORS), NUM_CLASSES, generator=generator),
+        torch.randn(1, len(ANCHORS), 4, generator=generator) / 2,
+    )
+    given = batch(boxes, labels)
+    # Sums of some hundred float32 terms.
+    assert detection_loss(raw, given, ANCHORS).item() == pytest.approx(slow_loss(raw, given), rel=1e-4)
+
+
+def test_perfect_detections_cost_almost_nothing() -> None:
+    given = batch([[2.0, 2.0, 26.0, 26.0]], [1])
+    matched = match(given)
+    logits = torch.full((1, len(ANCHORS), NUM_CLASSES), -12.0)
+    logits[0, matched >= 0, 1] = 12.0
+    codes = encode_boxes(given.boxes_xyxy[0].expand(len(ANCHORS), 4), ANCHORS)[None]
+    assert detection_loss(RawDetections(logits, codes), given, ANCHORS).item() < 1e-3
