@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # tensorflow/models, which two benchmarks compare with: in an environment of its own, as its packages clash with ours.
 REFERENCE := .venv-reference
 
-.PHONY: install search test test-long browser check bench reference bench-reference schema clean
+.PHONY: install search test test-of test-long browser check bench reference bench-reference schema clean
 
 install: $(INSTALLED)
 
@@ -25,6 +25,10 @@ search: install
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# What concerns one thing: make test-of NAME=local_search, or spinenet, detection, residual ...
+test-of: install
+	$(BIN)/python -m pytest -n 2 --dist worksteal -k "$(NAME)" --no-header -q
+
 # A headless Chromium, in which tests open the report; without it they are skipped.
 browser:
 	command -v chromium-headless-shell chromium || (apt-get update && apt-get install -y --no-install-recommends chromium-headless-shell)
@@ -38,6 +42,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m checks.readability
 
 bench: install
 	$(BIN)/python -m benchmarks.cluster
