@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from controllers import Controller, LocalSearch, ParetoEvolution, Proposal, RandomSearch, RegularizedEvolution
+from controllers.learner import LearnerSettings
 from controllers.ppo import PPO
 from controllers.reinforce import Reinforce
 from search_space import Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
@@ -17,6 +18,8 @@ from tests.controllers.annealing import SimulatedAnnealing
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 SMALL = ScalePermutedSpace(published_spec("r23-sp30"), permutation=False, level_offsets=(), kinds=())
 
+LEARNER = LearnerSettings(learning_rate=0.02, entropy_weight=0.01, hidden_width=16, batch_size=4)
+
 Make: TypeAlias = Callable[[SearchSpace], Controller]
 
 CONTROLLERS: dict[str, Make] = {
@@ -24,8 +27,8 @@ CONTROLLERS: dict[str, Make] = {
     "evolution": lambda space: RegularizedEvolution(space, population_size=8, tournament_size=3),
     "pareto evolution": lambda space: ParetoEvolution(space, population_size=8, tournament_size=2),
     "local search": lambda space: LocalSearch(space, patience=5),
-    "reinforce": lambda space: Reinforce(space, hidden_width=16, batch_size=4),
-    "ppo": lambda space: PPO(space, hidden_width=16, batch_size=4, num_epochs=2),
+    "reinforce": lambda space: Reinforce(space, LEARNER),
+    "ppo": lambda space: PPO(space, LEARNER, num_epochs=2),
     "simulated annealing": SimulatedAnnealing,
 }
 
