@@ -1,4 +1,4 @@
-"""Which controller finds the best architecture within how many trials, on a score in closed form?
+"""Compare the controllers by the best architecture that each finds within a number of trials, scored in closed form.
 
 python -m benchmarks.controllers [number of seeds] [number of trials]
 
@@ -13,6 +13,7 @@ The controllers' options were chosen on the seeds from 1000 on, the seeds here a
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -28,7 +29,7 @@ from proxy_tasks.landscape import CEILING, true_score
 CONTROLLERS = ("random", "evolution", "pareto_evolution", "local_search", "reinforce", "ppo")
 COUNTS = (100, 500, 2000)
 MACS_UNIT = 4e10
-"""Multiply-adds from which a network counts nothing for the front; nearly all of the space is below."""
+"""Multiply-adds above which a network adds nothing to the front; nearly all of the space is below."""
 PLOT = Path(__file__).parent.parent / "docs" / "controllers.png"
 
 
@@ -48,11 +49,14 @@ class Run:
 
 
 def run(config: dict[str, Any], seed: int, num_trials: int) -> Run:
+    """Run one search on the landscape of its seed."""
     import torch
 
     torch.set_num_threads(1)
     trials = simulate(seeded(config, seed, num_trials))
-    points = [(true_score(t.spec, seed), t.metrics["macs"]) for t in trials if t.reward is not None]
+
+    completed = [trial for trial in trials if trial.reward is not None]
+    points = [(true_score(trial.spec, seed), trial.metrics["macs"]) for trial in completed]
     return Run(
         curve=np.array(best_so_far(trials, seed)),
         front=front_area(points),
@@ -89,46 +93,72 @@ def main() -> None:
     num_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     num_trials = int(sys.argv[2]) if len(sys.argv) > 2 else max(COUNTS)
     counts = [count for count in COUNTS if count < num_trials] + [num_trials]
-    seeds = range(num_seeds)
-    configs = {name: compose_config(name) for name in CONTROLLERS}
-    curves: dict[str, NDArray[np.float64]] = {}
-    fronts: dict[str, NDArray[np.float64]] = {}
-    print(f"best score of {num_seeds} seeds, mean and 95 % interval; the highest possible is {CEILING:g}\n")
-    print(f"{'results':<17}" + "".join(f"{count:>17}" for count in counts) + f"{'reused':>9}")
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for name in CONTROLLERS:
-            runs = list(pool.map(run, [configs[name]] * num_seeds, seeds, [num_trials] * num_seeds))
-            curves[name] = np.stack([one.curve for one in runs])
-            fronts[name] = np.array([one.front for one in runs])
-            cells = [curves[name][:, count - 1] for count in counts]
-            text = "".join(f"{cell.mean():>9.4f} +-{half_interval(cell):.4f}" for cell in cells)
-            print(f"{name:<17}{text}{np.mean([one.reused for one in runs]):>9.1%}", flush=True)
 
-    print("\nagainst random search with the same seed: difference and p (one-sided, paired)")
-    for name in CONTROLLERS[1:]:
-        pairs = [(curves[name][:, count - 1], curves["random"][:, count - 1]) for count in counts]
-        text = "".join(f"{(a - b).mean():>+9.4f} {paired_p(a, b):7.5f}" for a, b in pairs)
-        print(f"{name:<17}{text}")
-
-    goal = curves["random"][:, -1].mean()
-    print(f"\nresults until the mean is random search's after {num_trials}, {goal:.4f}")
-    for name in CONTROLLERS[1:]:
-        reached = np.flatnonzero(curves[name].mean(0) >= goal)
-        print(f"{name:<17}{reached[0] + 1 if len(reached) else 'never':>9}")
-
-    print(f"\narea under the front of score against multiply-adds after {num_trials}")
-    for name in CONTROLLERS:
-        print(f"{name:<17}{fronts[name].mean():>9.4f} +-{half_interval(fronts[name]):.4f}")
+    runs = run_all(num_seeds, num_trials, counts)
+    curves = {name: np.stack([one.curve for one in found]) for name, found in runs.items()}  # (seeds, T)
+    print_comparison(curves, counts)
+    print_fronts(runs, num_trials)
 
     highest = max(curve.max() for curve in curves.values())
     at_ceiling = sum(int((curve[:, -1] >= CEILING - 1e-9).sum()) for curve in curves.values())
     print(f"\nhighest score found {highest:.4f}; searches that reached the ceiling: {at_ceiling}")
+
+    # The drawing in the docs shows the whole benchmark alone.
     if len(sys.argv) == 1:
         plot(curves, num_seeds)
         print(f"curves: {os.path.relpath(PLOT)}")
 
 
-def plot(curves: dict[str, NDArray[np.float64]], num_seeds: int) -> None:
+def run_all(num_seeds: int, num_trials: int, counts: Sequence[int]) -> dict[str, list[Run]]:
+    """Run every controller with every seed, and print its best scores after `counts` results as soon as it is done."""
+    configs = {name: compose_config(name) for name in CONTROLLERS}
+    found: dict[str, list[Run]] = {}
+
+    print(f"best score of {num_seeds} seeds, mean and 95 % interval; the highest possible is {CEILING:g}\n")
+    print(f"{'results':<17}" + "".join(f"{count:>17}" for count in counts) + f"{'reused':>9}")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for name in CONTROLLERS:
+            found[name] = list(pool.map(run, [configs[name]] * num_seeds, range(num_seeds), [num_trials] * num_seeds))
+
+            text = ""
+            for count in counts:
+                scores = np.array([one.curve[count - 1] for one in found[name]])
+                text += f"{scores.mean():>9.4f} +-{half_interval(scores):.4f}"
+            print(f"{name:<17}{text}{np.mean([one.reused for one in found[name]]):>9.1%}", flush=True)
+    return found
+
+
+def print_comparison(curves: Mapping[str, NDArray[np.float64]], counts: Sequence[int]) -> None:
+    """Print how far each controller is ahead of random search, and when it has reached what that finds in the end.
+
+    Args:
+        curves: (S, T) of each controller, the best score of each seed after each result.
+        counts: results after which they are compared.
+    """
+    print("\nagainst random search with the same seed: difference and p (one-sided, paired)")
+    for name in CONTROLLERS[1:]:
+        text = ""
+        for count in counts:
+            ours, random = curves[name][:, count - 1], curves["random"][:, count - 1]
+            text += f"{(ours - random).mean():>+9.4f} {paired_p(ours, random):7.5f}"
+        print(f"{name:<17}{text}")
+
+    goal = curves["random"][:, -1].mean()
+    print(f"\nresults until the mean is random search's after {counts[-1]}, {goal:.4f}")
+    for name in CONTROLLERS[1:]:
+        reached = np.flatnonzero(curves[name].mean(0) >= goal)
+        print(f"{name:<17}{reached[0] + 1 if len(reached) else 'never':>9}")
+
+
+def print_fronts(runs: Mapping[str, Sequence[Run]], num_trials: int) -> None:
+    """Print the area under each controller's front, mean over the seeds."""
+    print(f"\narea under the front of score against multiply-adds after {num_trials}")
+    for name, found in runs.items():
+        areas = np.array([one.front for one in found])
+        print(f"{name:<17}{areas.mean():>9.4f} +-{half_interval(areas):.4f}")
+
+
+def plot(curves: Mapping[str, NDArray[np.float64]], num_seeds: int) -> None:
     """Draw best-so-far against results: mean over the seeds, and its 95 % interval as a band."""
     import matplotlib as mpl
 
@@ -137,11 +167,14 @@ def plot(curves: dict[str, NDArray[np.float64]], num_seeds: int) -> None:
 
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     for name, curve in curves.items():
-        at = np.unique(np.geomspace(10, curve.shape[1], 60).round().astype(int))
-        mean = curve[:, at - 1].mean(0)
-        band = np.array([half_interval(curve[:, i - 1]) for i in at])
-        (line,) = axes.plot(at, mean, label=name)
-        axes.fill_between(at, mean - band, mean + band, alpha=0.2, color=line.get_color(), linewidth=0)
+        # Evenly spaced on the logarithmic axis.
+        counts = np.unique(np.geomspace(10, curve.shape[1], 60).round().astype(int))
+        mean = curve[:, counts - 1].mean(0)
+        band = np.array([half_interval(curve[:, count - 1]) for count in counts])
+
+        (line,) = axes.plot(counts, mean, label=name)
+        axes.fill_between(counts, mean - band, mean + band, alpha=0.2, color=line.get_color(), linewidth=0)
+
     axes.set(xscale="log", xlabel="results", ylabel="best score so far, without noise")
     axes.set_title(f"Landscape, 32 asynchronous workers, {num_seeds} seeds: mean and 95 % interval", fontsize=10)
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""Draw the best reward so far against results, for runs that were made.
+"""Draw the best reward so far against results, for finished runs.
 
 python -m benchmarks.search_curves RUN [RUN ...]
 
@@ -23,6 +23,7 @@ def main() -> None:
         sys.exit(f"error: {error}")
     if not records:
         sys.exit("error: name the folders of one or more runs")
+
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -32,10 +33,12 @@ def main() -> None:
     for folder, record in records.items():
         rewards = [record.trials[number].reward or 0.0 for number in record.told]
         best = list(accumulate(rewards, max))
-        at = range(1, len(best) + 1)
-        (line,) = axes.step(at, best, where="post", label=f"{folder.name}, best so far")
-        axes.plot(at, rewards, ".", color=line.get_color(), alpha=0.4, label=f"{folder.name}, each trial")
-        print(f"{folder.name:<12}" + "".join(f"{best[i - 1]:8.4f}" for i in at if i % 10 == 0))
+        counts = range(1, len(best) + 1)
+
+        (line,) = axes.step(counts, best, where="post", label=f"{folder.name}, best so far")
+        axes.plot(counts, rewards, ".", color=line.get_color(), alpha=0.4, label=f"{folder.name}, each trial")
+        print(f"{folder.name:<12}" + "".join(f"{reward:8.4f}" for reward in best[9::10]))
+
     axes.set(xlabel="results", ylabel="reward: AP on held-out images", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

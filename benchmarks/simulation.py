@@ -1,4 +1,4 @@
-"""Many workers in simulated time: a search over a closed-form score as a cluster would run it, without the waiting."""
+"""A cluster in simulated time: a search over a closed-form score as many workers would run it, without the waiting."""
 
 import heapq
 import itertools
@@ -32,7 +32,7 @@ class SimulatedExecutor:
 
     Args:
         num_workers: jobs at a time.
-        seed: of the durations, which are log-normal.
+        seed: seed of the durations, which are log-normal.
     """
 
     def __init__(self, num_workers: int, seed: int) -> None:
@@ -41,12 +41,20 @@ class SimulatedExecutor:
 
     def run(self, source: TrialSource, task: ProxyTask) -> None:
         """Run every job of the source; see `nas.executors.Executor`."""
+        # A log-normal distribution with this sigma has the wanted spread relative to its mean.
         sigma = np.sqrt(np.log(1 + DURATION_SPREAD**2))
         running: list[tuple[float, int, Outcome]] = []
         now, order = 0.0, itertools.count()
+
         while True:
-            while len(running) < self._num_workers and (job := source.start_trial()) is not None:
-                heapq.heappush(running, (now + self._rng.lognormal(sigma=sigma), next(order), run_job(task, job)))
+            while len(running) < self._num_workers:
+                job = source.start_trial()
+                if job is None:
+                    break
+                ends = now + self._rng.lognormal(sigma=sigma)
+                # The running number decides between equal times: outcomes cannot be ordered.
+                heapq.heappush(running, (ends, next(order), run_job(task, job)))
+
             if not running:
                 return
             now, _, outcome = heapq.heappop(running)
@@ -60,7 +68,7 @@ def compose_config(controller: str) -> dict[str, Any]:
 
 
 def seeded(config: Mapping[str, Any], seed: int, num_trials: int) -> Setup:
-    """Return the search of one seed, which is the landscape's too."""
+    """Return the set-up of one search; its seed is the landscape's too."""
     task = {**config["task"], "seed": seed}
     return build_setup({**config, "seed": seed, "task": task, "num_trials": num_trials})
 
@@ -74,7 +82,7 @@ def simulate(setup: Setup) -> list[Trial]:
 
 def best_so_far(trials: Sequence[Trial], landscape_seed: int) -> list[float]:
     """Return the best score without noise after each result; 0 before the first that did not fail."""
-    scores = (0.0 if t.reward is None else true_score(t.spec, landscape_seed) for t in trials)
+    scores = (0.0 if trial.reward is None else true_score(trial.spec, landscape_seed) for trial in trials)
     return list(itertools.accumulate(scores, max))
 
 

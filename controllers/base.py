@@ -1,4 +1,4 @@
-"""What a search algorithm must offer."""
+"""The contract of a search algorithm: it proposes decisions and learns from their rewards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Proposal:
         decisions: one option for every decision of the space.
         log_prob: natural logarithm of the probability they were drawn with, where the controller has one. Results
             arrive late and out of order; a policy that has moved on meanwhile needs to know.
-        rung: how often the decisions were promoted to more training; see `SuccessiveHalving`.
+        rung: how often the decisions were promoted to more training; 0 for every proposal of a controller.
     """
 
     decisions: Decisions
@@ -29,13 +29,29 @@ class Proposal:
 class Controller(Protocol):
     """Proposes decisions and learns from their rewards; knows no spec, metric, process or file.
 
-    All state comes from `tell`. So a controller is restored by telling a new one the same things in the same order,
+    All state comes from `tell`. So a controller is restored by telling a new one the same results in the same order,
     and what `ask` proposes depends on nothing but what was told and `rng`.
+
+    Example, which holds for every controller (`fresh` is a new one with the same options):
+
+        >>> first, second = controller.ask(rng(0)), controller.ask(rng(1))  # two workers are free, nothing is told
+        >>> controller.ask(rng(0)) == first  # asking changed nothing
+        True
+        >>> controller.tell(second, 0.4, (0.4, -1.5))  # results come in any order
+        >>> controller.tell(first, None)  # this evaluation failed
+        >>> third = controller.ask(rng(2))  # rests on both results
+        >>> fresh.tell(second, 0.4, (0.4, -1.5))  # a resumed search tells what is on record ...
+        >>> fresh.tell(first, None)
+        >>> fresh.ask(rng(2)) == third  # ... and proposes what the stopped one would have
+        True
     """
 
     @property
     def min_objectives(self) -> int:
-        """How many objectives its search needs at least: 1 where the reward alone is enough."""
+        """Fewest objectives that make sense for it: 1 where the reward alone is enough, 2 where it looks for a front.
+
+        A search whose reward has fewer metrics is refused before its first trial.
+        """
         ...
 
     def ask(self, rng: np.random.Generator) -> Proposal:
@@ -43,14 +59,14 @@ class Controller(Protocol):
         ...
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
-        """Learn one result. Deterministic: randomness that is needed here comes from a seed of the constructor.
+        """Learn one result, deterministically: any randomness here comes from a seed given to the constructor.
 
         Takes any proposal that the space can decode, also one that this controller never made.
 
         Args:
             proposal: what was evaluated.
             reward: to be maximised; None where the evaluation failed or the proposal was rejected.
-            objectives: what the reward is a compromise of, each to be maximised; always as many. A controller that
-                looks for one best architecture ignores them.
+            objectives: what the reward is a compromise of, each to be maximised; equally many throughout a search, none
+                for a failure. A controller whose `min_objectives` is 1 ignores them.
         """
         ...

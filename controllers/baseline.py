@@ -1,4 +1,4 @@
-"""What reward to expect: how far a result is above it, in units of the usual spread, is its advantage."""
+"""The moving baseline: the reward to expect, and how far above it a result is."""
 
 import math
 
@@ -7,18 +7,13 @@ class MovingBaseline:
     """Exponential moving mean and spread of rewards; the first ones are averaged plainly.
 
     Args:
-        decay: weight of what was known when one more reward comes; 0.95 looks back about 20 rewards.
-
-    Raises:
-        ValueError: a decay that is not between 0 and 1.
+        decay: weight, between 0 and 1, of what was known when one more reward comes; 0.95 looks back about 20 rewards.
 
     Source: Zoph and Le (arXiv 1611.01578), section 3.2, for the mean. Differs: the spread, so that the entropy bonus
         means the same whether AP is about 0.1 or about 0.6.
     """
 
     def __init__(self, decay: float) -> None:
-        if not 0 < decay < 1:
-            raise ValueError(f"baseline_decay must be between 0 and 1, got {decay}")
         self._decay = decay
         self._num_rewards = 0
         self._mean = 0.0
@@ -28,6 +23,7 @@ class MovingBaseline:
         """Take in one more reward."""
         self._num_rewards += 1
         weight = max(1 - self._decay, 1 / self._num_rewards)
+
         change = reward - self._mean
         self._mean += weight * change
         self._variance = (1 - weight) * (self._variance + weight * change**2)

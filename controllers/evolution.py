@@ -51,6 +51,7 @@ class RegularizedEvolution:
         entrants = self._tournament.entrants(len(self._population), rng)
         if entrants is None:
             return Proposal(self._space.sample(rng))
+
         winner = max((self._population[i] for i in entrants), key=lambda member: member.reward)
         return Proposal(self._space.mutate(winner.decisions, rng))
 

@@ -1,4 +1,4 @@
-"""What REINFORCE and PPO share: the policy, its optimiser, the baseline, and the results of the next step."""
+"""The policy learner of REINFORCE and PPO: its settings, the policy, its optimiser, the baseline, and batches."""
 
 import math
 from collections.abc import Callable
@@ -13,6 +13,46 @@ from controllers.policy import RecurrentPolicy, one_thread
 from search_space import Decisions, SearchSpace
 
 MAX_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerSettings:
+    """Everything about a policy and its training that does not depend on the algorithm.
+
+    Attributes:
+        learning_rate: of Adam.
+        entropy_weight: weight of the policy's entropy, in nats, against the advantage, in standard deviations.
+        hidden_width: units of the policy's LSTM.
+        batch_size: results for each update.
+        baseline_decay: share of the mean reward that is kept when one more comes.
+        failure_reward: what a failed evaluation is worth; None to skip it.
+        seed: seed of the policy's first weights.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    learning_rate: float
+    entropy_weight: float
+    hidden_width: int = 64
+    batch_size: int = 8
+    baseline_decay: float = 0.95
+    failure_reward: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.entropy_weight < math.inf:
+            raise ValueError(f"entropy_weight must be 0 or more, got {self.entropy_weight}")
+        if self.hidden_width < 1:
+            raise ValueError(f"hidden_width must be 1 or more, got {self.hidden_width}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
+        if not 0 < self.baseline_decay < 1:
+            raise ValueError(f"baseline_decay must be between 0 and 1, got {self.baseline_decay}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be 0 to {2**32 - 1}, got {self.seed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +77,14 @@ class PolicyLearner:
 
     Args:
         space: what the policy decides about.
-        hidden_width: units of the policy's LSTM.
-        learning_rate: of Adam.
-        batch_size: results in a batch.
-        entropy_weight: of the policy's entropy, in nats, against the advantage, in standard deviations.
-        baseline_decay: see `MovingBaseline`.
-        failure_reward: what a failed evaluation is worth; None to skip it.
-        seed: of the policy's first weights.
-
-    Raises:
-        ValueError: a value out of range.
+        settings: how the policy is built and trained.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        hidden_width: int,
-        learning_rate: float,
-        batch_size: int,
-        entropy_weight: float,
-        baseline_decay: float,
-        failure_reward: float | None,
-        seed: int,
-    ) -> None:
-        if not 0 < learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, got {learning_rate}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
-        if not 0 <= entropy_weight < math.inf:
-            raise ValueError(f"entropy_weight must be 0 or more, got {entropy_weight}")
-        self.policy = RecurrentPolicy(space, hidden_width, seed)
-        self._optimizer = torch.optim.Adam(self.policy.parameters(), learning_rate)
-        self._baseline = MovingBaseline(baseline_decay)
-        self._batch_size = batch_size
-        self._entropy_weight = entropy_weight
-        self._failure_reward = failure_reward
+    def __init__(self, space: SearchSpace, settings: LearnerSettings) -> None:
+        self._settings = settings
+        self.policy = RecurrentPolicy(space, settings.hidden_width, settings.seed)
+        self._optimizer = torch.optim.Adam(self.policy.parameters(), settings.learning_rate)
+        self._baseline = MovingBaseline(settings.baseline_decay)
         self._waiting: list[tuple[Decisions, float, float]] = []
 
     def collect(self, proposal: Proposal, reward: float | None) -> Batch | None:
@@ -81,17 +93,21 @@ class PolicyLearner:
         A result without a log-probability, or with one that is not finite, was not drawn from a policy: the baseline
         takes it in, no batch does.
         """
-        reward = self._failure_reward if reward is None else reward
+        if reward is None:
+            reward = self._settings.failure_reward
         if reward is None:
             return None
         self._baseline.update(reward)
+
         if proposal.log_prob is None or not math.isfinite(proposal.log_prob):
             return None
         self._waiting.append((proposal.decisions, proposal.log_prob, reward))
-        if len(self._waiting) < self._batch_size:
+        if len(self._waiting) < self._settings.batch_size:
             return None
+
         decisions, log_probs, rewards = zip(*self._waiting, strict=True)
         self._waiting.clear()
+        # All advantages are taken against the baseline of now, which has seen the whole batch.
         return Batch(
             decisions=torch.tensor(decisions),
             is_legal=self.policy.legal_options(decisions),
@@ -108,7 +124,9 @@ class PolicyLearner:
         """
         with one_thread():
             likelihood = self.policy(batch.decisions, batch.is_legal)
-            value = objective(likelihood.log_prob).mean() + self._entropy_weight * likelihood.entropy.mean()
+            bonus = self._settings.entropy_weight * likelihood.entropy.mean()
+            value = objective(likelihood.log_prob).mean() + bonus
+
             self._optimizer.zero_grad()
             (-value).backward()
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), MAX_GRADIENT_NORM)

@@ -11,11 +11,11 @@ from controllers.base import Proposal
 from search_space import Decisions, SearchSpace
 
 MAX_TRIES = 4
-"""Mutations drawn to find one whose result is not known."""
+"""Most mutations drawn to find one whose result is not known."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Result:
     decisions: Decisions
     reward: float
 
@@ -45,17 +45,18 @@ class LocalSearch:
             raise ValueError(f"patience must be 1 or more, got {patience}")
         self._space = space
         self._patience = patience
-        self._place: _Place | None = None
-        self._peak: _Place | None = None
+        self._best: _Result | None = None
+        self._left_peak: _Result | None = None
         self._num_stuck = 0
         self._known: set[Decisions] = set()
 
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Mutate the best of the climb; draw from the space where none has begun."""
-        if self._place is None:
+        if self._best is None:
             return Proposal(self._space.sample(rng))
+
         for _ in range(MAX_TRIES):
-            decisions = self._space.mutate(self._place.decisions, rng)
+            decisions = self._space.mutate(self._best.decisions, rng)
             if decisions not in self._known:
                 break
         return Proposal(decisions)
@@ -64,27 +65,35 @@ class LocalSearch:
         """Move to the result if it is better; give the climb up when nothing better came for long."""
         self._known.add(proposal.decisions)
         is_late = self._is_late(proposal.decisions)
+
         if reward is not None and reward > self._reward_to_beat(is_late):
-            self._place, self._num_stuck = _Place(proposal.decisions, reward), 0
+            self._best, self._num_stuck = _Result(proposal.decisions, reward), 0
             if is_late:
-                self._peak = None
-        elif self._place is not None and not is_late:
-            self._num_stuck += 1
-            if self._num_stuck >= self._patience:
-                self._peak, self._place, self._num_stuck = self._place, None, 0
+                # The climb that was given up resumes here: it had not reached a peak.
+                self._left_peak = None
+            return
+
+        # A late result says nothing about the climb under way.
+        if self._best is None or is_late:
+            return
+        self._num_stuck += 1
+        if self._num_stuck >= self._patience:
+            self._left_peak, self._best, self._num_stuck = self._best, None, 0
 
     def _is_late(self, decisions: Decisions) -> bool:
         """Return whether a result belongs to the climb that was given up rather than to the one under way."""
-        if self._peak is None:
+        if self._left_peak is None:
             return False
-        to_peak = _num_equal(decisions, self._peak.decisions)
-        # Architectures drawn apart have less than half of their decisions in common, mutants nearly all.
-        to_place = len(decisions) / 2 if self._place is None else _num_equal(decisions, self._place.decisions)
-        return to_peak > to_place
+
+        like_peak = _num_equal(decisions, self._left_peak.decisions)
+        if self._best is None:
+            # Architectures drawn apart have less than half of their decisions in common, mutants nearly all.
+            return like_peak > len(decisions) / 2
+        return like_peak > _num_equal(decisions, self._best.decisions)
 
     def _reward_to_beat(self, is_late: bool) -> float:
-        beaten = self._peak if is_late else self._place
-        return -math.inf if beaten is None else beaten.reward
+        rival = self._left_peak if is_late else self._best
+        return -math.inf if rival is None else rival.reward
 
 
 def _num_equal(first: Decisions, second: Decisions) -> int:

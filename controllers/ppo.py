@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from controllers.base import Proposal
-from controllers.learner import PolicyLearner
+from controllers.learner import Batch, LearnerSettings, PolicyLearner
 from search_space import SearchSpace
 
+DEFAULT_LEARNER = LearnerSettings(learning_rate=0.01, entropy_weight=0.003)
 MAX_RATIO = 3.0
-"""A bad result that became likelier all the same, by more than this, would make up a whole step alone."""
+"""Largest ratio at which a bad result still counts; above it, a single one would make up a whole step."""
 
 
 class PPO:
@@ -27,15 +28,9 @@ class PPO:
 
     Args:
         space: to draw from.
-        hidden_width: units of the policy's LSTM.
-        learning_rate: of Adam.
-        batch_size: results for each update.
+        learner: how the policy is built and trained.
         num_epochs: steps of Adam in an update, each over the whole batch.
         clip: how far the ratio may leave 1 before a result has no more pull.
-        entropy_weight: of the policy's entropy, in nats, against the advantage, in standard deviations.
-        baseline_decay: share of the mean reward that is kept when one more comes.
-        failure_reward: what a failed evaluation is worth; None to skip it.
-        seed: of the policy's first weights.
 
     Raises:
         ValueError: a value out of range.
@@ -48,32 +43,14 @@ class PPO:
     min_objectives: ClassVar[int] = 1
 
     def __init__(
-        self,
-        space: SearchSpace,
-        hidden_width: int = 64,
-        learning_rate: float = 0.01,
-        batch_size: int = 8,
-        num_epochs: int = 2,
-        clip: float = 0.8,
-        entropy_weight: float = 0.003,
-        baseline_decay: float = 0.95,
-        failure_reward: float | None = None,
-        seed: int = 0,
+        self, space: SearchSpace, learner: LearnerSettings = DEFAULT_LEARNER, num_epochs: int = 2, clip: float = 0.8
     ) -> None:
         if num_epochs < 1:
             raise ValueError(f"num_epochs must be 1 or more, got {num_epochs}")
         if not 0 < clip < 1:
             raise ValueError(f"clip must be between 0 and 1, got {clip}")
-        self._learner = PolicyLearner(
-            space,
-            hidden_width=hidden_width,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            entropy_weight=entropy_weight,
-            baseline_decay=baseline_decay,
-            failure_reward=failure_reward,
-            seed=seed,
-        )
+
+        self._learner = PolicyLearner(space, learner)
         self._num_epochs = num_epochs
         self._clip = clip
 
@@ -83,13 +60,14 @@ class PPO:
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Take in one result; the policy is updated when a batch is complete."""
-        if (batch := self._learner.collect(proposal, reward)) is None:
+        batch = self._learner.collect(proposal, reward)
+        if batch is None:
             return
-
-        def clipped(log_prob: Tensor) -> Tensor:
-            ratio = (log_prob - batch.old_log_prob).clamp(max=math.log(MAX_RATIO)).exp()
-            near = ratio.clamp(1 - self._clip, 1 + self._clip)
-            return torch.minimum(ratio * batch.advantage, near * batch.advantage)
-
         for _ in range(self._num_epochs):
-            self._learner.improve(batch, clipped)
+            self._learner.improve(batch, lambda log_prob: self._clipped(log_prob, batch))
+
+    def _clipped(self, log_prob: Tensor, batch: Batch) -> Tensor:
+        """Return the (B,) clipped objective of (B,) log-probabilities under the policy as it is now."""
+        ratio = (log_prob - batch.old_log_prob).clamp(max=math.log(MAX_RATIO)).exp()
+        near = ratio.clamp(1 - self._clip, 1 + self._clip)
+        return torch.minimum(ratio * batch.advantage, near * batch.advantage)

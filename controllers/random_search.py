@@ -1,4 +1,4 @@
-"""Random search: the arm that every other controller has to beat."""
+"""Random search: the baseline that every other controller has to beat."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,7 +10,11 @@ from search_space import SearchSpace
 
 
 class RandomSearch:
-    """Propose architectures uniformly from the space."""
+    """Proposes architectures uniformly from the space.
+
+    Args:
+        space: to draw from.
+    """
 
     min_objectives: ClassVar[int] = 1
 

@@ -6,8 +6,10 @@ from typing import ClassVar
 import numpy as np
 
 from controllers.base import Proposal
-from controllers.learner import PolicyLearner
+from controllers.learner import LearnerSettings, PolicyLearner
 from search_space import SearchSpace
+
+DEFAULT_LEARNER = LearnerSettings(learning_rate=0.02, entropy_weight=0.03)
 
 
 class Reinforce:
@@ -18,43 +20,15 @@ class Reinforce:
 
     Args:
         space: to draw from.
-        hidden_width: units of the policy's LSTM.
-        learning_rate: of Adam.
-        batch_size: results for each step.
-        entropy_weight: of the policy's entropy, in nats, against the advantage, in standard deviations.
-        baseline_decay: share of the mean reward that is kept when one more comes.
-        failure_reward: what a failed evaluation is worth; None to skip it.
-        seed: of the policy's first weights.
-
-    Raises:
-        ValueError: a value out of range.
+        learner: how the policy is built and trained; each batch of results is one step.
 
     Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning (arXiv 1611.01578), section 3.2.
     """
 
     min_objectives: ClassVar[int] = 1
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        hidden_width: int = 64,
-        learning_rate: float = 0.02,
-        batch_size: int = 8,
-        entropy_weight: float = 0.03,
-        baseline_decay: float = 0.95,
-        failure_reward: float | None = None,
-        seed: int = 0,
-    ) -> None:
-        self._learner = PolicyLearner(
-            space,
-            hidden_width=hidden_width,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            entropy_weight=entropy_weight,
-            baseline_decay=baseline_decay,
-            failure_reward=failure_reward,
-            seed=seed,
-        )
+    def __init__(self, space: SearchSpace, learner: LearnerSettings = DEFAULT_LEARNER) -> None:
+        self._learner = PolicyLearner(space, learner)
 
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Draw from the policy."""
@@ -62,5 +36,6 @@ class Reinforce:
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Take in one result; the policy takes a step when a batch is complete."""
-        if (batch := self._learner.collect(proposal, reward)) is not None:
+        batch = self._learner.collect(proposal, reward)
+        if batch is not None:
             self._learner.improve(batch, lambda log_prob: batch.advantage * log_prob)

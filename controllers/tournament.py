@@ -1,4 +1,4 @@
-"""How a population chooses parents: when it begins to, and who takes part."""
+"""Tournament selection: when a population begins to breed, and which members compete to be a parent."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,12 @@ class Tournament:
             raise ValueError(f"tournament_size must be 1 to population_size ({population_size}), got {tournament_size}")
         if num_random is not None and not 1 <= num_random <= population_size:
             raise ValueError(f"num_random must be 1 to population_size ({population_size}), got {num_random}")
+
         self._tournament_size = tournament_size
         self._num_random = num_random or population_size
 
     def entrants(self, num_members: int, rng: np.random.Generator) -> NDArray[np.int64] | None:
-        """Return the numbers of those that are compared; None while there are too few members to mutate any."""
+        """Return the indices of the members to compare; None while there are too few to mutate any."""
         if num_members < self._num_random:
             return None
         return rng.choice(num_members, size=min(self._tournament_size, num_members), replace=False)

@@ -1,5 +1,6 @@
-"""What every controller must hold; a new controller joins by one line."""
+"""The contract suite of controllers; a new one joins by one line in `CONTROLLERS`."""
 
+import doctest
 import math
 from collections.abc import Callable
 from typing import TypeAlias
@@ -8,12 +9,16 @@ import numpy as np
 import pytest
 
 from controllers import Controller, LocalSearch, ParetoEvolution, Proposal, RandomSearch, RegularizedEvolution
+from controllers.learner import LearnerSettings
 from controllers.ppo import PPO
 from controllers.reinforce import Reinforce
 from search_space import Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
+from tests.controllers.annealing import SimulatedAnnealing
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 SMALL = ScalePermutedSpace(published_spec("r23-sp30"), permutation=False, level_offsets=(), kinds=())
+
+LEARNER = LearnerSettings(learning_rate=0.02, entropy_weight=0.01, hidden_width=16, batch_size=4)
 
 Make: TypeAlias = Callable[[SearchSpace], Controller]
 
@@ -22,8 +27,9 @@ CONTROLLERS: dict[str, Make] = {
     "evolution": lambda space: RegularizedEvolution(space, population_size=8, tournament_size=3),
     "pareto evolution": lambda space: ParetoEvolution(space, population_size=8, tournament_size=2),
     "local search": lambda space: LocalSearch(space, patience=5),
-    "reinforce": lambda space: Reinforce(space, hidden_width=16, batch_size=4),
-    "ppo": lambda space: PPO(space, hidden_width=16, batch_size=4, num_epochs=2),
+    "reinforce": lambda space: Reinforce(space, LEARNER),
+    "ppo": lambda space: PPO(space, LEARNER, num_epochs=2),
+    "simulated annealing": SimulatedAnnealing,
 }
 
 every_controller = pytest.mark.parametrize("make", CONTROLLERS.values(), ids=CONTROLLERS.keys())
@@ -48,6 +54,15 @@ def search(make: Make, seed: int, num_trials: int = 30) -> list[Decisions]:
         asked.append(proposal.decisions)
         controller.tell(proposal, reward_of(proposal), objectives_of(proposal))
     return asked
+
+
+@every_controller
+def test_the_example_in_the_contract_is_true(make: Make) -> None:
+    names = {"controller": make(SPACE), "fresh": make(SPACE), "rng": rng}
+    example = doctest.DocTestParser().get_doctest(Controller.__doc__ or "", names, "Controller", None, None)
+    results = doctest.DocTestRunner().run(example)
+    assert results.attempted == 8
+    assert results.failed == 0
 
 
 @every_controller
@@ -91,6 +106,28 @@ def test_a_fresh_controller_told_the_same_proposes_the_same(make: Make) -> None:
     for result in told:
         again.tell(*result)
     assert [again.ask(rng(t)) for t in range(30, 40)] == [first.ask(rng(t)) for t in range(30, 40)]
+
+
+@every_controller
+def test_two_controllers_told_the_same_in_the_same_order_propose_the_same(make: Make) -> None:
+    first, second = make(SPACE), make(SPACE)
+    for trial in range(30):
+        result = Proposal(SPACE.sample(rng(trial, seed=5)), log_prob=-50.0)
+        for controller in (first, second):
+            controller.tell(result, reward_of(result), objectives_of(result))
+        assert first.ask(rng(trial)) == second.ask(rng(trial))
+
+
+@every_controller
+def test_objectives_are_heeded_where_two_are_needed_and_ignored_elsewhere(make: Make) -> None:
+    plain, opposed = make(SPACE), make(SPACE)
+    for trial in range(30):
+        result = Proposal(SPACE.sample(rng(trial, seed=5)), log_prob=-50.0)
+        reward = reward_of(result)
+        plain.tell(result, reward, (reward, 0.0))
+        opposed.tell(result, reward, (0.0, -reward))
+    is_same = [plain.ask(rng(t)) for t in range(10)] == [opposed.ask(rng(t)) for t in range(10)]
+    assert is_same == (plain.min_objectives == 1)
 
 
 @every_controller

@@ -78,7 +78,7 @@ def test_late_results_of_the_old_climb_do_not_lead_back_to_it() -> None:
     assert is_near(controller.ask(rng(8)).decisions, sample(7))
 
 
-def test_the_old_climb_goes_on_if_a_late_result_beats_its_peak() -> None:
+def test_the_old_climb_resumes_if_a_late_result_beats_its_peak() -> None:
     controller, peak = stuck()
     better = mutants(peak, 1)[0]
     controller.tell(Proposal(better), 0.81)

@@ -1,23 +1,28 @@
-"""What REINFORCE and PPO learn from, and what they do not."""
+"""REINFORCE, PPO and the learner that they share: which results teach them what."""
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 import torch
 
-from controllers import Controller, Proposal
+from controllers import Controller, Proposal, ppo, reinforce
 from controllers.baseline import MovingBaseline
-from controllers.learner import PolicyLearner
+from controllers.learner import LearnerSettings, PolicyLearner
 from controllers.ppo import PPO
 from controllers.reinforce import Reinforce
 from search_space import ScalePermutedSpace, SearchSpace, published_spec
 
 SPACE = ScalePermutedSpace(published_spec("r23-sp30"), permutation=False, level_offsets=(), kinds=())
-Make: TypeAlias = Callable[..., Controller]
-both = pytest.mark.parametrize("make", [Reinforce, PPO])
+SETTINGS = LearnerSettings(
+    learning_rate=0.01, entropy_weight=0.0, hidden_width=8, batch_size=2, baseline_decay=0.9, seed=0
+)
+Make: TypeAlias = Callable[[SearchSpace, LearnerSettings], Controller]
+BOTH = [(Reinforce, reinforce.DEFAULT_LEARNER), (PPO, ppo.DEFAULT_LEARNER)]
+both = pytest.mark.parametrize(("make", "default"), BOTH, ids=["reinforce", "ppo"])
 
 
 def rng(trial: int) -> np.random.Generator:
@@ -34,8 +39,8 @@ def expected_reward(controller: Controller) -> float:
 
 
 @both
-def test_it_learns_what_is_rewarded_from_results_that_come_late(make: Make) -> None:
-    controller = make(SPACE)
+def test_it_learns_what_is_rewarded_from_results_that_come_late(make: Make, default: LearnerSettings) -> None:
+    controller = make(SPACE, default)
     before = expected_reward(controller)
     waiting = [controller.ask(rng(trial)) for trial in range(20)]
     for trial in range(20, 400):
@@ -47,8 +52,9 @@ def test_it_learns_what_is_rewarded_from_results_that_come_late(make: Make) -> N
 
 
 @both
-def test_what_it_did_not_draw_moves_the_baseline_and_not_the_policy(make: Make) -> None:
-    plain, warmed = make(SPACE, batch_size=4), make(SPACE, batch_size=4)
+def test_what_it_did_not_draw_moves_the_baseline_and_not_the_policy(make: Make, default: LearnerSettings) -> None:
+    settings = replace(default, batch_size=4)
+    plain, warmed = make(SPACE, settings), make(SPACE, settings)
     for i in range(12):
         warmed.tell(Proposal(SPACE.sample(rng(i))), 0.9)
     assert warmed.ask(rng(0)) == plain.ask(rng(0))
@@ -61,9 +67,9 @@ def test_what_it_did_not_draw_moves_the_baseline_and_not_the_policy(make: Make) 
 
 
 @both
-def test_failures_are_skipped_unless_they_are_given_a_reward(make: Make) -> None:
-    options = {"batch_size": 4, "entropy_weight": 0.0}
-    skipping, punishing = make(SPACE, **options), make(SPACE, **options, failure_reward=0.0)
+def test_failures_are_skipped_unless_they_are_given_a_reward(make: Make, default: LearnerSettings) -> None:
+    settings = replace(default, batch_size=4, entropy_weight=0.0)
+    skipping, punishing = make(SPACE, settings), make(SPACE, replace(settings, failure_reward=0.0))
     first = skipping.ask(rng(0))
     for controller in (skipping, punishing):
         for i in range(8):
@@ -85,7 +91,8 @@ def test_failures_are_skipped_unless_they_are_given_a_reward(make: Make) -> None
     ],
 )
 def test_which_results_have_a_pull_in_ppo(good_ratio: float, bad_ratio: float, is_moved: bool) -> None:
-    controller = PPO(SPACE, batch_size=2, num_epochs=1, clip=0.2, entropy_weight=0.0)
+    settings = replace(ppo.DEFAULT_LEARNER, batch_size=2, entropy_weight=0.0)
+    controller = PPO(SPACE, settings, num_epochs=1, clip=0.2)
     for i, (reward, ratio) in enumerate(((0.0, bad_ratio), (1.0, good_ratio))):
         proposal = controller.ask(rng(i))
         controller.tell(Proposal(proposal.decisions, (proposal.log_prob or 0.0) - math.log(ratio)), reward)
@@ -94,7 +101,7 @@ def test_which_results_have_a_pull_in_ppo(good_ratio: float, bad_ratio: float, i
 
 def test_more_epochs_take_more_steps() -> None:
     def entropy(num_epochs: int) -> float:
-        controller = PPO(SPACE, batch_size=4, num_epochs=num_epochs, clip=0.9)
+        controller = PPO(SPACE, replace(ppo.DEFAULT_LEARNER, batch_size=4), num_epochs, clip=0.9)
         for i in range(8):
             proposal = controller.ask(rng(i))
             controller.tell(proposal, share_of_adjacent(proposal))
@@ -103,23 +110,8 @@ def test_more_epochs_take_more_steps() -> None:
     assert entropy(6) < entropy(1)
 
 
-def make_learner(**changes: float) -> PolicyLearner:
-    options = {"hidden_width": 8, "learning_rate": 0.01, "batch_size": 2, "entropy_weight": 0.0} | changes
-    space: SearchSpace = SPACE
-    return PolicyLearner(
-        space,
-        hidden_width=int(options["hidden_width"]),
-        learning_rate=options["learning_rate"],
-        batch_size=int(options["batch_size"]),
-        entropy_weight=options["entropy_weight"],
-        baseline_decay=0.9,
-        failure_reward=None,
-        seed=0,
-    )
-
-
 def test_a_batch_holds_the_results_in_order_of_arrival() -> None:
-    learner = make_learner()
+    learner = PolicyLearner(SPACE, SETTINGS)
     proposals = [learner.policy.draw(rng(i)) for i in range(2)]
     assert learner.collect(proposals[1], 0.2) is None
     batch = learner.collect(proposals[0], 0.4)
@@ -131,7 +123,7 @@ def test_a_batch_holds_the_results_in_order_of_arrival() -> None:
 
 
 def test_one_step_makes_a_good_result_likelier_and_a_bad_one_less_likely() -> None:
-    learner = make_learner()
+    learner = PolicyLearner(SPACE, SETTINGS)
     proposals = [learner.policy.draw(rng(i)) for i in range(2)]
     learner.collect(proposals[0], 0.2)
     batch = learner.collect(proposals[1], 0.4)
@@ -143,17 +135,21 @@ def test_one_step_makes_a_good_result_likelier_and_a_bad_one_less_likely() -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("change", "message"),
     [
-        ("learning_rate", 0.0, "learning_rate must be above 0, got 0.0"),
-        ("batch_size", 0, "batch_size must be 1 or more, got 0"),
-        ("entropy_weight", -1.0, "entropy_weight must be 0 or more, got -1.0"),
-        ("hidden_width", 0, "hidden_width must be 1 or more, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
+        ({"learning_rate": math.nan}, "learning_rate must be above 0, got nan"),
+        ({"entropy_weight": -1.0}, "entropy_weight must be 0 or more, got -1.0"),
+        ({"hidden_width": 0}, "hidden_width must be 1 or more, got 0"),
+        ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
+        ({"baseline_decay": 0.0}, "baseline_decay must be between 0 and 1, got 0.0"),
+        ({"baseline_decay": 1.0}, "baseline_decay must be between 0 and 1, got 1.0"),
+        ({"seed": -1}, "seed must be 0 to 4294967295, got -1"),
     ],
 )
-def test_impossible_options_are_refused(name: str, value: float, message: str) -> None:
+def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        make_learner(**{name: value})
+        replace(SETTINGS, **change)
 
 
 @pytest.mark.parametrize(("clip", "num_epochs", "message"), [(0, 1, "clip must be"), (0.2, 0, "num_epochs must be")])
@@ -178,9 +174,3 @@ def test_the_baseline_forgets() -> None:
         baseline.update(reward)
     # The last reward weighs a half, the one before a quarter ...: 1/2 + 1/8 + 1/32 ... = 2/3.
     assert baseline.advantage(2 / 3) == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize("decay", [0.0, 1.0])
-def test_a_decay_that_keeps_all_or_nothing_is_refused(decay: float) -> None:
-    with pytest.raises(ValueError, match=f"baseline_decay must be between 0 and 1, got {decay}"):
-        MovingBaseline(decay)

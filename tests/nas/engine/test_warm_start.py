@@ -54,7 +54,7 @@ def test_a_search_begins_with_given_specs_and_with_another_runs_best(call: Run, 
     assert call("nas.search", *TINY_LANDSCAPE, "num_trials=20").returncode == 0
     best = best_trials(read_record(tmp_path / "run").trials, 3)
     begin_with = ("warm_start.specs=[spinenet-49]", "warm_start.run=run", "warm_start.top=3")
-    arguments = (*TINY_LANDSCAPE, "run=second", *begin_with, "controller=reinforce", "controller.batch_size=2")
+    arguments = (*TINY_LANDSCAPE, "run=second", *begin_with, "controller=reinforce", "controller.learner.batch_size=2")
     done = call("nas.search", *arguments, "num_trials=9")
     assert done.returncode == 0, done.stderr
     trials = read_record(tmp_path / "second").trials
