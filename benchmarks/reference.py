@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import JsonValue
+
 from search_space import ArchSpec, ModelScale
 from search_space.spec_file import spec_to_json
 
@@ -18,16 +20,23 @@ PYTHON = Path(os.environ.get("REFERENCE_PYTHON", ROOT / ".venv-reference" / "bin
 
 
 class Reference:
-    """Starts the worker in its own environment and asks it; see `benchmarks/reference_worker.py` for what it does.
+    """Starts the worker in its own environment and asks it; `benchmarks/reference_worker.py` lists what it can do.
 
-    Use as a context manager; the worker ends with it. `folder` is a place for arrays that go to and fro.
+    Use as a context manager; the worker ends with it.
+
+    Attributes:
+        folder: for arrays that go to the worker and come back; deleted at the end.
+        version: TensorFlow's.
     """
 
     def __init__(self) -> None:
         if not PYTHON.exists():
             sys.exit(f"error: the reference is not installed ({PYTHON} is missing): run make reference first")
+
         self._temporary = tempfile.TemporaryDirectory()
         self.folder = Path(self._temporary.name)
+
+        # A file, as a pipe that nobody reads would fill up and stop the worker.
         self._log = (self.folder / "worker.log").open("w+")
         self._process = subprocess.Popen(
             [PYTHON, Path(__file__).parent / "reference_worker.py"],
@@ -36,7 +45,10 @@ class Reference:
             stderr=self._log,
             text=True,
         )
-        self.version = self._answer()["tensorflow"]
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the reference's process was started without pipes")
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        self.version: str = self._answer()["tensorflow"]
 
     def __enter__(self) -> Self:
         return self
@@ -51,19 +63,17 @@ class Reference:
         """Build a backbone with fresh weights."""
         self.ask("build", name=name, spec=spec_to_json(spec), scale=asdict(scale), size_px=size_px, precision=precision)
 
-    def ask(self, do: str, **arguments: object) -> Any:  # noqa: ANN401  # what the worker's method returns
+    def ask(self, do: str, **arguments: JsonValue) -> Any:  # noqa: ANN401  # what the worker's method returns
         """Call a method of the worker.
 
         Raises:
             RuntimeError: the worker failed; the message holds its last words.
         """
-        assert self._process.stdin is not None
-        print(json.dumps({"do": do, "with": arguments}), file=self._process.stdin, flush=True)
+        print(json.dumps({"do": do, "with": arguments}), file=self._requests, flush=True)
         return self._answer()["result"]
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             self._log.seek(0)
             raise RuntimeError("the reference failed:\n" + self._log.read()[-3000:])

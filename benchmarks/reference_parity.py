@@ -1,10 +1,10 @@
-"""Whether our backbones compute what the reference's do, with the same weights.
+"""Check that our backbones compute what the reference's do, given the same weights.
 
 make reference                                 once: installs tensorflow/models beside this project, about 2 GB
 python -m benchmarks.reference_parity [number of random specs]
 
-Builds SpineNet-49, 96, 49S, SpineNet-Mobile-49 and random specs of the SpineNet space in tensorflow/models, draws
-weights and normalisation statistics, copies them into our networks built with reference="model_garden", and compares
+Builds SpineNet-49, 96, 49S, SpineNet-Mobile-49 and random specs of the SpineNet space in tensorflow/models with random
+weights and normalisation statistics, copies these into our networks built with reference="model_garden", and compares
 every endpoint of random images: the largest difference, relative to the endpoint's largest value. Evaluation is
 compared in float32. Training, where normalisation uses the batch's own statistics, is compared in float64: level 7 is
 normalised over sixteen values here, some of them nearly equal, which makes float32's rounding visible on both sides.
@@ -36,21 +36,25 @@ from search_space import (
 TOLERANCES = {"evaluation": 1e-4, "training": 1e-9}
 SIZE_PX = 256
 BATCH_SIZE = 4
-# Small enough for minutes, wide enough that every width differs from its neighbours'.
 _NARROW = ModelScale(width_multiplier=0.25, resample_alpha=0.5, endpoint_width=64, activation="silu")
+"""Small enough for a run of minutes, wide enough that every width differs from its neighbours'."""
 
 
 def cases(num_random: int) -> Iterator[tuple[str, ArchSpec, ModelScale]]:
+    """Yield a name, a spec and a scale for each comparison."""
     spinenet = published_spec("spinenet-49")
     yield "SpineNet-49", spinenet, ModelScale(activation="silu")
     yield "SpineNet-49, ReLU", spinenet, ModelScale()
     yield "SpineNet-96", spinenet, replace(published_scale("spinenet-96"), activation="silu")
+
     # What tensorflow/models ships adds an output at level 2 that the paper does not have.
     extra = BlockSpec(2, "bottleneck", (2, 13), is_output=True)
     yield "SpineNet-49, level 2 too", ArchSpec(spinenet.stem, (*spinenet.blocks, extra)), ModelScale(activation="silu")
+
     yield "SpineNet-49S", spinenet, replace(published_scale("spinenet-49s"), activation="silu")
     yield "SpineNet-Mobile-49", published_spec("spinenet-mobile-49"), published_scale("spinenet-mobile-49")
     yield "R0-SP53", published_spec("r0-sp53"), _NARROW
+
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
     for i in range(num_random):
         scale = replace(_NARROW, resample_alpha=(0.25, 0.5, 1.0)[i % 3], block_repeats=1 + i % 2)
@@ -62,14 +66,17 @@ def layers_in_their_order(backbone: SpineNet, spec: ArchSpec) -> Iterator[nn.Mod
     yield from _conv_norms(backbone.stem_conv)
     for chain in backbone.stem:
         yield from _chain(chain)
+
     for child, chain in backbone.blocks.items():
         yield from _conv_norms(backbone.fusions[child])
         yield from _chain(chain)
+
     for child in sorted(backbone.endpoints, key=lambda child: spec.features[int(child)].level):
         yield from _conv_norms(backbone.endpoints[child])
 
 
 def _chain(chain: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers of a block's copies: a residual unit's shortcut first, a mobile unit's gate last."""
     for unit in chain.children():
         if isinstance(unit, Unit):
             yield from _conv_norms(unit.projection)
@@ -81,38 +88,51 @@ def _chain(chain: nn.Module) -> Iterator[nn.Module]:
 
 
 def _conv_norms(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers of a module's pairs of convolution and normalisation, wherever they stand in it."""
     for part in module.modules():
         if isinstance(part, ConvNorm):
             yield from (layer for layer in part.children() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d))
 
 
 def copy_weights(arrays: Mapping[str, NDArray[np.floating]], backbone: SpineNet, spec: ArchSpec) -> None:
-    """Copy what the reference drew; every layer must have its counterpart, of the same kind and shape."""
+    """Copy the reference's weights and statistics into a backbone.
+
+    Args:
+        arrays: named "LAYER.KIND.NUMBER", which sorts in the order of the layers and of the arrays in each.
+        backbone: every layer must have its counterpart, of the same kind and shape.
+        spec: the backbone's.
+
+    Raises:
+        ValueError: the layers, their number of arrays or the shapes differ.
+    """
     theirs: dict[str, list[NDArray[np.floating]]] = {}
     for name in sorted(arrays):
         theirs.setdefault(name.rpartition(".")[0], []).append(arrays[name])
+
     ours = list(layers_in_their_order(backbone, spec))
     for layer, (name, values) in zip(ours, theirs.items(), strict=True):
-        targets: list[Tensor | None]
-        if isinstance(layer, nn.BatchNorm2d):
-            targets = [layer.weight, layer.bias, layer.running_mean, layer.running_var]
-        else:
-            assert isinstance(layer, nn.Conv2d), name
-            targets = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
+        if isinstance(layer, nn.Conv2d):
             # Height, width, in, out; depthwise kernels have the channels third and one multiplier last.
             order = (2, 3, 0, 1) if "Depthwise" in name else (3, 2, 0, 1)
             values = [values[0].transpose(order), *values[1:]]
-        with torch.no_grad():
-            for target, value in zip(targets, values, strict=True):
-                assert target is not None
-                assert target.shape == value.shape, (name, target.shape, value.shape)
-                target.copy_(torch.from_numpy(value.copy()))
+
+        for target, value in zip(_targets(layer), values, strict=True):
+            if target.shape != value.shape:
+                raise ValueError(f"{name}: expected an array of {tuple(target.shape)}, got {value.shape}")
+            target.copy_(torch.from_numpy(value.copy()))
+
+
+def _targets(layer: nn.Module) -> list[Tensor]:
+    """Return a layer's tensors in Keras' order: weight, bias, mean, variance."""
+    # A state's tensors share their memory with the layer, and torch keeps them in the same order.
+    return [tensor for name, tensor in layer.state_dict().items() if name != "num_batches_tracked"]
 
 
 def difference(ours: Tensor, theirs: NDArray[np.floating]) -> float:
     """Return the largest difference, relative to the largest value."""
-    expected = torch.from_numpy(theirs).permute(0, 3, 1, 2)
-    assert ours.shape == expected.shape
+    expected = torch.from_numpy(theirs).permute(0, 3, 1, 2)  # (B, C, H, W)
+    if ours.shape != expected.shape:
+        raise ValueError(f"expected an endpoint of {tuple(expected.shape)}, got {tuple(ours.shape)}")
     return float((ours - expected).abs().max() / expected.abs().max())
 
 
@@ -128,27 +148,33 @@ def compare(
     """Build both networks in the precision of the images and return how far each endpoint is off."""
     weights, inputs, outputs = (str(reference.folder / name) for name in ("weights.npz", "images.npy", "out.npz"))
     np.save(inputs, images)
+
     reference.build("model", spec, scale, SIZE_PX, str(images.dtype))
     reference.ask("draw", name="model", seed=seed, path=weights)
     reference.ask("endpoints", name="model", images=inputs, path=outputs, training=is_training)
     reference.ask("forget", name="model")
-    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)  # (B, 3, H, W)
     backbone = SpineNet(spec, scale, reference="model_garden").to(tensor.dtype).train(is_training)
     copy_weights(np.load(weights), backbone, spec)
-    theirs = np.load(outputs)
     with torch.no_grad():
         ours = backbone(tensor)
+
+    theirs = np.load(outputs)
     return [difference(x, theirs[str(level)]) for level, x in zip(backbone.output_levels, ours, strict=True)]
 
 
 def main() -> None:
     num_random = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+
     # Keras takes images as float32 whatever the network's precision.
     images = np.random.default_rng(0).normal(size=(BATCH_SIZE, SIZE_PX, SIZE_PX, 3)).astype(np.float32)
+
     worst = {"evaluation": 0.0, "training": 0.0}
     with Reference() as reference:
         print(f"TensorFlow {reference.version}, PyTorch {torch.__version__}; {BATCH_SIZE} images of {SIZE_PX} px")
         print("largest relative difference of each endpoint, finest first; evaluation in float32, training in float64")
+
         for i, (name, spec, scale) in enumerate(cases(num_random)):
             print(f"{name:<25}", end="", flush=True)
             for mode, precision in (("evaluation", "float32"), ("training", "float64")):
@@ -158,6 +184,7 @@ def main() -> None:
                 worst[mode] = max(worst[mode], *found)
                 print(f" {mode}", *(f"{value:.0e}" for value in found), end="", flush=True)
             print()
+
     print(
         "largest of all:",
         ", ".join(f"{mode} {value:.1e} (tolerance {TOLERANCES[mode]:.0e})" for mode, value in worst.items()),

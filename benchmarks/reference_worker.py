@@ -1,6 +1,6 @@
-"""The other side of the comparison: tensorflow/models' SpineNet, driven by one JSON line after another.
+"""The reference's side of a comparison: tensorflow/models' SpineNet, which answers requests in lines of JSON.
 
-Runs in an environment of its own, as TensorFlow and PyTorch ask for different versions of the same packages;
+It runs in an environment of its own, as TensorFlow and PyTorch ask for different versions of the same packages;
 `benchmarks/reference.py` starts it. Standard output carries one answer for each line; all else goes to standard error.
 """
 
@@ -20,6 +20,7 @@ import tf_keras
 from official.vision.modeling.backbones import spinenet, spinenet_mobile
 
 NUM_THREADS = 2
+NUM_WARM_UP_STEPS = 4
 _ACTIVATIONS = {"relu": "relu", "silu": "swish"}
 
 
@@ -44,28 +45,16 @@ class Worker:
         tf_keras.mixed_precision.set_global_policy(precision)
         is_mobile = spec["stem"][0]["kind"] == "mbconv"
         module = spinenet_mobile if is_mobile else spinenet
-        levels = [block["level"] for block in spec["blocks"] if block["is_output"]]
-        options = {
-            "input_specs": tf_keras.layers.InputSpec(shape=[None, size_px, size_px, 3]),
-            "min_level": min(levels),
-            "max_level": max(levels),
-            "block_specs": [
-                module.BlockSpec(block["level"], block["kind"], tuple(block["parents"]), block["is_output"])
-                for block in spec["blocks"]
-            ],
-            "endpoints_num_filters": scale["endpoint_width"],
-            "block_repeats": scale["block_repeats"],
-            "filter_size_scale": scale["width_multiplier"],
-            "activation": _ACTIVATIONS[scale["activation"]],
-            "norm_momentum": 0.99,
-            "norm_epsilon": 1e-3,
-        }
+        options = _options(module.BlockSpec, spec, scale, size_px)
+
         created: list[Any] = []
         with _recorded(created):
             if is_mobile:
                 model = spinenet_mobile.SpineNetMobile(**options)
             else:
                 model = spinenet.SpineNet(resample_alpha=scale["resample_alpha"], **options)
+
+        # Only layers that ended up in the model have a counterpart.
         used = {id(layer) for layer in model._flatten_layers()}
         kinds = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.BatchNormalization)
         self._layers[name] = [layer for layer in created if id(layer) in used and isinstance(layer, kinds)]
@@ -85,6 +74,8 @@ class Worker:
                 values = [rng.normal(0, np.prod(shapes[0][:3]) ** -0.5, shapes[0])]
                 values += [rng.normal(0, 0.2, shape) for shape in shapes[1:]]
             layer.set_weights(values)
+
+            # What the layer holds now, rounded to its precision. The names sort in the order of the layers.
             kind = type(layer).__name__
             arrays |= {f"{i:04d}.{kind}.{j}": value for j, value in enumerate(layer.get_weights())}
         np.savez(path, **arrays)
@@ -113,16 +104,18 @@ class Worker:
             return tf.add_n([tf.reduce_sum(tf.cast(x, tf.float32)) for x in model(batch, training=False).values()])
 
         self._steps[name] = train if kind == "train" else infer
-        for _ in range(4):
+        for _ in range(NUM_WARM_UP_STEPS):
             self._steps[name]().numpy()
 
     def time_steps(self, name: str, num_steps: int) -> list[float]:
         """Return the seconds that each of `num_steps` prepared steps took, after one that does not count."""
+        step = self._steps[name]
+        step().numpy()
+
         seconds = []
-        self._steps[name]().numpy()
         for _ in range(num_steps):
             started = time.perf_counter()
-            self._steps[name]().numpy()
+            step().numpy()
             seconds.append(time.perf_counter() - started)
         return seconds
 
@@ -130,6 +123,29 @@ class Worker:
         """Free a model."""
         for held in (self._models, self._layers, self._steps):
             held.pop(name, None)
+
+
+def _options(
+    block_spec: Callable[..., Any], spec: dict[str, Any], scale: dict[str, Any], size_px: int
+) -> dict[str, Any]:
+    """Return the arguments that both of the reference's backbones take."""
+    levels = [block["level"] for block in spec["blocks"] if block["is_output"]]
+    blocks = [
+        block_spec(block["level"], block["kind"], tuple(block["parents"]), block["is_output"])
+        for block in spec["blocks"]
+    ]
+    return {
+        "input_specs": tf_keras.layers.InputSpec(shape=[None, size_px, size_px, 3]),
+        "min_level": min(levels),
+        "max_level": max(levels),
+        "block_specs": blocks,
+        "endpoints_num_filters": scale["endpoint_width"],
+        "block_repeats": scale["block_repeats"],
+        "filter_size_scale": scale["width_multiplier"],
+        "activation": _ACTIVATIONS[scale["activation"]],
+        "norm_momentum": 0.99,
+        "norm_epsilon": 1e-3,
+    }
 
 
 @contextmanager
@@ -151,9 +167,11 @@ def _recorded(created: list[Any]) -> Iterator[None]:
 def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(NUM_THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(NUM_THREADS)
+
     # Libraries print as they like; answers keep a channel of their own.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+
     worker = Worker()
     print(json.dumps({"tensorflow": tf.__version__}), file=answers, flush=True)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""How benchmarks print what they timed."""
+"""The text form of timings that benchmarks print."""
 
 import statistics
 

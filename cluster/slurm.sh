@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A search on the nodes of one Slurm job: the Ray head on the first node, a Ray worker on each other one; all of them
-# train. Options behind the script's name go to nas.search:
+# A search on the nodes of one Slurm job: the Ray head on the first node and a Ray worker on each other one; all nodes
+# train. Options after the script's name go to nas.search:
 #   sbatch cluster/slurm.sh experiment=spinenet data.root=/shared/coco task.cache_dir=/shared/cache executor.cpus_per_trial=4
-# The same line goes on with the run. Slurm ends the search two minutes before the time is up, so to go on until it is
-# finished submit the line several times with --dependency=singleton.
-# Submit from the project's folder, on a disk that all nodes see, as are the home folder, the data and the cache. The
-# environment is .venv there, or else the one active at sbatch. Lines with #SBATCH can be overridden: sbatch --nodes=4 ...
+# The same line again resumes the run. Slurm ends the search two minutes before the time is up: for a longer search,
+# submit the line several times with --dependency=singleton.
+# Submit from the project's folder. All nodes must see it, the home folder, the data and the cache. The environment is
+# the folder's .venv, or else the one active at sbatch. Lines with #SBATCH can be overridden: sbatch --nodes=4 ...
 #SBATCH --job-name=spinenet-search
 #SBATCH --output=slurm-%j.log
 #SBATCH --open-mode=append
@@ -25,22 +25,23 @@ if [[ -f .venv/bin/activate ]]; then
   source .venv/bin/activate
 fi
 
-# Whoever reaches Ray's ports runs code as you, and on a Slurm cluster many can: only those with the token may.
+# Anyone who reaches Ray's ports could run code as you, and on a Slurm cluster many can: the token keeps them out.
 export RAY_AUTH_MODE=token
 if [[ ! -f ~/.ray/auth_token ]]; then
   (umask 077 && ray get-auth-token --generate >/dev/null)
 fi
 chmod go= ~/.ray/auth_token
 
-# Nodes end after the search, when there is nothing left to wait for.
+# Nodes stop only after the search, so there is nothing left for them to wait for.
 export RAY_USAGE_STATS_ENABLED=0 RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
 
-# Nodes may be shared: ports of this job, below those that the system gives out, and a folder short enough for sockets.
+# Nodes may be shared with other jobs. The ports are this job's own, below those that the system gives out; the path of
+# the folder is short enough for sockets.
 gcs_port=$((20000 + SLURM_JOB_ID % 2500 * 4))
 temp_dir=/tmp/ray-$SLURM_JOB_ID
 cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
 
-# This script runs on the first node. Some systems call themselves 127.0.1.1, which is of no use to the other nodes.
+# This script runs on the first node. Some systems resolve their own name to 127.0.1.1, which other nodes cannot use.
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 named=$(getent ahostsv4 "${nodes[0]}" | awk '$1 !~ /^127\./ {print $1}' | head -n 1 || true)
 own=$(hostname -I | awk '{print $1}')
@@ -59,14 +60,14 @@ end() {
   done
   kill -KILL "$@" 2>/dev/null || true
 }
-# The head last: a node that ends first takes leave of it, and waits a minute for one that is gone.
+# The head ends last: the other nodes sign off with it, and would wait a minute for a head that is gone.
 end_steps() {
   end "${steps[@]:1}"
   end "${steps[@]:0:1}"
 }
 trap end_steps EXIT
 
-# A step for each node, so that one that is lost takes no other with it.
+# A step for each node, so that losing one node does not end the others.
 start_ray() {
   local node=$1
   shift
@@ -92,7 +93,7 @@ for node in "${nodes[@]:1}"; do
   start_ray "$node" --address="$head_address:$gcs_port" --dashboard-agent-listen-port=$((gcs_port + 3))
 done
 
-# The search follows the cluster: nodes that join later are used. In the background, so that the signal is heard.
+# The search uses nodes that join later too. It runs in the background, so that this script receives the signal.
 python -m nas.search executor.address="$head_address:$gcs_port" "$@" &
 search=$!
 is_stopping=
