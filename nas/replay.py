@@ -11,6 +11,7 @@ from rich.table import Table
 from controllers import RandomSearch
 from foundation import InputError, short_path
 from nas.engine.loop import Search
+from nas.engine.plan import Plan
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
@@ -116,10 +117,7 @@ def _train(setup: Setup, journal: Journal, tracking: Tracking, best: list[Trial]
             controller=RandomSearch(setup.space),  # never asked: every trial is on record
             reward=setup.reward,
             journal=journal,
-            fidelity=setup.fidelity,
-            num_trials=num_trials,
-            seed=setup.seed,
-            failures=setup.failures,
+            plan=Plan(num_trials, setup.seed, setup.fidelity, failures=setup.failures),
             on_change=on_change,
             on_stop=view.stopping,
         )
