@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from controllers.base import Controller
 from nas.engine.failures import FailurePolicy
@@ -21,7 +18,7 @@ from nas.options.builder import build
 from nas.record.journal import Journal
 from nas.record.trial import Trial
 from nas.terminal.search_view import Verbosity
-from nas.tracking import TrackedRun, Tracker, Tracking
+from nas.tracking.base import Tracker
 from proxy_tasks.base import Fidelity, ProxyTask
 from search_space import ModelScale, SearchSpace
 
@@ -95,17 +92,6 @@ class Setup:
             on_change=on_change,
             on_stop=on_stop,
         )
-
-    def track(self, journal: Journal, console: Console, loud: Console) -> Tracking:
-        """Return what shows a journal in all trackers; what they fail with is said on the loud console."""
-        created = journal.record.created
-        run = TrackedRun(journal.folder, created.time, created.config)
-        say, warn = (partial(one.print, soft_wrap=True) for one in (console, loud))
-        return Tracking(self.tracking, run, journal.record, say, warn)
-
-    def tracking_hints(self, run: Path) -> list[str]:
-        """Return what a person does to see the run in a folder in each tracker."""
-        return [hint for tracker in self.tracking.values() if (hint := tracker.hint(run))]
 
     def _check_limited_costs(self, limits: Limits) -> None:
         """Check that the task knows every cost that is limited; a limit of null asks for nothing."""
