@@ -57,6 +57,7 @@ def main(config: dict[str, Any]) -> None:
     folder = setup.run / "replays" / _folder_name(setup)
     with open_run(folder, search_config, setup.task) as journal:
         _ask_for(best, journal)
+
         replay = replace(
             setup,
             run=folder,
@@ -66,6 +67,7 @@ def main(config: dict[str, Any]) -> None:
             limits={},
             promotion=Promotion(),
         )
+
         title = f"replay of {short_path(setup.run)}"
         summarise = partial(_summarise, consoles.results, journal.record, best, replay)
         numbers = {trial.key: trial.number for trial in best}
@@ -100,19 +102,13 @@ def _folder_name(setup: Setup) -> str:
 
 def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
     """Put the trials on the replay's record as asked, so that a search finishes them; failed ones once more."""
-    known = {trial.key for trial in journal.record.trials.values() if trial.status != "failed"}
+    trials = journal.record.trials
+    known = {trial.key for trial in trials.values() if trial.status != "failed"}
     for trial in best:
         if trial.key in known:
             continue
-        journal.append(
-            Asked(
-                trial=len(journal.record.trials),
-                decisions=trial.proposal.decisions,
-                log_prob=trial.proposal.log_prob,
-                key=trial.key,
-                spec=trial.spec,
-            )
-        )
+        decisions, log_prob = trial.proposal.decisions, trial.proposal.log_prob
+        journal.append(Asked(trial=len(trials), decisions=decisions, log_prob=log_prob, key=trial.key, spec=trial.spec))
 
 
 def _summarise(console: Console, record: Record, best: Sequence[Trial], replay: Setup) -> None:
@@ -122,6 +118,7 @@ def _summarise(console: Console, record: Record, best: Sequence[Trial], replay: 
     console.print()
     console.print(_table(best, replayed))
 
+    # In the search, trials of several amounts of training may be among the best.
     pairs = []
     for trial in best:
         now = replayed.get(trial.key)

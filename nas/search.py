@@ -107,6 +107,7 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
             soft_wrap=True,
         )
 
+    # A controller that proposes what it knows makes trials cheap, and finds nothing new.
     share = reused_share(record)
     if share > max_reused_share:
         console.print(

@@ -41,7 +41,7 @@ class KnownArchitectures:
         return True
 
     def interrupt(self, trial: Trial) -> None:
-        """Note that an attempt at a trial failed and did not end it; those that wait for it go on waiting."""
+        """Note that an attempt at a trial failed and did not end it; those that wait for it keep waiting."""
         self._in_training.discard(_training(trial))
 
     def end(self, trial: Trial) -> list[int]:

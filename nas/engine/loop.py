@@ -134,6 +134,7 @@ class Search:
         if len(trials) >= self._plan.num_trials:
             return None
 
+        # On disk before anything runs: a kill at any moment then loses no proposal.
         number = len(trials)
         proposal = self._propose(number)
         spec = self._space.decode(proposal.decisions)
@@ -215,6 +216,7 @@ class Search:
             self._end(told)
             return
 
+        # The controller hears nothing of an attempt: the trial is still to end, now or after the next start.
         self._known.interrupt(trial)
         self._journal.append(AttemptFailed(trial=told.trial, failure=failure))
         self._on_change(self._journal.record.trials[told.trial])
@@ -225,6 +227,7 @@ class Search:
 
     def _end(self, told: Told) -> None:
         """Put the end of a trial on record, learn from it, and take up the trials that waited for it."""
+        # On disk before the controller learns: a resume then tells a fresh one the same in the same order.
         self._journal.append(told)
         del self._running[told.trial]
         trial = self._journal.record.trials[told.trial]
