@@ -20,6 +20,7 @@ import ray
 
 from controllers import RandomSearch
 from nas.engine.loop import Search
+from nas.engine.plan import Plan
 from nas.engine.reward import MetricReward
 from nas.executors.ray_cluster import RayExecutor
 from nas.record.journal import Journal
@@ -62,9 +63,7 @@ def run(task: Landscape, num_trials: int) -> tuple[list[Trial], list[float], lis
             controller=RandomSearch(space),
             reward=MetricReward(),
             journal=journal,
-            fidelity=Fidelity(epochs=1),
-            num_trials=num_trials,
-            seed=0,
+            plan=Plan(num_trials, seed=0, fidelity=Fidelity(epochs=1)),
             on_change=note,
         )
         RayExecutor().run(search, task)

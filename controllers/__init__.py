@@ -5,7 +5,6 @@ from controllers.evolution import RegularizedEvolution
 from controllers.local_search import LocalSearch
 from controllers.pareto_evolution import ParetoEvolution
 from controllers.random_search import RandomSearch
-from controllers.successive_halving import SuccessiveHalving
 
 __all__ = [
     "Controller",
@@ -14,5 +13,4 @@ __all__ = [
     "Proposal",
     "RandomSearch",
     "RegularizedEvolution",
-    "SuccessiveHalving",
 ]

@@ -1,36 +1,34 @@
-"""python -m nas.replay: train the best architectures of a run again, for longer, and see how the ranking changes."""
+"""The command python -m nas.replay: train the best architectures of a run again, and see how the ranking changes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from controllers import RandomSearch
+from controllers.random_search import RandomSearch
 from foundation import InputError, short_path
-from nas.engine.loop import Search
+from nas.engine.promotion import Promotion
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.identity import check_config, may_change, open_run
-from nas.record.journal import Asked, Journal, read_record, refuse_links
+from nas.record.journal import Asked, Journal, Record, read_record, refuse_links
 from nas.record.trial import Trial, best_trials
+from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
-from nas.terminal.console import make_console
 from nas.terminal.figures import count
-from nas.terminal.progress import TaskView
-from nas.terminal.search_view import SearchView
-from nas.tracking import Tracking
 
 HELP = """\
 python -m nas.replay [name=value ...] top=K fidelity.epochs=E
 
 Train the best K architectures of a run again and show how their ranking changes. Give the options of the search,
 so that the same task is set up, and the new fidelity; without one the search's own is used. seed, task.score_on,
-task.device and task.precision may differ too. Results are kept below the run folder; the same command again goes on
-where it stopped.
+task.device and task.precision may differ too. Results are kept below the run folder; the same command again
+resumes where it stopped.
 
   python -m nas.replay experiment=quickstart top=3 fidelity.epochs=12
 """
@@ -52,27 +50,45 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, {name: value for name, value in config.items() if name == "top"}, "")
     search_config = {name: value for name, value in config.items() if name != "top"}
     setup = build_setup(search_config)
+    best = _best_of_search(setup, search_config, options.top)
+    consoles = make_consoles(setup.verbosity)
+    prepare_task(setup.task, consoles.results)
+
+    folder = setup.run / "replays" / _folder_name(setup)
+    with open_run(folder, search_config, setup.task) as journal:
+        _ask_for(best, journal)
+
+        replay = replace(
+            setup,
+            run=folder,
+            num_trials=len(journal.record.trials),
+            controller=RandomSearch(setup.space),  # never asked: every trial is on record
+            # What the search has found is trained whatever it costs, and once.
+            limits={},
+            promotion=Promotion(),
+        )
+
+        title = f"replay of {short_path(setup.run)}"
+        summarise = partial(_summarise, consoles.results, journal.record, best, replay)
+        numbers = {trial.key: trial.number for trial in best}
+        run_and_show(replay, journal, consoles, Shown(title, summarise, numbers))
+
+
+def _best_of_search(setup: Setup, config: Mapping[str, Any], top: int) -> list[Trial]:
+    """Return the best trials of the run that the configuration belongs to.
+
+    Raises:
+        InputError: there is no such run, it was made with other options, or it has no reward yet.
+    """
     record = read_record(setup.run)
     may_differ = ("fidelity", "seed", *(f"task.{name}" for name in setup.task.option_rules.replay))
-    check_config(record, setup.run, search_config, (*may_change(setup.task), *may_differ))
+    check_config(record, setup.run, config, (*may_change(setup.task), *may_differ))
     refuse_links(setup.run)
-    best = best_trials(record.trials, options.top)
+
+    best = best_trials(record.trials, top)
     if not best:
         raise InputError(f"{setup.run}: no trial has a reward yet")
-    loud = make_console()
-    console = make_console(quiet=True) if setup.verbosity == "quiet" else loud
-    with TaskView(console) as task_view:
-        setup.task.prepare(task_view.report)
-    folder = setup.run / "replays" / _folder_name(setup)
-    with open_run(folder, search_config, setup.task) as journal, setup.track(journal, console, loud) as tracking:
-        try:
-            why_stopped = _train(setup, journal, tracking, best, loud)
-        except KeyboardInterrupt:
-            _show(console, journal, best, setup.tracking_hints(folder))
-            raise
-        _show(console, journal, best, setup.tracking_hints(folder))
-    if why_stopped is not None:
-        raise InputError(why_stopped)
+    return best
 
 
 def _folder_name(setup: Setup) -> str:
@@ -84,90 +100,80 @@ def _folder_name(setup: Setup) -> str:
     return "-".join(part for part in parts if part)
 
 
-def _train(setup: Setup, journal: Journal, tracking: Tracking, best: list[Trial], console: Console) -> str | None:
-    """Put the best trials on the replay's record as asked, and let a search finish them.
-
-    Returns:
-        Why it stopped before the last one, if it did.
-    """
-    known = {trial.key for trial in journal.record.trials.values() if trial.status != "failed"}
+def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
+    """Put the trials on the replay's record as asked, so that a search finishes them; failed ones once more."""
+    trials = journal.record.trials
+    known = {trial.key for trial in trials.values() if trial.status != "failed"}
     for trial in best:
-        if trial.key not in known:
-            journal.append(
-                Asked(
-                    trial=len(journal.record.trials),
-                    decisions=trial.proposal.decisions,
-                    log_prob=trial.proposal.log_prob,
-                    key=trial.key,
-                    spec=trial.spec,
-                )
-            )
-    num_trials = len(journal.record.trials)
-    numbers = {trial.key: trial.number for trial in best}
-    title = f"replay of {short_path(setup.run)}"
-    with SearchView(console, title, num_trials, journal.record, setup.verbosity, numbers) as view:
-
-        def on_change(trial: Trial) -> None:
-            view.show(trial)
-            tracking.update()
-
-        search = Search(
-            space=setup.space,
-            controller=RandomSearch(setup.space),  # never asked: every trial is on record
-            reward=setup.reward,
-            journal=journal,
-            fidelity=setup.fidelity,
-            num_trials=num_trials,
-            seed=setup.seed,
-            failures=setup.failures,
-            on_change=on_change,
-            on_stop=view.stopping,
-        )
-        setup.executor.run(search, setup.task, view.note_workers)
-    return search.why_stopped
+        if trial.key in known:
+            continue
+        decisions, log_prob = trial.proposal.decisions, trial.proposal.log_prob
+        journal.append(Asked(trial=len(trials), decisions=decisions, log_prob=log_prob, key=trial.key, spec=trial.spec))
 
 
-def _show(console: Console, journal: Journal, best: list[Trial], hints: Sequence[str]) -> None:
+def _summarise(console: Console, record: Record, best: Sequence[Trial], replay: Setup) -> None:
+    """Print the ranking now beside that of the search, and how far the two agree."""
     # The last one of each key: a replay that failed is tried again by the next command.
-    replayed = {trial.key: trial for trial in journal.record.trials.values()}
+    replayed = {trial.key: trial for trial in record.trials.values()}
+    console.print()
+    console.print(_table(best, replayed))
+
+    # In the search, trials of several amounts of training may be among the best.
+    pairs = []
+    for trial in best:
+        now = replayed.get(trial.key)
+        if compares(trial, best[0].rung) and now is not None and now.reward is not None:
+            pairs.append((trial.reward or 0.0, now.reward))
+    if len(pairs) > 1:
+        console.print(f"\n{_agreement(pairs)}")
+    console.print(f"Kept in {short_path(replay.run)}")
+    print_tracking_hints(replay, console)
+
+
+def _table(best: Sequence[Trial], replayed: Mapping[str, Trial]) -> Table:
+    """Return the best trials of the search, each with its rank and reward in the replay where it has them."""
     rewards = {key: trial.reward for key, trial in replayed.items() if trial.reward is not None}
-    order = sorted((trial.key for trial in best if trial.key in rewards), key=lambda key: -rewards[key])
+    in_order = sorted((trial.key for trial in best if trial.key in rewards), key=lambda key: -rewards[key])
+    ranks = {key: rank for rank, key in enumerate(in_order, start=1)}
+
     table = Table(title="Replay", title_justify="left", box=None, header_style="bold", pad_edge=False)
     for name in ("rank", "in search", "trial", "reward in search", "reward now", "MACs", "params", "key"):
         table.add_column(name, justify="left" if name == "key" else "right")
-    for rank, trial in enumerate(best, start=1):
-        now = replayed.get(trial.key)
-        is_done = trial.key in rewards
+
+    for rank_in_search, trial in enumerate(best, start=1):
         table.add_row(
-            str(order.index(trial.key) + 1) if is_done else "",
-            str(rank),
+            str(ranks.get(trial.key, "")),
+            str(rank_in_search),
             str(trial.number),
             f"{trial.reward:.4f}",
-            f"{rewards[trial.key]:.4f}" if is_done else (now.failure.kind if now and now.failure else ""),
-            count(trial.metrics["macs"]) if "macs" in trial.metrics else "",
-            count(trial.metrics["params"]) if "params" in trial.metrics else "",
+            _reward_now(replayed.get(trial.key)),
+            *(count(trial.metrics[name]) if name in trial.metrics else "" for name in ("macs", "params")),
             trial.key,
         )
-    console.print()
-    console.print(table)
-    compared = [trial for trial in best if trial.key in rewards and compares(trial, best[0].rung)]
-    pairs = [(trial.reward or 0.0, rewards[trial.key]) for trial in compared]
-    if len(pairs) > 1:
-        console.print(f"\n{_agreement(pairs)}")
-    console.print(f"Kept in {short_path(journal.folder)}")
-    for hint in hints:
-        console.print(f"Curves:  {hint}", soft_wrap=True)
+    return table
+
+
+def _reward_now(replayed: Trial | None) -> str:
+    """Return the reward of a replayed trial, or what it failed with; empty while it has neither."""
+    if replayed is None:
+        return ""
+    if replayed.reward is not None:
+        return f"{replayed.reward:.4f}"
+    return replayed.failure.kind if replayed.failure else ""
 
 
 def _agreement(pairs: list[tuple[float, float]]) -> str:
     """Say how far two lists of rewards agree about the order; two that are equal in either list have none."""
-    first, second = (np.array(column) for column in zip(*pairs, strict=True))
+    first, second = np.array(pairs).T
     signs = np.sign(np.subtract.outer(first, first)) * np.sign(np.subtract.outer(second, second))
-    upper = signs[np.triu_indices(len(pairs), 1)]
-    num_ordered, num_tied = int((upper != 0).sum()), int((upper == 0).sum())
-    text = f"{int((upper > 0).sum())} of {num_ordered} pairs keep their order"
+    signs = signs[np.triu_indices(len(pairs), 1)]  # each pair once
+    num_kept, num_turned, num_tied = (int((signs == sign).sum()) for sign in (1, -1, 0))
+
+    text = f"{num_kept} of {num_kept + num_turned} pairs keep their order"
     if num_tied:
         text += f" ({num_tied} tied)"
+
+    # Where several are best in either list, the best neither stays nor changes.
     if (first == first.max()).sum() == (second == second.max()).sum() == 1:
         text += f"; the best {'stays the best' if first.argmax() == second.argmax() else 'changes'}"
     return text

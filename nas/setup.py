@@ -2,32 +2,37 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from controllers import Controller
+from controllers.base import Controller
 from nas.engine.failures import FailurePolicy
 from nas.engine.limits import Limits
 from nas.engine.loop import Search
+from nas.engine.plan import Plan
 from nas.engine.promotion import Promotion
 from nas.engine.reward import Reward
 from nas.engine.warm_start import WarmStart
-from nas.executors import Executor
+from nas.executors.base import Executor
 from nas.options.builder import build
 from nas.record.journal import Journal
 from nas.record.trial import Trial
 from nas.terminal.search_view import Verbosity
-from nas.tracking import TrackedRun, Tracker, Tracking
-from proxy_tasks import Fidelity, ProxyTask
+from nas.tracking.base import Tracker
+from proxy_tasks.base import Fidelity, ProxyTask
 from search_space import ModelScale, SearchSpace
+
+SHARED_NODES = ("data", "recipe")
+"""Parts of the configuration that others refer to; not built for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Everything that a run is made of; names as in `experiments/config.yaml`."""
+    """Everything that a run is made of; names as in `experiments/config.yaml`.
+
+    Raises:
+        ValueError: a number out of range, or parts that do not go together.
+    """
 
     run: Path
     num_trials: int
@@ -39,7 +44,7 @@ class Setup:
     reward: Reward
     executor: Executor
     scale: ModelScale
-    limits: Limits
+    limits: Mapping[str, float | None]
     warm_start: WarmStart
     promotion: Promotion
     failures: FailurePolicy
@@ -48,20 +53,27 @@ class Setup:
     tracking: Mapping[str, Tracker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.num_trials < 1:
-            raise ValueError(f"num_trials must be 1 or more, got {self.num_trials}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must be 0 to {2**32 - 1}, got {self.seed}")
-        if unknown := sorted(set(self.reward.metrics) - set(self.task.metric_names)):
-            option = self.task.option_rules.optional_metrics.get(unknown[0])
-            hint = f" (task.{option} measures it)" if option else ""
-            raise ValueError(f"reward: no metric {unknown[0]}{hint}; the task has {', '.join(self.task.metric_names)}")
+        # Making the plan checks the numbers in it.
+        self._check_limited_costs(self.plan.limits)
+        self._check_reward()
         if all(decision.num_options == 1 for decision in self.space.decisions):
             raise ValueError("space: holds one architecture only, there is nothing to search")
         if len(self.reward.metrics) < self.controller.min_objectives:
             raise ValueError("controller: needs a reward with costs to trade off, as reward=tradeoff")
         if not 0 <= self.max_reused_share <= 1:
             raise ValueError(f"max_reused_share must be 0 to 1, got {self.max_reused_share}")
+
+    @property
+    def plan(self) -> Plan:
+        """How many trials there are, and how each is handled."""
+        return Plan(
+            num_trials=self.num_trials,
+            seed=self.seed,
+            fidelity=self.fidelity,
+            limits=Limits(self.limits),
+            promotion=self.promotion,
+            failures=self.failures,
+        )
 
     def search(
         self,
@@ -75,31 +87,26 @@ class Setup:
             controller=self.controller,
             reward=self.reward,
             journal=journal,
-            fidelity=self.fidelity,
-            num_trials=self.num_trials,
-            seed=self.seed,
-            limits=self.limits,
+            plan=self.plan,
             costs=self.task.costs,
-            promotion=self.promotion,
-            failures=self.failures,
             on_change=on_change,
             on_stop=on_stop,
         )
 
-    def track(self, journal: Journal, console: Console, loud: Console) -> Tracking:
-        """Return what shows a journal in all trackers; what they fail with is said on the loud console."""
-        created = journal.record.created
-        run = TrackedRun(journal.folder, created.time, created.config)
-        say, warn = (partial(one.print, soft_wrap=True) for one in (console, loud))
-        return Tracking(self.tracking, run, journal.record, say, warn)
+    def _check_limited_costs(self, limits: Limits) -> None:
+        """Check that the task knows every cost that is limited; a limit of null asks for nothing."""
+        unknown = [name for name in limits.names if name not in self.task.cost_names]
+        if unknown:
+            raise ValueError(f"limits: no cost {unknown[0]}; the task has {', '.join(self.task.cost_names)}")
 
-    def tracking_hints(self, run: Path) -> list[str]:
-        """Return what a person does to see the run in a folder in each tracker."""
-        return [hint for tracker in self.tracking.values() if (hint := tracker.hint(run))]
-
-
-SHARED_NODES = ("data", "recipe")
-"""Parts of the configuration that others refer to; not built for themselves."""
+    def _check_reward(self) -> None:
+        """Check that the task measures everything that the reward looks at."""
+        known = self.task.metric_names
+        unknown = sorted(set(self.reward.metrics) - set(known))
+        if unknown:
+            option = self.task.option_rules.optional_metrics.get(unknown[0])
+            hint = f" (task.{option} measures it)" if option else ""
+            raise ValueError(f"reward: no metric {unknown[0]}{hint}; the task has {', '.join(known)}")
 
 
 def build_setup(config: Mapping[str, Any]) -> Setup:

@@ -1,1 +1,1 @@
-"""The search itself: what is asked, trained, promoted, rewarded and learned."""
+"""The search itself: the loop, what it knows, promotes, limits and rewards, and how it handles failures."""

@@ -1,4 +1,4 @@
-"""What becomes of a trial that failed, and when so many fail that a search had better stop."""
+"""Handling of failed trials: whether one is retried, and when so many fail that the search stops."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ Action: TypeAlias = Literal["fail", "retry", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
-    """An action for each kind of failure.
+    """Names an action for each kind of failure.
 
     `fail` tells the controller that the trial failed. `retry` runs it again, `max_retries` times for each kind; after
-    that it fails. `stop` ends the search and leaves the trial open: the next start takes it up again.
+    that it fails. `stop` ends the search and leaves the trial open: the next start resumes it.
 
     Attributes:
         nan: training diverged.
@@ -28,7 +28,7 @@ class FailurePolicy:
         bad_data: the data or its cache is missing or damaged where the trial ran.
         error: anything else that was raised.
         max_retries: for each kind; 0 is to fail at once.
-        max_failed_share: of the last `window` trials that were run; more failed ones than that stop the search.
+        max_failed_share: largest share of the last `window` trials that may fail; more stop the search.
         window: trials looked at; those of earlier starts of a run do not count.
 
     Raises:
@@ -56,16 +56,22 @@ class FailurePolicy:
             raise ValueError(f"window must be 1 or more, got {self.window}")
 
     def action(self, failure: Failure, attempts: Iterable[Failure]) -> Action:
-        """Return what to do about a failure of a trial that failed before as `attempts` say."""
+        """Return what to do about a failure of a trial.
+
+        Args:
+            failure: of the attempt that has just ended.
+            attempts: failures of the earlier ones.
+        """
         # Every kind but `over_limit`, which no evaluation ends in, is a field of this class.
         action: Action = getattr(self, failure.kind)
-        if action == "retry" and sum(earlier.kind == failure.kind for earlier in attempts) >= self.max_retries:
-            return "fail"
-        return action
+        if action != "retry":
+            return action
+        num_retried = sum(earlier.kind == failure.kind for earlier in attempts)
+        return "retry" if num_retried < self.max_retries else "fail"
 
 
 class FailureWatch:
-    """Looks at the last trials that were run, and says when too many of them failed."""
+    """Watches the last trials that were run, and says when too many of them failed."""
 
     def __init__(self, policy: FailurePolicy) -> None:
         self._policy = policy

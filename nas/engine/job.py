@@ -1,4 +1,4 @@
-"""What is sent out to be evaluated, and what comes back."""
+"""Jobs and outcomes: the values that pass between the search and an executor."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from search_space import ArchSpec
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is sent out to be evaluated."""
+    """One evaluation to run: which architecture, how much training, and from which weights."""
 
     trial: int
     spec: ArchSpec
@@ -20,7 +20,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What comes back: an evaluation, or why there is none."""
+    """The result of a job: an evaluation, or why there is none."""
 
     trial: int
     result: Evaluation | Failure

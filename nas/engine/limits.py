@@ -1,29 +1,27 @@
-"""What an architecture may cost at most to be trained at all."""
+"""Hard limits: what an architecture may cost at most to be trained at all."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Hard limits at the scale of the search; None where there is none.
+    """Hard limits on what an architecture costs at the scale of the search.
 
     Attributes:
-        macs: multiply-adds of one image.
-        params: trainable parameters.
+        highest: the most that is trained, by the name of the cost; None for no limit.
 
     Raises:
         ValueError: a limit that is not above 0.
     """
 
-    macs: float | None = None
-    params: float | None = None
+    highest: Mapping[str, float | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, limit in self._given.items():
             if not 0 < limit < math.inf:
-                raise ValueError(f"{name} must be above 0, or null for no limit, got {limit}")
+                raise ValueError(f"limits.{name} must be above 0, or null for no limit, got {limit}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -34,10 +32,14 @@ class Limits:
         """Return which limit is broken and by how much; None where all are kept."""
         for name, limit in self._given.items():
             if costs[name] > limit:
-                return f"{name} {costs[name]:,.0f}, limit {limit:,.0f}"
+                return f"{name} {cost_text(costs[name])}, limit {cost_text(limit)}"
         return None
 
     @property
     def _given(self) -> dict[str, float]:
-        limits = {"macs": self.macs, "params": self.params}
-        return {name: limit for name, limit in limits.items() if limit is not None}
+        return {name: limit for name, limit in self.highest.items() if limit is not None}
+
+
+def cost_text(cost: float) -> str:
+    """Return a cost in digits: a large one as a whole number, one below 1,000 with what stands behind the point."""
+    return f"{cost:,.0f}" if cost >= 1000 else f"{cost:.4g}"

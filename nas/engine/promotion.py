@@ -1,4 +1,4 @@
-"""How much training a trial of each rung gets, and where networks wait for being promoted."""
+"""Promotion: how much training a trial of each rung gets, and where its network is kept for the next."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +11,12 @@ FOLDER = "weights"
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """Of the best trials, to more training.
+    """Promotes the best trials to more training.
 
     Attributes:
         num_rungs: amounts of training; 1 promotes nothing.
         reduction: one of so many trials is promoted, and each rung has so many times the epochs of the one below.
-        keep_weights: whether a promoted trial goes on from the trained network of the trial below, where that is found.
+        keep_weights: whether a promoted trial continues from the trained network of the trial below, if that is found.
 
     Raises:
         ValueError: a number out of range.
@@ -37,9 +37,9 @@ class Promotion:
         return replace(lowest, epochs=lowest.epochs * self.reduction**rung)
 
     def weights(self, run: Path, key: str, rung: int) -> Weights:
-        """Return where a trial finds the network to go on from, and where it leaves its own.
+        """Return where a trial finds the network to continue from, and where it leaves its own.
 
-        The last rung leaves nothing, as nothing goes on from there.
+        The last rung leaves nothing, as nothing continues from there.
         """
         if not self.keep_weights or self.num_rungs == 1:
             return Weights()

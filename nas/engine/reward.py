@@ -1,12 +1,12 @@
-"""How metrics become the one number to maximise."""
+"""Rewards: from the metrics of a trial to the one number to maximise."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 MAX_WEIGHT = 10.0
-"""Of a target; a cost twice the target then leaves a thousandth."""
+"""Highest weight of a target; a cost twice the target then leaves a thousandth of the reward."""
 
 
 @runtime_checkable
@@ -53,7 +53,7 @@ class MetricReward:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a cost should be, and what missing it means.
+    """A figure that a cost should stay below, and how much missing it takes off the reward.
 
     The metric is multiplied by `(target / cost) ** weight`.
 
@@ -89,39 +89,35 @@ class Target:
         return min(factor, 1.0) if self.form == "hard" else factor
 
 
-@dataclass(frozen=True, slots=True)
 class TargetReward:
-    """A metric times a factor for each target that is missed; see `Target`.
+    """Multiplies a metric by a factor for each cost that has a target; see `Target`.
 
-    Attributes:
+    Args:
         metric: to be maximised.
-        macs: multiply-adds of one image at the scale of the search.
-        params: parameters at that scale.
-        latency_ms: of one image, as the task measures it.
+        targets: by the name of the cost, any metric of the task, in the unit that the metric has; costs whose target is
+            None are not looked at.
 
     Raises:
         ValueError: no target is given.
     """
 
-    metric: str = "ap"
-    macs: Target = field(default_factory=Target)
-    params: Target = field(default_factory=Target)
-    latency_ms: Target = field(default_factory=Target)
-
-    def __post_init__(self) -> None:
+    def __init__(self, metric: str = "ap", **targets: Target) -> None:
+        self._metric = metric
+        self._targets = {name: target for name, target in targets.items() if target.target is not None}
         if not self._targets:
-            raise ValueError("needs a target: macs.target, params.target or latency_ms.target")
+            raise ValueError(f"needs a target: {_either([f'{name}.target' for name in targets] or ['macs.target'])}")
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metric and the costs that have a target."""
-        return (self.metric, *self._targets)
+        return (self._metric, *self._targets)
 
     def __call__(self, metrics: Mapping[str, float]) -> float:
         """Return the product of the metric and the factors of all targets."""
-        return metrics[self.metric] * math.prod(target.factor(metrics[name]) for name, target in self._targets.items())
+        return metrics[self._metric] * math.prod(target.factor(metrics[name]) for name, target in self._targets.items())
 
-    @property
-    def _targets(self) -> dict[str, Target]:
-        targets = {"macs": self.macs, "params": self.params, "latency_ms": self.latency_ms}
-        return {name: target for name, target in targets.items() if target.target is not None}
+
+def _either(options: Sequence[str]) -> str:
+    """Return options in words, as `a, b or c`."""
+    *others, last = options
+    return f"{', '.join(others)} or {last}" if others else last

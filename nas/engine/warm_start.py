@@ -1,4 +1,4 @@
-"""Which architectures a search begins with, before its controller proposes any."""
+"""The warm start: architectures that a search evaluates before its controller proposes any."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from search_space import ArchSpec, Decisions, SearchSpace, load_spec
 
 @dataclass(frozen=True, slots=True)
 class WarmStart:
-    """Architectures to evaluate first; the controller is told what came of them, as of any other trial.
+    """Architectures to evaluate first; the controller is told their results, as those of any other trial.
 
     They are trained like all others, so that every reward of a run was earned at the run's own task and fidelity.
 
@@ -33,7 +33,7 @@ class WarmStart:
             raise ValueError(f"top must be 1 or more, got {self.top}")
 
     def decisions(self, space: SearchSpace) -> tuple[Decisions, ...]:
-        """Return them as decisions of a space, each architecture once.
+        """Return the architectures as decisions of a space, each once.
 
         Raises:
             InputError: a spec or run that cannot be read, or a spec that is not in the space.
@@ -44,6 +44,7 @@ class WarmStart:
             if not best:
                 raise InputError(f"warm_start.run: no trial of {self.run} has a reward yet")
             found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in best]
+
         by_key: dict[str, Decisions] = {}
         for name, spec in found:
             by_key.setdefault(spec.key, _encoded(space, name, spec))

@@ -130,7 +130,7 @@ def test_ctrl_c_ends_cleanly_with_the_leaderboard_so_far(tmp_path: Path, executo
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert "Best of run" in stdout
-    assert re.search(r"Go on: +python -m nas\.search experiment=quickstart .*num_trials=500", stdout)
+    assert re.search(r"Resume: +python -m nas\.search experiment=quickstart .*num_trials=500", stdout)
     assert all(trial.failure is None for trial in read_record(tmp_path / "run").trials.values())
 
 
@@ -171,7 +171,7 @@ def test_a_kind_of_failure_that_stops_ends_in_one_line_and_keeps_the_trial(call:
     assert re.fullmatch(r"error: trial 0 failed \(nan\): NonFiniteLossError: one of the 100% .*\n", done.stderr)
     assert "stopping: trial 0 failed (nan)" in done.stdout
     assert "1 running; " in done.stdout
-    assert "Go on: " in done.stdout
+    assert "Resume: " in done.stdout
     record = read_record(tmp_path / "run")
     assert record.told == []
     # What becomes of failures may differ from one start to the next.

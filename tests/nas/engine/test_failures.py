@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from controllers import Proposal, RandomSearch
+from controllers.base import Proposal
+from controllers.random_search import RandomSearch
 from nas.engine.failures import FailurePolicy
 from nas.engine.job import Outcome
 from nas.engine.loop import Search
@@ -110,7 +111,7 @@ def test_a_wrong_path_does_not_burn_a_night(tmp_path: Path) -> None:
             "1 nan, first in trial 9: the loss was not finite"
         )
     with Journal(tmp_path, {}) as journal:
-        # Mended: what failed before does not count.
+        # The cause is repaired: what failed before does not count.
         search = make_search(journal, num_trials=30)
         run_all(search)
         assert search.why_stopped is None

@@ -6,11 +6,16 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from controllers import Controller, Proposal, RandomSearch, RegularizedEvolution
+from controllers.base import Controller, Proposal
+from controllers.evolution import RegularizedEvolution
+from controllers.random_search import RandomSearch
+from foundation import InputError
 from nas.engine.failures import FailurePolicy
 from nas.engine.job import Job, Outcome
+from nas.engine.known import MAX_WAITING
 from nas.engine.limits import Limits
-from nas.engine.loop import MAX_FIRST_REJECTED, MAX_WAITING, Search
+from nas.engine.loop import MAX_FIRST_REJECTED, Search
+from nas.engine.plan import Plan
 from nas.engine.promotion import Promotion
 from nas.engine.reward import MetricReward, Reward
 from nas.record.journal import Journal, Record, read_record
@@ -64,13 +69,8 @@ def make_search(
         controller=controller or evolution(space),
         reward=reward,
         journal=journal,
-        fidelity=Fidelity(1),
-        num_trials=num_trials,
-        seed=0,
-        limits=limits,
+        plan=Plan(num_trials, 0, Fidelity(1), limits, promotion, failures),
         costs=TASK.costs,
-        failures=failures,
-        promotion=promotion,
         on_change=on_change,
         on_stop=on_stop,
     )
@@ -130,7 +130,7 @@ def test_every_controller_goes_on_as_if_it_had_not_been_stopped(
     for folder, steps in (("whole", [18]), ("stopped", [5, 13, 18])):
         for num_trials in steps:
             with Journal(tmp_path / folder, {}, begin_with) as journal:
-                run_all(make_search(journal, num_trials, make(SPACE), reward=reward, limits=Limits(macs=25e9)))
+                run_all(make_search(journal, num_trials, make(SPACE), reward=reward, limits=Limits({"macs": 25e9})))
     whole, stopped = (read_record(tmp_path / folder).trials for folder in ("whole", "stopped"))
     assert [trial.proposal for trial in stopped.values()] == [trial.proposal for trial in whole.values()]
 
@@ -309,7 +309,7 @@ def test_ranking_shows_each_architecture_once_and_the_earlier_of_equals(tmp_path
 
 
 def test_what_is_over_a_limit_is_never_trained_and_the_controller_hears_of_it(tmp_path: Path) -> None:
-    limits = Limits(macs=18e9)
+    limits = Limits({"macs": 18e9})
     told: list[float | None] = []
     started: list[ArchSpec] = []
 
@@ -337,13 +337,13 @@ def test_a_resumed_run_with_limits_equals_one_that_was_not_stopped(tmp_path: Pat
     for folder, steps in (("whole", [30]), ("stopped", [4, 11, 30])):
         for num_trials in steps:
             with Journal(tmp_path / folder, {}) as journal:
-                run_all(make_search(journal, num_trials=num_trials, limits=Limits(macs=18e9)))
+                run_all(make_search(journal, num_trials=num_trials, limits=Limits({"macs": 18e9})))
     assert rewards(read_record(tmp_path / "stopped")) == rewards(read_record(tmp_path / "whole"))
 
 
 def test_a_limit_that_nothing_keeps_ends_the_run(tmp_path: Path) -> None:
     with Journal(tmp_path, {}) as journal:
-        search = make_search(journal, num_trials=1000, limits=Limits(macs=18e9, params=5.0))
+        search = make_search(journal, num_trials=1000, limits=Limits({"macs": 18e9, "params": 5.0}))
         message = r"all of the first 200 proposals are over a limit; in another run, raise limits\.macs \(lowest "
         assert search.start_trial() is None
         assert re.match(message, search.why_stopped or "")
@@ -394,3 +394,47 @@ def test_a_cost_that_is_not_finite_fails_the_trial(tmp_path: Path) -> None:
         assert job is not None
         search.finish_trial(Outcome(job.trial, Evaluation({"ap": 0.5, "latency_ms": float("inf")})))
     assert read_record(tmp_path).trials[0].failure == Failure("nan", "a cost is not finite")
+
+
+def test_promotions_come_before_new_proposals_and_the_controller_hears_of_the_first_rung_alone(tmp_path: Path) -> None:
+    told: list[Decisions] = []
+
+    class Watching(RandomSearch):
+        def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
+            assert proposal.rung == 0
+            told.append(proposal.decisions)
+
+    with Journal(tmp_path, {}) as journal:
+        promotion = Promotion(num_rungs=2, reduction=2)
+        search = make_search(journal, 12, Watching(SPACE), promotion=promotion)
+        epochs = []
+        while (job := search.start_trial()) is not None:
+            epochs.append(job.fidelity.epochs)
+            search.finish_trial(evaluate(job))
+    trials = list(read_record(tmp_path).trials.values())
+    # Every second result lets one more be promoted.
+    assert [trial.rung for trial in trials] == [0, 0, 1] * 4
+    assert epochs == [1, 1, 2] * 4
+    for promoted in trials[2::3]:
+        assert promoted.key in {trial.key for trial in trials[: promoted.number] if trial.rung == 0}
+    assert told == [trial.proposal.decisions for trial in trials if trial.rung == 0]
+
+
+def test_a_journal_with_promotions_is_refused_by_a_search_without(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        run_all(make_search(journal, 6, promotion=Promotion(num_rungs=2, reduction=2)))
+        with pytest.raises(InputError, match=r"the journal in .* has promotions beyond 1 rungs"):
+            make_search(journal, 6)
+
+
+@pytest.mark.parametrize(
+    ("num_trials", "seed", "message"),
+    [
+        (0, 0, "num_trials must be 1 or more, got 0"),
+        (1, -1, "seed must be 0 to 4294967295, got -1"),
+        (1, 2**32, "seed must be 0 to 4294967295, got 4294967296"),
+    ],
+)
+def test_an_impossible_plan_is_refused(num_trials: int, seed: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Plan(num_trials, seed, Fidelity(1))

@@ -39,7 +39,7 @@ def test_several_targets_multiply() -> None:
     [
         (MetricReward(), (0.4,)),
         (MetricReward("ap", ("params", "macs")), (0.4, -5e6, -2e9)),
-        (TargetReward(latency_ms=Target(4), macs=Target(1)), (0.4, -2e9, -8.0)),
+        (TargetReward(latency_ms=Target(4), macs=Target(1), params=Target()), (0.4, -8.0, -2e9)),
     ],
 )
 def test_objectives_are_the_metric_and_the_costs_negative(reward: Reward, expected: tuple[float, ...]) -> None:
@@ -68,16 +68,36 @@ def test_impossible_targets_are_refused(target: dict[str, object], message: str)
         Target(**target)  # type: ignore[arg-type]  # of the wrong range
 
 
-def test_no_target_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"needs a target: macs\.target, params\.target or latency_ms\.target"):
-        TargetReward()
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), r"needs a target: macs\.target$"),
+        (("macs", "params", "energy_j"), r"needs a target: macs\.target, params\.target or energy_j\.target$"),
+    ],
+)
+def test_no_target_at_all_is_refused(names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TargetReward("ap", **{name: Target() for name in names})
 
 
 def test_limits_name_what_is_over() -> None:
     assert Limits().names == ()
     assert Limits().violation({}) is None
-    limits = Limits(macs=2e9, params=4e6)
+    limits = Limits({"macs": 2e9, "params": 4e6, "latency_ms": None})
+    assert limits.names == ("macs", "params")
     assert limits.violation(METRICS) == "params 5,000,000, limit 4,000,000"
     assert limits.violation(METRICS | {"params": 4e6}) is None
-    with pytest.raises(ValueError, match="macs must be above 0, or null for no limit, got -1"):
-        Limits(macs=-1)
+    with pytest.raises(ValueError, match=r"limits\.macs must be above 0, or null for no limit, got -1"):
+        Limits({"macs": -1})
+
+
+def test_any_cost_can_be_limited_and_is_shown_with_its_digits() -> None:
+    limits = Limits({"energy_j": 0.25})
+    assert limits.violation({"energy_j": 0.25}) is None
+    assert limits.violation({"energy_j": 1.0 / 3}) == "energy_j 0.3333, limit 0.25"
+
+
+def test_any_metric_can_have_a_target() -> None:
+    reward = TargetReward("miou", energy_j=Target(3))
+    assert reward.metrics == ("miou", "energy_j")
+    assert reward({"miou": 0.5, "energy_j": 6.0}) == 0.25

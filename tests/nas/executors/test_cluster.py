@@ -20,10 +20,12 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from controllers import Proposal, RandomSearch, RegularizedEvolution, SuccessiveHalving
+from controllers import Proposal, RandomSearch, RegularizedEvolution
 from nas.engine.failures import FailurePolicy
 from nas.engine.loop import Search
+from nas.engine.plan import Plan
 from nas.engine.reward import MetricReward
+from nas.engine.successive_halving import SuccessiveHalving
 from nas.executors.ray_cluster import RayExecutor
 from nas.record.journal import FILE_NAME, Journal, read_record
 from nas.record.trial import Trial
@@ -78,9 +80,7 @@ def search_on(journal: Journal, num_trials: int, on_change: Callable[[Trial], No
         controller=RandomSearch(SPACE),
         reward=MetricReward(),
         journal=journal,
-        fidelity=Fidelity(1),
-        num_trials=num_trials,
-        seed=0,
+        plan=Plan(num_trials, 0, Fidelity(1)),
         on_change=on_change,
     )
 
@@ -229,18 +229,21 @@ def test_a_driver_killed_at_twenty_moments_loses_and_repeats_nothing(
     assert len(told_at) <= num_begun <= len(told_at) + 2 * 20
 
     # Every proposal is that of a controller which was told what the journal holds up to there.
-    controller = SuccessiveHalving(
-        RegularizedEvolution(SPACE, population_size=10, tournament_size=3), 3 if promotion else 1, 3
-    )
+    controller = RegularizedEvolution(SPACE, population_size=10, tournament_size=3)
+    halving = SuccessiveHalving(3 if promotion else 1, 3)
     running: dict[int, Proposal] = {}
     for event in events:
         number = event["trial"]
         trial = record.trials[number]
         if event["event"] == "asked":
-            assert trial.proposal == controller.ask(np.random.default_rng([0, number]), running.values())
+            promoted = halving.promotion(running.values())
+            assert trial.proposal == (promoted or controller.ask(np.random.default_rng([0, number])))
             running[number] = trial.proposal
         elif event["event"] == "told":
-            controller.tell(running.pop(number), trial.reward)
+            proposal = running.pop(number)
+            halving.note(proposal, trial.reward)
+            if proposal.rung == 0:
+                controller.tell(proposal, trial.reward)
     if promotion:
         assert Counter(trial.rung for trial in record.trials.values())[2] >= 3
 
@@ -344,10 +347,7 @@ def test_every_failure_ends_as_its_kind_and_the_search_goes_on(tmp_path: Path) -
             controller=RandomSearch(space),
             reward=MetricReward(),
             journal=journal,
-            fidelity=Fidelity(0.5),
-            num_trials=10,
-            seed=0,
-            failures=policy,
+            plan=Plan(10, 0, Fidelity(0.5), failures=policy),
         )
         RayExecutor(max_concurrent=2, timeout_s=40).run(search, task)
     trials = read_record(tmp_path / "run").trials

@@ -1,0 +1,66 @@
+"""Known architectures: which were trained, which are in training, and which trials wait for one of those."""
+
+from typing import TypeAlias
+
+from nas.record.trial import Trial
+
+MAX_WAITING = 100
+"""Most trials that wait for others of their architectures. A controller that proposes more of them repeats itself, and
+must not use up all trials before it is told anything."""
+
+_Training: TypeAlias = tuple[str, int]
+"""Key and rung: more training of the same architecture is another training."""
+
+
+class KnownArchitectures:
+    """Keeps equal architectures from being trained twice, one after the other or side by side.
+
+    Example:
+        >>> known.begin(trial)        # True: train it
+        >>> known.begin(same)         # False: `same` waits for `trial`
+        >>> known.end(trial)          # [same.number]: take it up again
+        >>> known.trained_by(same)    # trial.number, if that one was completed; else `begin` it
+    """
+
+    def __init__(self) -> None:
+        self._trained: dict[_Training, int] = {}
+        self._in_training: set[_Training] = set()
+        self._waiting: list[Trial] = []
+
+    def trained_by(self, trial: Trial) -> int | None:
+        """Return the number of the first trial that trained the same architecture as long; None before there is one."""
+        return self._trained.get(_training(trial))
+
+    def begin(self, trial: Trial) -> bool:
+        """Return whether to train a trial now; if not, it waits until the one in training ends."""
+        training = _training(trial)
+        if training in self._in_training and len(self._waiting) < MAX_WAITING:
+            self._waiting.append(trial)
+            return False
+        self._in_training.add(training)
+        return True
+
+    def interrupt(self, trial: Trial) -> None:
+        """Note that an attempt at a trial failed and did not end it; those that wait for it keep waiting."""
+        self._in_training.discard(_training(trial))
+
+    def end(self, trial: Trial) -> list[int]:
+        """Note that a trial ended, now or in an earlier start of the run; one that was not trained changes nothing.
+
+        Returns:
+            Numbers of the trials that waited for it, in the order in which they came.
+        """
+        if trial.status not in ("completed", "failed"):
+            return []
+        training = _training(trial)
+        self._in_training.discard(training)
+        if trial.status == "completed":
+            self._trained.setdefault(training, trial.number)
+
+        released = [waiting.number for waiting in self._waiting if _training(waiting) == training]
+        self._waiting = [waiting for waiting in self._waiting if _training(waiting) != training]
+        return released
+
+
+def _training(trial: Trial) -> _Training:
+    return trial.key, trial.rung

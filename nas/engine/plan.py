@@ -1,0 +1,41 @@
+"""The plan of a search: how many trials, how each is trained, and how limits, promotions and failures are handled."""
+
+from dataclasses import dataclass, field
+
+from nas.engine.failures import FailurePolicy
+from nas.engine.limits import Limits
+from nas.engine.promotion import Promotion
+from proxy_tasks import Fidelity
+
+_SEEDS = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything about a search that is neither proposed nor measured.
+
+    Attributes:
+        num_trials: proposals in all, those on record and promotions included.
+        seed: of the proposals, and of every evaluation: equal specs then give equal metrics, so that a known key
+            needs no training.
+        fidelity: of every trial; of the first rung where there are promotions.
+        limits: what costs more is never trained.
+        promotion: of the best to more training.
+        failures: handling of failed trials.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    num_trials: int
+    seed: int
+    fidelity: Fidelity
+    limits: Limits = field(default_factory=Limits)
+    promotion: Promotion = field(default_factory=Promotion)
+    failures: FailurePolicy = field(default_factory=FailurePolicy)
+
+    def __post_init__(self) -> None:
+        if self.num_trials < 1:
+            raise ValueError(f"num_trials must be 1 or more, got {self.num_trials}")
+        if not 0 <= self.seed < _SEEDS:
+            raise ValueError(f"seed must be 0 to {_SEEDS - 1}, got {self.seed}")

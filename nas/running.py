@@ -1,0 +1,122 @@
+"""Running a search in front of a person: what nas.search and nas.replay have in common."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from rich.console import Console
+
+from foundation import InputError
+from nas.record.journal import Journal, Record
+from nas.record.trial import Trial
+from nas.setup import Setup
+from nas.terminal.console import make_console
+from nas.terminal.progress import TaskView
+from nas.terminal.search_view import SearchView, Verbosity
+from nas.tracking.base import TrackedRun
+from nas.tracking.feed import Tracking
+from proxy_tasks.base import ProxyTask
+
+
+@dataclass(frozen=True, slots=True)
+class Consoles:
+    """The consoles of a command that does long work.
+
+    Attributes:
+        results: for everything that quiet leaves out.
+        problems: for what goes wrong, which is always shown.
+    """
+
+    results: Console
+    problems: Console
+
+
+def make_consoles(verbosity: Verbosity) -> Consoles:
+    """Return the consoles of a command; one and the same unless it is to be quiet."""
+    problems = make_console()
+    return Consoles(make_console(quiet=True) if verbosity == "quiet" else problems, problems)
+
+
+def prepare_task(task: ProxyTask, console: Console) -> None:
+    """Make what every trial needs, with its progress on a console.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    with TaskView(console) as view:
+        task.prepare(view.report)
+
+
+def is_finished(record: Record, num_trials: int) -> bool:
+    """Return whether a run of so many trials has a result for each of them."""
+    return len(record.told) >= max(num_trials, len(record.trials))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a person is shown of a run.
+
+    Attributes:
+        title: of the live panel.
+        summarise: prints what has come out; called at the end, after Ctrl-C too.
+        numbers: to show instead of the trials' own, by key.
+    """
+
+    title: str
+    summarise: Callable[[], None]
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+
+def run_and_show(setup: Setup, journal: Journal, consoles: Consoles, shown: Shown) -> None:
+    """Run a search to its end, show it in the terminal and in all trackers, and sum it up.
+
+    Of a finished run nothing is run; trackers get what they lack of it.
+
+    Raises:
+        InputError: the search stopped before its last trial; the message says why.
+        KeyboardInterrupt: the user stopped it.
+    """
+    with _track(setup, journal, consoles) as tracking:
+        try:
+            why_stopped = _run(setup, journal, tracking, consoles.problems, shown)
+        except KeyboardInterrupt:
+            shown.summarise()
+            raise
+        shown.summarise()
+
+    if why_stopped is not None:
+        raise InputError(why_stopped)
+
+
+def print_tracking_hints(setup: Setup, console: Console) -> None:
+    """Print what a person does to see the run in each tracker."""
+    for tracker in setup.tracking.values():
+        hint = tracker.hint(setup.run)
+        if hint:
+            console.print(f"Curves:  {hint}", soft_wrap=True)
+
+
+def _track(setup: Setup, journal: Journal, consoles: Consoles) -> Tracking:
+    created = journal.record.created
+    run = TrackedRun(journal.folder, created.time, created.config)
+    say = partial(consoles.results.print, soft_wrap=True)
+    warn = partial(consoles.problems.print, soft_wrap=True)
+    return Tracking(setup.tracking, run, journal.record, say, warn)
+
+
+def _run(setup: Setup, journal: Journal, tracking: Tracking, console: Console, shown: Shown) -> str | None:
+    """Run what is left of a search; return why it stopped before its last trial, if it did."""
+    if is_finished(journal.record, setup.num_trials):
+        return None
+
+    # The view leaves out itself what the verbosity asks it to.
+    record, verbosity = journal.record, setup.verbosity
+    with SearchView(console, shown.title, setup.num_trials, record, verbosity, shown.numbers) as view:
+
+        def on_change(trial: Trial) -> None:
+            view.show(trial)
+            tracking.update()
+
+        search = setup.search(journal, on_change, view.stopping)
+        setup.executor.run(search, setup.task, view.note_workers)
+    return search.why_stopped

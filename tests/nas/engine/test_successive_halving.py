@@ -1,0 +1,96 @@
+from collections.abc import Sequence
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controllers.base import Proposal
+from nas.engine.successive_halving import SuccessiveHalving
+from search_space import Decisions
+
+
+def test_the_best_of_each_four_is_promoted_once() -> None:
+    halving = SuccessiveHalving(num_rungs=2, reduction=4)
+    for i, reward in enumerate((0.1, 0.4, 0.3)):
+        halving.note(Proposal((i,)), reward)
+        assert halving.promotion() is None
+    halving.note(Proposal((3,)), 0.2)
+    best = Proposal((1,), rung=1)
+    assert halving.promotion() == best
+    assert halving.promotion([best]) is None
+    halving.note(best, 0.5)
+    assert halving.promotion() is None
+
+
+def test_higher_rungs_come_first() -> None:
+    halving = SuccessiveHalving(num_rungs=3, reduction=2)
+    for i in range(8):
+        halving.note(Proposal((i,)), i / 10)
+    assert halving.promotion() == Proposal((7,), rung=1)
+    halving.note(Proposal((7,), rung=1), 0.7)
+    halving.note(Proposal((6,), rung=1), 0.9)
+    assert halving.promotion() == Proposal((6,), rung=2)
+    halving.note(Proposal((6,), rung=2), 0.9)
+    assert halving.promotion() == Proposal((5,), rung=1)
+
+
+def test_a_failed_promotion_is_not_tried_again_and_a_failed_trial_never_promoted() -> None:
+    halving = SuccessiveHalving(num_rungs=2, reduction=2)
+    for i, reward in enumerate((None, 0.9, 0.1)):
+        halving.note(Proposal((i,)), reward)
+    assert halving.promotion() == Proposal((1,), rung=1)
+    halving.note(Proposal((1,), rung=1), None)
+    assert halving.promotion() is None
+
+
+def test_the_same_decisions_count_once() -> None:
+    halving = SuccessiveHalving(num_rungs=2, reduction=2)
+    halving.note(Proposal((1,)), 0.2)
+    halving.note(Proposal((1,)), 0.2)
+    assert halving.promotion() is None
+
+
+@pytest.mark.parametrize("reward", [None, 0.5])
+def test_one_rung_promotes_nothing(reward: float | None) -> None:
+    halving = SuccessiveHalving(num_rungs=1)
+    for i in range(10):
+        halving.note(Proposal((i,)), reward)
+        assert halving.promotion() is None
+
+
+def test_a_search_that_always_improves_promotes_no_more_often_than_one_of_so_many() -> None:
+    halving = SuccessiveHalving(num_rungs=3, reduction=4)
+    new = count()
+    numbers = [0, 0, 0]
+    for trial in range(1000):
+        proposal = halving.promotion() or Proposal((next(new),))
+        numbers[proposal.rung] += 1
+        halving.note(proposal, float(trial))
+    assert numbers[0] // 4 - 1 <= numbers[1] <= numbers[0] / 4
+    assert numbers[1] // 4 - 1 <= numbers[2] <= numbers[1] / 4
+
+
+def promoted_by_definition(rungs: Sequence[dict[Decisions, float]], reduction: int) -> Proposal | None:
+    """Return the promotion of the paper's algorithm 2, with our bound, written out; dicts keep the order of arrival."""
+    for number in reversed(range(len(rungs) - 1)):
+        ranked = sorted(rungs[number], key=lambda d: -rungs[number][d])
+        top = ranked[: len(ranked) // reduction]
+        if len(rungs[number + 1]) >= len(top):
+            continue
+        if promotable := [decisions for decisions in top if decisions not in rungs[number + 1]]:
+            return Proposal(promotable[0], rung=number + 1)
+    return None
+
+
+@given(st.lists(st.integers(0, 5), max_size=60), st.integers(2, 4))
+def test_promotions_are_those_of_the_paper(rewards: list[int], reduction: int) -> None:
+    halving = SuccessiveHalving(num_rungs=3, reduction=reduction)
+    rungs: list[dict[Decisions, float]] = [{}, {}, {}]
+    new = count()
+    for reward in rewards:
+        promotion = halving.promotion()
+        assert promotion == promoted_by_definition(rungs, reduction)
+        proposal = promotion or Proposal((next(new),))
+        halving.note(proposal, float(reward))
+        rungs[proposal.rung][proposal.decisions] = float(reward)

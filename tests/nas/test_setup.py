@@ -1,0 +1,114 @@
+"""What may and what may not be put together into a run."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundation import InputError
+from nas.engine.reward import Target, TargetReward
+from nas.executors.local import LocalExecutor
+from nas.options.command_line import compose
+from nas.record.journal import Journal
+from nas.setup import Setup, build_setup
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, OptionRules, ProxyTask, Report, Weights
+from proxy_tasks.landscape import Landscape
+from search_space import ArchSpec
+
+TASK = Landscape()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The landscape, with the energy of one image as a cost: a joule for each 10 billion multiply-adds."""
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        return (*TASK.metric_names, "energy_j")
+
+    @property
+    def cost_names(self) -> tuple[str, ...]:
+        return ("energy_j",)
+
+    @property
+    def option_rules(self) -> OptionRules:
+        return OptionRules()
+
+    def prepare(self, report: Report) -> tuple[str, ...]:
+        return ()
+
+    def verify(self, report: Report) -> None: ...
+
+    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+        return {"energy_j": TASK.costs(spec)["macs"] / 10e9}
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        found = TASK.evaluate(spec, fidelity=fidelity, seed=seed)
+        return Evaluation({**found.metrics, **self.costs(spec)})
+
+
+def config_of(*arguments: str) -> dict[str, Any]:
+    return compose("config", ["task=landscape", "executor=local", "tracking=none", "num_trials=20", *arguments])
+
+
+def measured_setup(limits: Mapping[str, float | None], reward: TargetReward | None = None) -> Setup:
+    setup = build_setup(config_of())
+    return replace(setup, task=Measured(), limits=limits, reward=reward or setup.reward)
+
+
+def test_a_task_s_own_cost_can_be_limited_and_have_a_target(tmp_path: Path) -> None:
+    assert isinstance(Measured(), ProxyTask)
+    # Null asks for nothing, whatever the task has.
+    setup = measured_setup({"macs": None, "energy_j": 1.9}, TargetReward(energy_j=Target(1.0)))
+    with Journal(tmp_path, {}) as journal:
+        LocalExecutor().run(setup.search(journal), setup.task)
+        trials = journal.record.trials.values()
+    assert {trial.status for trial in trials} == {"completed", "rejected"}
+    for trial in trials:
+        energy_j = trial.metrics["energy_j"]
+        assert (energy_j > 1.9) == (trial.status == "rejected")
+        if trial.status == "rejected":
+            assert trial.failure is not None
+            assert trial.failure.message == f"energy_j {energy_j:.4g}, limit 1.9"
+        else:
+            assert trial.reward == pytest.approx(trial.metrics["ap"] * min(1.0, 1.0 / energy_j))
+
+
+def test_a_limit_on_a_cost_that_the_task_has_not_is_one_line_that_lists_those_it_has() -> None:
+    config = config_of()
+    with pytest.raises(InputError, match=r"^limits: no cost energy_j; the task has macs, params$"):
+        build_setup({**config, "limits": {**config["limits"], "energy_j": 3}})
+    with pytest.raises(ValueError, match=r"^limits: no cost macs; the task has energy_j$"):
+        measured_setup({"macs": 1e9})
+
+
+def test_a_target_for_a_metric_that_the_task_has_not_is_one_line_that_lists_those_it_has() -> None:
+    with pytest.raises(ValueError, match=r"^reward: no metric watts; the task has ap, macs, params, energy_j$"):
+        measured_setup({}, TargetReward(watts=Target(3)))
+
+
+def test_a_target_for_a_metric_that_an_option_adds_names_that_option() -> None:
+    given = ["experiment=quickstart", "task=detection", "reward=targets", "reward.latency_ms.target=5"]
+    message = "reward: no metric latency_ms (task.latency=true measures it); the task has ap, "
+    with pytest.raises(InputError, match=re.escape(message)):
+        build_setup(compose("config", given))
+    assert "latency_ms" in build_setup(compose("config", [*given, "task.latency=true"])).reward.metrics
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("limits.macs=0", r"^limits\.macs must be above 0, or null for no limit, got 0\.0$"),
+        ("limits.macs=many", r"^limits\.macs: Input should be a valid number"),
+        ("num_trials=0", "^num_trials must be 1 or more, got 0$"),
+        ("seed=4294967296", "^seed must be 0 to 4294967295, got 4294967296$"),
+        ("controller=pareto_evolution", "^controller: needs a reward with costs to trade off, as reward=tradeoff$"),
+        ("max_reused_share=2", r"^max_reused_share must be 0 to 1, got 2\.0$"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(argument: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_setup(config_of(argument))
