@@ -25,7 +25,7 @@ _MAX_AT_ONCE: Final = 100
 _MAX_CHARS: Final = 500
 """Of a parameter: what the oldest servers take."""
 _RUN_TAG: Final = "nas.run"
-_TRIAL_TAG: Final = "nas.record.trial"
+_TRIAL_TAG: Final = "nas.trial"
 _PARENT_TAG: Final = "mlflow.parentRunId"
 _NUM_RESULTS: Final = "search/results"
 

@@ -251,8 +251,8 @@ def test_mlflow_has_a_run_for_the_search_and_one_for_each_trial(
         found = client.search_runs([experiment.experiment_id])
         (search,) = [one for one in found if "nas.run" in one.data.tags]
         below = [one for one in found if one.data.tags.get("mlflow.parentRunId") == search.info.run_id]
-        assert len(found) == 1 + len(below) == 1 + len({one.data.tags["nas.record.trial"] for one in below})
-        return search, {one.data.tags["nas.record.trial"]: one for one in below}
+        assert len(found) == 1 + len(below) == 1 + len({one.data.tags["nas.trial"] for one in below})
+        return search, {one.data.tags["nas.trial"]: one for one in below}
 
     # As if a kill had come while the second trial was written.
     client.update_run(runs()[1]["1"].info.run_id, status="RUNNING")
@@ -283,7 +283,7 @@ def test_a_trial_that_failed_is_a_failed_run_in_mlflow(
     assert show(tmp_path / "run", MLflow(f"file:{tmp_path}/store")) == []
     client = MlflowClient(f"file:{tmp_path}/store")
     found = [run for one in client.search_experiments() for run in client.search_runs([one.experiment_id])]
-    assert [run.info.status for run in found if "nas.record.trial" in run.data.tags] == ["FAILED"]
+    assert [run.info.status for run in found if "nas.trial" in run.data.tags] == ["FAILED"]
 
 
 def offline_records(folder: Path) -> list[Any]:
