@@ -208,20 +208,20 @@ def test_what_was_done_in_time_counts_when_the_driver_is_late_to_look() -> None:
 @pytest.mark.ray
 def test_no_worker_is_started_to_ask_for_a_job_that_is_not_there() -> None:
     ray_executor()
-    from nas.executors.capacity import Room
+    from nas.executors.capacity import WorkerSlots
     from nas.executors.worker_pool import WorkerPool
 
     source = Source(1)
-    rooms = iter([1])
+    num_slots = iter([1])
 
-    class Shrinking(Room):
+    class Shrinking(WorkerSlots):
         def num_workers(self, nodes: object) -> int:
-            return next(rooms, 0)
+            return next(num_slots, 0)
 
     # Its worker dies with the last job, and nothing is left that a new one could run on.
-    with WorkerPool(AlwaysKilled(), Shrinking(1, 0), None) as pool:
+    with WorkerPool(source, AlwaysKilled(), Shrinking(1, 0), None) as pool:
         deadline = time.monotonic() + 30
-        while pool.step(source):
+        while pool.step():
             assert time.monotonic() < deadline
     assert isinstance(source.outcomes[0].result, Failure)
 
