@@ -64,7 +64,7 @@ class Executor(Protocol):
         #   start_trial()                                      each time that a worker was free
         #   finish_trial(Outcome(0, Failure("nan", ...)))      the failure of one job ends no other
         #   finish_trial(Outcome(1, Evaluation(...)))          on several workers in any order
-        executor.run(source, task, print)    # returns at once: the source has no job left
+        executor.run(source, task, print)    # returns without an outcome: no job is left
     """
 
     def run(self, source: TrialSource, task: ProxyTask, on_workers: OnWorkers = ignore_workers) -> None:
