@@ -14,7 +14,7 @@ from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryErro
 
 from foundation import InputError
 from nas.engine.job import Job, Outcome
-from nas.executors.base import OnWorkers, TrialSource, ignore_workers, run_job
+from nas.executors.base import OnWorkers, TrialSource, failure_kind, ignore_workers, run_job
 from nas.executors.capacity import Node, WorkerSlots
 from nas.executors.job_supply import JobSupply, Supply
 from nas.record.trial import Failure, FailureKind
@@ -270,7 +270,8 @@ class WorkerPool:
         if isinstance(error, OutOfMemoryError):
             return Failure("out_of_memory", f"Ray ended the worker, as memory was running low {where}")
         if not isinstance(error, RayActorError | NodeDiedError):
-            return Failure("error", f"{type(error).__name__} {where}: {_telling_line(error)}")
+            # Raised in the worker, but not by the job: it may have had no memory left to send the outcome.
+            return Failure(failure_kind(error), f"{type(error).__name__} {where}: {_telling_line(error)}")
 
         # Ray says the same of both: that the actor died.
         if all(node.id != member.node_id for node in nodes_of_cluster() if node.is_alive):

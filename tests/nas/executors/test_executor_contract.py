@@ -235,6 +235,28 @@ class AlwaysKilled(Landscape):
         raise AssertionError
 
 
+class TooLargeToSend(float):
+    """A figure that takes more memory to send than there is."""
+
+    def __reduce__(self) -> tuple[type[float], tuple[float]]:
+        raise MemoryError
+
+
+@dataclass(frozen=True)
+class LargeResult(Landscape):
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        return Evaluation({"ap": TooLargeToSend(0.5)})
+
+
+@pytest.mark.ray
+def test_a_worker_without_memory_to_send_its_outcome_is_out_of_memory() -> None:
+    source = Source(1)
+    ray_executor().run(source, LargeResult())
+    result = source.outcomes[0].result
+    assert isinstance(result, Failure)
+    assert result.kind == "out_of_memory"
+
+
 @dataclass(frozen=True)
 class Unreadable(Landscape):
     """Cannot be made in a worker, as when a node lacks a package."""
