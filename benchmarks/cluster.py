@@ -1,4 +1,4 @@
-"""Whether the workers of a cluster are kept busy, and whether the driver keeps up.
+"""Benchmark of the Ray executor: how busy the workers of a cluster are, and how fast the driver is.
 
 python -m benchmarks.cluster
 
@@ -35,14 +35,17 @@ NUM_NO_OPS, NUM_BLOCKS = 5000, 5
 
 @dataclass(frozen=True)
 class Sleep(Landscape):
-    """Takes time and nothing else; says in which process and when."""
+    """A task that takes time and nothing else; says in which process and when."""
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Sleep for a log-normal time that depends on the spec."""
         started = time.time()
+
+        # The log-normal distribution whose mean is SLEEP_S and whose standard deviation is that share of it.
         sigma = np.sqrt(np.log(1 + SPREAD**2))
-        draw = np.random.default_rng(int(spec.key, 16)).lognormal(np.log(SLEEP_S) - sigma**2 / 2, sigma)
-        time.sleep(draw)
+        rng = np.random.default_rng(int(spec.key, 16))
+        time.sleep(rng.lognormal(np.log(SLEEP_S) - sigma**2 / 2, sigma))
+
         return Evaluation({"ap": 0.5, "pid": float(os.getpid()), "started": started, "ended": time.time()})
 
 
@@ -54,8 +57,9 @@ def run(task: Landscape, num_trials: int) -> tuple[list[Trial], list[float], lis
 
     def note(trial: Trial) -> None:
         if trial.status != "running":
+            num_pages = int(Path("/proc/self/statm").read_text().split()[1])
             ends.append(time.perf_counter())
-            resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+            resident.append(num_pages * os.sysconf("SC_PAGE_SIZE"))
 
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder), {}) as journal:
         search = Search(
@@ -72,17 +76,22 @@ def run(task: Landscape, num_trials: int) -> tuple[list[Trial], list[float], lis
 
 def busy_share(trials: list[Trial]) -> tuple[float, float]:
     """Return the share of worker-seconds spent in trials, and over how many seconds it is taken."""
-    spans = [(t.metrics["pid"], t.metrics["started"], t.metrics["ended"]) for t in trials]
-    pids = {pid for pid, _, _ in spans}
-    if len(pids) < NUM_WORKERS:
-        print(f"only {len(pids)} workers took part")
-    all_up = max(min(start for pid, start, _ in spans if pid == one) for one in pids)
+    spans = [(trial.metrics["pid"], trial.metrics["started"], trial.metrics["ended"]) for trial in trials]
+    first_start: dict[float, float] = {}
+    for pid, start, _ in spans:
+        first_start[pid] = min(start, first_start.get(pid, start))
+    if len(first_start) < NUM_WORKERS:
+        print(f"only {len(first_start)} workers took part")
+
+    # Count from the last worker that begins its first trial to the last trial that begins.
+    all_up = max(first_start.values())
     last_start = max(start for _, start, _ in spans)
     busy = sum(max(0.0, min(end, last_start) - max(start, all_up)) for _, start, end in spans)
     return busy / (NUM_WORKERS * (last_start - all_up)), last_start - all_up
 
 
 def main() -> None:
+    # Ray counts CPUs that need not be there: trials that sleep need none.
     ray.init(num_cpus=NUM_WORKERS, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
     trials, _, _ = run(Sleep(), NUM_SLEEPS)
     share, seconds = busy_share(trials)
@@ -91,6 +100,7 @@ def main() -> None:
 
     _, ends, resident = run(Landscape(), NUM_NO_OPS)
     size = NUM_NO_OPS // NUM_BLOCKS
+
     for first in range(0, NUM_NO_OPS, size):
         last = min(first + size, NUM_NO_OPS - 1)
         print(f"trials {first:>4} to {last:>4}: {(last - first) / (ends[last] - ends[first]):.0f} trials/s")

@@ -1,4 +1,4 @@
-"""Who runs the jobs: this process, or a Ray cluster."""
+"""Executors run the jobs of a search: in this process, or on a Ray cluster."""
 
 from nas.executors.base import Executor, TrialSource, run_job
 

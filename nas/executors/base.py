@@ -1,4 +1,4 @@
-"""What an executor must offer, and how one job becomes one outcome."""
+"""The contract of an executor, and the function that turns one job into one outcome."""
 
 import errno
 import re
@@ -18,7 +18,6 @@ _NO_MEMORY = re.compile(
     "you tried to allocate|could not create a primitive$|bad_alloc|out of memory|_ALLOC_FAILED|Cannot allocate memory"
 )
 
-
 OnWorkers: TypeAlias = Callable[[int], None]
 """Called with how many workers are up, each time that changes."""
 
@@ -28,23 +27,45 @@ def ignore_workers(num_workers: int) -> None:
 
 
 class TrialSource(Protocol):
-    """Where jobs come from and outcomes go; `nas.engine.loop.Search` is one."""
+    """A source gives jobs and takes their outcomes; `nas.engine.loop.Search` is one.
+
+    What an executor of two workers sees of a search of two trials:
+
+        source.start_trial()            # Job(trial=0, ...)
+        source.start_trial()            # Job(trial=1, ...)
+        source.start_trial()            # None: there is no third trial, for now
+        source.finish_trial(lost)       # the worker of trial 0 died, and the search runs that trial again
+        source.start_trial()            # Job(trial=0, ...)
+        source.finish_trial(outcome)    # of trial 1, then in the same way of trial 0
+        source.start_trial()            # None, and no job is running: the search is over
+    """
 
     def start_trial(self) -> Job | None:
         """Return the next job, or None when there is none to start now.
 
-        While a job is running there may be one later; once none is, None is final.
+        After None only an outcome can bring another job: while a job is running there may be one later, and once none
+        is, None is final.
         """
         ...
 
     def finish_trial(self, outcome: Outcome) -> None:
-        """Take the outcome of a started job, each exactly once; the same trial may be started again afterwards."""
+        """Take the outcome of a started job, exactly once; the same trial may be started again afterwards."""
         ...
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs jobs until the source has none left."""
+    """An executor runs jobs until the source has none left.
+
+    What the caller sees, where the source has two jobs and the first one diverges:
+
+        executor.run(source, task, print)    # prints 1 when a worker is up; returns after the last outcome
+        # meanwhile the source was called:
+        #   start_trial()                                      each time that a worker was free
+        #   finish_trial(Outcome(0, Failure("nan", ...)))      the failure of one job ends no other
+        #   finish_trial(Outcome(1, Evaluation(...)))          on several workers in any order
+        executor.run(source, task, print)    # returns without an outcome: no job is left
+    """
 
     def run(self, source: TrialSource, task: ProxyTask, on_workers: OnWorkers = ignore_workers) -> None:
         """Run every job of the source and hand back every outcome.
@@ -63,14 +84,20 @@ def run_job(task: ProxyTask, job: Job) -> Outcome:
         evaluation = task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
         return Outcome(job.trial, evaluation)
     except Exception as error:
-        # Text only: an exception may hold the whole network, and may not survive the way to another process.
-        message = (str(error).strip().splitlines() or [""])[0]
-        where = traceback.format_exc()[-_TRACEBACK_CHARS:]
-        line = f"{type(error).__name__}: {message}"[:_MESSAGE_CHARS]
-        kind = failure_kind(error)
-        if kind == "bad_data":
-            line = f"on {socket.gethostname()}: {message}"
-        return Outcome(job.trial, Failure(kind, line, where))
+        return Outcome(job.trial, _failure(error, traceback.format_exc()))
+
+
+def _failure(error: Exception, trace: str) -> Failure:
+    """Return an exception as text: it may hold the whole network, and may not survive the way to another process."""
+    kind = failure_kind(error)
+    lines = str(error).strip().splitlines()
+    message = lines[0] if lines else ""
+    if kind == "bad_data":
+        # The data of one machine: the message of the error names the file, this the machine.
+        text = f"on {socket.gethostname()}: {message}"
+    else:
+        text = f"{type(error).__name__}: {message}"[:_MESSAGE_CHARS]
+    return Failure(kind, text, trace[-_TRACEBACK_CHARS:])
 
 
 def failure_kind(error: Exception) -> FailureKind:
@@ -81,9 +108,10 @@ def failure_kind(error: Exception) -> FailureKind:
         return "bad_spec"
     if isinstance(error, BadDataError):
         return "bad_data"
-    # torch's own class is a RuntimeError; so is what its allocator and the libraries below it raise.
+
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return "out_of_memory"
+    # torch's own class is a RuntimeError; so is what its allocator and the libraries below it raise.
     if type(error).__name__ == "OutOfMemoryError":
         return "out_of_memory"
     if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):

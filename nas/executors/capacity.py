@@ -1,4 +1,4 @@
-"""How many workers the nodes of a cluster hold."""
+"""The capacity of a cluster: how many workers its nodes hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What a worker asks for, and how many workers there may be.
+class WorkerSlots:
+    """The slots for workers on a cluster: what each takes of a node, and how many there may be.
 
     Attributes:
-        cpus: of each worker.
-        gpus: of each worker, a fraction or a whole number.
-        max_workers: None for as many as the nodes hold.
+        cpus: cores of each slot.
+        gpus: GPUs of each slot, a fraction or a whole number.
+        max_workers: most workers at a time; None for as many as the nodes hold.
         may_grow: ask for `max_workers` even where the nodes do not hold them, so that an autoscaler adds nodes.
     """
 
@@ -35,14 +35,14 @@ class Room:
         """Return how many workers to have on these nodes."""
         if self.may_grow and self.max_workers is not None:
             return self.max_workers
-        held = sum(self._held(node) for node in nodes if node.is_alive)
-        return held if self.max_workers is None else min(held, self.max_workers)
+        num_slots = sum(self._num_slots(node) for node in nodes if node.is_alive)
+        return num_slots if self.max_workers is None else min(num_slots, self.max_workers)
 
-    def _held(self, node: Node) -> int:
-        held = node.num_cpus // self.cpus
+    def _num_slots(self, node: Node) -> int:
+        by_cpus = node.num_cpus // self.cpus
+        if self.gpus == 0:
+            return by_cpus
         if self.gpus > 1:
-            held = min(held, int(node.num_gpus // self.gpus))
-        elif self.gpus > 0:
-            # A fraction is taken from one GPU, never from two.
-            held = min(held, int(node.num_gpus) * int(1 / self.gpus))
-        return held
+            return min(by_cpus, int(node.num_gpus // self.gpus))
+        # A fraction is taken from one GPU, never from two.
+        return min(by_cpus, int(node.num_gpus) * int(1 / self.gpus))

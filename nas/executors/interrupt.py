@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at a moment of our choosing, where an exception out of nowhere would be lost or do harm."""
+"""Interrupts held back: Ctrl-C and SIGTERM take effect only where they are not lost and do no harm."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """Notes the first Ctrl-C or SIGTERM while it is entered; the second one raises at once.
+    """An interrupt notes the first Ctrl-C or SIGTERM while it is entered; the second one raises at once.
 
     Python raises `KeyboardInterrupt` between any two instructions. Inside a library it may be swallowed, and
     while Ray starts it leaves half a cluster behind. SIGTERM is what batch systems send before they kill; it is treated

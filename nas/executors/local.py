@@ -1,4 +1,4 @@
-"""Jobs one after another in this process: no cluster, the same search every time."""
+"""The local executor: jobs run one after another in this process, without a cluster."""
 
 from nas.executors.base import OnWorkers, TrialSource, ignore_workers, run_job
 from nas.executors.interrupt import Interrupt
@@ -19,6 +19,8 @@ class LocalExecutor:
                 job = source.start_trial()
             if job is None:
                 return
+
             outcome = run_job(task, job)
+
             with Interrupt():
                 source.finish_trial(outcome)

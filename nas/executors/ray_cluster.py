@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster, on every node of it, or on this machine.
+"""The Ray executor: jobs run at the same time on every node of a Ray cluster, or on this machine.
 
 Ray takes a second to import, so that happens when a run starts: a mistake in the options is answered before.
 """
@@ -11,11 +11,12 @@ from typing import Any
 
 from foundation import InputError
 from nas.executors.base import OnWorkers, TrialSource, ignore_workers
-from nas.executors.capacity import Room
+from nas.executors.capacity import WorkerSlots
 from nas.executors.interrupt import Interrupt
 from proxy_tasks import ProxyTask
 
 CONNECT_TIMEOUT_S = 5
+"""Longest time that the head of a cluster may take to answer."""
 
 
 class RayExecutor:
@@ -26,8 +27,8 @@ class RayExecutor:
         cpus_per_trial: cores for each trial; torch uses as many threads.
         gpus_per_trial: GPUs for each trial, a fraction or a whole number; None gives one where the cluster has any.
         max_concurrent: most trials at a time; None for as many as the cluster holds, as it grows and shrinks. On a
-            running cluster so many workers are requested even where there is no room yet, so that an autoscaler adds
-            nodes.
+            running cluster so many workers are requested even where it has no free slots yet, so that an autoscaler
+            adds nodes.
         timeout_s: a trial that takes longer is ended; None for no limit.
 
     Raises:
@@ -49,6 +50,7 @@ class RayExecutor:
             raise ValueError(f"gpus_per_trial must be 0 to 1, or a whole number above, got {gpus_per_trial}")
         if timeout_s is not None and timeout_s <= 0:
             raise ValueError(f"timeout_s must be above 0, got {timeout_s}")
+
         self._address = address
         self._cpus_per_trial = cpus_per_trial
         self._gpus_per_trial = gpus_per_trial
@@ -68,9 +70,9 @@ class RayExecutor:
                 if not was_running:
                     self._connect()
                     interrupt.listen()  # Ray has a handler of its own
-                room = self._room()
-                with WorkerPool(task, room, self._timeout_s, on_workers) as pool:
-                    while pool.step(source):
+
+                with WorkerPool(source, task, self._slots(), self._timeout_s, on_workers) as pool:
+                    while pool.step():
                         interrupt.raise_if_asked()
             finally:
                 if not was_running:
@@ -83,9 +85,10 @@ class RayExecutor:
         if self._address is None:
             ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
             return
+
         try:
+            # Ray itself would wait for minutes for a head that is not there.
             if self._address != "auto":
-                # Ray itself would wait for minutes.
                 host, _, port = self._address.rpartition(":")
                 socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
             ray.init(address=self._address, **quiet)
@@ -96,8 +99,8 @@ class RayExecutor:
                 "with RAY_AUTH_MODE and the token as they are there"
             ) from None
 
-    def _room(self) -> Room:
-        """Return what each worker asks for and how many there may be.
+    def _slots(self) -> WorkerSlots:
+        """Return what each worker takes of the cluster and how many there may be.
 
         Raises:
             InputError: no node of the cluster holds one, and none is waited for.
@@ -108,30 +111,36 @@ class RayExecutor:
         gpus = self._gpus_per_trial
         if gpus is None:
             gpus = float(any(node.num_gpus >= 1 for node in nodes))
+
+        # Only somebody else's cluster can be given more nodes.
         may_grow = self._address is not None and self._max_concurrent is not None
-        room = Room(self._cpus_per_trial, gpus, self._max_concurrent, may_grow)
-        if room.num_workers(nodes) == 0:
+        slots = WorkerSlots(self._cpus_per_trial, gpus, self._max_concurrent, may_grow)
+
+        if slots.num_workers(nodes) == 0:
             largest = max(nodes, key=lambda node: (node.num_gpus, node.num_cpus))
             raise InputError(
                 f"a trial asks for {self._cpus_per_trial} CPUs and {gpus:g} GPUs, the largest node of the cluster has "
                 f"{largest.num_cpus} and {largest.num_gpus:g}; change executor.cpus_per_trial or "
                 "executor.gpus_per_trial, or set executor.max_concurrent to wait for larger nodes"
             )
-        return room
+        return slots
 
 
 def _set_environment(*, is_own: bool) -> None:
     """Set what Ray reads when it is imported, where the user has not.
 
-    A Ray of our own listens on loopback: the name of that option is that of the systems on which this is the default.
-    Without it Ray's servers listen on all interfaces, whatever address a node is given. The token keeps out the other
-    users of the machine; given here, it is in no file. Where Ray was imported before it has read its environment.
+    A Ray of our own listens on loopback: the option is named after the systems on which this is the default. Without it
+    Ray's servers listen on all interfaces, whatever address a node is given. The token keeps out the other users of the
+    machine; given here, it is in no file. A Ray that was imported before has read its environment already.
     """
     if "ray" in sys.modules:
         return
+
     wanted = {"RAY_USAGE_STATS_ENABLED": "0"}
     if is_own:
         wanted["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         if "RAY_AUTH_MODE" not in os.environ:
             wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
+
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""Worker processes on a Ray cluster: started where there is room, given jobs, watched, and replaced.
+"""The worker pool: processes on a Ray cluster that are started in free slots, given jobs, watched, and replaced.
 
 Built on Ray's actors: Ray places them, and says which process or node died.
 """
@@ -14,8 +14,9 @@ from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryErro
 
 from foundation import InputError
 from nas.engine.job import Job, Outcome
-from nas.executors.base import OnWorkers, TrialSource, ignore_workers, run_job
-from nas.executors.capacity import Node, Room
+from nas.executors.base import OnWorkers, TrialSource, failure_kind, ignore_workers, run_job
+from nas.executors.capacity import Node, WorkerSlots
+from nas.executors.job_supply import JobSupply, Supply
 from nas.record.trial import Failure, FailureKind
 from proxy_tasks import ProxyTask
 
@@ -26,11 +27,11 @@ WAIT_S = 0.25
 START_AGAIN_S = 2.0
 """Time before the next start after one that failed."""
 MAX_FAILED_STARTS = 3
-"""So many workers that could not be started, and none that could, end the run."""
+"""Most workers in a row that may fail to start while none is up; then the run ends."""
 MAX_SILENCE_S = 60.0
-"""How long a worker may be out of reach before it is given up."""
+"""Longest time that a worker may be out of reach before it is given up."""
 LEAVES_WORKER_SOUND: tuple[FailureKind, ...] = ("nan", "bad_spec")
-"""Failures after which a worker goes on; after any other its process may be spoilt, and is replaced."""
+"""Failures after which a worker is kept; after any other its process may be spoilt, and is replaced."""
 
 
 def nodes_of_cluster() -> list[Node]:
@@ -55,7 +56,7 @@ class Worker:
         self._last: tuple[int, Outcome | None] = (-1, None)
 
     def node_id(self) -> str:
-        """Return where it runs; the first call, which comes back when the process is up."""
+        """Return the id of its node; the first call, which comes back when the process is up."""
         return str(ray.get_runtime_context().get_node_id())
 
     def run(self, call: int, job: Job) -> Outcome:
@@ -65,7 +66,7 @@ class Worker:
         return outcome
 
     def outcome_of(self, call: int) -> Outcome | None:
-        """Return again what the last call came to, for a driver that was not reached; None if that call never came."""
+        """Return the last call's outcome again, for a driver that was not reached; None if that call never came."""
         return self._last[1] if self._last[0] == call else None
 
 
@@ -84,34 +85,38 @@ class _Member:
 
 
 class WorkerPool:
-    """As many workers as there is room for, each with one job at a time; its processes end with it.
+    """A pool has a worker for each slot, each with one job at a time; its processes end with it.
 
-    Jobs are taken from the source when a worker is free, never earlier, so that every proposal rests on all results
-    there are.
+    `JobSupply` says what pool and source owe each other, and holds what can be expected of the source. The pool turns
+    that into workers: one for each slot while there is plenty, one at a time near the end, none while the source is
+    dry. A worker that is given no job ends, and leaves its slot to others on the cluster.
 
     Args:
+        source: gives jobs and takes outcomes.
         task: what workers run; sent to each node once.
-        room: how many workers there may be, and what each asks for.
-        timeout_s: longest time for a job.
-        on_workers: see there.
+        slots: how many workers there may be, and what each takes of its node.
+        timeout_s: longest time for a job; None for no limit.
+        on_workers: called with how many workers are up, each time that changes.
     """
 
     def __init__(
-        self, task: ProxyTask, room: Room, timeout_s: float | None, on_workers: OnWorkers = ignore_workers
+        self,
+        source: TrialSource,
+        task: ProxyTask,
+        slots: WorkerSlots,
+        timeout_s: float | None,
+        on_workers: OnWorkers = ignore_workers,
     ) -> None:
+        self._supply = JobSupply(source)
         self._task = ray.put(task)
-        self._room = room
+        self._slots = slots
         self._timeout_s = timeout_s
-        self._actor_class: Any = ray.remote(num_cpus=room.cpus, num_gpus=room.gpus, max_restarts=0)(Worker)
+        self._actor_class: Any = ray.remote(num_cpus=slots.cpus, num_gpus=slots.gpus, max_restarts=0)(Worker)
         self._members: list[_Member] = []
         self._on_workers = on_workers
         self._num_up = 0
         self._num_failed_starts = 0
-        self._look_at = -math.inf
-        self._has_begun = False
-        self._job_in_hand: Job | None = None
-        self._is_source_dry = False
-        self._is_near_end = False  # it was dry the last time: what it may have now is a trial or two to run again
+        self._next_look = -math.inf
 
     def __enter__(self) -> Self:
         return self
@@ -120,83 +125,90 @@ class WorkerPool:
         for member in list(self._members):
             self._end(member)
 
-    def step(self, source: TrialSource) -> bool:
+    def step(self) -> bool:
         """Start workers and jobs, and wait a moment for one of them; return False when all jobs are done.
 
         Raises:
             InputError: workers cannot be started.
         """
-        self._start_jobs(source)
-        if self._has_begun and self._job_in_hand is None and all(member.job is None for member in self._members):
-            # Nothing is running: what the source has now is all there is. No worker is started to ask for it in vain.
-            self._job_in_hand = source.start_trial()
-            if self._job_in_hand is None:
-                return False
-            self._is_source_dry = False
+        self._start_jobs()
+        is_running = any(member.job is not None for member in self._members)
+        if not is_running and not self._supply.has_more():
+            return False
         self._start_workers()
-        self._say_how_many()
+        self._report_num_up()
+
         awaited = {member.reply: member for member in self._members if member.reply is not None}
         if not awaited:
+            # Without a worker there is nothing to wait for but nodes.
             time.sleep(WAIT_S)
             return True
+
         ready, _ = ray.wait(list(awaited), timeout=WAIT_S)
         for reply in ready:
-            self._take(awaited[reply], source)
-        self._end_overdue(source)
+            self._take(awaited[reply])
+        self._end_overdue()
         return True
 
-    def _say_how_many(self) -> None:
+    def _report_num_up(self) -> None:
         num_up = sum(member.node_id is not None for member in self._members)
         if num_up != self._num_up:
             self._num_up = num_up
             self._on_workers(num_up)
 
     def _start_workers(self) -> None:
-        """Fill the room there is; nodes are looked at now and then, as asking takes a moment."""
-        if self._is_source_dry or time.monotonic() < self._look_at:
+        """Fill the free slots; nodes are looked at now and then, as asking takes a moment."""
+        if self._supply.state is Supply.DRY or time.monotonic() < self._next_look:
             return
-        self._look_at = time.monotonic() + LOOK_EVERY_S
-        num_missing = self._room.num_workers(nodes_of_cluster()) - len(self._members)
-        if self._is_near_end:
-            num_missing = min(num_missing, 1 - sum(member.job is None for member in self._members))
-        for _ in range(num_missing):
+        self._next_look = time.monotonic() + LOOK_EVERY_S
+
+        num_to_start = self._slots.num_workers(nodes_of_cluster()) - len(self._members)
+        if self._supply.state is Supply.NEAR_END:
+            # One worker to ask is enough, and it may be there already.
+            num_without_job = sum(member.job is None for member in self._members)
+            num_to_start = min(num_to_start, 1 - num_without_job)
+
+        for _ in range(num_to_start):
             actor = self._actor_class.remote(self._task)
             self._members.append(_Member(actor, actor.node_id.remote()))
 
-    def _start_jobs(self, source: TrialSource) -> None:
-        """Give jobs to idle workers; without a job a worker makes room for others on the cluster."""
-        for member in [member for member in self._members if member.reply is None]:
-            self._has_begun = True
-            job, self._job_in_hand = self._job_in_hand or source.start_trial(), None
+    def _start_jobs(self) -> None:
+        """Give jobs to idle workers; a worker for which there is none ends, and frees its slot on the cluster."""
+        idle = [member for member in self._members if member.reply is None]
+        for member in idle:
+            job = self._supply.next_job()
             if job is None:
-                self._is_source_dry = self._is_near_end = True
                 self._end(member)
                 continue
-            self._is_near_end = False
+
             member.job = job
             member.num_calls += 1
             member.reply = member.actor.run.remote(member.num_calls, job)
             member.deadline = math.inf if self._timeout_s is None else time.monotonic() + self._timeout_s
 
-    def _take(self, member: _Member, source: TrialSource) -> None:
+    def _take(self, member: _Member) -> None:
         """Take in what a worker sent: that it is up, an outcome, or that it is lost."""
         reply, member.reply = member.reply, None
         try:
             value = ray.get(reply)
         except RayError as error:
-            if not isinstance(error, ActorUnavailableError) or not self._ask_again(member):
-                self._lose(member, error, source)
+            is_out_of_reach = isinstance(error, ActorUnavailableError)
+            if not (is_out_of_reach and self._ask_again(member)):
+                self._lose(member, error)
             return
         member.silent_since = None
+
+        # The reply to the first call, which holds no job: the process is up.
         if member.job is None:
             member.node_id = value
             self._num_failed_starts = 0
             return
+
         if value is None:
             value = Outcome(member.job.trial, Failure("worker_lost", f"the job did not arrive {self._where(member)}"))
         if isinstance(value.result, Failure) and value.result.kind not in LEAVES_WORKER_SOUND:
             self._end(member)
-        self._finish(member, value, source)
+        self._finish(member, value)
 
     def _ask_again(self, member: _Member) -> bool:
         """Ask a worker again that Ray could not reach; return False when it has been out of reach for too long.
@@ -210,6 +222,7 @@ class WorkerPool:
             member.silent_since = now
         if now - member.silent_since > MAX_SILENCE_S:
             return False
+
         member.asked_again = now
         if member.job is None:
             member.reply = member.actor.node_id.remote()
@@ -217,30 +230,34 @@ class WorkerPool:
             member.reply = member.actor.outcome_of.remote(member.num_calls)
         return True
 
-    def _lose(self, member: _Member, error: RayError, source: TrialSource) -> None:
-        """Give a worker up whose reply will not come."""
+    def _lose(self, member: _Member, error: RayError) -> None:
+        """Give up a worker whose reply will not come."""
         job = member.job
         self._end(member)
         if job is None:
             self._note_failed_start(error)
         else:
-            self._finish(member, Outcome(job.trial, self._loss(member, error)), source)
+            self._finish(member, Outcome(job.trial, self._loss(member, error)))
 
-    def _end_overdue(self, source: TrialSource) -> None:
+    def _end_overdue(self) -> None:
+        """End the workers whose jobs have taken too long."""
         now = time.monotonic()
-        for member in [member for member in self._members if member.deadline < now]:
+        overdue = [member for member in self._members if member.deadline < now]
+        for member in overdue:
             # A driver that was held up itself may be late to look at what was done in time.
-            if member.job is not None and not ray.wait([member.reply], timeout=0)[0]:
-                self._end(member)
-                message = f"took longer than {self._timeout_s:g} s {self._where(member)}"
-                self._finish(member, Outcome(member.job.trial, Failure("timeout", message)), source)
+            if member.job is None or ray.wait([member.reply], timeout=0)[0]:
+                continue
 
-    def _finish(self, member: _Member, outcome: Outcome, source: TrialSource) -> None:
+            self._end(member)
+            message = f"took longer than {self._timeout_s:g} s {self._where(member)}"
+            self._finish(member, Outcome(member.job.trial, Failure("timeout", message)))
+
+    def _finish(self, member: _Member, outcome: Outcome) -> None:
+        """Hand on the outcome of a worker's job; if the worker has ended, its slot is filled in the next step."""
         member.job, member.deadline = None, math.inf
-        self._is_source_dry = False  # it may have this trial to run again
         if member not in self._members:
-            self._look_at = -math.inf
-        source.finish_trial(outcome)
+            self._next_look = -math.inf
+        self._supply.finish(outcome)
 
     def _end(self, member: _Member) -> None:
         """End a worker's process, if it is not dead already."""
@@ -248,12 +265,15 @@ class WorkerPool:
         ray.kill(member.actor)
 
     def _loss(self, member: _Member, error: RayError) -> Failure:
-        """Say why a worker's reply will never come."""
+        """Return why a worker's reply will never come."""
         where = self._where(member)
         if isinstance(error, OutOfMemoryError):
             return Failure("out_of_memory", f"Ray ended the worker, as memory was running low {where}")
         if not isinstance(error, RayActorError | NodeDiedError):
-            return Failure("error", f"{type(error).__name__} {where}: {_first_line(error)}")
+            # Raised in the worker, but not by the job: it may have had no memory left to send the outcome.
+            return Failure(failure_kind(error), f"{type(error).__name__} {where}: {_telling_line(error)}")
+
+        # Ray says the same of both: that the actor died.
         if all(node.id != member.node_id for node in nodes_of_cluster() if node.is_alive):
             return Failure("node_lost", f"the node died or left the cluster {where}")
         return Failure("worker_lost", f"the worker's process died {where}")
@@ -266,20 +286,24 @@ class WorkerPool:
         """Count a worker that did not come up, unless its node died or had no memory left; wait a little for the next.
 
         Raises:
-            InputError: too many, one after another, and none is up: then it is not one node's fault.
+            InputError: too many failed, one after another, and none is up: then it is not one node's fault.
         """
-        self._look_at = time.monotonic() + START_AGAIN_S
+        self._next_look = time.monotonic() + START_AGAIN_S
         is_cluster_to_blame = isinstance(error, OutOfMemoryError | NodeDiedError) or "node has died" in str(error)
-        self._num_failed_starts += not is_cluster_to_blame
+        if not is_cluster_to_blame:
+            self._num_failed_starts += 1
+
         none_is_up = all(member.node_id is None for member in self._members)
         if none_is_up and self._num_failed_starts >= MAX_FAILED_STARTS:
             raise InputError(
-                f"no worker can be started on the cluster ({_first_line(error)}); every node needs this package and "
+                f"no worker can be started on the cluster ({_telling_line(error)}); every node needs this package and "
                 "its requirements in the same versions"
             )
 
 
-def _first_line(error: BaseException) -> str:
+def _telling_line(error: BaseException) -> str:
     """Return the line of an error that says most: the last of a remote traceback, else the first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if "Traceback" in str(error) else lines[0]) if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if "Traceback" in str(error) else lines[0]

@@ -1,4 +1,4 @@
-"""What a tracker must offer: a place outside of the run's journal where its results are shown."""
+"""The contract of a tracker: a place outside of the run's journal where its results are shown."""
 
 import hashlib
 import json
@@ -11,14 +11,15 @@ from typing import Any, Protocol, runtime_checkable
 from nas.tracking.results import Result
 
 
-def needs(package: str) -> None:
+def check_installed(package: str) -> None:
     """Check that a package is installed.
 
     Raises:
         ValueError: it is not; the message says how to get it.
     """
+    found = find_spec(package)
     # A folder of that name in the current one, as wandb makes, is found too, but has no origin.
-    if (spec := find_spec(package)) is None or spec.origin is None:
+    if found is None or found.origin is None:
         raise ValueError(f"needs the package {package}: pip install 'spinenet-search[{package}]'")
 
 
@@ -38,13 +39,13 @@ class TrackedRun:
 
     @property
     def identity(self) -> str:
-        """What tells the run from all others, those included that stood in its folder before; a copy has the same."""
+        """Text that tells this run from every other, even from one that stood in its folder before; copies share it."""
         content = json.dumps([self.created_at, self.config], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 class TrackerLog(Protocol):
-    """One run, open in a tracker."""
+    """One run, open in a tracker; see `Tracker`."""
 
     def add(self, result: Result) -> None:
         """Show a result. Every start of a run gives all its results, from the first; what is there is left out."""
@@ -57,13 +58,22 @@ class TrackerLog(Protocol):
 
 @runtime_checkable
 class Tracker(Protocol):
-    """Shows results of runs. What it shows can be made again from the journal, and is, by the next start.
+    """A tracker shows results of runs. What it shows can be made again from the journal, and is, by the next start.
 
     Whatever it raises ends the tracking, not the search.
+
+    What the caller sees, with two results on record and a search that is resumed:
+
+        log = tracker.open(run)    # the run appears, without a result
+        log.add(first)             # a point on each curve of the search, and the trial with its own figures
+        log.close()                # the search was stopped; the first result is shown for good
+        log = tracker.open(run)    # its next start: the same run again, not a second one
+        log.add(first)             # nothing changes, as that result is there
+        log.add(second)            # the next point
     """
 
     def open(self, run: TrackedRun) -> TrackerLog:
-        """Begin to show a run, or go on with it."""
+        """Begin to show a run, or resume it."""
         ...
 
     def hint(self, run: Path) -> str:

@@ -1,4 +1,4 @@
-"""Hands results to trackers while the search goes on: a tracker that is slow, or fails, holds nothing up."""
+"""The feed of trackers: results reach them while the search goes on, and one that is slow or fails holds nothing up."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,9 +13,9 @@ from nas.tracking.base import TrackedRun, Tracker
 from nas.tracking.results import Result, ResultReader
 
 WAIT_AT_END_S = 60.0
-"""How long the end of a search waits for its trackers."""
+"""Longest time that the end of a search waits for its trackers."""
 SAY_AFTER_S = 2.0
-"""How long it waits before it says so."""
+"""Time that it waits before it says so."""
 
 
 class Tracking:
@@ -57,8 +57,10 @@ class Tracking:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         for feed in self._feeds:
             feed.results.put(None)
+
         with suppress(KeyboardInterrupt):  # the search itself is over
             self._wait()
+
         for feed in self._feeds:
             if feed.is_alive():
                 feed.is_given_up = True
@@ -74,7 +76,7 @@ class Tracking:
 
 
 class _Feed(Thread):
-    """Opens a tracker and gives it results until None comes."""
+    """A thread that opens a tracker and gives it results until None comes."""
 
     def __init__(self, name: str, tracker: Tracker, run: TrackedRun, warn: Callable[[str], None]) -> None:
         # Not waited for when the process ends: a server may not answer for minutes.
@@ -91,19 +93,21 @@ class _Feed(Thread):
         except Exception as error:
             self._fail(error)
             return
+
         try:
-            while (result := self.results.get()) is not None:
+            for result in iter(self.results.get, None):
                 log.add(result)
             log.close()
         except Exception as error:
             self._fail(error)
-            with suppress(Exception):  # one was told of; this lets go of what it holds open
+            with suppress(Exception):  # the first error is told; this only lets go of what is open
                 log.close()
 
     def _fail(self, error: Exception) -> None:
         if self.is_given_up:
             return
-        text = (str(error).strip().splitlines() or [""])[0]
+        lines = str(error).strip().splitlines()
+        text = lines[0] if lines else ""
         self._warn(
             f"no more is shown in {self.name} ({type(error).__name__}: {text}); the search goes on, and its next start "
             "hands over what is missing"

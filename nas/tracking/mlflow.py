@@ -10,22 +10,15 @@ from typing import Any, Final
 
 from nas.options.command_line import python_command
 from nas.options.configuration import option_texts
-from nas.tracking.base import TrackedRun, needs
-from nas.tracking.results import (
-    Result,
-    hyperparameters,
-    is_trained,
-    loss_by_percent,
-    search_figures,
-    trial_figures,
-)
+from nas.tracking.base import TrackedRun, check_installed
+from nas.tracking.results import Result
 
 _MAX_AT_ONCE: Final = 100
-"""Parameters that MLflow takes in one call."""
+"""Most parameters that MLflow takes in one call."""
 _MAX_CHARS: Final = 500
-"""Of a parameter: what the oldest servers take."""
+"""Longest parameter that the oldest servers take."""
 _RUN_TAG: Final = "nas.run"
-_TRIAL_TAG: Final = "nas.record.trial"
+_TRIAL_TAG: Final = "nas.trial"
 _PARENT_TAG: Final = "mlflow.parentRunId"
 _NUM_RESULTS: Final = "search/results"
 
@@ -48,10 +41,10 @@ class MLflow:
     per_trial: bool = True
 
     def __post_init__(self) -> None:
-        needs("mlflow")
+        check_installed("mlflow")
 
     def open(self, run: TrackedRun) -> "MLflowLog":
-        """Begin the run of the search, or go on with it; see `Tracker.open`."""
+        """Begin the run of the search, or resume it; see `Tracker.open`."""
         return MLflowLog(self, run)
 
     def hint(self, run: Path) -> str:
@@ -59,11 +52,16 @@ class MLflow:
         uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         if uri.startswith("http"):
             return uri
-        return f"{python_command()} -m mlflow ui{f' --backend-store-uri {shlex.quote(uri)}' if uri else ''}"
+        store = f" --backend-store-uri {shlex.quote(uri)}" if uri else ""
+        return f"{python_command()} -m mlflow ui{store}"
 
 
 class MLflowLog:
-    """The run of one search."""
+    """The run of one search.
+
+    MLflow itself is asked how far it got: a figure of the run says how many results the search has, and each trial that
+    has ended is known by its tag.
+    """
 
     def __init__(self, settings: MLflow, run: TrackedRun) -> None:
         from mlflow import MlflowClient
@@ -71,54 +69,65 @@ class MLflowLog:
         # It would print two lines for each trial.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self._client: Any = MlflowClient(settings.uri)
+        self._per_trial = settings.per_trial
+
         found = self._client.get_experiment_by_name(settings.experiment)
         self._experiment = found.experiment_id if found else self._client.create_experiment(settings.experiment)
-        self._per_trial = settings.per_trial
+
         known = list(self._runs(f"tags.`{_RUN_TAG}` = '{run.identity}'"))
         if known:
             self._id = known[0].info.run_id
+            self._num_known = int(known[0].data.metrics.get(_NUM_RESULTS, 0))
             self._client.update_run(self._id, status="RUNNING")
         else:
             self._id = self._begin({_RUN_TAG: run.identity}, run.folder.name, run.created_at)
+            self._num_known = 0
             self._set_parameters(self._id, option_texts(run.config))
-        self._num_known = int(known[0].data.metrics.get(_NUM_RESULTS, 0)) if known else 0
-        self._known_trials = set()
-        for trial in list(self._runs(f"tags.`{_PARENT_TAG}` = '{self._id}'")):
-            if trial.info.status == "RUNNING":
-                self._client.delete_run(trial.info.run_id)  # a kill left it half written
-            else:
-                self._known_trials.add(trial.data.tags[_TRIAL_TAG])
+
+        self._known_trials = self._find_trials()
 
     def add(self, result: Result) -> None:
         """Show a result; see `TrackerLog.add`."""
-        if self._per_trial and is_trained(result.trial) and str(result.trial.number) not in self._known_trials:
-            self._add_trial(result)
+        number = str(result.trial.number)
+        if self._per_trial and result.is_trained and number not in self._known_trials:
+            self._add_trial(number, result)
+
         if result.number > self._num_known:
-            figures = search_figures(result) | {_NUM_RESULTS: float(result.number)}
+            figures = result.search_figures() | {_NUM_RESULTS: float(result.number)}
             self._client.log_batch(self._id, metrics=_metrics(figures, result.number, result.time))
 
     def close(self) -> None:
-        """Mark the run as finished, until it is gone on with."""
+        """Mark the run as finished, until it is resumed."""
         self._client.set_terminated(self._id, "FINISHED")
 
-    def _add_trial(self, result: Result) -> None:
-        trial, ended = result.trial, result.time
-        begun = ended - sum(trial.seconds.values())
-        tags = {_PARENT_TAG: self._id, _TRIAL_TAG: str(trial.number)}
-        child = self._begin(tags, f"trial {trial.number}", begun)
-        self._set_parameters(child, hyperparameters(trial))
-        figures = _metrics(trial_figures(trial), result.number, ended)
-        for percent, loss in loss_by_percent(trial):
-            figures += _metrics({"loss_curve": loss}, percent, ended)
-        self._client.log_batch(child, metrics=figures)
-        status = "FINISHED" if trial.status == "completed" else "FAILED"
-        self._client.set_terminated(child, status, _ms(ended))
+    def _find_trials(self) -> set[str]:
+        """Return the numbers of the trials that are there, and delete those that a kill left half written."""
+        numbers = set()
+        for trial in list(self._runs(f"tags.`{_PARENT_TAG}` = '{self._id}'")):
+            if trial.info.status == "RUNNING":
+                self._client.delete_run(trial.info.run_id)
+            else:
+                numbers.add(trial.data.tags[_TRIAL_TAG])
+        return numbers
+
+    def _add_trial(self, number: str, result: Result) -> None:
+        page = result.page()
+        child = self._begin({_PARENT_TAG: self._id, _TRIAL_TAG: number}, page.name, page.begun_at)
+        self._set_parameters(child, page.hyperparameters)
+
+        metrics = _metrics(page.figures, result.number, page.ended_at)
+        for percent, loss in page.losses:
+            metrics += _metrics({"loss_curve": loss}, percent, page.ended_at)
+        self._client.log_batch(child, metrics=metrics)
+
+        status = "FINISHED" if page.is_completed else "FAILED"
+        self._client.set_terminated(child, status, _ms(page.ended_at))
 
     def _begin(self, tags: Mapping[str, str], name: str, time: float) -> str:
         run = self._client.create_run(self._experiment, start_time=_ms(time), tags=dict(tags), run_name=name)
         return str(run.info.run_id)
 
-    def _set_parameters(self, run_id: str, values: Mapping[str, object]) -> None:
+    def _set_parameters(self, run_id: str, values: Mapping[str, str | float]) -> None:
         from mlflow.entities import Param
 
         params = [Param(_name(name), str(value)[:_MAX_CHARS]) for name, value in values.items()]
@@ -131,7 +140,8 @@ class MLflowLog:
         while True:
             page = self._client.search_runs([self._experiment], condition, page_token=token)
             yield from page
-            if not (token := page.token):
+            token = page.token
+            if not token:
                 return
 
 

@@ -12,13 +12,37 @@ from search_space.spec import short_form
 
 
 @dataclass(frozen=True, slots=True)
+class TrialPage:
+    """A trained trial as trackers show it, each in a run, a page or a row of its own.
+
+    Attributes:
+        name: `trial 7` for the trial of that number.
+        begun_at: when its evaluation began, in seconds since 1970.
+        ended_at: when its result came.
+        is_completed: whether it has a reward; else it failed.
+        hyperparameters: what the architecture is, as columns of a table: its key, its short form, and each block's
+            parts.
+        losses: points of the loss curve, each with the percent of the training that was done.
+        figures: what was found: its reward, every metric, and the seconds that it took.
+    """
+
+    name: str
+    begun_at: float
+    ended_at: float
+    is_completed: bool
+    hyperparameters: Mapping[str, str | float]
+    losses: tuple[tuple[int, float], ...]
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A trial that ended.
 
     Attributes:
         number: 1 for the first result of the run, 2 for the second.
         time: when it came, in seconds since 1970.
-        trial: what became of it.
+        trial: the trial, with its outcome.
         best_reward: of the results so far, this one included; None while none has one.
         num_ended: how many results so far have each status.
     """
@@ -29,9 +53,35 @@ class Result:
     best_reward: float | None
     num_ended: Mapping[Status, int]
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the trial is more than a proposal: reused and rejected ones were never trained."""
+        return self.trial.status in ("completed", "failed")
+
+    def search_figures(self) -> dict[str, float]:
+        """Return how the search stands after this result."""
+        figures = {f"trials/{status}": float(number) for status, number in self.num_ended.items()}
+        if self.trial.reward is not None and compares(self.trial):
+            figures["search/reward"] = self.trial.reward
+        if self.best_reward is not None:
+            figures["search/best_reward"] = self.best_reward
+        return figures
+
+    def page(self) -> TrialPage:
+        """Return the trial as it is shown by itself, where it was trained."""
+        return TrialPage(
+            name=f"trial {self.trial.number}",
+            begun_at=self.time - sum(self.trial.seconds.values()),
+            ended_at=self.time,
+            is_completed=self.trial.status == "completed",
+            hyperparameters=_hyperparameters(self.trial),
+            losses=_loss_by_percent(self.trial.loss_curve),
+            figures=_figures(self.trial),
+        )
+
 
 class ResultReader:
-    """Reads the results of a record that grows."""
+    """A reader of the results of a record that grows."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -51,41 +101,23 @@ class ResultReader:
         return results
 
 
-def is_trained(trial: Trial) -> bool:
-    """Return whether a trial that ended is more than a proposal: reused and rejected ones were never trained."""
-    return trial.status in ("completed", "failed")
-
-
-def search_figures(result: Result) -> dict[str, float]:
-    """Return how the search stands after a result."""
-    figures = {f"trials/{status}": float(number) for status, number in result.num_ended.items()}
-    if result.trial.reward is not None and compares(result.trial):
-        figures["search/reward"] = result.trial.reward
-    if result.best_reward is not None:
-        figures["search/best_reward"] = result.best_reward
-    return figures
-
-
-def trial_figures(trial: Trial) -> dict[str, float]:
-    """Return what was found of an architecture: its reward, every metric, and the seconds that it took."""
+def _figures(trial: Trial) -> dict[str, float]:
     reward = {} if trial.reward is None else {"reward": trial.reward}
     seconds = {"seconds": sum(trial.seconds.values())} if trial.seconds else {}
     return reward | dict(trial.metrics) | seconds
 
 
-def loss_by_percent(trial: Trial) -> list[tuple[int, float]]:
-    """Return the points of the loss curve, each at the percent of the training that was done."""
-    num_parts = len(trial.loss_curve)
-    return [(round(100 * part / num_parts), loss) for part, loss in enumerate(trial.loss_curve, start=1)]
+def _loss_by_percent(loss_curve: tuple[float, ...]) -> tuple[tuple[int, float], ...]:
+    num_parts = len(loss_curve)
+    return tuple((round(100 * part / num_parts), loss) for part, loss in enumerate(loss_curve, start=1))
 
 
-def hyperparameters(trial: Trial) -> dict[str, str | float]:
-    """Return what an architecture is, as columns of a table: its key, its short form, and each block's parts."""
+def _hyperparameters(trial: Trial) -> dict[str, str | float]:
     columns: dict[str, str | float] = {"key": trial.key, "spec": short_form(trial.spec.blocks), "rung": trial.rung}
-    return columns | _blocks(trial.spec)
+    return columns | _block_columns(trial.spec)
 
 
-def _blocks(spec: ArchSpec) -> dict[str, str | float]:
+def _block_columns(spec: ArchSpec) -> dict[str, str | float]:
     columns: dict[str, str | float] = {}
     for position, block in enumerate(spec.blocks):
         name = f"block{position:02d}"

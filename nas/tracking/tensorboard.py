@@ -1,7 +1,7 @@
 """TensorBoard: curves of the search, and for each trained trial a page and a row in the table of hyper-parameters.
 
-All of it is made from the journal. The file of the search is written anew by every start, byte for byte as it was, so
-that a TensorBoard that is open reads on; the file of a trial is written once, whole.
+All of it is made from the journal. Every start writes the file of the search again, byte for byte as it was, so that a
+TensorBoard that is open reads on; the file of a trial is written once, whole.
 """
 
 import shlex
@@ -15,14 +15,7 @@ from typing import Any, BinaryIO
 from foundation import short_path, write_whole
 from nas.options.command_line import python_command
 from nas.tracking.base import TrackedRun
-from nas.tracking.results import (
-    Result,
-    hyperparameters,
-    is_trained,
-    loss_by_percent,
-    search_figures,
-    trial_figures,
-)
+from nas.tracking.results import Result
 
 FOLDER = "tensorboard"
 _NAME = "events.out.tfevents.0.nas"
@@ -39,7 +32,7 @@ class TensorBoard:
     per_trial: bool = True
 
     def open(self, run: TrackedRun) -> "TensorBoardLog":
-        """Begin the file of the search anew; see `Tracker.open`."""
+        """Begin the file of the search again from its first byte; see `Tracker.open`."""
         return TensorBoardLog(run, per_trial=self.per_trial)
 
     def hint(self, run: Path) -> str:
@@ -55,58 +48,63 @@ class TensorBoardLog:
         self._per_trial = per_trial
         path = self._folder / "search" / _NAME
         path.parent.mkdir(parents=True, exist_ok=True)
-        begin = BytesIO()
-        _write_version(begin, run.created_at)
-        if not _begins_with(path, begin.getvalue()):
+
+        head = BytesIO()
+        _write_version(head, run.created_at)
+        if not _begins_with(path, head.getvalue()):
             # Pages of a run that stood in this folder before.
             shutil.rmtree(self._folder / "trials", ignore_errors=True)
+
         self._file = path.open("wb")
-        self._file.write(begin.getvalue())
+        self._file.write(head.getvalue())
 
     def add(self, result: Result) -> None:
         """Show a result; see `TrackerLog.add`."""
-        _write_scalars(self._file, search_figures(result), result.number, result.time)
+        _write_scalars(self._file, result.search_figures(), result.number, result.time)
         self._file.flush()
-        if self._per_trial and is_trained(result.trial):
+
+        if self._per_trial and result.is_trained:
             path = self._folder / "trials" / f"{result.trial.number:05d}" / _NAME
             if not path.exists():
-                write_whole(path, _page(result))
+                write_whole(path, _page_file(result))
 
     def close(self) -> None:
         """Close the file of the search."""
         self._file.close()
 
 
-def _begins_with(path: Path, begin: bytes) -> bool:
+def _begins_with(path: Path, head: bytes) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return file.read(len(begin)) == begin
+        return file.read(len(head)) == head
 
 
-def _page(result: Result) -> bytes:
-    """Return the event file of a trial: what it is, how its loss fell, what came of it."""
+def _page_file(result: Result) -> bytes:
+    """Return the event file of a trial: its architecture, how its loss fell, and what was found."""
     from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
-    trial, ended = result.trial, result.time
-    begun = ended - sum(trial.seconds.values())
+    page = result.page()
     file = BytesIO()
-    _write_version(file, begun)
-    begin = hparams_pb(hyperparameters(trial), trial_id=f"trial {trial.number}", start_time_secs=begun)
-    _write(file, begun, summary=begin)
-    for percent, loss in loss_by_percent(trial):
-        at = begun + percent / 100 * trial.seconds.get("train", 0.0)
-        _write_scalars(file, {"loss_curve": loss}, percent, at)
-    _write_scalars(file, trial_figures(trial), result.number, ended)
-    status = api_pb2.STATUS_SUCCESS if trial.status == "completed" else api_pb2.STATUS_FAILURE
-    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended)
-    _write(file, ended, summary=_session_end(plugin_data_pb2.HParamsPluginData(session_end_info=end)))
+    _write_version(file, page.begun_at)
+    start = hparams_pb(dict(page.hyperparameters), trial_id=page.name, start_time_secs=page.begun_at)
+    _write(file, page.begun_at, summary=start)
+
+    # The evaluation begins with its training.
+    train_s = result.trial.seconds.get("train", 0.0)
+    for percent, loss in page.losses:
+        _write_scalars(file, {"loss_curve": loss}, percent, page.begun_at + percent / 100 * train_s)
+    _write_scalars(file, page.figures, result.number, page.ended_at)
+
+    status = api_pb2.STATUS_SUCCESS if page.is_completed else api_pb2.STATUS_FAILURE
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=page.ended_at)
+    _write(file, page.ended_at, summary=_session_end(plugin_data_pb2.HParamsPluginData(session_end_info=end)))
     return file.getvalue()
 
 
 def _session_end(data: Any) -> Any:  # noqa: ANN401  # TensorBoard has no types
-    """Return the summary that ends a session: what `hparams.summary` offers needs TensorFlow."""
+    """Return the summary that ends a session; what `hparams.summary` offers for it needs TensorFlow."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import metadata
 

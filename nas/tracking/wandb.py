@@ -9,20 +9,12 @@ from typing import Any, Literal
 from foundation import write_whole
 from nas.options.command_line import python_command
 from nas.options.configuration import options_of
-from nas.record.trial import Trial
-from nas.tracking.base import TrackedRun, needs
-from nas.tracking.results import (
-    Result,
-    hyperparameters,
-    is_trained,
-    loss_by_percent,
-    search_figures,
-    trial_figures,
-)
+from nas.tracking.base import TrackedRun, check_installed
+from nas.tracking.results import Result, TrialPage
 
 _HANDED_OVER = "wandb-handed-over"
 _INIT_TIMEOUT_S = 30
-"""How long a server may take to answer."""
+"""Longest time that a server may take to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +37,10 @@ class WeightsAndBiases:
     per_trial: bool = True
 
     def __post_init__(self) -> None:
-        needs("wandb")
+        check_installed("wandb")
 
     def open(self, run: TrackedRun) -> "WeightsAndBiasesLog":
-        """Begin the run of the search, or go on with it; see `Tracker.open`."""
+        """Begin the run of the search, or resume it; see `Tracker.open`."""
         return WeightsAndBiasesLog(self, run)
 
     def hint(self, run: Path) -> str:
@@ -63,7 +55,8 @@ class WeightsAndBiasesLog:
     """The run of one search.
 
     Online the run of the search is asked how far it got. Offline it is written whole by every start, as the last one
-    that is sent takes the place of those before. Up to which result trials have their runs stands in a file.
+    that is sent replaces those before. A file in the run folder says up to which result trials have their runs, and at
+    which destination.
     """
 
     def __init__(self, settings: WeightsAndBiases, run: TrackedRun) -> None:
@@ -73,12 +66,13 @@ class WeightsAndBiasesLog:
         # It would ask for the key in the middle of the search.
         if settings.mode == "online" and not wandb.login(prompt=False, verify=False):
             raise ValueError("nobody is logged in; run wandb login, or set tracking.wandb.mode=offline")
+
         self._settings = settings
         self._group = re.sub(r"[^\w.-]", "-", f"{run.folder.name}-{run.identity}")
         self._marker = run.folder / _HANDED_OVER
-        self._place = f"{run.identity} {settings.mode} {settings.entity} {settings.project}"
-        place, _, number = self._marker.read_text().partition("\n") if self._marker.is_file() else ("", "", "")
-        self._num_trials_known = int(number) if place == self._place and number.isdecimal() else 0
+        self._destination = f"{run.identity} {settings.mode} {settings.entity} {settings.project}"
+        self._num_trials_known = self._read_marker()
+
         self._search = self._begin("search", run.folder.name, dict(options_of(run.config)))
         self._search.define_metric("*", step_metric="result")
         self._num_known = self._search.step if settings.mode == "online" else 0
@@ -86,23 +80,31 @@ class WeightsAndBiasesLog:
     def add(self, result: Result) -> None:
         """Show a result; see `TrackerLog.add`."""
         if self._settings.per_trial and result.number > self._num_trials_known:
-            if is_trained(result.trial):
-                self._add_trial(result.trial)
-            write_whole(self._marker, f"{self._place}\n{result.number}".encode())
+            if result.is_trained:
+                self._add_trial(result.page())
+            write_whole(self._marker, f"{self._destination}\n{result.number}".encode())
+
         if result.number > self._num_known:
-            self._search.log(search_figures(result) | {"result": result.number})
+            self._search.log(result.search_figures() | {"result": result.number})
 
     def close(self) -> None:
         """Wait until all is written or sent."""
         self._search.finish()
 
-    def _add_trial(self, trial: Trial) -> None:
-        one = self._begin("trial", f"trial {trial.number}", hyperparameters(trial))
-        one.define_metric("loss_curve", step_metric="percent")
-        for percent, loss in loss_by_percent(trial):
-            one.log({"loss_curve": loss, "percent": percent})
-        one.log(trial_figures(trial))
-        one.finish(exit_code=int(trial.status == "failed"))
+    def _read_marker(self) -> int:
+        """Return up to which result trials have been handed over; 0 where that was to another destination."""
+        if not self._marker.is_file():
+            return 0
+        destination, _, number = self._marker.read_text().partition("\n")
+        return int(number) if destination == self._destination and number.isdecimal() else 0
+
+    def _add_trial(self, page: TrialPage) -> None:
+        trial = self._begin("trial", page.name, dict(page.hyperparameters))
+        trial.define_metric("loss_curve", step_metric="percent")
+        for percent, loss in page.losses:
+            trial.log({"loss_curve": loss, "percent": percent})
+        trial.log(dict(page.figures))
+        trial.finish(exit_code=0 if page.is_completed else 1)
 
     def _begin(self, kind: str, name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401  # the package's own run
         import wandb

@@ -208,20 +208,20 @@ def test_what_was_done_in_time_counts_when_the_driver_is_late_to_look() -> None:
 @pytest.mark.ray
 def test_no_worker_is_started_to_ask_for_a_job_that_is_not_there() -> None:
     ray_executor()
-    from nas.executors.capacity import Room
+    from nas.executors.capacity import WorkerSlots
     from nas.executors.worker_pool import WorkerPool
 
     source = Source(1)
-    rooms = iter([1])
+    num_slots = iter([1])
 
-    class Shrinking(Room):
+    class Shrinking(WorkerSlots):
         def num_workers(self, nodes: object) -> int:
-            return next(rooms, 0)
+            return next(num_slots, 0)
 
     # Its worker dies with the last job, and nothing is left that a new one could run on.
-    with WorkerPool(AlwaysKilled(), Shrinking(1, 0), None) as pool:
+    with WorkerPool(source, AlwaysKilled(), Shrinking(1, 0), None) as pool:
         deadline = time.monotonic() + 30
-        while pool.step(source):
+        while pool.step():
             assert time.monotonic() < deadline
     assert isinstance(source.outcomes[0].result, Failure)
 
@@ -233,6 +233,28 @@ class AlwaysKilled(Landscape):
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
+
+
+class TooLargeToSend(float):
+    """A figure that takes more memory to send than there is."""
+
+    def __reduce__(self) -> tuple[type[float], tuple[float]]:
+        raise MemoryError
+
+
+@dataclass(frozen=True)
+class LargeResult(Landscape):
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        return Evaluation({"ap": TooLargeToSend(0.5)})
+
+
+@pytest.mark.ray
+def test_a_worker_without_memory_to_send_its_outcome_is_out_of_memory() -> None:
+    source = Source(1)
+    ray_executor().run(source, LargeResult())
+    result = source.outcomes[0].result
+    assert isinstance(result, Failure)
+    assert result.kind == "out_of_memory"
 
 
 @dataclass(frozen=True)

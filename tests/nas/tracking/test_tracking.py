@@ -18,8 +18,11 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from nas.options.command_line import python_command
 from nas.record.journal import Record, read_record
-from nas.tracking import MLflow, Result, TensorBoard, TrackedRun, Tracker, Tracking, WeightsAndBiases, feed
-from nas.tracking.base import needs
+from nas.tracking import Result, TrackedRun, Tracker, Tracking, feed
+from nas.tracking.base import check_installed
+from nas.tracking.mlflow import MLflow
+from nas.tracking.tensorboard import TensorBoard
+from nas.tracking.wandb import WeightsAndBiases
 from search_space.spec import short_form
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
 
@@ -166,7 +169,7 @@ def test_a_folder_of_its_name_is_no_package(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "leftovers").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match="needs the package leftovers"):
-        needs("leftovers")
+        check_installed("leftovers")
 
 
 def test_a_replay_is_shown_too(call: Run, tmp_path: Path) -> None:
@@ -251,8 +254,8 @@ def test_mlflow_has_a_run_for_the_search_and_one_for_each_trial(
         found = client.search_runs([experiment.experiment_id])
         (search,) = [one for one in found if "nas.run" in one.data.tags]
         below = [one for one in found if one.data.tags.get("mlflow.parentRunId") == search.info.run_id]
-        assert len(found) == 1 + len(below) == 1 + len({one.data.tags["nas.record.trial"] for one in below})
-        return search, {one.data.tags["nas.record.trial"]: one for one in below}
+        assert len(found) == 1 + len(below) == 1 + len({one.data.tags["nas.trial"] for one in below})
+        return search, {one.data.tags["nas.trial"]: one for one in below}
 
     # As if a kill had come while the second trial was written.
     client.update_run(runs()[1]["1"].info.run_id, status="RUNNING")
@@ -283,7 +286,7 @@ def test_a_trial_that_failed_is_a_failed_run_in_mlflow(
     assert show(tmp_path / "run", MLflow(f"file:{tmp_path}/store")) == []
     client = MlflowClient(f"file:{tmp_path}/store")
     found = [run for one in client.search_experiments() for run in client.search_runs([one.experiment_id])]
-    assert [run.info.status for run in found if "nas.record.trial" in run.data.tags] == ["FAILED"]
+    assert [run.info.status for run in found if "nas.trial" in run.data.tags] == ["FAILED"]
 
 
 def offline_records(folder: Path) -> list[Any]:
@@ -365,3 +368,20 @@ def test_the_curves_of_the_search_alone_where_asked_for(call: Run, tmp_path: Pat
 def test_every_tracker_keeps_the_contract() -> None:
     for tracker in (TensorBoard(), MLflow(), WeightsAndBiases()):
         assert isinstance(tracker, Tracker)
+
+
+def test_a_tracker_is_imported_when_it_is_named_and_not_before() -> None:
+    script = """
+import sys, nas.tracking
+print(sorted(name for name in sys.modules if name.startswith("nas.tracking.")))
+print(nas.tracking.TensorBoard.__name__, "nas.tracking.mlflow" in sys.modules)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    contract = ["nas.tracking.base", "nas.tracking.feed", "nas.tracking.results"]
+    assert ended.stdout.splitlines() == [str(contract), "TensorBoard False"]
+
+
+def test_a_tracker_that_is_not_there_is_named(call: Run) -> None:
+    refused = call("nas.search", *TINY_LANDSCAPE, "tracking.tensorboard._target_=nas.tracking.Nothing")
+    assert refused.returncode == 2
+    assert "cannot import nas.tracking.Nothing: module 'nas.tracking' has no attribute 'Nothing'" in refused.stderr
