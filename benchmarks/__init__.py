@@ -1,1 +1,1 @@
-"""What we claim, as commands."""
+"""The benchmarks behind the claims of the project, each a command."""

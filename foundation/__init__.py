@@ -1,4 +1,4 @@
-"""What every room stands on and none owns: a user's mistake, paths, files written whole, messages of failed checks."""
+"""The ground of the whole house: errors of users, paths, files written whole, messages of failed checks."""
 
 from foundation.errors import InputError, printable
 from foundation.files import write_whole
