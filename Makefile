@@ -38,6 +38,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/biome ci nas/reporting/assets
 
 bench: install
 	$(BIN)/python -m benchmarks.cluster
