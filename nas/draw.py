@@ -29,7 +29,7 @@ ENDINGS = (".svg", ".png")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to draw; names as in `experiments/draw.yaml`."""
+    """Options of the command; names as in `experiments/draw.yaml`."""
 
     spec: str
     out: Path

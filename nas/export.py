@@ -43,7 +43,7 @@ def main(config: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to export; names as in `experiments/export.yaml`."""
+    """Options of the command; names as in `experiments/export.yaml`."""
 
     run: Path
     top: int

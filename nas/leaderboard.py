@@ -40,7 +40,7 @@ a run. With reward= they are ranked again by what the journal has on them; nothi
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to show; names as in `experiments/leaderboard.yaml`."""
+    """Options of the command; names as in `experiments/leaderboard.yaml`."""
 
     run: Path | tuple[Path, ...]
     top: int | None
@@ -66,6 +66,7 @@ def main(config: dict[str, Any]) -> None:
     records = {short_path(folder): read_record(folder) for folder in folders}
     rows = rows_of(records, {run: _rewarded(record, options.reward) for run, record in records.items()})
 
+    # Filter before the front is taken: a row that is left out beats none.
     if options.where is not None:
         rows = filter_rows(rows, options.where)
     title = f"Best of {', '.join(records)}"

@@ -36,7 +36,7 @@ and nas.export write. Without scale=, the published scale of that name is used, 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to profile; names as in `experiments/profile.yaml`."""
+    """Options of the command; names as in `experiments/profile.yaml`."""
 
     spec: str
     image_size_px: Any  # checked below, as its mistakes have a line of their own
@@ -84,6 +84,7 @@ def main(config: dict[str, Any]) -> None:
     architecture, scale = _architecture_and_scale(options)
     image_size_px = options.size_px(scale.image_size_px)
 
+    # A scale may leave a block no channel, which only building it shows.
     try:
         profile = profile_network(
             architecture, scale, image_size_px, head=options.head, num_classes=options.num_classes

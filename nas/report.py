@@ -27,7 +27,7 @@ FILE_NAME = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to report; names as in `experiments/report.yaml`."""
+    """Options of the command; names as in `experiments/report.yaml`."""
 
     run: Path | tuple[Path, ...]
     out: Path | None

@@ -30,6 +30,7 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
     promotion = _from_config(Promotion, config, "promotion") if "promotion" in config else Promotion()
     seed = _from_config(int, config, "seed")
 
+    # Promoted trials were trained for longer than the run's own fidelity says.
     paths = []
     for rank, trial in enumerate(trials, start=1):
         key = trial.spec.key

@@ -62,6 +62,7 @@ def _mean_curve(runs: Sequence[ReportedRun], members: Sequence[int]) -> MeanCurv
     usable = np.flatnonzero(np.isfinite(stacked).all(axis=0))
     if not usable.size:
         return MeanCurve(tuple(members), (), (), (), ())
+    # Short curves have fewer points than can be drawn.
     drawn = np.unique(np.linspace(usable[0], length - 1, NUM_POINTS).astype(int))
     points = stacked[:, drawn]  # (R, P)
 

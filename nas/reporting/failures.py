@@ -33,6 +33,7 @@ def failure_rows(runs: Sequence[ReportedRun]) -> list[FailureRow]:
     rows: dict[str, FailureRow] = {}
     for run in runs:
         for count in failure_counts(run.record.trials.values()):
+            # The first run that has the kind keeps its message.
             known = rows.get(count.kind)
             if known is None:
                 known = FailureRow(count.kind, 0, 0, run.name, count.first_trial, count.first_message)

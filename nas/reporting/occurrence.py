@@ -1,4 +1,4 @@
-"""What a search learned: how often each option occurs in its best architectures, against all of them."""
+"""The lessons of a search: how often each option occurs in its best architectures, against all of them."""
 
 import re
 from collections import Counter, defaultdict
@@ -25,7 +25,7 @@ _HEADINGS: Mapping[str, str] = {
     "level_offset": "level offset against the base",
     "parent": "steps back to a parent",
 }
-"""What the report calls families of decisions, in its order; others go by their own word and come after these."""
+"""Headings of known families of decisions, in the report's order; others go by their own word and come after these."""
 _SPLIT_BY_ROLE = ("parent",)
 """Families counted for intermediate blocks and outputs apart: outputs reach back to the start, others often do not."""
 
@@ -35,7 +35,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """How often each of K options occurs, as shares that add up to 1.
+    """The frequency of each of K options, as shares that add up to 1.
 
     Attributes:
         name: what is counted.
@@ -55,7 +55,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What one group of runs learned.
+    """The lessons of one group of runs.
 
     Attributes:
         num_all: different architectures with a reward.
@@ -96,6 +96,7 @@ def _learned(runs: Sequence[ReportedRun]) -> Learned:
     is_top: list[bool] = []
     counted: list[_RunCounts] = []
     for run in runs:
+        # The best tenth is taken in each run: its rewards may not compare with those of the others.
         ranked = best_trials(run.record.trials)
         num_top = np.ceil(TOP_SHARE * len(ranked))
         specs += [trial.spec for trial in ranked]
@@ -109,7 +110,7 @@ def _learned(runs: Sequence[ReportedRun]) -> Learned:
 
 @dataclass(frozen=True, slots=True)
 class _RunCounts:
-    """What the architectures of one run chose.
+    """The choices of one run's architectures.
 
     Attributes:
         options: the words that can be counted, in order, by the name of the feature.
@@ -129,6 +130,7 @@ def _count_run(decisions: Sequence[Decision], ranked: Sequence[Trial]) -> _RunCo
     names = [_feature_name(decision, ranked) for decision in decisions]
     counts = [_count_options(trial, decisions, names) for trial in ranked]
 
+    # Specs have levels in any space; no decision names their options.
     levels = {level for of_one in counts for level in of_one[_LEVEL]}
     options = {_LEVEL: dict.fromkeys(levels)}
     for name, decision in zip(names, decisions, strict=True):

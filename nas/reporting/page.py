@@ -21,8 +21,7 @@ from nas.reporting.occurrence import Learned, learned_by_group
 from nas.reporting.runs import ReportedRun
 from nas.reporting.sections import caution, facts, sections, subtitle, title
 from nas.reporting.trials import TrialColumns, trial_columns
-from nas.terminal.figures import Better, NumberStyle, figures_in_order
-from nas.terminal.tables import SPEC_HEAD
+from nas.terminal.figures import SPEC_HEAD, Better, NumberStyle, figures_in_order
 
 _ASSETS = files("nas.reporting") / "assets"
 _SCRIPTS = (
@@ -40,7 +39,7 @@ _SCRIPTS = (
 
 @dataclass(frozen=True, slots=True)
 class PageRun:
-    """What the page's plots need of a run."""
+    """The part of a run that the page's plots need."""
 
     name: str
     group: str
@@ -48,7 +47,7 @@ class PageRun:
 
 @dataclass(frozen=True, slots=True)
 class PageGroup:
-    """What the page's plots need of a group of runs."""
+    """The part of a group of runs that the page's plots need."""
 
     name: str
     curve: MeanCurve
@@ -57,7 +56,7 @@ class PageGroup:
 
 @dataclass(frozen=True, slots=True)
 class PageFigure:
-    """What the page's plots and its table need of a figure.
+    """The part of a figure that the page's plots and its table need.
 
     Attributes:
         name: as in the columns of the trials.
@@ -78,7 +77,7 @@ class PageFigure:
 
 @dataclass(frozen=True, slots=True)
 class PageData:
-    """What the page's script reads."""
+    """The data that the page's script reads."""
 
     runs: tuple[PageRun, ...]
     groups: tuple[PageGroup, ...]
@@ -124,7 +123,9 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
 
 
 def _figures(trials: TrialColumns) -> tuple[PageFigure, ...]:
+    """Return how the page shows each column of numbers that the trials have."""
     names = ("trial", "result", "rung", "reward", *trials.metrics, "seconds")
+
     return tuple(
         PageFigure(
             name=figure.name,

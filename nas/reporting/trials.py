@@ -47,6 +47,7 @@ def trial_columns(runs: Sequence[ReportedRun]) -> TrialColumns:
     run_indices: list[int] = []
     results: list[int | None] = []
     for run_index, run in enumerate(runs):
+        # Results come in another order than trials were asked for.
         result_of = {number: result for result, number in enumerate(run.record.told, start=1)}
         trials += run.record.trials.values()
         run_indices += [run_index] * len(run.record.trials)

@@ -10,7 +10,7 @@ Better: TypeAlias = Literal["higher", "lower", "neither"]
 """Direction in which a figure is to move; `neither` where nobody has said."""
 
 NumberStyle: TypeAlias = Literal["whole", "fraction", "percent", "count", "tenths", "seconds", "adaptive"]
-"""How a number is written; see `number_text`."""
+"""A way to write a number; see `number_text`."""
 
 View: TypeAlias = Literal["line", "panel", "table", "replay", "card", "facts", "hover", "page_table"]
 """A view that shows some of the figures: a trial's line, the live panel, the leaderboard's and the replay's table in a
@@ -19,7 +19,7 @@ terminal; the cards, the facts, the texts under the mouse and the table of all t
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """How one figure of a trial is shown.
+    """One figure of a trial and the way it is shown.
 
     Attributes:
         name: as on record.
@@ -73,6 +73,9 @@ def _precision(name: str, *views: View) -> Figure:
     return Figure(name, title, title, "fraction", "higher", views, terminal_style="percent")
 
 
+SPEC_HEAD = "levels (r: residual) | outputs"
+"""Head of a column of specs in short form."""
+
 _TABLE: tuple[Figure, ...] = (
     Figure("trial", "trial", "trial", "whole", "neither", ("table", "page_table")),
     Figure("result", "result", "result", "whole", "neither", ("page_table",)),
@@ -118,6 +121,7 @@ def figure_of(name: str) -> Figure:
     if name in _KNOWN:
         return _KNOWN[name]
 
+    # Names come from files that somebody else may have written, and end up in a terminal.
     shown_name = printable(name)
     whole, _, part = name.partition("/")
     if part and whole in _KNOWN:

@@ -61,6 +61,7 @@ class TaskView:
 
         if now - self._last_line_s <= _LINE_EVERY_S:
             return
+        # What an earlier start has done does not count as speed.
         begun_s, num_before = self._begun[what]
         speed = (num_done - num_before) / (now - begun_s)
         left = timedelta(seconds=round((num_total - num_done) / speed)) if speed else "?"

@@ -71,6 +71,7 @@ class SearchView:
     def show(self, trial: Trial) -> None:
         """Take in a trial that has started, of which an attempt failed, or that has ended."""
         trial = self._numbered(trial)
+        # The thread that draws the panel reads the tally too.
         with self._lock:
             change = self._tally.take(trial, time.monotonic())
             num_done = self._tally.num_done

@@ -108,6 +108,7 @@ class Tally:
             self._num_retried += 1
             return "attempt_failed"
 
+        # A trial that was reused or rejected never ran.
         self._running.pop(trial.number, None)
         self._num_ended += 1
         self._count(trial)
@@ -125,6 +126,8 @@ class Tally:
     def standing(self, now_s: float) -> Standing:
         """Return how the search stands."""
         self._pass_time(now_s)
+
+        # Speed is that of this start: another machine may have run the trials before.
         elapsed_s = now_s - self._started_s
         num_left = self._num_trials - self.num_done
         has_speed = self._num_ended > 0 and elapsed_s > 0

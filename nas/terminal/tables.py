@@ -8,11 +8,8 @@ from rich.table import Table
 
 from nas.record.ranking import Row
 from nas.record.trial import Trial
-from nas.terminal.figures import Figure, figure_of, shown_figures
+from nas.terminal.figures import SPEC_HEAD, Figure, figure_of, shown_figures
 from search_space.spec import short_form
-
-SPEC_HEAD = "levels (r: residual) | outputs"
-"""Head of a column of short forms."""
 
 
 def describe(trial: Trial) -> str:
