@@ -43,6 +43,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m checks.readability
+	$(BIN)/biome ci nas/reporting/assets
 
 bench: install
 	$(BIN)/python -m benchmarks.cluster

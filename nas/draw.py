@@ -1,4 +1,4 @@
-"""python -m nas.draw: a picture of an architecture."""
+"""python -m nas.draw: draw an architecture."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from foundation import short_path, write_whole
 from nas.drawing import draw, to_png, to_svg
 from nas.options.builder import build
 from nas.options.command_line import run_command
-from search_space import ArchSpec, published_spec, read_spec
+from search_space.published import find_spec
 
 HELP = """\
 python -m nas.draw spec=NAME_OR_FILE [out=FOLDER_OR_FILE] [name=value ...]
@@ -29,7 +29,7 @@ ENDINGS = (".svg", ".png")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to draw; names as in `experiments/draw.yaml`."""
+    """Options of the command; names as in `experiments/draw.yaml`."""
 
     spec: str
     out: Path
@@ -58,27 +58,16 @@ class Options:
 def main(config: dict[str, Any]) -> None:
     """Draw what the configuration asks for."""
     options = build(Options, config, "")
-    spec, name, title = _resolve(options.spec)
+    found = find_spec(options.spec)
+    title = found.name
     if options.title is not None:
         title = "" if options.title == "none" else options.title
-    picture = draw(spec, title, compact=options.compact)
-    for path in options.files(name):
+    picture = draw(found.spec, title, compact=options.compact)
+
+    for path in options.files(Path(options.spec).stem):
         content = to_svg(picture).encode() if path.suffix == ".svg" else to_png(picture, options.width_px)
         write_whole(path, content)
         print(short_path(path))
-
-
-def _resolve(spec: str) -> tuple[ArchSpec, str, str]:
-    """Return the architecture, the name of its files and its title.
-
-    Raises:
-        InputError: an unknown name or a file that cannot be used.
-    """
-    if spec.endswith(".json"):
-        path = Path(spec).expanduser()
-        document = read_spec(path)
-        return document.spec, path.stem, document.name
-    return published_spec(spec), spec, spec
 
 
 if __name__ == "__main__":

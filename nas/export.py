@@ -29,10 +29,12 @@ def main(config: dict[str, Any]) -> None:
         trials = best_trials(record.trials, options.top)
         if not trials:
             raise InputError(f"{options.run}: no trial has a reward yet")
-    elif (trial := record.trials.get(options.trial)) is None or trial.reward is None:
-        raise InputError(f"trial={options.trial}: {options.run} has no finished trial of that number")
     else:
+        trial = record.trials.get(options.trial)
+        if trial is None or trial.reward is None:
+            raise InputError(f"trial={options.trial}: {options.run} has no finished trial of that number")
         trials = [trial]
+
     if options.out is None:
         refuse_links(options.run)
     for path in export_trials(record, trials, options.run, options.out or options.run / "export"):
@@ -41,7 +43,7 @@ def main(config: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to export; names as in `experiments/export.yaml`."""
+    """Options of the command; names as in `experiments/export.yaml`."""
 
     run: Path
     top: int

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 from rich.console import Console
@@ -19,7 +19,7 @@ from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.failures import failure_lines
 from nas.record.journal import Record, read_record
-from nas.record.ranking import Row, kept, names_of, ordered, rows_of
+from nas.record.ranking import Row, figure_names, filter_rows, rows_of, sort_rows
 from nas.record.trial import Trial
 from nas.terminal.console import make_console
 from nas.terminal.tables import columns_of, leaderboard_table
@@ -28,7 +28,7 @@ HELP = """\
 python -m nas.leaderboard run=FOLDER [name=value ...]
 
 Show the best architectures of a run, finished or under way, or of several runs together. Each architecture appears once
-a run. With reward= they are ranked anew by what the journal has on them; nothing is trained.
+a run. With reward= they are ranked again by what the journal has on them; nothing is trained.
 
   python -m nas.leaderboard run=runs/quickstart top=20
   python -m nas.leaderboard run=runs/quickstart 'where=macs<75e6 and ap>0.5' sort=-ap
@@ -40,7 +40,7 @@ a run. With reward= they are ranked anew by what the journal has on them; nothin
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to show; names as in `experiments/leaderboard.yaml`."""
+    """Options of the command; names as in `experiments/leaderboard.yaml`."""
 
     run: Path | tuple[Path, ...]
     top: int | None
@@ -64,29 +64,39 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
     records = {short_path(folder): read_record(folder) for folder in folders}
-    rows = rows_of(records, {run: _ranked_anew(record, options.reward) for run, record in records.items()})
+    rows = rows_of(records, {run: _rewarded(record, options.reward) for run, record in records.items()})
+
+    # Filter before the front is taken: a row that is left out beats none.
     if options.where is not None:
-        rows = kept(rows, options.where)
+        rows = filter_rows(rows, options.where)
     title = f"Best of {', '.join(records)}"
     if options.front and options.reward is not None:
         rows = front_of(rows, options.reward)
         title = f"Front of {', '.join(records)}, {len(rows)} architectures: none beats another in all of "
         title += ", ".join(options.reward.metrics)
     if options.sort is not None:
-        rows = ordered(rows, options.sort)
+        rows = sort_rows(rows, options.sort)
     rows = rows[: options.top]
-    if options.format == "table":
-        console = make_console()
-        _count_trials(console, records)
-        if rows:
-            console.print(leaderboard_table(rows, title))
-    elif options.format == "markdown":
-        _write_markdown(rows)
-    elif options.format == "csv":
-        _write_csv(rows)
-    else:
-        json.dump([_plain(row) for row in rows], sys.stdout, indent=1)
-        print()
+
+    match options.format:
+        case "table":
+            _show_table(records, rows, title)
+        case "markdown":
+            _write_markdown(rows)
+        case "csv":
+            _write_csv(rows)
+        case "json":
+            json.dump([_plain(row) for row in rows], sys.stdout, indent=1)
+            print()
+        case _:
+            assert_never(options.format)
+
+
+def _show_table(records: Mapping[str, Record], rows: Sequence[Row], title: str) -> None:
+    console = make_console()
+    _count_trials(console, records)
+    if rows:
+        console.print(leaderboard_table(rows, title))
 
 
 def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
@@ -98,9 +108,9 @@ def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
             console.print(f"failed: {line}", soft_wrap=True)
 
 
-def _plain(row: Row) -> dict[str, object]:
+def _plain(row: Row) -> dict[str, Any]:
     """Return all that is known of a row, as JSON has it."""
-    figures = {name: row.value(name) for name in names_of([row])}
+    figures = {name: row.value(name) for name in figure_names([row])}
     own = {"run": row.run} if row.run else {}
     return {**own, **figures, "key": row.trial.key, "reused_by": list(row.reused_by)}
 
@@ -125,15 +135,15 @@ def _write_markdown(rows: Sequence[Row]) -> None:
 
 
 def front_of(rows: Sequence[Row], reward: Reward) -> list[Row]:
-    """Return the rows that no other beats: is as good in all objectives of the reward and better in one."""
-    # The furthest promoted come first.
+    """Return the non-dominated rows: no other is as good in all objectives of the reward and better in one."""
+    # The furthest promoted come first, and rewards of less training do not compare with theirs.
     rows = [row for row in rows if compares(row.trial, rows[0].trial.rung)]
     points = np.array([objectives_of(reward, row.trial.metrics) for row in rows])
     is_beaten = [bool(np.any(np.all(points >= own, axis=1) & np.any(points > own, axis=1))) for own in points]
     return [row for row, beaten in zip(rows, is_beaten, strict=True) if not beaten]
 
 
-def _ranked_anew(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
+def _rewarded(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
     """Return the trials with the rewards that they are to be ranked by.
 
     Raises:
@@ -141,8 +151,9 @@ def _ranked_anew(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
     """
     if reward is None:
         return record.trials
+
     scored = [trial for trial in record.trials.values() if trial.reward is not None]
-    usable = {trial.number: trial for trial in scored if all(name in trial.metrics for name in reward.metrics)}
+    usable = {trial.number: trial for trial in scored if set(reward.metrics) <= set(trial.metrics)}
     if scored and not usable:
         known = sorted({name for trial in scored for name in trial.metrics})
         missing = next(name for name in reward.metrics if any(name not in trial.metrics for trial in scored))

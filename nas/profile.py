@@ -1,10 +1,10 @@
-"""python -m nas.profile: what an architecture costs, block by block."""
+"""python -m nas.profile: show what an architecture costs, block by block."""
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rich.console import Console
 from rich.table import Table
 
 from foundation import InputError
@@ -13,7 +13,8 @@ from nas.options.command_line import run_command
 from nas.terminal.console import make_console
 from nas.terminal.figures import count
 from nas.terminal.progress import progress_bar
-from search_space import ArchSpec, ModelScale, read_spec
+from search_space import ArchSpec, ModelScale
+from search_space.published import find_spec, is_spec_file
 
 if TYPE_CHECKING:
     from proxy_tasks.networks.cost import Cost
@@ -35,10 +36,10 @@ and nas.export write. Without scale=, the published scale of that name is used, 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to profile; names as in `experiments/profile.yaml`."""
+    """Options of the command; names as in `experiments/profile.yaml`."""
 
     spec: str
-    image_size_px: object
+    image_size_px: Any  # checked below, as its mistakes have a line of their own
     head: Literal["retinanet", "mask_rcnn", "classifier", "none"]
     num_classes: int
     latency: bool
@@ -56,6 +57,7 @@ class Options:
         ):
             if value < minimum:
                 raise ValueError(f"{name} must be {minimum} or more, got {value}")
+
         sides = self.size_px(32)
         if not all(isinstance(side, int) for side in sides):
             raise ValueError(f"image_size_px must be a number or [height,width], got {self.image_size_px}")
@@ -67,39 +69,58 @@ class Options:
         if isinstance(self.image_size_px, list) and len(self.image_size_px) == 2:
             height, width = self.image_size_px
             return height, width
-        side: Any = default if self.image_size_px is None else self.image_size_px
+        side = default if self.image_size_px is None else self.image_size_px
         return side, side
 
 
 def main(config: dict[str, Any]) -> None:
     """Show what the configuration asks for."""
     # Imported here so that help does not wait for torch.
-    from proxy_tasks.networks.profile import network_latency, profile_network
+    from proxy_tasks.networks.profile import profile_network
     from proxy_tasks.runtime import pick_device
 
     options = build(Options, config, "")
     pick_device(options.device)  # a device that is not there ends the command before anything is printed
-    architecture, scale = _resolve(options)
-    height, width = options.size_px(scale.image_size_px)
+    architecture, scale = _architecture_and_scale(options)
+    image_size_px = options.size_px(scale.image_size_px)
+
+    # A scale may leave a block no channel, which only building it shows.
     try:
         profile = profile_network(
-            architecture, scale, (height, width), head=options.head, num_classes=options.num_classes
+            architecture, scale, image_size_px, head=options.head, num_classes=options.num_classes
         )
     except ValueError as error:
         raise InputError(str(error)) from None
+
     console = make_console()
-    title = f"{options.spec}, {options.head} head" if options.head != "none" else f"{options.spec}, backbone"
-    console.print(_table(profile, (height, width), f"{title}, {height} x {width} px"))
+    _show_profile(console, profile, options, image_size_px)
+    if options.latency:
+        _measure_latency(console, architecture, scale, options, image_size_px)
+
+
+def _show_profile(console: Console, profile: "Profile", options: Options, image_size_px: tuple[int, int]) -> None:
+    height, width = image_size_px
+    head = "backbone" if options.head == "none" else f"{options.head} head"
+    console.print(_table(profile, image_size_px, f"{options.spec}, {head}, {height} x {width} px"))
     if profile.not_built:
         console.print(f"Not built, as they reach no output: {', '.join(map(str, profile.not_built))}")
-    if not options.latency:
-        return
+
+
+def _measure_latency(
+    console: Console,
+    architecture: str | ArchSpec,
+    scale: ModelScale,
+    options: Options,
+    image_size_px: tuple[int, int],
+) -> None:
+    from proxy_tasks.networks.profile import network_latency
+
     with progress_bar(console, transient=True) as progress:
         bar = progress.add_task("measuring", total=options.num_runs)
         latency = network_latency(
             architecture,
             scale,
-            (height, width),
+            image_size_px,
             head=options.head,
             num_classes=options.num_classes,
             batch_size=options.batch_size,
@@ -111,24 +132,28 @@ def main(config: dict[str, Any]) -> None:
     console.print(f"Latency: {latency}, normalisation folded into convolutions")
 
 
-def _resolve(options: Options) -> tuple[str | ArchSpec, ModelScale]:
-    """Return the architecture and its scale.
+def _architecture_and_scale(options: Options) -> tuple[str | ArchSpec, ModelScale]:
+    """Return the architecture, by its name where it was published, and its scale.
 
     Raises:
         InputError: an unknown name or a file that cannot be used.
     """
     from proxy_tasks.networks.family import default_scale
 
-    if options.spec.endswith(".json"):
-        document = read_spec(Path(options.spec).expanduser())
-        return document.spec, options.scale or document.scale or ModelScale()
+    if is_spec_file(options.spec):
+        found = find_spec(options.spec)
+        return found.spec, options.scale or found.scale or ModelScale()
+
+    # The ResNet-50-FPN has a name here and no spec, and some published scales depend on the head.
     return options.spec, options.scale or default_scale(options.spec, options.head)
 
 
 def _table(profile: "Profile", image_size_px: tuple[int, int], title: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    left = ("block", "kind", "parents")
     for name in ("block", "level", "kind", "parents", "size", "params", "MACs", "% of MACs"):
-        table.add_column(name, justify="left" if name in ("block", "kind", "parents") else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+
     for part in profile.parts:
         table.add_row(*_block_cells(part, image_size_px), *_cost_cells(part.cost, profile.total))
     table.add_row("total", "", "", "", "", *_cost_cells(profile.total, profile.total), style="bold")
@@ -138,6 +163,7 @@ def _table(profile: "Profile", image_size_px: tuple[int, int], title: str) -> Ta
 def _block_cells(part: "Part", image_size_px: tuple[int, int]) -> tuple[str, str, str, str, str]:
     if part.level is None:
         return part.name, "", "", "", ""
+
     parents = ", ".join(map(str, part.parents)) + "".join(f" + {leftover} as it is" for leftover in part.leftovers)
     height, width = (math.ceil(size / 2**part.level) for size in image_size_px)
     name = f"{part.name} -> P{part.level}" if part.is_output else part.name

@@ -1,4 +1,4 @@
-"""python -m nas.report: what a run found, as one page to read, show and print."""
+"""python -m nas.report: write what a run found as one page to read, show and print."""
 
 import os
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ FILE_NAME = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to report; names as in `experiments/report.yaml`."""
+    """Options of the command; names as in `experiments/report.yaml`."""
 
     run: Path | tuple[Path, ...]
     out: Path | None
@@ -43,6 +43,7 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
     page = page_of(read_runs(folders), options.top)
+
     if options.out is None and len(folders) == 1:
         refuse_links(folders[0])
     out = options.out or Path(os.path.commonpath(folders)) / FILE_NAME

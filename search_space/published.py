@@ -1,6 +1,6 @@
-"""Architectures and scales that were published, by name."""
+"""Architectures by name: those that were published, their scales, and spec files."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -71,10 +71,42 @@ def published_scale(name: str) -> ModelScale:
     return PUBLISHED_SCALES.get(name, PUBLISHED_SCALES["spinenet-49"])
 
 
-def load_spec(spec: str) -> ArchSpec:
-    """Return a published architecture by its name, or that of a spec file by its path, which ends in `.json`.
+@dataclass(frozen=True, slots=True)
+class NamedSpec:
+    """An architecture with what goes with it.
+
+    Attributes:
+        spec: the architecture.
+        name: what to call it: its published name, or the one in its file.
+        scale: the one that it was trained at; None where its file has none.
+    """
+
+    spec: ArchSpec
+    name: str
+    scale: ModelScale | None
+
+
+def is_spec_file(name_or_file: str) -> bool:
+    """Return whether an option names a spec file, which ends in `.json`, and not a published architecture."""
+    return name_or_file.endswith(".json")
+
+
+def find_spec(name_or_file: str) -> NamedSpec:
+    """Return a published architecture by its name, or that of a spec file by its path.
 
     Raises:
         InputError: no such name, or a file that cannot be used; see `read_spec`.
     """
-    return read_spec(Path(spec).expanduser()).spec if spec.endswith(".json") else published_spec(spec)
+    if is_spec_file(name_or_file):
+        document = read_spec(Path(name_or_file).expanduser())
+        return NamedSpec(document.spec, document.name, document.scale)
+    return NamedSpec(published_spec(name_or_file), name_or_file, published_scale(name_or_file))
+
+
+def load_spec(spec: str) -> ArchSpec:
+    """Return a published architecture by its name, or that of a spec file by its path; see `find_spec`.
+
+    Raises:
+        InputError: no such name, or a file that cannot be used.
+    """
+    return find_spec(spec).spec

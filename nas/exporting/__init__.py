@@ -1,1 +1,1 @@
-"""Files that other programs read, written from what a search found."""
+"""Export: files that other programs read, written from what a search found."""

@@ -1,4 +1,4 @@
-"""Trials of a run as spec files."""
+"""Export of trials as spec files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -29,6 +29,8 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
     fidelity = _from_config(Fidelity, config, "fidelity")
     promotion = _from_config(Promotion, config, "promotion") if "promotion" in config else Promotion()
     seed = _from_config(int, config, "seed")
+
+    # Promoted trials were trained for longer than the run's own fidelity says.
     paths = []
     for rank, trial in enumerate(trials, start=1):
         key = trial.spec.key
@@ -41,6 +43,7 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
             fidelity=asdict(promotion.fidelity(fidelity, trial.rung)),
             versions=record.created.versions,
         )
+
         document = SpecFile(
             schema_version=1,
             name=f"{run.name}-{trial.number}",
@@ -49,8 +52,10 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
             scale=scale,
             provenance=provenance,
         )
-        paths.append(out / f"{rank:02d}-{key}.json")
-        write_spec(paths[-1], document)
+        path = out / f"{rank:02d}-{key}.json"
+        write_spec(path, document)
+        paths.append(path)
+
     return paths
 
 

@@ -1,4 +1,4 @@
-"""Rows of a leaderboard: of one run or several, filtered, sorted, and in columns."""
+"""The rows of a leaderboard over one run or several: made, filtered and sorted."""
 
 import operator
 import re
@@ -21,11 +21,11 @@ _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An architecture in a leaderboard.
+    """One architecture in a leaderboard.
 
     Attributes:
-        trial: the one that its figures come from.
-        run: name of its run, empty where there is one run only.
+        trial: the trial that its figures come from.
+        run: name of its run; empty where there is one run only.
         reused_by: numbers of later trials that proposed it again and were told its metrics.
     """
 
@@ -50,46 +50,41 @@ def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Tri
     """Return every architecture of each run that has a reward, best first, once a run.
 
     Args:
-        records: of the runs, by name.
-        trials: of each run, with the rewards to rank by.
+        records: the runs' records, by name.
+        trials: the trials of each run, with the rewards to rank by.
     """
     rows = []
     for run, record in records.items():
-        reused: dict[int, list[int]] = {}
-        for trial in record.trials.values():
-            if trial.reused_from is not None:
-                reused.setdefault(trial.reused_from, []).append(trial.number)
-        name = run if len(records) > 1 else ""
-        rows += [Row(t, name, tuple(reused.get(t.number, ()))) for t in best_trials(trials[run])]
+        reused_by = _reused_by(record)
+        shown_run = run if len(records) > 1 else ""
+        for trial in best_trials(trials[run]):
+            rows.append(Row(trial, shown_run, tuple(reused_by.get(trial.number, ()))))
+
+    # Trial numbers of different runs do not compare: where rewards are equal, runs keep their order.
     return sorted(rows, key=lambda row: place(row.trial)[:2])
 
 
-def names_of(rows: Iterable[Row]) -> list[str]:
-    """Return the names of all figures that a row has."""
+def figure_names(rows: Iterable[Row]) -> list[str]:
+    """Return the names of all figures that one of the rows has."""
     metrics = {name for row in rows for name in row.trial.metrics}
     return ["trial", "rung", "reward", "seconds", *sorted(metrics)]
 
 
-def kept(rows: Sequence[Row], where: str) -> list[Row]:
-    """Return the rows that keep all conditions, as `macs<80e6 and ap>0.5`; one without the figure does not keep it.
+def filter_rows(rows: Sequence[Row], where: str) -> list[Row]:
+    """Return the rows that meet all conditions, as `macs<80e6 and ap>0.5`; one without the figure does not meet it.
 
     Raises:
         InputError: a condition that cannot be read, or a figure that no row has.
     """
+    left = list(rows)
     for condition in where.split(" and "):
-        found = re.fullmatch(r"\s*([\w/ ]+?)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*", condition)
-        try:
-            name, sign, limit = found.groups() if found else ("", "", "")
-            number = float(limit)
-        except ValueError:
-            raise InputError(f"where: needs conditions such as macs<80e6, got {condition!r}") from None
-        _check_known(name, rows, "where")
-        compare = _COMPARISONS[sign]
-        rows = [row for row in rows if (own := row.value(name)) is not None and compare(own, number)]
-    return list(rows)
+        name, sign, limit = _parsed(condition)
+        _check_known(name, left, "where")
+        left = [row for row in left if _holds(row.value(name), sign, limit)]
+    return left
 
 
-def ordered(rows: Sequence[Row], by: str) -> list[Row]:
+def sort_rows(rows: Sequence[Row], by: str) -> list[Row]:
     """Return the rows by a figure, lowest first; highest first with a minus in front. Rows without it come last.
 
     Raises:
@@ -101,6 +96,29 @@ def ordered(rows: Sequence[Row], by: str) -> list[Row]:
     return sorted(rows, key=lambda row: (row.value(name) is None, sign * (row.value(name) or 0.0)))
 
 
+def _reused_by(record: Record) -> dict[int, list[int]]:
+    """Return the numbers of the trials that were told the metrics of an earlier one, by the number of that one."""
+    reused_by: dict[int, list[int]] = {}
+    for trial in record.trials.values():
+        if trial.reused_from is not None:
+            reused_by.setdefault(trial.reused_from, []).append(trial.number)
+    return reused_by
+
+
+def _parsed(condition: str) -> tuple[str, str, float]:
+    found = re.fullmatch(r"\s*([\w/ ]+?)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*", condition)
+    try:
+        name, sign, limit = found.groups() if found else ("", "", "")
+        return name, sign, float(limit)
+    except ValueError:
+        raise InputError(f"where: needs conditions such as macs<80e6, got {condition!r}") from None
+
+
+def _holds(value: float | None, sign: str, limit: float) -> bool:
+    return value is not None and _COMPARISONS[sign](value, limit)
+
+
 def _check_known(name: str, rows: Sequence[Row], option: str) -> None:
-    if rows and name not in (known := names_of(rows)):
+    known = figure_names(rows)
+    if rows and name not in known:
         raise InputError(f"{option}: no trial has {name}; they have {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""A report of runs: plain values from their records, and the page that shows them."""
+"""The report of runs: plain values from their records, and the page that shows them."""
 
 from nas.reporting.page import page_of
 from nas.reporting.runs import ReportedRun, read_runs

@@ -1,4 +1,4 @@
-"""How good the best architecture was after each result: of one run, and on average over repetitions."""
+"""Curves of the best reward after each result: of one run, and the mean over repetitions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from nas.record.comparison import BestSoFar
 from nas.record.journal import Record
+from nas.reporting.bootstrap import mean_interval
 from nas.reporting.runs import ReportedRun
 
 Floats: TypeAlias = NDArray[np.float64]
 
 NUM_POINTS = 400
-"""Of a drawn curve at most."""
-NUM_RESAMPLES = 2000
-PERCENTILES = (2.5, 97.5)
+"""Most points of a drawn curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +24,8 @@ class MeanCurve:
 
     Attributes:
         runs: positions of its runs among those reported.
-        results: (P,) after so many results.
-        mean: (P,) over the runs.
+        results: (P,) numbers of results after which the points stand.
+        mean: (P,) mean over the runs.
         low, high: (P,) 95 % interval of the mean, by bootstrap over the runs; empty for a single run.
     """
 
@@ -38,7 +37,7 @@ class MeanCurve:
 
 
 def best_so_far(record: Record) -> Floats:
-    """Return (N,) the best reward after each of N results of the first rung; NaN before the first reward.
+    """Return (N,) best rewards after each of N results of the first rung; NaN before the first reward.
 
     Rewards of more training do not compare with them, and controllers do not hear of them.
     """
@@ -50,28 +49,31 @@ def best_so_far(record: Record) -> Floats:
 def mean_curves(runs: Sequence[ReportedRun]) -> Mapping[str, MeanCurve]:
     """Return the curve of each group, as far as its shortest run goes and from where all its runs have a reward."""
     groups = dict.fromkeys(run.group for run in runs)
-    return {group: _mean_curve(runs, [i for i, run in enumerate(runs) if run.group == group]) for group in groups}
+    members = {group: [i for i, run in enumerate(runs) if run.group == group] for group in groups}
+    return {group: _mean_curve(runs, members[group]) for group in groups}
 
 
 def _mean_curve(runs: Sequence[ReportedRun], members: Sequence[int]) -> MeanCurve:
     curves = [best_so_far(runs[i].record) for i in members]
     length = min(len(curve) for curve in curves)
-    stacked = np.stack([curve[:length] for curve in curves])
+    stacked = np.stack([curve[:length] for curve in curves])  # (R, N)
+
+    # From where all runs have a reward.
     usable = np.flatnonzero(np.isfinite(stacked).all(axis=0))
     if not usable.size:
         return MeanCurve(tuple(members), (), (), (), ())
-    at = np.unique(np.linspace(usable[0], length - 1, NUM_POINTS).astype(int))
-    mean = stacked[:, at].mean(axis=0)
-    low, high = _interval(stacked[:, at]) if len(members) > 1 else (np.empty(0), np.empty(0))
-    return MeanCurve(tuple(members), tuple((at + 1).tolist()), _rounded(mean), _rounded(low), _rounded(high))
+    # Short curves have fewer points than can be drawn.
+    drawn = np.unique(np.linspace(usable[0], length - 1, NUM_POINTS).astype(int))
+    points = stacked[:, drawn]  # (R, P)
 
-
-def _interval(curves: Floats) -> tuple[Floats, Floats]:
-    """Return the interval of the mean of (R, P) curves, the R runs drawn again with repetition."""
-    num_runs = len(curves)
-    weights = np.random.default_rng(0).multinomial(num_runs, np.full(num_runs, 1 / num_runs), size=NUM_RESAMPLES)
-    low, high = np.percentile(weights @ curves / num_runs, PERCENTILES, axis=0)
-    return low, high
+    low, high = mean_interval(points) if len(members) > 1 else (np.empty(0), np.empty(0))
+    return MeanCurve(
+        runs=tuple(members),
+        results=tuple((drawn + 1).tolist()),
+        mean=_rounded(points.mean(axis=0)),
+        low=_rounded(low),
+        high=_rounded(high),
+    )
 
 
 def _rounded(values: Floats) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""What went wrong in the runs of a report: each kind of failure, how often, and what the first one said."""
+"""The failures of a report's runs: each kind, how often it came, and the message of the first one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ class FailureRow:
 
     Attributes:
         kind: as on record.
-        num_trials: that ended in it.
+        num_trials: trials that ended in it.
         num_retried: attempts that failed so and did not end their trial.
-        first_run: name of the run in which it came first, of those reported.
-        first_trial: number of the trial there.
-        message: of that first one.
+        first_run: name of the first reported run that has it.
+        first_trial: number of the first trial there that has it.
+        message: what that one said.
     """
 
     kind: str
@@ -33,6 +33,7 @@ def failure_rows(runs: Sequence[ReportedRun]) -> list[FailureRow]:
     rows: dict[str, FailureRow] = {}
     for run in runs:
         for count in failure_counts(run.record.trials.values()):
+            # The first run that has the kind keeps its message.
             known = rows.get(count.kind)
             if known is None:
                 known = FailureRow(count.kind, 0, 0, run.name, count.first_trial, count.first_message)
@@ -41,4 +42,5 @@ def failure_rows(runs: Sequence[ReportedRun]) -> list[FailureRow]:
                 num_trials=known.num_trials + count.num_ended,
                 num_retried=known.num_retried + count.num_retried,
             )
+
     return sorted(rows.values(), key=lambda row: -(row.num_trials + row.num_retried))

@@ -1,24 +1,33 @@
-"""What a search learned: how often each choice occurs in its best architectures, against all of them."""
+"""The lessons of a search: how often each option occurs in its best architectures, against all of them."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foundation import InputError
 from nas.record.trial import Trial, best_trials
-from nas.reporting.curves import NUM_RESAMPLES, PERCENTILES
+from nas.reporting.bootstrap import share_interval
 from nas.reporting.runs import ReportedRun
-from search_space import ArchSpec, ScalePermutedSpace, load_spec, published_names, resnet_seed
-from search_space.spec import NUM_STEM_PARENTS
+from search_space import ArchSpec, Decision
 
 TOP_SHARE = 0.1
 MIN_ARCHITECTURES = 10
-"""Fewer say nothing."""
+"""Fewest architectures that say something."""
 _MIN_FOR_INTERVAL = 5
+
+_LEVEL = "level of an intermediate block"
+_HEADINGS: Mapping[str, str] = {
+    "kind": "kind of a block",
+    "level_offset": "level offset against the base",
+    "parent": "steps back to a parent",
+}
+"""Headings of known families of decisions, in the report's order; others go by their own word and come after these."""
+_SPLIT_BY_ROLE = ("parent",)
+"""Families counted for intermediate blocks and outputs apart: outputs reach back to the start, others often do not."""
 
 Counts: TypeAlias = Counter[str]
 Floats: TypeAlias = NDArray[np.float64]
@@ -26,7 +35,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """How often each of K options occurs, as shares that add up to 1.
+    """The frequency of each of K options, as shares that add up to 1.
 
     Attributes:
         name: what is counted.
@@ -46,13 +55,13 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What one group of runs learned.
+    """The lessons of one group of runs.
 
     Attributes:
         num_all: different architectures with a reward.
-        num_top: of them in the best tenth, which is taken in each run.
+        num_top: those of them in the best tenth, which is taken in each run.
         features: what is counted.
-        levels: of the rows of `positions`.
+        levels: levels to which the rows of `positions` belong.
         positions: for each level, at each position, by how much more often (share) it stands there in the best tenth
             than in all; empty where architectures differ in length.
     """
@@ -71,92 +80,140 @@ def learned_by_group(runs: Sequence[ReportedRun]) -> Mapping[str, Learned]:
     return {group: learned for group, learned in found.items() if learned.num_all >= MIN_ARCHITECTURES}
 
 
-def level_offsets(config: Mapping[str, Any]) -> Callable[[Trial], Sequence[int]] | None:
-    """Return what gives the level offsets that a trial's decisions chose; None where its space has none.
-
-    The space is made from values on record that name what this package has, never from a class or file named there.
-    """
-    space, base = config.get("space"), None
-    if not isinstance(space, Mapping) or space.get("_target_") != "search_space.ScalePermutedSpace":
-        return None
-    try:
-        base = _known_base(space.get("base"))
-        options = {name: value for name, value in space.items() if name not in ("_target_", "base")}
-        if base is None or len(set(options["level_offsets"])) < 2:
-            return None
-        names = [decision.name for decision in ScalePermutedSpace(base, **options).decisions]
-        offsets = sorted(set(options["level_offsets"]))
-    except (TypeError, ValueError, KeyError):
-        return None
-    places = [at for at, name in enumerate(names) if name.endswith(".level_offset")]
-
-    def offsets_of(trial: Trial) -> Sequence[int]:
-        decisions = trial.proposal.decisions
-        if len(decisions) != len(names) or any(not 0 <= decisions[at] < len(offsets) for at in places):
-            return ()
-        return [offsets[decisions[at]] for at in places]
-
-    return offsets_of
+def runs_without_decisions(runs: Sequence[ReportedRun]) -> list[str]:
+    """Return the names of the runs whose records do not say what their space decides: those of older versions."""
+    return [run.name for run in runs if not run.record.created.decisions]
 
 
-def _known_base(base: object) -> ArchSpec | None:
-    if not isinstance(base, Mapping):
-        return None
-    target, name = base.get("_target_"), str(base.get("name", base.get("spec")))
-    try:
-        if target == "search_space.resnet_seed":
-            return resnet_seed(name)
-        return load_spec(name) if target == "search_space.load_spec" and name in published_names() else None
-    except InputError:
-        return None
+def family_of(decision: Decision) -> str:
+    """Return the word that decisions of one sort share: `parent` for `block3.parent1`."""
+    word = decision.name.rpartition(".")[2]
+    return word.rstrip("0123456789") or word or decision.name
 
 
 def _learned(runs: Sequence[ReportedRun]) -> Learned:
-    trials: list[Trial] = []
+    specs: list[ArchSpec] = []
     is_top: list[bool] = []
-    counts: list[dict[str, Counts]] = []
+    counted: list[_RunCounts] = []
     for run in runs:
+        # The best tenth is taken in each run: its rewards may not compare with those of the others.
         ranked = best_trials(run.record.trials)
-        offsets_of = level_offsets(run.record.created.config)
-        trials += ranked
-        is_top += [place < np.ceil(TOP_SHARE * len(ranked)) for place in range(len(ranked))]
-        counts += [_counts(trial, offsets_of) for trial in ranked]
+        num_top = np.ceil(TOP_SHARE * len(ranked))
+        specs += [trial.spec for trial in ranked]
+        is_top += [rank < num_top for rank in range(len(ranked))]
+        counted.append(_count_run(run.record.created.decisions, ranked))
+
     top = np.array(is_top, dtype=bool)
-    names = dict.fromkeys(name for counted in counts for name in counted)
-    found = [_feature(name, [counted.get(name, Counter[str]()) for counted in counts], top) for name in names]
-    levels, positions = _positions([trial.spec for trial in trials], top)
-    features = tuple(feature for feature in found if len(feature.options) > 1)
-    return Learned(len(trials), int(top.sum()), features, levels, positions)
+    levels, positions = _positions(specs, top)
+    return Learned(len(specs), int(top.sum()), _features(counted, top), levels, positions)
 
 
-def _counts(trial: Trial, offsets_of: Callable[[Trial], Sequence[int]] | None) -> dict[str, Counts]:
-    """Count the options of one architecture, by what is counted."""
-    blocks = trial.spec.blocks
-    steps: dict[bool, Counts] = {False: Counter(), True: Counter()}
-    for feature, block in enumerate(blocks, start=NUM_STEM_PARENTS):
-        steps[block.is_output].update(str(feature - parent) for parent in block.parents)
-    return {
-        "level of an intermediate block": Counter(str(block.level) for block in blocks if not block.is_output),
-        "kind of a block": Counter(str(block.kind) for block in blocks),
-        "level offset against the base": Counter(map(str, offsets_of(trial) if offsets_of is not None else ())),
-        "steps back to a parent, intermediate blocks": steps[False],
-        "steps back to a parent, outputs": steps[True],
-    }
+@dataclass(frozen=True, slots=True)
+class _RunCounts:
+    """The choices of one run's architectures.
+
+    Attributes:
+        options: the words that can be counted, in order, by the name of the feature.
+        counts: for each architecture, by the name of the feature.
+    """
+
+    options: Mapping[str, Sequence[str]]
+    counts: Sequence[Mapping[str, Counts]]
+
+    def says_something(self, name: str) -> bool:
+        """Return whether architectures differ in a feature: an order of levels, say, has each as often in all."""
+        return any(counts.get(name) != self.counts[0].get(name) for counts in self.counts)
 
 
-def _feature(name: str, counts: Sequence[Counts], is_top: NDArray[np.bool_]) -> Feature:
-    found = {option for counted in counts for option in counted}
-    # Numbers, some of them negative, in their own order; names by the alphabet.
-    options = sorted(found, key=lambda option: (int(option) if option.lstrip("-").isdigit() else 0, option))
-    table = np.array([[counted[option] for option in options] for counted in counts], dtype=np.float64)
-    if not options or not table[is_top].sum():
+def _count_run(decisions: Sequence[Decision], ranked: Sequence[Trial]) -> _RunCounts:
+    """Count the options of each architecture: levels from its spec, all else from the decisions on record."""
+    names = [_feature_name(decision, ranked) for decision in decisions]
+    counts = [_count_options(trial, decisions, names) for trial in ranked]
+
+    # Specs have levels in any space; no decision names their options.
+    levels = {level for of_one in counts for level in of_one[_LEVEL]}
+    options = {_LEVEL: dict.fromkeys(levels)}
+    for name, decision in zip(names, decisions, strict=True):
+        options.setdefault(name, {}).update(dict.fromkeys(decision.options))
+    return _RunCounts({name: list(words) for name, words in options.items()}, counts)
+
+
+def _feature_name(decision: Decision, trials: Sequence[Trial]) -> str:
+    """Return the name under which a decision's options are counted."""
+    family = family_of(decision)
+    heading = _HEADINGS.get(family, family)
+    block = re.match(r"block(\d+)\.", decision.name)
+    if block is None or family not in _SPLIT_BY_ROLE:
+        return heading
+
+    position = int(block[1])
+    is_output = {trial.spec.blocks[position].is_output for trial in trials if position < len(trial.spec.blocks)}
+    # Where the block is an output in some architectures only, the decision has no side.
+    if len(is_output) != 1:
+        return heading
+    return f"{heading}, outputs" if is_output == {True} else f"{heading}, intermediate blocks"
+
+
+def _count_options(trial: Trial, decisions: Sequence[Decision], names: Sequence[str]) -> dict[str, Counts]:
+    counts: defaultdict[str, Counts] = defaultdict(Counter)
+    counts[_LEVEL].update(str(block.level) for block in trial.spec.blocks if not block.is_output)
+
+    # A record that somebody wrote by hand may hold decisions that are not of its space.
+    chosen = trial.proposal.decisions
+    if len(chosen) != len(decisions):
+        return counts
+    for name, decision, option in zip(names, decisions, chosen, strict=True):
+        if 0 <= option < decision.num_options:
+            counts[name][decision.options[option]] += 1
+    return counts
+
+
+def _features(runs: Sequence[_RunCounts], is_top: NDArray[np.bool_]) -> tuple[Feature, ...]:
+    options: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for name, words in run.options.items():
+            options.setdefault(name, {}).update(dict.fromkeys(words))
+
+    features = []
+    for name in sorted(options, key=_feature_order):
+        if any(run.says_something(name) for run in runs):
+            counts = [of_one.get(name, Counter[str]()) for run in runs for of_one in run.counts]
+            feature = _feature(name, _in_order(options[name]), counts, is_top)
+            if len(feature.options) > 1:
+                features.append(feature)
+    return tuple(features)
+
+
+def _feature_order(name: str) -> int:
+    """Return where a feature stands: those with a heading in the order of the headings, then all others."""
+    headings = (_LEVEL, *_HEADINGS.values())
+    return next((number for number, heading in enumerate(headings) if name.startswith(heading)), len(headings))
+
+
+def _in_order(words: Iterable[str]) -> list[str]:
+    """Return numbers, some of them negative, in their own order; other words in that of their space."""
+    words = list(words)
+    are_numbers = all(re.fullmatch(r"-?\d+", word) for word in words)
+    return sorted(words, key=int) if are_numbers else words
+
+
+def _feature(name: str, words: Sequence[str], counts: Sequence[Counts], is_top: NDArray[np.bool_]) -> Feature:
+    occurring = {option for counted in counts for option in counted}
+    options = [word for word in words if word in occurring]
+    table = np.array([[counted[option] for option in options] for counted in counts], dtype=np.float64)  # (N, K)
+
+    # A run of an older version has architectures of which nothing is known.
+    is_counted = table.any(axis=1)
+    top = table[is_top & is_counted]
+    if not len(top):
         return Feature(name, (), (), (), (), ())
-    low, high = _interval(table[is_top]) if is_top.sum() >= _MIN_FOR_INTERVAL else (np.empty(0), np.empty(0))
+
+    low, high = share_interval(top) if len(top) >= _MIN_FOR_INTERVAL else (np.empty(0), np.empty(0))
     return Feature(
         name=name,
         options=tuple(options),
         of_all=_shares(table.sum(axis=0)),
-        of_top=_shares(table[is_top].sum(axis=0)),
+        of_top=_shares(top.sum(axis=0)),
         low=tuple(np.round(low, 4).tolist()),
         high=tuple(np.round(high, 4).tolist()),
     )
@@ -166,21 +223,13 @@ def _shares(totals: Floats) -> tuple[float, ...]:
     return tuple(np.round(totals / totals.sum(), 4).tolist())
 
 
-def _interval(table: Floats) -> tuple[Floats, Floats]:
-    """Return the interval of the shares of (N, K) counts, the N architectures drawn again with repetition."""
-    num = len(table)
-    weights = np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=NUM_RESAMPLES)
-    totals = weights @ table
-    low, high = np.percentile(totals / totals.sum(axis=1, keepdims=True), PERCENTILES, axis=0)
-    return low, high
-
-
 def _positions(
     specs: Sequence[ArchSpec], is_top: NDArray[np.bool_]
 ) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
     if len({len(spec.blocks) for spec in specs}) != 1:
         return (), ()
-    placed = np.array([[block.level for block in spec.blocks] for spec in specs])
-    levels = np.unique(placed)
-    more = [(placed[is_top] == level).mean(axis=0) - (placed == level).mean(axis=0) for level in levels]
-    return tuple(levels.tolist()), tuple(tuple(np.round(row, 4).tolist()) for row in more)
+
+    found = np.array([[block.level for block in spec.blocks] for spec in specs])  # (N, number of blocks)
+    levels = np.unique(found)
+    more = [(found[is_top] == level).mean(axis=0) - (found == level).mean(axis=0) for level in levels]
+    return tuple(levels.tolist()), tuple(tuple(np.round(shares, 4).tolist()) for shares in more)

@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds its data, its plots and all that draws them, and asks for nothing else.
+"""The page of a report: one HTML file that holds its data, its plots and all that draws them, and loads nothing.
 
 Text on record may have been written by anybody. It is escaped where it becomes HTML, the data stands in a block that no
 browser runs, and the page's policy lets no script run but the two that are named by their hash, and nothing load.
@@ -21,14 +21,25 @@ from nas.reporting.occurrence import Learned, learned_by_group
 from nas.reporting.runs import ReportedRun
 from nas.reporting.sections import caution, facts, sections, subtitle, title
 from nas.reporting.trials import TrialColumns, trial_columns
+from nas.terminal.figures import SPEC_HEAD, Better, NumberStyle, figures_in_order
 
 _ASSETS = files("nas.reporting") / "assets"
-_SCRIPTS = ("values.js", "plots.js", "table.js", "start.js")
+_SCRIPTS = (
+    "values.js",
+    "plots.js",
+    "progress.js",
+    "trade_off.js",
+    "learned.js",
+    "training.js",
+    "table.js",
+    "start.js",
+)
+"""Parts of one script, in the order in which they stand on the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRun:
-    """What the page's plots need of a run."""
+    """The part of a run that the page's plots need."""
 
     name: str
     group: str
@@ -36,7 +47,7 @@ class PageRun:
 
 @dataclass(frozen=True, slots=True)
 class PageGroup:
-    """What the page's plots need of a group of runs."""
+    """The part of a group of runs that the page's plots need."""
 
     name: str
     curve: MeanCurve
@@ -44,11 +55,34 @@ class PageGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class PageFigure:
+    """The part of a figure that the page's plots and its table need.
+
+    Attributes:
+        name: as in the columns of the trials.
+        title: its name for a reader.
+        style: how its number is written.
+        better: which direction is better.
+        is_column: whether the table of all trials has it.
+        is_hovered: whether the text under the mouse has it.
+    """
+
+    name: str
+    title: str
+    style: NumberStyle
+    better: Better
+    is_column: bool
+    is_hovered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PageData:
-    """What the page's script reads."""
+    """The data that the page's script reads."""
 
     runs: tuple[PageRun, ...]
     groups: tuple[PageGroup, ...]
+    figures: tuple[PageFigure, ...]
+    spec_head: str
     trials: TrialColumns
     loss_curves: LossCurves
 
@@ -58,16 +92,21 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
     curves = mean_curves(runs)
     learned = learned_by_group(runs)
     losses = loss_curves(runs)
+    trials = trial_columns(runs)
     data = PageData(
         runs=tuple(PageRun(run.name, run.group) for run in runs),
         groups=tuple(PageGroup(group, curve, learned.get(group)) for group, curve in curves.items()),
-        trials=trial_columns(runs),
+        figures=_figures(trials),
+        spec_head=SPEC_HEAD,
+        trials=trials,
         loss_curves=losses,
     )
+
     # Imported here so that help does not wait for it.
     from plotly.offline import get_plotlyjs
 
     plotly, script = get_plotlyjs(), "\n".join(_asset(name) for name in _SCRIPTS)
+
     return Template(_asset("page.html")).substitute(
         policy=_policy((plotly, script)),
         title=escape(title(runs)),
@@ -80,6 +119,23 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
         licence=_licence(),
         plotly=plotly,
         script=script,
+    )
+
+
+def _figures(trials: TrialColumns) -> tuple[PageFigure, ...]:
+    """Return how the page shows each column of numbers that the trials have."""
+    names = ("trial", "result", "rung", "reward", *trials.metrics, "seconds")
+
+    return tuple(
+        PageFigure(
+            name=figure.name,
+            title=figure.title,
+            style=figure.style,
+            better=figure.better,
+            is_column="page_table" in figure.views,
+            is_hovered="hover" in figure.views,
+        )
+        for figure in figures_in_order(names)
     )
 
 

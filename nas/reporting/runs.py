@@ -1,4 +1,4 @@
-"""Which runs are reported, and which of them are repetitions of one search."""
+"""The runs of a report, and the groups of those that repeat one search."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class ReportedRun:
     """One run of a report.
 
     Attributes:
-        name: of its folder, with as much of the path as tells it from the other runs.
+        name: the folder's, with as much of the path as tells it from the other runs.
         group: what searched: the controller, with those options in which it differs from others of its name.
         options: the whole configuration, each value as text, nested names with dots.
         record: what its journal says.
@@ -42,12 +42,15 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
     if not folders:
         raise InputError("run: name one folder or more")
     paths = [absolute_path(folder) for folder in folders]
-    if twice := [folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1]:
-        raise InputError(f"run: {twice[0]} is given twice")
+    for folder, path in zip(folders, paths, strict=True):
+        if paths.count(path) > 1:
+            raise InputError(f"run: {folder} is given twice")
+
     records = [read_record(path) for path in paths]
     for path, record in zip(paths, records, strict=True):
         if not record.trials:
             raise InputError(f"{short_path(path)}: no trials yet, so there is nothing to report")
+
     options = [option_texts(record.created.config) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
     return [ReportedRun(*values) for values in zip(names, groups, options, records, strict=True)]
@@ -74,6 +77,7 @@ def group_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what searched in each of the runs; equal names mean repetitions of one search."""
     names = [_controller_name(config) for config in configs]
     parts = [option_texts({part: config.get(part) for part in _SEARCHER}) for config in configs]
+
     groups = []
     for name, options in zip(names, parts, strict=True):
         alike = [other for other_name, other in zip(names, parts, strict=True) if other_name == name]
@@ -94,6 +98,7 @@ def _controller_name(config: Mapping[str, Any]) -> str:
 
 
 def _run_names(paths: Sequence[Path]) -> list[str]:
+    """Return the names of the folders; where two are the same, the paths below the folder that holds all."""
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
         return names

@@ -1,4 +1,4 @@
-"""Every trial of a report, as columns: a third of the size of one mapping for each trial."""
+"""All trials of a report as columns, which take a third of the size of a mapping for each trial."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class TrialColumns:
 
     Attributes:
         trial: number in its run.
-        run: position of its run among those reported.
+        run: index of its run among those reported.
         result: 1 for the first result of its run, 2 for the second; None while it is running.
         status: running, completed, failed, reused or rejected.
         rung: how often its architecture had been promoted.
@@ -43,14 +43,21 @@ class TrialColumns:
 
 def trial_columns(runs: Sequence[ReportedRun]) -> TrialColumns:
     """Return all trials of the runs."""
-    rows = [(at, trial) for at, run in enumerate(runs) for trial in run.record.trials.values()]
-    places = [{number: place for place, number in enumerate(run.record.told, start=1)} for run in runs]
-    trials = [trial for _, trial in rows]
+    trials: list[Trial] = []
+    run_indices: list[int] = []
+    results: list[int | None] = []
+    for run_index, run in enumerate(runs):
+        # Results come in another order than trials were asked for.
+        result_of = {number: result for result, number in enumerate(run.record.told, start=1)}
+        trials += run.record.trials.values()
+        run_indices += [run_index] * len(run.record.trials)
+        results += [result_of.get(number) for number in run.record.trials]
+
     names = dict.fromkeys(name for trial in trials for name in trial.metrics)
     return TrialColumns(
         trial=tuple(trial.number for trial in trials),
-        run=tuple(at for at, _ in rows),
-        result=tuple(places[at].get(trial.number) for at, trial in rows),
+        run=tuple(run_indices),
+        result=tuple(results),
         status=tuple(trial.status for trial in trials),
         rung=tuple(trial.rung for trial in trials),
         reward=tuple(_short(trial.reward) for trial in trials),

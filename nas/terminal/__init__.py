@@ -1,1 +1,1 @@
-"""What a person sees of a command in a terminal."""
+"""Terminal output: the console, tables, progress of long work, and the live view of a search."""

@@ -1,4 +1,4 @@
-"""What a terminal shows of a running search: one panel below the lines, drawn anew a few times a second."""
+"""The live panel: a running search in a few lines of a terminal, drawn again a few times a second."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.record.trial import Status
-from nas.terminal.figures import count, duration
+from nas.terminal.figures import duration, shown_figures
 from nas.terminal.status import Standing
 from search_space.spec import short_form
 
@@ -23,12 +23,12 @@ _COUNTED: tuple[tuple[Status, str, str], ...] = (
     ("rejected", "over a limit", "yellow"),
     ("failed", "failed", "red"),
 )
-_COSTS = (("macs", "MACs"), ("params", "params"))
 _NONE_YET = Text("none yet", "dim")
 _MAX_WIDTH = 110
 _LABEL_WIDTH = len("rewards")
-_ROOM_FOR_ECHO = 3
-"""A terminal echoes ^C behind the panel; in a full line that would begin a new one, and not all would be erased."""
+_ECHO_WIDTH = 3
+"""Columns that stay free: a terminal echoes ^C behind the panel, and in a full line that would begin a new one, which
+would not be erased."""
 
 
 class LivePanel:
@@ -49,27 +49,21 @@ class LivePanel:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it in the width and the characters that there are."""
         standing = self._standing
-        width = min(options.max_width - _ROOM_FOR_ECHO, _MAX_WIDTH)
-        bar = ProgressBar(
-            total=standing.num_trials, completed=standing.num_done, width=width // 5, complete_style="green"
-        )
+        width = min(options.max_width - _ECHO_WIDTH, _MAX_WIDTH)
         cut: OverflowMethod = "crop" if options.ascii_only else "ellipsis"
-        head = Table.grid(padding=(0, 2, 0, 0))
-        done = f"{standing.num_done} of {standing.num_trials}"
-        for min_width in (None, len(done), None):
-            head.add_column(overflow=cut, no_wrap=True, min_width=min_width)
-        head.add_row(bar, Text(done, "bold"), _time(standing))
-        rows = Table.grid(padding=(0, 2, 0, 0))
-        rows.add_column(style="dim", overflow=cut, no_wrap=True, min_width=_LABEL_WIDTH)
-        rows.add_column(overflow=cut, no_wrap=True)
-        rows.add_row("ended", head)
-        rows.add_row("trials", _counts(standing))
-        rows.add_row("best", _best(standing))
-        rows.add_row("", Text("" if standing.best is None else short_form(standing.best.spec.blocks), "dim"))
-        rows.add_row("rewards", _rewards(standing, _ASCII_SPARKS if options.ascii_only else _SPARKS))
-        rows.add_row("speed", _speed(standing))
+
+        lines = Table.grid(padding=(0, 2, 0, 0))
+        lines.add_column(style="dim", overflow=cut, no_wrap=True, min_width=_LABEL_WIDTH)
+        lines.add_column(overflow=cut, no_wrap=True)
+        lines.add_row("ended", _ended(standing, width // 5, cut))
+        lines.add_row("trials", _counts(standing))
+        lines.add_row("best", _best(standing))
+        lines.add_row("", Text("" if standing.best is None else short_form(standing.best.spec.blocks), "dim"))
+        lines.add_row("rewards", _rewards(standing, _ASCII_SPARKS if options.ascii_only else _SPARKS))
+        lines.add_row("speed", _speed(standing))
+
         yield Panel(
-            rows,
+            lines,
             title=Text(self._title, "bold"),
             title_align="left",
             box=box.ASCII if options.ascii_only else box.ROUNDED,
@@ -87,18 +81,28 @@ def sparkline(values: Sequence[float], characters: str = _SPARKS) -> str:
     return "".join(characters[round((value - low) / (high - low) * (len(characters) - 1))] for value in values)
 
 
-def _time(standing: Standing) -> Text:
+def _ended(standing: Standing, bar_width: int, cut: OverflowMethod) -> Table:
+    bar = ProgressBar(total=standing.num_trials, completed=standing.num_done, width=bar_width, complete_style="green")
+    done = f"{standing.num_done} of {standing.num_trials}"
     left = "" if standing.left_s is None else f", about {duration(standing.left_s)} left"
-    return Text(f"{duration(standing.elapsed_s)}{left}")
+
+    line = Table.grid(padding=(0, 2, 0, 0))
+    # A narrow terminal cuts the bar and the time, never the count.
+    for min_width in (None, len(done), None):
+        line.add_column(overflow=cut, no_wrap=True, min_width=min_width)
+    line.add_row(bar, Text(done, "bold"), Text(f"{duration(standing.elapsed_s)}{left}"))
+    return line
 
 
 def _counts(standing: Standing) -> Text:
-    kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(standing.failures.items(), key=lambda item: -item[1]))
-    parts = [
-        Text(f"{number} {name}{f' ({kinds})' if status == 'failed' else ''}", style)
-        for status, name, style in _COUNTED
-        if (number := standing.statuses.get(status, 0))
-    ]
+    by_frequency = sorted(standing.failures.items(), key=lambda item: -item[1])
+    kinds = ", ".join(f"{kind} {number}" for kind, number in by_frequency)
+
+    parts = []
+    for status, name, style in _COUNTED:
+        number = standing.statuses.get(status, 0)
+        if number:
+            parts.append(Text(f"{number} {name}{f' ({kinds})' if status == 'failed' else ''}", style))
     if standing.num_retried:
         attempts = "attempt" if standing.num_retried == 1 else "attempts"
         parts.append(Text(f"{standing.num_retried} {attempts} lost", "yellow"))
@@ -109,10 +113,14 @@ def _best(standing: Standing) -> Text:
     best = standing.best
     if best is None or best.reward is None:
         return _NONE_YET
-    words = [f"trial {best.number}", *([f"rung {best.rung}"] if best.rung else [])]
-    if "ap" in best.metrics and best.metrics["ap"] != best.reward:
-        words.append(f"AP {100 * best.metrics['ap']:.1f}")
-    words += [f"{count(best.metrics[name])} {shown}" for name, shown in _COSTS if name in best.metrics]
+
+    words = [f"trial {best.number}"]
+    if best.rung:
+        words.append(f"rung {best.rung}")
+    for figure in shown_figures(best.metrics, "panel"):
+        # A metric that is the reward itself stands there already.
+        if best.metrics[figure.name] != best.reward:
+            words.append(figure.terminal_words(best.metrics[figure.name]))
     return Text.assemble((f"{best.reward:.4f}", "bold green"), "  ", "  ".join(words))
 
 
@@ -127,12 +135,14 @@ def _speed(standing: Standing) -> Text:
     words = []
     if standing.per_hour is not None:
         words.append(f"{standing.per_hour:,.{0 if standing.per_hour >= 10 else 1}f} trials an hour")
+
     if standing.num_workers:
         words.append(f"{standing.num_running} of {standing.num_workers} workers busy")
     elif not standing.num_running:
         words.append("waiting for a worker")
     if standing.busy_share is not None and standing.num_done:
         words.append(f"{standing.busy_share:.0%} of the time")
+
     if standing.longest is not None:
         words.append(f"longest: trial {standing.longest}, {duration(standing.longest_s)}")
     return Text(", ".join(words))

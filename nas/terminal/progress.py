@@ -1,4 +1,4 @@
-"""What a person sees of long work: a bar in a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar in a terminal, a line now and then elsewhere."""
 
 import time
 from datetime import timedelta
@@ -21,10 +21,11 @@ from rich.progress import (
 from rich.text import Text
 
 _LINE_EVERY_S = 30.0
+"""Time between two lines where there is no terminal."""
 
 
 class TaskView:
-    """Progress of what is made once before the first trial."""
+    """Shows the progress of what is made once before the first trial."""
 
     def __init__(self, console: Console) -> None:
         self._progress = progress_bar(console, _Speed(), TimeRemainingColumn())
@@ -46,6 +47,7 @@ class TaskView:
             # With what an earlier start has done, so that it does not count as speed.
             self._bars[what] = self._progress.add_task(what, total=num_total, completed=num_done)
         self._progress.update(self._bars[what], completed=num_done, total=num_total)
+
         if not self._progress.console.is_terminal:
             self._print_line(what, num_done, num_total, is_new=is_new)
 
@@ -54,18 +56,21 @@ class TaskView:
         if is_new:
             self._progress.console.print(f"{what}: {num_total}" if num_total > 1 else what)
             self._begun[what] = (now, num_done)
-        elif now - self._last_line_s > _LINE_EVERY_S:
-            begun_s, num_before = self._begun[what]
-            speed = (num_done - num_before) / (now - begun_s)
-            left = timedelta(seconds=round((num_total - num_done) / speed)) if speed else "?"
-            self._progress.console.print(f"{what}: {num_done} of {num_total}, {speed:.0f}/s, {left} left")
-        else:
+            self._last_line_s = now
             return
+
+        if now - self._last_line_s <= _LINE_EVERY_S:
+            return
+        # What an earlier start has done does not count as speed.
+        begun_s, num_before = self._begun[what]
+        speed = (num_done - num_before) / (now - begun_s)
+        left = timedelta(seconds=round((num_total - num_done) / speed)) if speed else "?"
+        self._progress.console.print(f"{what}: {num_done} of {num_total}, {speed:.0f}/s, {left} left")
         self._last_line_s = now
 
 
 class _Speed(ProgressColumn):
-    """How many are done a second."""
+    """A column with the number that is done in a second."""
 
     def render(self, task: Task) -> Text:
         """Return the text of the column."""

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a live panel in a terminal, and a line for each trial that ends."""
+"""The live view of a search: a panel in a terminal, and a line for each trial that ends."""
 
 import time
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ class SearchView:
 
     Args:
         console: where to print.
-        title: of the panel.
-        num_trials: of the run.
-        record: of the run, as it stands when the view opens.
+        title: stands above the panel.
+        num_trials: how many trials the run is to have.
+        record: the run's, as it stands when the view opens.
         verbosity: how much to say.
-        numbers: to show instead of the trials' own, by key.
+        numbers: numbers to show instead of the trials' own, by key.
     """
 
     def __init__(
@@ -71,22 +71,18 @@ class SearchView:
     def show(self, trial: Trial) -> None:
         """Take in a trial that has started, of which an attempt failed, or that has ended."""
         trial = self._numbered(trial)
+        # The thread that draws the panel reads the tally too.
         with self._lock:
             change = self._tally.take(trial, time.monotonic())
             num_done = self._tally.num_done
+
         if change == "started":
             if self._verbosity == "verbose":
                 self._console.print(f"trial {trial.number} starts: {short_form(trial.spec.blocks)}")
         elif change == "attempt_failed":
-            failure = trial.attempts[-1]
-            text = f"trial {trial.number} is left open ({failure.kind}): {failure.message}"
-            self._console.print(text, soft_wrap=True)
-            self._say_where(failure)
+            self._show_failed_attempt(trial.number, trial.attempts[-1])
         elif self._verbosity != "quiet" or trial.status == "failed":
-            head = f"[{num_done}/{self._num_trials}] trial {trial.number}"
-            text = f"{head:<20} {describe(trial):<54} {short_form(trial.spec.blocks)}"
-            self._console.print(Text.assemble(text, (" best", "green") if change == "ended_best" else ""))
-            self._say_where(trial.failure)
+            self._show_outcome(trial, num_done, is_best=change == "ended_best")
 
     def note_workers(self, num_workers: int) -> None:
         """Take in how many workers are up from now on."""
@@ -102,7 +98,17 @@ class SearchView:
         waits = f"; waiting for {num_running} running trials, Ctrl-C to leave them" if num_running else ""
         self._console.print(f"stopping: {why}{waits}", soft_wrap=True)
 
-    def _say_where(self, failure: Failure | None) -> None:
+    def _show_failed_attempt(self, number: int, failure: Failure) -> None:
+        self._console.print(f"trial {number} is left open ({failure.kind}): {failure.message}", soft_wrap=True)
+        self._show_traceback(failure)
+
+    def _show_outcome(self, trial: Trial, num_done: int, *, is_best: bool) -> None:
+        head = f"[{num_done}/{self._num_trials}] trial {trial.number}"
+        text = f"{head:<20} {describe(trial):<54} {short_form(trial.spec.blocks)}"
+        self._console.print(Text.assemble(text, (" best", "green") if is_best else ""))
+        self._show_traceback(trial.failure)
+
+    def _show_traceback(self, failure: Failure | None) -> None:
         if self._verbosity == "verbose" and failure is not None and failure.traceback:
             self._console.print(failure.traceback, soft_wrap=True)
 

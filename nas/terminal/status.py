@@ -1,4 +1,4 @@
-"""How a search stands while it runs: what was counted, the best so far, how fast it goes."""
+"""The status of a running search: what was counted, the best so far, and its speed."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,31 +11,31 @@ from nas.record.journal import Record
 from nas.record.trial import FailureKind, Status, Trial, best_trials, place
 
 NUM_PARTS = 40
-"""Of the curve of rewards at most."""
+"""Most points of the curve of rewards."""
 
 Change: TypeAlias = Literal["started", "attempt_failed", "ended", "ended_best"]
-"""What happened to a trial; `ended_best` with the best reward so far."""
+"""A change of a trial's status; `ended_best`: with the best reward so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a search stands at one moment.
+    """The status of a search at one moment.
 
     Attributes:
-        num_trials: of the run.
-        statuses: how many trials have each, of the whole run.
+        num_trials: how many trials the run is to have.
+        statuses: how many trials of the whole run have each status.
         failures: how many trials failed in each way.
         num_retried: attempts that failed since this start and were, or will be, run again.
         longest: number of the trial that has been running for longest; None while none runs.
-        longest_s: for how long.
-        best: trial; None while none has a reward.
+        longest_s: how long that one has been running.
+        best: the best trial so far; None while none has a reward.
         rewards: best reward in each of at most `NUM_PARTS` equal parts of the results, in order; those of the first
             rung, as others do not compare.
-        elapsed_s: since this start.
-        per_hour: trials that ended since this start; None before the first.
-        left_s: until the last trial at this speed; None where that is not known.
-        num_workers: that are up; None where nobody told.
-        busy_share: of the time of the workers since this start, how much went into trials; None before there were any.
+        elapsed_s: time since this start.
+        per_hour: trials an hour since this start; None before the first has ended.
+        left_s: time until the last trial at this speed; None where that is not known.
+        num_workers: workers that are up; None where nobody told.
+        busy_share: share of the workers' time since this start that went into trials; None before there were any.
     """
 
     num_trials: int
@@ -59,7 +59,7 @@ class Standing:
 
     @property
     def num_running(self) -> int:
-        """Trials that somebody is working on."""
+        """Trials that a worker is training."""
         return self.statuses.get("running", 0)
 
 
@@ -67,19 +67,23 @@ class Tally:
     """Counts what happens in a search. Times are of one clock that never goes back, in seconds.
 
     Args:
-        record: of the run, as it stands at the start. Trials that are open in it are not running yet.
-        num_trials: of the run.
+        record: the run's, as it stands at the start. Trials that are open in it are not running yet.
+        num_trials: how many trials the run is to have.
         now_s: when the search starts.
     """
 
     def __init__(self, record: Record, num_trials: int, now_s: float) -> None:
         self._num_trials = num_trials
+
+        # Counted over the whole run.
         self._statuses: Counter[Status] = Counter()
         self._failures: Counter[FailureKind] = Counter()
         self._rewards: list[float] = []
         for number in record.told:
             self._count(record.trials[number])
         self._best = next(iter(best_trials(record.trials, 1)), None)
+
+        # Counted since this start.
         self._num_retried = 0
         self._num_ended = 0
         self._running: dict[int, float] = {}
@@ -95,16 +99,20 @@ class Tally:
     def take(self, trial: Trial, now_s: float) -> Change:
         """Take in a trial that has started, of which an attempt failed, or that has ended."""
         self._pass_time(now_s)
+
+        if trial.status == "running" and trial.number not in self._running:
+            self._running[trial.number] = now_s
+            return "started"
         if trial.status == "running":
-            if trial.number not in self._running:
-                self._running[trial.number] = now_s
-                return "started"
             del self._running[trial.number]
             self._num_retried += 1
             return "attempt_failed"
+
+        # A trial that was reused or rejected never ran.
         self._running.pop(trial.number, None)
         self._num_ended += 1
         self._count(trial)
+
         if trial.reward is None or (self._best is not None and place(trial)[:2] >= place(self._best)[:2]):
             return "ended"
         self._best = trial
@@ -118,13 +126,17 @@ class Tally:
     def standing(self, now_s: float) -> Standing:
         """Return how the search stands."""
         self._pass_time(now_s)
+
+        # Speed is that of this start: another machine may have run the trials before.
         elapsed_s = now_s - self._started_s
         num_left = self._num_trials - self.num_done
         has_speed = self._num_ended > 0 and elapsed_s > 0
         longest = min(self._running, key=lambda number: self._running[number], default=None)
+        running: dict[Status, int] = {"running": len(self._running)} if self._running else {}
+
         return Standing(
             num_trials=self._num_trials,
-            statuses=dict(self._statuses) | ({"running": len(self._running)} if self._running else {}),
+            statuses=dict(self._statuses) | running,
             failures=dict(self._failures),
             num_retried=self._num_retried,
             longest=longest,

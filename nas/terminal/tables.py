@@ -1,4 +1,4 @@
-"""What trials are to a person: words, times and tables."""
+"""Trials in words and in tables."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,22 @@ from rich.table import Table
 
 from nas.record.ranking import Row
 from nas.record.trial import Trial
-from nas.terminal.figures import count
+from nas.terminal.figures import SPEC_HEAD, Figure, figure_of, shown_figures
 from search_space.spec import short_form
 
 
 def describe(trial: Trial) -> str:
-    """Return what became of a trial, in a few words."""
+    """Return the outcome of a trial in a few words."""
     if trial.failure is not None:
         return f"{trial.status} ({trial.failure.kind}): {trial.failure.message}"
     reward = "" if trial.reward is None else f"reward {trial.reward:.4f}"
     if trial.status == "reused":
         return f"{reward}  same as trial {trial.reused_from}, not trained again"
-    words = [reward, *([f"rung {trial.rung}"] if trial.rung else [])]
-    if "macs" in trial.metrics:
-        words.append(f"{count(trial.metrics['macs'])} MACs")
+
+    words = [reward]
+    if trial.rung:
+        words.append(f"rung {trial.rung}")
+    words += [figure.terminal_words(trial.metrics[figure.name]) for figure in shown_figures(trial.metrics, "line")]
     if trial.seconds:
         words.append(f"{sum(trial.seconds.values()):.0f} s")
     return "  ".join(words)
@@ -33,6 +35,7 @@ def leaderboard_table(rows: Sequence[Row], title: str) -> Table:
     columns = columns_of(rows)
     for column in columns:
         table.add_column(column.head, justify=column.align, overflow="fold")
+
     for rank, row in enumerate(rows, start=1):
         table.add_row(*(column.text(rank, row) for column in columns))
     return table
@@ -40,7 +43,7 @@ def leaderboard_table(rows: Sequence[Row], title: str) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its head, and the text of a row with its place in the table."""
+    """A column of a leaderboard: its head, and the text of a row that has a rank in the table."""
 
     head: str
     align: Literal["left", "right"]
@@ -49,33 +52,29 @@ class Column:
 
 def columns_of(rows: Sequence[Row]) -> list[Column]:
     """Return the columns that these rows fill; AP in percent."""
-
-    def has(name: str) -> bool:
-        return any(name in row.trial.metrics for row in rows)
-
-    def figure(name: str, show: Callable[[float], str]) -> Callable[[int, Row], str]:
-        return lambda rank, row: "" if (own := row.value(name)) is None else show(own)
-
-    def percent(share: float) -> str:
-        return f"{100 * share:.1f}"
+    metrics = {name for row in rows for name in row.trial.metrics}
 
     columns = [Column("#", "right", lambda rank, row: str(rank))]
     if any(row.run for row in rows):
         columns.append(Column("run", "left", lambda rank, row: row.run))
-    columns.append(Column("trial", "right", lambda rank, row: str(row.trial.number)))
-    columns.append(Column("reward", "right", figure("reward", "{:.4f}".format)))
+    columns += [_figure_column(figure_of("trial")), _figure_column(figure_of("reward"))]
     if any(row.trial.rung for row in rows):
-        columns.append(Column("rung", "right", lambda rank, row: str(row.trial.rung)))
-    columns += [Column(name.upper(), "right", figure(name, percent)) for name in ("ap", "ap50", "ap75") if has(name)]
-    columns.append(Column("MACs", "right", figure("macs", count)))
-    columns.append(Column("params", "right", figure("params", count)))
-    if has("latency_ms"):
-        columns.append(Column("latency ms", "right", figure("latency_ms", "{:.1f}".format)))
-    columns.append(Column("seconds", "right", figure("seconds", "{:.0f}".format)))
+        columns.append(_figure_column(figure_of("rung")))
+
+    # Seconds always have a column, even where no trial took any.
+    columns += [_figure_column(figure) for figure in shown_figures(metrics - {"seconds"}, "table")]
+    columns.append(_figure_column(figure_of("seconds")))
+
     if any(row.reused_by for row in rows):
         columns.append(Column("reused", "right", lambda rank, row: str(len(row.reused_by) or "")))
     columns.append(Column("key", "left", lambda rank, row: row.trial.key))
-    columns.append(
-        Column("levels (r: residual) | outputs", "left", lambda rank, row: short_form(row.trial.spec.blocks))
-    )
+    columns.append(Column(SPEC_HEAD, "left", lambda rank, row: short_form(row.trial.spec.blocks)))
     return columns
+
+
+def _figure_column(figure: Figure) -> Column:
+    def text(rank: int, row: Row) -> str:
+        value = row.value(figure.name)
+        return "" if value is None else figure.terminal_text(value)
+
+    return Column(figure.head, "right", text)

@@ -1,6 +1,8 @@
 """Runs for the tests of the report: journals as a search of so many trials leaves them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy as np
 from nas.record.journal import FILE_NAME, Asked, Created, Event, Told
 from nas.record.trial import Failure
 from nas.reporting.runs import ReportedRun, read_runs
-from search_space import ScalePermutedSpace, resnet_seed
+from search_space import Decision, ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 SPACE_CONFIG = {
@@ -40,24 +42,29 @@ def write_run(
     name: str = "cost",
     num_parts: int = 20,
     promoted_from: int | None = None,
+    decisions: tuple[Decision, ...] = SPACE.decisions,
+    more_metrics: Mapping[str, float] = MappingProxyType({}),
 ) -> Path:
     """Write a journal with a trial for each reward; None is a failure.
 
-    Each has a loss curve of `num_parts` points, and those from the number `promoted_from` on were promoted.
+    Each has a loss curve of `num_parts` points, and those from the number `promoted_from` on were promoted. Journals of
+    older versions have no `decisions`.
     """
     rng = np.random.default_rng(0)
-    events: list[Created | Event] = [Created(config=config or config_of(), versions=versions or {"python": "3"})]
+    created = Created(config=config or config_of(), versions=versions or {"python": "3"}, decisions=decisions)
+    events: list[Created | Event] = [created]
     for number, reward in enumerate(rewards):
-        decisions = SPACE.sample(rng)
-        spec = SPACE.decode(decisions)
+        chosen = SPACE.sample(rng)
+        spec = SPACE.decode(chosen)
         rung = int(promoted_from is not None and number >= promoted_from)
-        events.append(Asked(trial=number, decisions=decisions, key=spec.key, spec=spec, rung=rung))
+        events.append(Asked(trial=number, decisions=chosen, key=spec.key, spec=spec, rung=rung))
         metrics = {
             "ap": reward or 0.0,
             "macs": 1e6 * rng.uniform(50, 90),
             "params": 3e5,
             name: 1.0,
             "loss": rng.random(),
+            **more_metrics,
         }
         curve = tuple(0.3 + (2.7 - (reward or 0.0)) / (1 + part) for part in range(num_parts))
         told = Told(trial=number, status="completed", reward=reward, metrics=metrics, seconds={"train": 30.0})

@@ -2,28 +2,28 @@
 
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from nas.record.journal import FILE_NAME, AttemptFailed, read_record
+from nas.record.journal import FILE_NAME, Asked, AttemptFailed, Created, Record, Told, read_record
 from nas.record.trial import Failure, best_trials
 from nas.reporting.curves import best_so_far, mean_curves
 from nas.reporting.failures import failure_rows
 from nas.reporting.loss_curves import loss_curves
-from nas.reporting.occurrence import learned_by_group, level_offsets
-from nas.reporting.runs import cautions
+from nas.reporting.occurrence import Feature, Learned, learned_by_group
+from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.trials import trial_columns
+from search_space import Decision, published_spec
 from search_space.spec import short_form
 from tests.conftest import TINY_LANDSCAPE, Run
 from tests.nas.reporting.reported_runs import (
     EVOLUTION,
     HOSTILE,
     RANDOM,
-    SPACE_CONFIG,
     config_of,
     reported,
     rewards_of,
@@ -131,27 +131,110 @@ def test_shares_are_those_of_the_best_tenth(tmp_path: Path) -> None:
         assert sum(feature.of_all) == pytest.approx(1, abs=1e-3)
 
 
+def learned_from(run: Path) -> Learned:
+    (learned,) = learned_by_group(reported(run)).values()
+    return learned
+
+
 def test_level_offsets_are_those_that_were_chosen(tmp_path: Path) -> None:
-    record = read_record(write_run(tmp_path / "run", [0.1] * 20))
-    offsets_of = level_offsets(record.created.config)
-    assert offsets_of is not None
-    for trial in record.trials.values():
-        levels = sum(block.level for block in trial.spec.blocks if not block.is_output)
-        # Ten intermediate blocks of ResNet-50: levels 2, 3, 3, 3, 4, 4, 4, 4, 4, 5.
-        assert levels - sum(offsets_of(trial)) == 36
+    run = write_run(tmp_path / "run", [0.1] * 20)
+    offsets = next(f for f in learned_from(run).features if f.name == "level offset against the base")
+    assert offsets.options == ("-1", "0", "1", "2")
+    mean = sum(int(word) * share for word, share in zip(offsets.options, offsets.of_all, strict=True))
+    levels = [
+        sum(block.level for block in trial.spec.blocks if not block.is_output)
+        for trial in read_record(run).trials.values()
+    ]
+    # Ten intermediate blocks of ResNet-50: levels 2, 3, 3, 3, 4, 4, 4, 4, 4, 5.
+    assert np.mean(levels) == pytest.approx(36 + 10 * mean, abs=0.02)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"_target_": "os.system"},
-        {"base": {"_target_": "os.system", "name": "x"}},
-        {"level_offsets": []},
-        {"window": "x"},
-    ],
-)
-def test_a_space_without_known_base_has_no_offsets(change: dict[str, Any]) -> None:
-    assert level_offsets({"space": {**SPACE_CONFIG, **change}}) is None
+def test_steps_back_to_parents_are_those_of_the_specs(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [0.1] * 20)
+    features = {feature.name: feature for feature in learned_from(run).features}
+    for name, is_output in (("intermediate blocks", False), ("outputs", True)):
+        # Feature 0 and 1 are the stem's, block i is feature i + 2.
+        steps = [
+            str(i + 2 - parent)
+            for trial in read_record(run).trials.values()
+            for i, block in enumerate(trial.spec.blocks)
+            for parent in block.parents
+            if block.is_output == is_output
+        ]
+        feature = features[f"steps back to a parent, {name}"]
+        assert feature.options == tuple(sorted(set(steps), key=int))
+        assert feature.of_all == pytest.approx([steps.count(word) / len(steps) for word in feature.options], abs=1e-4)
+
+
+def test_what_is_counted_is_what_architectures_differ_in(tmp_path: Path) -> None:
+    names = [feature.name for feature in learned_from(write_run(tmp_path / "run", [0.1] * 20)).features]
+    # The order of levels is a permutation: each architecture has the same.
+    assert names == [
+        "level of an intermediate block",
+        "kind of a block",
+        "level offset against the base",
+        "steps back to a parent, intermediate blocks",
+        "steps back to a parent, outputs",
+    ]
+
+
+WIDTHS = tuple(Decision(f"stage{i}.width", ("small", "large")) for i in (1, 2))
+
+
+def run_of_own_space(chosen: Sequence[tuple[int, ...]]) -> ReportedRun:
+    """Return a run over a space of somebody's own, whose first trials are the best."""
+    record = Record(Created(config={}, versions={}, decisions=WIDTHS))
+    spec = published_spec("spinenet-49")
+    for number, options in enumerate(chosen):
+        record.add(Asked(trial=number, decisions=options, key=f"{number:016x}", spec=spec))
+        record.add(Told(trial=number, status="completed", reward=1 - number / 100))
+    return ReportedRun("run", "mine", {}, record)
+
+
+def test_decisions_of_any_space_are_counted_by_family_in_the_order_of_their_options() -> None:
+    # The best tenth are the first two: three large, one small. In all there are 5 large of 40.
+    chosen = [(1, 1), (1, 0), (1, 0), (0, 1), *[(0, 0)] * 16]
+    learned = learned_by_group([run_of_own_space(chosen)])["mine"]
+    assert learned.features == (Feature("width", ("small", "large"), (0.875, 0.125), (0.25, 0.75), (), ()),)
+
+
+def test_a_family_that_is_as_often_in_every_architecture_is_left_out() -> None:
+    chosen = [(i % 2, 1 - i % 2) for i in range(20)]
+    assert learned_by_group([run_of_own_space(chosen)])["mine"].features == ()
+
+
+@pytest.mark.parametrize("wrong", [(), (1,), (1, 1, 1), (-1, 2)])
+def test_decisions_that_are_not_of_the_space_are_not_counted(wrong: tuple[int, ...]) -> None:
+    chosen = [(1, 1), (1, 0), (0, 1), *[(0, 0)] * 16, wrong]
+    (width,) = learned_by_group([run_of_own_space(chosen)])["mine"].features
+    assert width.of_all == pytest.approx((34 / 38, 4 / 38), abs=1e-4)
+
+
+def test_a_run_of_an_older_version_has_levels_and_positions_alone(tmp_path: Path, call: Run) -> None:
+    new, old = write_run(tmp_path / "new", [0.1] * 20), write_run(tmp_path / "old", [0.1] * 20, decisions=())
+    with_decisions, without = learned_from(new), learned_from(old)
+    assert [feature.name for feature in without.features] == ["level of an intermediate block"]
+    assert without.features[0] == with_decisions.features[0]
+    assert without.positions == with_decisions.positions
+    # Beside a new run of its group it changes nothing of what that one says.
+    (both,) = learned_by_group(reported(new, old)).values()
+    assert [feature.of_all for feature in both.features] == [feature.of_all for feature in with_decisions.features]
+
+    for arguments, sentence in (
+        ("run=old", "Only levels are counted of this run, recorded by an older version"),
+        ("run=[new,old]", "Only levels are counted of old, recorded by an older version"),
+        ("run=new", ""),
+    ):
+        assert call("nas.report", arguments, "out=page.html").returncode == 0
+        text = "".join(Page((tmp_path / "page.html").read_text(encoding="utf-8")).text)
+        assert sentence in text
+        assert ("older version" in text) == bool(sentence)
+
+
+def test_the_levels_of_the_report_need_no_space_that_this_package_knows(tmp_path: Path) -> None:
+    space = {"_target_": "os.system", "base": {"_target_": "os.system", "name": "x"}}
+    run = write_run(tmp_path / "run", [0.1] * 20, config_of(space=space))
+    assert len(learned_from(run).features) == 5
 
 
 def test_failures_are_counted_with_the_attempts_that_were_run_again(tmp_path: Path) -> None:
@@ -171,8 +254,8 @@ def test_loss_curves_are_those_of_the_trials_best_first(tmp_path: Path) -> None:
     runs = reported(a, b, c)
     curves, columns = loss_curves(runs), trial_columns(runs)
     # The failed one and the one without a curve are left out.
-    assert [columns.reward[row] for row in curves.row] == [0.7, 0.5, 0.2, 0.1]
-    assert [(columns.run[row], columns.trial[row]) for row in curves.row] == [(0, 2), (1, 0), (0, 0), (1, 1)]
+    assert [columns.reward[index] for index in curves.index] == [0.7, 0.5, 0.2, 0.1]
+    assert [(columns.run[index], columns.trial[index]) for index in curves.index] == [(0, 2), (1, 0), (0, 0), (1, 1)]
     assert [len(loss) for loss in curves.loss] == [20, 3, 20, 3]
     # By hand: 0.3 + 2.2, 0.3 + 2.2 / 2, 0.3 + 2.2 / 3 to five digits.
     assert curves.loss[1] == (2.5, 1.4, 1.0333)
@@ -185,10 +268,10 @@ def test_of_many_loss_curves_the_best_and_some_over_the_whole_ranking_stay(tmp_p
     # Of the 400 others that were not promoted two or three apart stay, of the 700 promoted ones three or four.
     for own, steps in ((range(500), {2, 3}), (range(500, 1300), {3, 4})):
         ranking = sorted(own, key=lambda number: -(rewards[number] or 0))
-        places = [ranking.index(row) for row in curves.row if row in own]
-        assert places[:100] == list(range(100))
-        assert (len(places), places[-1]) == (300, len(own) - 1)
-        assert set(np.diff(places[99:])) <= {1, *steps}
+        ranks = [ranking.index(index) for index in curves.index if index in own]
+        assert ranks[:100] == list(range(100))
+        assert (len(ranks), ranks[-1]) == (300, len(own) - 1)
+        assert set(np.diff(ranks[99:])) <= {1, *steps}
     assert curves.num_found == 1300
 
 
@@ -216,6 +299,25 @@ def test_the_file_is_whole_and_asks_for_nothing(call: Run, tmp_path: Path) -> No
     # The same record gives the same file.
     assert call("nas.report", "run=run", "top=3", "out=again.html").returncode == 0
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
+
+
+def test_a_metric_of_somebodys_own_task_is_on_the_page(tmp_path: Path, call: Run) -> None:
+    write_run(tmp_path / "run", [0.1, 0.2], more_metrics={"miou": 0.43, "ap/person": 0.5})
+    assert call("nas.report", "run=run").returncode == 0
+    page = Page((tmp_path / "run/report.html").read_text(encoding="utf-8"))
+    assert "miou 0.4300" in "".join(page.text)
+    figures = {figure["name"]: figure for figure in json.loads(page.data)["figures"]}
+    assert figures["miou"] == {
+        "name": "miou",
+        "title": "miou",
+        "style": "adaptive",
+        "better": "neither",
+        "is_column": True,
+        "is_hovered": True,
+    }
+    assert (figures["macs"]["title"], figures["macs"]["better"]) == ("multiply-adds", "lower")
+    assert (figures["ap/person"]["is_column"], figures["ap/person"]["better"]) == (False, "higher")
+    assert list(figures)[-3:] == ["cost", "miou", "seconds"]
 
 
 def test_text_on_record_stays_text(tmp_path: Path, call: Run) -> None:

@@ -10,9 +10,10 @@ from PIL import Image
 
 from nas.record.journal import FILE_NAME, read_record
 from nas.reporting.trials import trial_columns
+from search_space import Decision
 from tests.conftest import Run
 from tests.nas.reporting.chromium import Chromium, find_chromium
-from tests.nas.reporting.reported_runs import HOSTILE, config_of, reported, rewards_of, write_run
+from tests.nas.reporting.reported_runs import HOSTILE, SPACE, config_of, reported, rewards_of, write_run
 
 
 @pytest.fixture
@@ -161,6 +162,22 @@ def test_axes_can_be_chosen_and_the_front_is_that_of_the_axes(browser: Chromium,
             if not any(x >= a and y >= b and (x, y) != (a, b) for x, y in points.values())
         }
         assert set(browser.value("document.getElementById('trade-off').data.at(-1).customdata")) == expected
+
+
+@pytest.mark.slow
+def test_a_task_and_a_space_of_somebodys_own_are_shown(browser: Chromium, call: Run, tmp_path: Path) -> None:
+    widths = tuple(Decision(f"stage{number}.width", ("small", "large")) for number in range(len(SPACE.decisions)))
+    more_metrics = {"miou": 0.43, "energy_j": 3.2e-5}
+    write_run(tmp_path / "run", rewards_of(20), decisions=widths, more_metrics=more_metrics)
+    assert call("nas.report", "run=run").returncode == 0
+    check_page(browser, tmp_path / "run/report.html")
+    assert set(column(browser, "miou")) == {"0.4300", ""}
+    assert set(column(browser, "energy_j")) == {"0.0000320", ""}
+    headings = "[...document.querySelectorAll('#learned h3')].map((heading) => heading.textContent)"
+    assert browser.value(headings)[:2] == ["Level of an intermediate block", "Width"]
+    assert browser.value("document.getElementById('learned-1').data[0].x") == ["small", "large"]
+    axes = "[...document.getElementById('axis-x').options].map((option) => option.value)"
+    assert {"miou", "energy_j"} <= set(browser.value(axes))
 
 
 @pytest.mark.long

@@ -119,6 +119,15 @@ def test_the_panel_says_how_a_search_stands() -> None:
         assert part in text
 
 
+def test_the_panel_has_a_metric_of_somebodys_own_task_and_says_the_reward_once() -> None:
+    tally = Tally(NO_RECORD, 12, now_s=0.0)
+    metrics = {"miou": 0.4321, "energy_j": 1234.5, "ap/person": 0.5, "ap50": 0.6, "macs": 76.9e6}
+    tally.take(trial(0, status="completed", reward=0.4321, metrics=metrics), 50.0)
+    best = drawn(tally.standing(100.0)).splitlines()[3]
+    assert "0.4321  trial 0  76.9M MACs  energy_j 1.23K  " in best
+    assert not re.search("miou|AP|ap", best)
+
+
 def test_an_attempt_that_failed_is_counted_and_its_trial_runs_no_more() -> None:
     tally = busy_search()
     assert tally.take(trial(2, attempts=(Failure("worker_lost", "died"),)), 60.0) == "attempt_failed"

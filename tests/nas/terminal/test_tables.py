@@ -6,8 +6,8 @@ from rich.console import Console
 from controllers import Proposal
 from nas.record.ranking import Row
 from nas.record.trial import Trial
-from nas.terminal.figures import count, duration
-from nas.terminal.tables import describe, leaderboard_table
+from nas.terminal.figures import NumberStyle, count, duration, figure_of, number_text, shown_figures
+from nas.terminal.tables import columns_of, describe, leaderboard_table
 from search_space import published_spec
 
 SPEC = published_spec("spinenet-49")
@@ -32,6 +32,55 @@ def test_the_table_ranks_and_leaves_out_what_is_not_there() -> None:
     console.print(leaderboard_table([Row(one) for one in timed], "Best"))
     assert "latency ms" in out.getvalue()
     assert "12.3" in out.getvalue()
+
+
+def test_a_metric_of_somebodys_own_task_is_a_column_between_the_costs_and_the_seconds() -> None:
+    metrics = {"miou": 0.4321, "energy_j": 12000.0, "macs": 2e9, "ap/person": 0.5, "loss": 0.1, "ar100": 0.3}
+    columns = columns_of([Row(trial(4, reward=0.5, metrics=metrics)), Row(trial(5, reward=0.4, metrics={}))])
+    assert [column.head for column in columns[:-2]] == ["#", "trial", "reward", "MACs", "energy_j", "miou", "seconds"]
+    assert [column.text(1, Row(trial(4, metrics=metrics))) for column in columns[3:6]] == ["2B", "12K", "0.4321"]
+    assert [column.text(1, Row(trial(5))) for column in columns[3:6]] == ["", "", ""]
+
+
+def test_names_of_figures_cannot_steer_the_terminal() -> None:
+    (figure,) = shown_figures(["a\x1b[2Jb"], "table")
+    assert figure.head == "a [2Jb"
+
+
+def test_directions_and_words_come_from_one_table() -> None:
+    better = {
+        name: figure_of(name).better for name in ("ap", "ap/person", "ar_small", "reward", "macs", "loss", "miou")
+    }
+    assert better == {
+        "ap": "higher",
+        "ap/person": "higher",
+        "ar_small": "higher",
+        "reward": "higher",
+        "macs": "lower",
+        "loss": "lower",
+        "miou": "neither",
+    }
+    assert figure_of("ap").terminal_words(0.431) == "AP 43.1"
+    assert figure_of("ap").report_words(0.431) == "AP 0.4310"
+    assert figure_of("macs").report_words(76.9e6) == "76.9M multiply-adds"
+    assert figure_of("latency_ms").report_words(12.34) == "12.3 ms"
+
+
+@pytest.mark.parametrize(
+    ("value", "style", "text"),
+    [
+        (0.43, "adaptive", "0.4300"),
+        (0.0, "adaptive", "0.0000"),
+        (3.2e-5, "adaptive", "3.2e-05"),
+        (-0.5, "adaptive", "-0.5000"),
+        (12.0, "adaptive", "12"),
+        (-1.5e6, "adaptive", "-1.5M"),
+        (7.0, "whole", "7"),
+        (23.4, "seconds", "23"),
+    ],
+)
+def test_numbers_are_written_in_the_style_of_their_figure(value: float, style: NumberStyle, text: str) -> None:
+    assert number_text(value, style) == text
 
 
 @pytest.mark.parametrize(
