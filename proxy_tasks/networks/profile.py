@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 from torchvision.models.detection import MaskRCNN
 
@@ -11,7 +10,7 @@ from proxy_tasks.networks.cost import Cost, on_meta, part_costs
 from proxy_tasks.networks.family import BASELINE, Head, build_network
 from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.latency import Latency, measure_latency
-from proxy_tasks.runtime import has_fast_bf16, pick_device
+from proxy_tasks.runtime import Precision, pick_device, uses_bf16
 from search_space import ArchSpec, ModelScale, published_spec
 from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
 
@@ -111,7 +110,7 @@ def network_latency(
     num_classes: int = 80,
     batch_size: int = 1,
     device: str = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "float32",
+    precision: Precision = "float32",
     num_runs: int = 20,
     report: Callable[[int], None] = lambda run: None,
 ) -> Latency:
@@ -130,7 +129,7 @@ def network_latency(
         image_size_px,
         batch_size=batch_size,
         device=target,
-        bf16=has_fast_bf16(target.type) if precision == "auto" else precision == "bfloat16",
+        bf16=uses_bf16(precision, target.type),
         num_runs=num_runs,
         report=report,
     )
