@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.reference import Reference
-from proxy_tasks.networks.blocks import MBConvUnit, Unit
+from proxy_tasks.networks.blocks import BottleneckUnit, MBConvUnit, ResidualUnit
 from proxy_tasks.networks.layers import ConvNorm
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import (
@@ -71,7 +71,7 @@ def layers_in_their_order(backbone: SpineNet, spec: ArchSpec) -> Iterator[nn.Mod
 
 def _chain(chain: nn.Module) -> Iterator[nn.Module]:
     for unit in chain.children():
-        if isinstance(unit, Unit):
+        if isinstance(unit, BottleneckUnit | ResidualUnit):
             yield from _conv_norms(unit.projection)
             yield from _conv_norms(unit.branch)
         elif isinstance(unit, MBConvUnit):

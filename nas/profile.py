@@ -117,7 +117,7 @@ def _resolve(options: Options) -> tuple[str | ArchSpec, ModelScale]:
     Raises:
         InputError: an unknown name or a file that cannot be used.
     """
-    from proxy_tasks.networks.family import default_scale
+    from proxy_tasks.networks.named_networks import default_scale
 
     if options.spec.endswith(".json"):
         document = read_spec(Path(options.spec).expanduser())

@@ -177,14 +177,14 @@ def test_leftovers_are_dashed_and_dead_blocks_pale() -> None:
     assert [block.feature for block in layout.blocks if not block.is_live] == [2]
     assert [(c.parent, c.child) for c in layout.connections if c.kind == "leftover"] == [(3, 4)]
     assert [(c.parent, c.child) for c in layout.connections if not c.is_live] == [(0, 2), (1, 2)]
-    assert [entry.sign for entry in layout.legend] == [
-        "order",
-        "bottleneck",
-        "output",
-        "pale",
-        "short",
-        "long",
-        "leftover",
+    assert [(entry.sign, entry.label.text) for entry in layout.legend] == [
+        ("order", "order of computation"),
+        ("kind", "bottleneck"),
+        ("output", "output"),
+        ("pale", "reaches no output"),
+        ("short", "from the block before"),
+        ("long", "from further back"),
+        ("leftover", "leftover, added as it is"),
     ]
     dashed = [
         item
