@@ -63,7 +63,7 @@ class Landscape:
 
     @property
     def cost_names(self) -> tuple[str, ...]:
-        """What `costs` gives."""
+        """Names of the figures that `costs` gives."""
         return ("macs", "params")
 
     @property

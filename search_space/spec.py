@@ -9,7 +9,7 @@ from typing import Literal
 from search_space.kinds import MAX_LEVEL, MIN_LEVEL, Family, kind_named
 
 NUM_STEM_PARENTS = 2
-"""How many stem blocks, counted from the stem's end, may be parents (m in the paper, section 3.1)."""
+"""Number of stem blocks, counted from the stem's end, that may be parents (m in the paper, section 3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class ArchSpec:
 
     @property
     def features(self) -> tuple[StemBlock | BlockSpec, ...]:
-        """What parents refer to: the last two stem blocks, then every block."""
+        """The last two stem blocks, then every block: parents are numbers in this order."""
         return (*self.stem[-NUM_STEM_PARENTS:], *self.blocks)
 
     @property
@@ -210,7 +210,7 @@ def _leftovers(spec: ArchSpec) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class ModelScale:
-    """How big a spec is built; one spec at several scales is a family, as SpineNet-49/96/143/190.
+    """The size at which a spec is built; one spec at several scales is a family, as SpineNet-49/96/143/190.
 
     Attributes:
         width_multiplier: every block width is `int(width * width_multiplier)`; the first convolution keeps 64.

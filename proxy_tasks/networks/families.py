@@ -11,7 +11,7 @@ from search_space.kinds import MOBILE, RESNET, Family
 
 @dataclass(frozen=True, slots=True)
 class FeatureShape:
-    """What a resampling needs to know of a feature.
+    """A feature, as a resampling needs to know it.
 
     Attributes:
         level: it has stride `2**level` px.

@@ -77,7 +77,7 @@ def fold_norms(network: M) -> M:
 
 
 def _folded(module: M) -> M:
-    """Return the module, or what takes its place."""
+    """Return the module, or the one that replaces it."""
     if isinstance(module, ConvNorm):
         return FoldedConv(module)  # type: ignore[return-value]  # takes and returns the same tensors
     if isinstance(module, Fusion):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Reference: TypeAlias = Literal["tpu", "model_garden"]
-"""Whose network to build where the two released ones differ.
+"""The released network to follow where the two differ.
 
 `tpu` is tensorflow/tpu, the paper's; `model_garden` is tensorflow/models. The latter pads strided convolutions after
 the image rather than on both sides, pools several times by two rather than once, and its mobile blocks excite with

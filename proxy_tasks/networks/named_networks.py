@@ -1,4 +1,4 @@
-"""Whole networks by name: the published family, the baseline, and any spec, with the head that a task needs."""
+"""Named networks: the published family, the baseline, and any spec, with the head that a task needs."""
 
 from dataclasses import replace
 from typing import Literal, TypeAlias, assert_never, get_args

@@ -41,8 +41,10 @@ def load_network(network: nn.Module, path: Path, max_epochs: float) -> float:
             raise ValueError(f"trained for {epochs:g} epochs, needed are less than {max_epochs:g}")
         network.load_state_dict(content["network"])
         return epochs
+
     except OSError:
         return 0.0
+
     except (EOFError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadDataError(f"cannot use the weights {path} ({first_line}); delete the file to train anew") from error

@@ -61,7 +61,7 @@ def test_found_networks_score_better_than_most(seed: int) -> None:
 
 
 def test_the_landscape_of_known_kinds_does_not_depend_on_which_others_exist() -> None:
-    # Known since the first release: journals and benchmarks rest on them.
+    # Computed before kinds could be added; journals and benchmarks rest on them.
     known = [0.7071439502, 0.6755764836, 0.7145543136, 0.6995693453]
 
     def scores() -> list[float]:
