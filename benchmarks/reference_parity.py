@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.reference import Reference
-from proxy_tasks.networks.blocks import MBConvUnit, Unit
+from proxy_tasks.networks.blocks import BottleneckUnit, MBConvUnit, ResidualUnit
 from proxy_tasks.networks.layers import ConvNorm
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import (
@@ -78,7 +78,7 @@ def layers_in_their_order(backbone: SpineNet, spec: ArchSpec) -> Iterator[nn.Mod
 def _chain(chain: nn.Module) -> Iterator[nn.Module]:
     """Yield the layers of a block's copies: a residual unit's shortcut first, a mobile unit's gate last."""
     for unit in chain.children():
-        if isinstance(unit, Unit):
+        if isinstance(unit, BottleneckUnit | ResidualUnit):
             yield from _conv_norms(unit.projection)
             yield from _conv_norms(unit.branch)
         elif isinstance(unit, MBConvUnit):

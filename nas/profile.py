@@ -138,7 +138,7 @@ def _architecture_and_scale(options: Options) -> tuple[str | ArchSpec, ModelScal
     Raises:
         InputError: an unknown name or a file that cannot be used.
     """
-    from proxy_tasks.networks.family import default_scale
+    from proxy_tasks.networks.named_networks import default_scale
 
     if is_spec_file(options.spec):
         found = find_spec(options.spec)

@@ -6,6 +6,7 @@ here may do worse on AP, and figures of two different landscapes cannot be compa
 """
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, OptionRules, Report, Weights
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, resnet_seed
-from search_space.spec import BLOCK_KINDS, MAX_LEVEL, NUM_STEM_PARENTS, LiveBlock, live_blocks
+from search_space.kinds import MAX_LEVEL, kind_named
+from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
 
 CEILING = 1.0
 """The highest score there is; `ceiling_spec` reaches it."""
@@ -24,6 +26,8 @@ NUM_INTERMEDIATES = 10
 """Intermediate blocks in the SpineNet space."""
 LONG_RANGE = 6
 """Steps back from which a connection into an output counts as fully long; the stem is 2 to 16 steps away."""
+_FIRST_KINDS = ("bottleneck", "residual", "mbconv")
+"""The kinds whose affinities are drawn together, in this order, whatever other kinds there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Landscape:
 
     @property
     def cost_names(self) -> tuple[str, ...]:
-        """What `costs` gives."""
+        """Names of the figures that `costs` gives."""
         return ("macs", "params")
 
     @property
@@ -77,12 +81,14 @@ class Landscape:
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what the blocks' own convolutions cost at scale 1 and 640 px, without resampling and head.
 
-        A block of width w has 17 w^2 weights if it is a bottleneck and 18 w^2 otherwise.
+        A block of width w has `BlockKind.cost` times w^2 weights: 17 w^2 if it is a bottleneck, else mostly 18 w^2.
         """
         scale = ModelScale()
+        built = [spec.features[live.feature] for live in live_blocks(spec)]
+
         macs = params = 0.0
-        for block in (*spec.stem, *(spec.features[live.feature] for live in live_blocks(spec))):
-            weights = (17 if block.kind == "bottleneck" else 18) * scale.block_width(block.level, block.kind) ** 2
+        for block in (*spec.stem, *built):
+            weights = kind_named(block.kind).cost * scale.block_width(block.level, block.kind) ** 2
             params += weights
             macs += weights * (scale.image_size_px / 2**block.level) ** 2
         return {"macs": macs, "params": params}
@@ -90,11 +96,13 @@ class Landscape:
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Score one spec, of which no weights exist; see `ProxyTask.evaluate`."""
         ap = true_score(spec, self.seed)
+
         if self.noise or self.failure_rate:
             rng = np.random.default_rng([int(spec.key, 16), seed])
             if rng.random() < self.failure_rate:
                 raise NonFiniteLossError(f"one of the {self.failure_rate:.0%} of evaluations that fail here")
             ap += self.noise * rng.standard_normal() / math.sqrt(fidelity.epochs)
+
         return Evaluation({"ap": min(max(ap, 0.0), 1.0), **self.costs(spec)})
 
 
@@ -112,23 +120,28 @@ def true_score(spec: ArchSpec, seed: int = 0) -> float:
     - fit: mean over all blocks of an affinity that depends on the block's level and kind and on the levels of its two
       parents together. Affinities are drawn from the seed, uniform in [0, 1], so changing the level of one block
       changes what its children are worth: interactions that no single decision shows, as in Kauffman's NK landscapes.
-      Those that occur in `ceiling_spec(seed)` are 1.
+      Those that occur in `ceiling_spec(seed)` are 1. Those of a kind from outside the package are drawn from the seed
+      and its name, so that the score of an architecture does not depend on which other kinds there are.
 
     Source: SpineNet (arXiv 1912.05027), sections 3 and 5.3, for the terms; the weights and affinities are ours.
     """
-    affinities = _affinities(seed)
     live = live_blocks(spec)
+
     # Positions among what is built, so that equal keys have equal scores.
-    place = {f: f for f in range(NUM_STEM_PARENTS)} | {b.feature: NUM_STEM_PARENTS + i for i, b in enumerate(live)}
-    steps = [[place[block.feature] - place[parent] for parent in block.parents] for block in live]
-    inner = [(block, step) for block, step in zip(live, steps, strict=True) if not block.is_output]
+    position = {f: f for f in range(NUM_STEM_PARENTS)}
+    position |= {block.feature: NUM_STEM_PARENTS + i for i, block in enumerate(live)}
+    steps = [[position[block.feature] - position[parent] for parent in block.parents] for block in live]
+
+    inner = [(block, back) for block, back in zip(live, steps, strict=True) if not block.is_output]
     levels = [spec.features[block.feature].level for block, _ in inner]
     kept = min(1.0, len(inner) / NUM_INTERMEDIATES)
-    deep = _mean([1 in step for _, step in inner])
-    far = [max(step) for block, step in zip(live, steps, strict=True) if block.is_output]
-    long = _mean([min(1.0, (step - 1) / (LONG_RANGE - 1)) for step in far])
+    deep = _mean([1 in back for _, back in inner])
     mixed = _mean([a != b for a, b in pairwise(levels)])
-    fit = _mean([_mean([affinities[entry] for entry in _entries(spec, block)]) for block in live])
+
+    far = [max(back) for block, back in zip(live, steps, strict=True) if block.is_output]
+    long = _mean([min(1.0, (step - 1) / (LONG_RANGE - 1)) for step in far])
+
+    fit = _mean([_fit(spec, block, seed) for block in live])
     return float(kept * (0.15 * deep + 0.15 * long + 0.1 * mixed + 0.2 * deep * long + 0.4 * fit * (1 + mixed) / 2))
 
 
@@ -136,11 +149,13 @@ def ceiling_spec(seed: int = 0) -> ArchSpec:
     """Return an architecture of the SpineNet space whose score is `CEILING` in the landscape of this seed."""
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
     rng = np.random.default_rng([seed, 0])
+
     while True:
         spec = space.decode(space.sample(rng))
         inner = [block.level for block in spec.blocks if not block.is_output]
         if all(a != b for a, b in pairwise(inner)):
             break
+
     blocks = []
     for i, block in enumerate(spec.blocks):
         last = NUM_STEM_PARENTS + i - 1
@@ -152,28 +167,46 @@ def ceiling_spec(seed: int = 0) -> ArchSpec:
             near = last if not spec.blocks[i - 1].is_output else int(rng.integers(far + 1, last + 1))
             parents = (far, near)
         blocks.append(BlockSpec(block.level, block.kind, parents, block.is_output))
+
     return ArchSpec(spec.stem, tuple(blocks))
 
 
+def _fit(spec: ArchSpec, live: LiveBlock, seed: int) -> float:
+    """Return the mean affinity of a block with each pair of its parents."""
+    block = spec.features[live.feature]
+    affinities = _affinities(seed, block.kind)
+    return _mean([affinities[block.level, low, high] for low, high in _parent_levels(spec, live)])
+
+
+@lru_cache(maxsize=64)
+def _affinities(seed: int, kind: str) -> NDArray[np.float64]:
+    """Return the affinity of blocks of a kind, by level, lower and higher level of two parents: (L, L, L)."""
+    if kind in _FIRST_KINDS:
+        return _first_affinities(seed)[:, _FIRST_KINDS.index(kind)]
+    rng = np.random.default_rng([seed, 2, zlib.crc32(kind.encode())])
+    return rng.random((MAX_LEVEL + 1, MAX_LEVEL + 1, MAX_LEVEL + 1))
+
+
 @lru_cache(maxsize=8)
-def _affinities(seed: int) -> NDArray[np.float64]:
+def _first_affinities(seed: int) -> NDArray[np.float64]:
     """Return the affinity of each level, kind, lower and higher level of two parents: (L, 3, L, L)."""
-    table = np.random.default_rng([seed, 1]).random((MAX_LEVEL + 1, len(BLOCK_KINDS), MAX_LEVEL + 1, MAX_LEVEL + 1))
+    shape = (MAX_LEVEL + 1, len(_FIRST_KINDS), MAX_LEVEL + 1, MAX_LEVEL + 1)
+    table = np.random.default_rng([seed, 1]).random(shape)
+
     best = ceiling_spec(seed)
-    for block in live_blocks(best):
-        for entry in _entries(best, block):
-            table[entry] = 1.0
+    for live in live_blocks(best):
+        block = best.features[live.feature]
+        for low, high in _parent_levels(best, live):
+            table[block.level, _FIRST_KINDS.index(block.kind), low, high] = 1.0
     return table
 
 
-def _entries(spec: ArchSpec, live: LiveBlock) -> list[tuple[int, int, int, int]]:
-    """Return where the affinity of a block stands: one entry for each pair of its parents."""
-    block = spec.features[live.feature]
+def _parent_levels(spec: ArchSpec, live: LiveBlock) -> list[tuple[int, int]]:
+    """Return lower and higher level of each pair of a block's parents; an only parent stands for both."""
     levels = sorted(spec.features[parent].level for parent in live.parents)
-    pairs = list(combinations(levels, 2)) or [(levels[0], levels[0])]
-    return [(block.level, BLOCK_KINDS.index(block.kind), low, high) for low, high in pairs]
+    return list(combinations(levels, 2)) or [(levels[0], levels[0])]
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean; 1 of nothing, as nothing is missing."""
+    """Return the mean; 1 where there are no values, as nothing is missing."""
     return sum(values) / len(values) if values else 1.0

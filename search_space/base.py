@@ -1,4 +1,4 @@
-"""What a search space must offer, so that any controller can search it."""
+"""The contract of a search space: what it must offer, so that any controller can search it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Decision:
     """One categorical choice.
 
     Attributes:
-        name: which choice. What stands behind the last dot is the same for choices of the same sort, as `block3.kind`
-            and `block4.kind`; digits at the end only count.
+        name: says which choice. Behind the last dot choices of the same sort have the same word, as `block3.kind` and
+            `block4.kind`; digits at the end only count.
         options: a word for each option, in order; `Decisions` hold positions among them.
     """
 
@@ -27,7 +27,7 @@ class Decision:
 
     @property
     def num_options(self) -> int:
-        """How many options there are."""
+        """Number of options."""
         return len(self.options)
 
 
@@ -36,6 +36,21 @@ class SearchSpace(Protocol):
     """Every architecture that may be proposed, as fixed-length vectors of decisions.
 
     D is the number of decisions. Randomness always comes in as `rng`.
+
+    What a caller sees, with `space = ScalePermutedSpace(resnet_seed("r0-sp53"))` and `rng = np.random.default_rng(0)`:
+
+    >>> len(space.decisions), space.decisions[0]
+    (70, Decision(name='block0.level', options=('2', '3', '4', '5')))
+    >>> space.legal(()), space.legal((0,))  # the seed has one block of level 2, which is spent
+    ((0, 1, 2, 3), (1, 2, 3))
+    >>> drawn = space.sample(rng)
+    >>> short_form(space.decode(drawn).blocks)
+    '3r 5r 3 5 3r 3r 7r 2 6r 3r|3r 5r 6r 7r 4'
+    >>> mutant = space.decode(space.mutate(drawn, rng))
+    >>> short_form(mutant.blocks)  # two blocks have changed places
+    '3r 5r 3 5 3r 3r 3r 2 6r 7r|3r 5r 6r 7r 4'
+    >>> space.decode(space.encode(mutant)) == mutant
+    True
     """
 
     @property

@@ -1,4 +1,4 @@
-"""How ResNet-50's blocks are split between a fixed stem and the part that is searched."""
+"""The architectures that searches start from: ResNet-50's blocks, split between a fixed stem and a searched part."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,14 +38,16 @@ def resnet_seed(name: str) -> ArchSpec:
         budget = BUDGETS[name]
     except KeyError:
         raise InputError(f"unknown ResNet seed {name!r}; known are {', '.join(BUDGETS)}") from None
-    levels = [(level, False) for level in _spread(budget.intermediate)] + [(level, True) for level in OUTPUT_LEVELS]
-    return ArchSpec(
-        stem=tuple(StemBlock(level) for level in _spread(budget.stem)),
-        blocks=tuple(
-            BlockSpec(level, "bottleneck", (i, i + 1), is_output) for i, (level, is_output) in enumerate(levels)
-        ),
-    )
+
+    inner = _spread(budget.intermediate)
+    blocks = [BlockSpec(level, "bottleneck", (i, i + 1)) for i, level in enumerate(inner)]
+    for i, level in enumerate(OUTPUT_LEVELS, start=len(inner)):
+        blocks.append(BlockSpec(level, "bottleneck", (i, i + 1), is_output=True))
+
+    stem = tuple(StemBlock(level) for level in _spread(budget.stem))
+    return ArchSpec(stem, tuple(blocks))
 
 
 def _spread(counts: Mapping[int, int]) -> list[int]:
+    """Return each level as often as it is counted, ascending."""
     return [level for level, count in sorted(counts.items()) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""The SpineNet space: in which order blocks of which level stand, what feeds them, and how each is adjusted."""
+"""The SpineNet space: the order of blocks of given levels, what feeds each, and its level and kind."""
 
 import math
 from collections import Counter
@@ -10,20 +10,13 @@ from itertools import combinations, combinations_with_replacement
 import numpy as np
 
 from search_space.base import Decision, Decisions
-from search_space.spec import (
-    MAX_LEVEL,
-    MIN_LEVEL,
-    NUM_STEM_PARENTS,
-    RESNET_KINDS,
-    ArchSpec,
-    BlockKind,
-    BlockSpec,
-)
+from search_space.kinds import KIND_HINT, MAX_LEVEL, MIN_LEVEL, Family, kind_named, kind_names
+from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec
 
 NUM_PARENTS = 2
 LEVEL_OFFSETS = (-1, 0, 1, 2)
 WINDOW = 5
-"""An intermediate block looks for parents among this many features before it (section 5.1)."""
+"""Features before an intermediate block among which it looks for parents (section 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +60,7 @@ class ScalePermutedSpace:
         permutation: search the order.
         connections: search the parents.
         level_offsets: offsets to choose from; empty or (0,): levels stay.
-        kinds: kinds to choose from; empty: kinds stay.
+        kinds: names of kinds to choose from, all of the base's family; empty: kinds stay.
         window: how far back an intermediate may reach; None for no limit.
 
     Raises:
@@ -82,56 +75,52 @@ class ScalePermutedSpace:
         permutation: bool = True,
         connections: bool = True,
         level_offsets: tuple[int, ...] = LEVEL_OFFSETS,
-        kinds: tuple[BlockKind, ...] = RESNET_KINDS,
+        kinds: tuple[str, ...] = ("bottleneck", "residual"),
         window: int | None = WINDOW,
     ) -> None:
-        num_outputs = len(base.output_levels)
-        self._num_intermediates = len(base.blocks) - num_outputs
-        if any(block.is_output for block in base.blocks[: self._num_intermediates]):
+        num_inner = len(base.blocks) - len(base.output_levels)
+        inner_levels = [block.level for block in base.blocks[:num_inner]]
+        offsets = tuple(sorted(set(level_offsets))) or (0,)
+
+        if any(block.is_output for block in base.blocks[:num_inner]):
             raise ValueError("base: intermediate blocks must come before outputs")
         if window is not None and window < NUM_PARENTS:
             raise ValueError(f"window must be {NUM_PARENTS} or more, got {window}")
-        base_levels = [block.level for block in base.blocks]
-        inner_levels = base_levels[: self._num_intermediates]
-        offsets = tuple(sorted(set(level_offsets))) or (0,)
-        for level in (min(inner_levels, default=4) + offsets[0], max(inner_levels, default=4) + offsets[-1]):
-            if not MIN_LEVEL <= level <= MAX_LEVEL:
-                raise ValueError(
-                    f"level_offsets {list(offsets)} lead to level {level}, outside {MIN_LEVEL}-{MAX_LEVEL}"
-                )
-        possible = ("mbconv",) if base.is_mobile else RESNET_KINDS
-        for kind in kinds:
-            if kind not in possible:
-                raise ValueError(
-                    f"kinds must be among {', '.join(possible)}, as the base's blocks are ([] keeps them), got {kind!r}"
-                )
+        _check_offsets(offsets, inner_levels)
+        _check_kinds(kinds, base.family)
+
         self._base = base
         self._permutes = permutation
         self._connects = connections
         self._offsets = offsets
-        self._kinds: tuple[BlockKind, ...] = tuple(dict.fromkeys(kinds))
+        self._kinds = tuple(dict.fromkeys(kinds))
         self._window = window
+        self._num_intermediates = num_inner
         self._inner_counts = Counter(inner_levels)
         self._inner_options = tuple(sorted(self._inner_counts))
         self._output_options = tuple(sorted(base.output_levels))
 
+        # Decisions of one sort stand together; each section begins where the one before it ends.
+        inner, outer = range(num_inner), range(num_inner, len(base.blocks))
         decisions: list[Decision] = []
-        num_blocks = len(base.blocks)
-        inner, outer = range(self._num_intermediates), range(self._num_intermediates, num_blocks)
         if permutation:
             decisions += [Decision(f"block{i}.level", _words(self._inner_options)) for i in inner]
             decisions += [Decision(f"block{i}.level", _words(self._output_options)) for i in outer]
-        self._connections_at = len(decisions)
+
+        self._first_connection = len(decisions)
         if connections:
-            for i in range(num_blocks):
+            for i in range(len(base.blocks)):
                 steps_back = _words(range(1, self._reach(i) + 1))
                 decisions += [Decision(f"block{i}.parent{slot}", steps_back) for slot in range(NUM_PARENTS)]
-        self._offsets_at = len(decisions)
+
+        self._first_offset = len(decisions)
         if len(offsets) > 1:
             decisions += [Decision(f"block{i}.level_offset", _words(offsets)) for i in inner]
-        self._kinds_at = len(decisions)
+
+        self._first_kind = len(decisions)
         if len(self._kinds) > 1:
-            decisions += [Decision(f"block{i}.kind", tuple(self._kinds)) for i in range(num_blocks)]
+            decisions += [Decision(f"block{i}.kind", self._kinds) for i in range(len(base.blocks))]
+
         self._decisions = tuple(decisions)
 
     @property
@@ -141,18 +130,24 @@ class ScalePermutedSpace:
 
     def legal(self, prefix: Sequence[int]) -> tuple[int, ...]:
         """Return the options that may follow `prefix`; see `SearchSpace.legal`."""
-        at = len(prefix)
-        if at >= len(self._decisions):
-            raise ValueError(f"the space has {len(self._decisions)} decisions, the prefix already {at}")
-        options = range(self._decisions[at].num_options)
-        if at < self._connections_at:
-            num_inner = self._num_intermediates
-            if at < num_inner:
-                taken = Counter(prefix)
-                return tuple(o for o in options if taken[o] < self._inner_counts[self._inner_options[o]])
+        index = len(prefix)
+        if index >= len(self._decisions):
+            raise ValueError(f"the space has {len(self._decisions)} decisions, the prefix already {index}")
+        options = range(self._decisions[index].num_options)
+
+        # As many intermediates of a level as the base has, and each output's level once.
+        num_inner = self._num_intermediates
+        if self._permutes and index < num_inner:
+            taken = Counter(prefix)
+            return tuple(o for o in options if taken[o] < self._inner_counts[self._inner_options[o]])
+        if self._permutes and index < self._first_connection:
             return tuple(o for o in options if o not in prefix[num_inner:])
-        if at < self._offsets_at and (at - self._connections_at) % NUM_PARENTS == 1:
-            return tuple(o for o in options if o != prefix[at - 1])
+
+        # The second parent differs from the first.
+        is_connection = self._first_connection <= index < self._first_offset
+        if is_connection and (index - self._first_connection) % NUM_PARENTS == 1:
+            return tuple(o for o in options if o != prefix[index - 1])
+
         return tuple(options)
 
     def sample(self, rng: np.random.Generator) -> Decisions:
@@ -160,17 +155,23 @@ class ScalePermutedSpace:
         decisions = list[int]()
         levels = self._sample_levels(rng)
         bases = self._assign_bases(levels)
+
         if self._permutes:
             decisions += [self._inner_options.index(base) for base in bases]
             decisions += rng.permutation(len(self._output_options)).tolist()
+
         if self._connects:
             for i in range(len(self._base.blocks)):
+                # The second is drawn among one option less, and steps over the first.
                 first, second = rng.integers(self._reach(i)), rng.integers(self._reach(i) - 1)
                 decisions += [int(first), int(second + (second >= first))]
+
         if len(self._offsets) > 1:
             decisions += [self._offsets.index(level - base) for level, base in zip(levels, bases, strict=True)]
+
         if len(self._kinds) > 1:
             decisions += rng.integers(len(self._kinds), size=len(self._base.blocks)).tolist()
+
         return tuple(decisions)
 
     def mutate(self, decisions: Decisions, rng: np.random.Generator) -> Decisions:
@@ -184,7 +185,8 @@ class ScalePermutedSpace:
         spec = self.decode(decisions)
         changes = (self._swap, self._rewire, self._change_level, self._change_kind)
         for i in rng.permutation(len(changes)):
-            if (changed := changes[i](decisions, spec, rng)) is not None:
+            changed = changes[i](decisions, spec, rng)
+            if changed is not None:
                 return changed
         raise ValueError("the space holds one architecture only: there is nothing to mutate")
 
@@ -192,13 +194,14 @@ class ScalePermutedSpace:
         """Return the spec that the decisions describe; see `SearchSpace.decode`."""
         if len(decisions) != len(self._decisions):
             raise ValueError(f"the space has {len(self._decisions)} decisions, got {len(decisions)}")
-        for at, option in enumerate(decisions):
-            if option not in (legal := self.legal(decisions[:at])):
-                raise ValueError(f"{self._decisions[at].name}: legal options are {list(legal)}, got {option}")
-        return ArchSpec(
-            stem=self._base.stem,
-            blocks=tuple(self._decode_block(i, block, decisions) for i, block in enumerate(self._base.blocks)),
-        )
+
+        for i, option in enumerate(decisions):
+            legal = self.legal(decisions[:i])
+            if option not in legal:
+                raise ValueError(f"{self._decisions[i].name}: legal options are {list(legal)}, got {option}")
+
+        blocks = tuple(self._decode_block(i, decisions) for i in range(len(self._base.blocks)))
+        return ArchSpec(self._base.stem, blocks)
 
     def encode(self, spec: ArchSpec) -> Decisions:
         """Return decisions that decode to `spec`; see `SearchSpace.encode`.
@@ -212,27 +215,33 @@ class ScalePermutedSpace:
                 f"the space has {self._num_intermediates} intermediate blocks and then "
                 f"{len(self._output_options)} outputs, the spec has another layout"
             )
+
         levels = [block.level for block in spec.blocks]
         inner, outer = levels[: self._num_intermediates], levels[self._num_intermediates :]
         if sorted(outer) != list(self._output_options):
             raise ValueError(f"outputs must have levels {list(self._output_options)}, got {sorted(outer)}")
+        if not self._permutes and outer != list(self._base.output_levels):
+            raise ValueError(f"outputs must come in the order {list(self._base.output_levels)}, got {outer}")
         bases = self._assign_bases(inner)
+
         decisions = list[int]()
         if self._permutes:
             decisions += [self._inner_options.index(base) for base in bases]
             decisions += [self._output_options.index(level) for level in outer]
-        elif outer != list(self._base.output_levels):
-            raise ValueError(f"outputs must come in the order {list(self._base.output_levels)}, got {outer}")
+
         for i, block in enumerate(spec.blocks):
             decisions += self._encode_parents(i, block)
+
         if len(self._offsets) > 1:
             decisions += [self._offsets.index(level - base) for level, base in zip(inner, bases, strict=True)]
+
         for i, block in enumerate(spec.blocks):
             allowed = self._kinds or (self._base.blocks[i].kind,)
             if block.kind not in allowed:
                 raise ValueError(f"block {i}: kind must be {' or '.join(allowed)}, got {block.kind}")
             if len(self._kinds) > 1:
                 decisions.append(self._kinds.index(block.kind))
+
         return tuple(decisions)
 
     def size(self) -> SpaceSize:
@@ -240,11 +249,12 @@ class ScalePermutedSpace:
         num_inner, num_outputs = self._num_intermediates, len(self._output_options)
         labelled = math.factorial(num_inner) * math.factorial(num_outputs) if self._permutes else 1
         alike = math.prod(math.factorial(n) for n in self._inner_counts.values()) if self._permutes else 1
-        ways = (math.comb(self._reach(i), NUM_PARENTS) for i in range(len(self._base.blocks)))
+        ways_to_connect = (math.comb(self._reach(i), NUM_PARENTS) for i in range(len(self._base.blocks)))
+
         return SpaceSize(
             labelled_orders=labelled,
             orders=labelled // alike,
-            connections=math.prod(ways) if self._connects else 1,
+            connections=math.prod(ways_to_connect) if self._connects else 1,
             levels=len(self._offsets) ** num_inner,
             kinds=len(self._kinds) ** len(self._base.blocks) if self._kinds else 1,
         )
@@ -256,25 +266,33 @@ class ScalePermutedSpace:
             return num_before
         return min(num_before, self._window)
 
-    def _decode_block(self, i: int, base: BlockSpec, decisions: Decisions) -> BlockSpec:
+    def _decode_block(self, i: int, decisions: Decisions) -> BlockSpec:
+        """Return block `i`: the base's block with what is searched replaced."""
+        base = self._base.blocks[i]
         level, kind, parents = base.level, base.kind, base.parents
         is_inner = i < self._num_intermediates
+
         if self._permutes:
             level = (self._inner_options if is_inner else self._output_options)[decisions[i]]
         if is_inner:
-            level += self._offsets[decisions[self._offsets_at + i] if len(self._offsets) > 1 else 0]
+            level += self._offsets[decisions[self._first_offset + i] if len(self._offsets) > 1 else 0]
+
         if self._connects:
-            at = self._connections_at + NUM_PARENTS * i
-            parents = tuple(NUM_STEM_PARENTS + i - 1 - step for step in decisions[at : at + NUM_PARENTS])
+            first = self._first_connection + NUM_PARENTS * i
+            parents = tuple(NUM_STEM_PARENTS + i - 1 - step for step in decisions[first : first + NUM_PARENTS])
+
         if self._kinds:
-            kind = self._kinds[decisions[self._kinds_at + i]] if len(self._kinds) > 1 else self._kinds[0]
+            kind = self._kinds[decisions[self._first_kind + i]] if len(self._kinds) > 1 else self._kinds[0]
+
         return BlockSpec(level, kind, parents, base.is_output)
 
     def _encode_parents(self, i: int, block: BlockSpec) -> list[int]:
+        """Return the decisions for the parents of block `i`; none where connections are not searched."""
         if not self._connects:
             if block.parents != self._base.blocks[i].parents:
                 raise ValueError(f"block {i}: parents must be {list(self._base.blocks[i].parents)}, as in the base")
             return []
+
         steps = [NUM_STEM_PARENTS + i - 1 - parent for parent in block.parents]
         if len(steps) != NUM_PARENTS or max(steps) >= self._reach(i):
             raise ValueError(
@@ -285,14 +303,15 @@ class ScalePermutedSpace:
 
     @cached_property
     def _level_counts(self) -> tuple[tuple[tuple[int, ...], ...], np.ndarray]:
-        """Every multiset of levels that offsets can make of the base's, and its number of orders, cumulated."""
+        """Return every multiset of levels that offsets make of the base's, and their numbers of orders, cumulated."""
         multisets: set[tuple[int, ...]] = {()}
         for level, count in self._inner_counts.items():
-            additions = tuple(combinations_with_replacement([level + offset for offset in self._offsets], count))
+            reached = [level + offset for offset in self._offsets]
+            additions = tuple(combinations_with_replacement(reached, count))
             multisets = {tuple(sorted((*known, *new))) for known in multisets for new in additions}
+
         ordered = tuple(sorted(multisets))
-        num_orders = [_num_orders(levels) for levels in ordered]
-        return ordered, np.cumsum(num_orders)
+        return ordered, np.cumsum([_num_orders(levels) for levels in ordered])
 
     def _sample_levels(self, rng: np.random.Generator) -> list[int]:
         """Draw levels of the intermediates; every sequence of the space is equally likely."""
@@ -300,6 +319,7 @@ class ScalePermutedSpace:
             multisets, cumulated = self._level_counts
             drawn = multisets[np.searchsorted(cumulated, rng.integers(cumulated[-1]), side="right")]
             return [drawn[i] for i in rng.permutation(len(drawn))]
+
         offsets = rng.integers(len(self._offsets), size=self._num_intermediates)
         inner = self._base.blocks[: self._num_intermediates]
         return [block.level + self._offsets[o] for block, o in zip(inner, offsets, strict=True)]
@@ -315,15 +335,29 @@ class ScalePermutedSpace:
             if all(level - base in self._offsets for level, base in zip(levels, bases, strict=True)):
                 return bases
             raise ValueError(f"levels {list(levels)} cannot come from {bases} by offsets {list(self._offsets)}")
+
+        assigned = self._search_bases(levels)
+        if assigned is None:
+            raise ValueError(
+                f"intermediate levels {list(levels)} cannot come from {dict(sorted(self._inner_counts.items()))} "
+                f"(level: count) by offsets {list(self._offsets)}"
+            )
+        return assigned
+
+    def _search_bases(self, levels: Sequence[int]) -> list[int] | None:
+        """Try the base levels for one intermediate after another, smallest first; None where none fit."""
         left = dict(self._inner_counts)
-        dead_ends: set[tuple[int, ...]] = set()
         assigned: list[int] = []
+        # What is left of the base's blocks also says how many are assigned, so it is the whole state.
+        dead_ends: set[tuple[int, ...]] = set()
 
         def extend() -> bool:
             if len(assigned) == len(levels):
                 return True
-            if (state := tuple(left.values())) in dead_ends:
+            state = tuple(left.values())
+            if state in dead_ends:
                 return False
+
             for base in self._inner_options:
                 if left[base] and levels[len(assigned)] - base in self._offsets:
                     left[base] -= 1
@@ -331,19 +365,16 @@ class ScalePermutedSpace:
                     if extend():
                         return True
                     left[assigned.pop()] += 1
+
             dead_ends.add(state)
             return False
 
-        if not extend():
-            raise ValueError(
-                f"intermediate levels {list(levels)} cannot come from {dict(sorted(self._inner_counts.items()))} "
-                f"(level: count) by offsets {list(self._offsets)}"
-            )
-        return assigned
+        return assigned if extend() else None
 
     def _swap(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
         if not self._permutes:
             return None
+
         # Kinds that are not searched stay in place: then only a difference of level makes a difference.
         moving = [(block.level, block.kind if len(self._kinds) > 1 else None) for block in spec.blocks]
         inner, outer = range(self._num_intermediates), range(self._num_intermediates, len(spec.blocks))
@@ -351,46 +382,69 @@ class ScalePermutedSpace:
         if not pairs:
             return None
         i, j = pairs[rng.integers(len(pairs))]
-        changed = list(decisions)
+
         sections = [0]
         if len(self._offsets) > 1 and i in inner:
-            sections.append(self._offsets_at)
+            sections.append(self._first_offset)
         if len(self._kinds) > 1:
-            sections.append(self._kinds_at)
-        for at in sections:
-            changed[at + i], changed[at + j] = changed[at + j], changed[at + i]
+            sections.append(self._first_kind)
+
+        changed = list(decisions)
+        for start in sections:
+            changed[start + i], changed[start + j] = changed[start + j], changed[start + i]
         return tuple(changed)
 
     def _rewire(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
         blocks = [i for i in range(len(spec.blocks)) if self._reach(i) > NUM_PARENTS]
         if not self._connects or not blocks:
             return None
+
         i, slot = blocks[rng.integers(len(blocks))], rng.integers(NUM_PARENTS)
-        at = self._connections_at + NUM_PARENTS * i
-        unused = [step for step in range(self._reach(i)) if step not in decisions[at : at + NUM_PARENTS]]
-        return _replaced(decisions, at + int(slot), unused[rng.integers(len(unused))])
+        first = self._first_connection + NUM_PARENTS * i
+        taken = decisions[first : first + NUM_PARENTS]
+        unused = [step for step in range(self._reach(i)) if step not in taken]
+        return _replaced(decisions, first + int(slot), unused[rng.integers(len(unused))])
 
     def _change_level(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
-        return _change_one(decisions, range(self._offsets_at, self._kinds_at), len(self._offsets), rng)
+        return _change_one(decisions, range(self._first_offset, self._first_kind), len(self._offsets), rng)
 
     def _change_kind(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
-        return _change_one(decisions, range(self._kinds_at, len(decisions)), len(self._kinds), rng)
+        return _change_one(decisions, range(self._first_kind, len(decisions)), len(self._kinds), rng)
+
+
+def _check_offsets(offsets: tuple[int, ...], inner_levels: Sequence[int]) -> None:
+    lowest = min(inner_levels, default=4) + offsets[0]
+    highest = max(inner_levels, default=4) + offsets[-1]
+    for level in (lowest, highest):
+        if not MIN_LEVEL <= level <= MAX_LEVEL:
+            raise ValueError(f"level_offsets {list(offsets)} lead to level {level}, outside {MIN_LEVEL}-{MAX_LEVEL}")
+
+
+def _check_kinds(kinds: tuple[str, ...], family: Family) -> None:
+    possible = [name for name in kind_names() if kind_named(name).family == family]
+    for kind in kinds:
+        if kind not in possible:
+            hint = "" if kind in kind_names() else f"; {KIND_HINT}"
+            raise ValueError(
+                f"kinds must be among {', '.join(possible)}, as the base's blocks are ([] keeps them), "
+                f"got {kind!r}{hint}"
+            )
 
 
 def _words(numbers: Iterable[int]) -> tuple[str, ...]:
     return tuple(map(str, numbers))
 
 
-def _change_one(decisions: Decisions, ats: range, num_options: int, rng: np.random.Generator) -> Decisions | None:
-    """Give one of the decisions in `ats` another option; None when there is none."""
-    if not ats:
+def _change_one(decisions: Decisions, section: range, num_options: int, rng: np.random.Generator) -> Decisions | None:
+    """Give one of the decisions in a section another option; None where the section is empty."""
+    if not section:
         return None
-    at = ats[rng.integers(len(ats))]
-    return _replaced(decisions, at, int(decisions[at] + rng.integers(1, num_options)) % num_options)
+    index = section[rng.integers(len(section))]
+    return _replaced(decisions, index, int(decisions[index] + rng.integers(1, num_options)) % num_options)
 
 
-def _replaced(decisions: Decisions, at: int, option: int) -> Decisions:
-    return (*decisions[:at], option, *decisions[at + 1 :])
+def _replaced(decisions: Decisions, index: int, option: int) -> Decisions:
+    return (*decisions[:index], option, *decisions[index + 1 :])
 
 
 def _num_orders(levels: Iterable[int]) -> int:

@@ -1,26 +1,15 @@
-"""What an architecture is: its blocks, their levels, kinds and parents, and how big each part is built."""
+"""Architectures as plain values: their blocks, with levels, kinds and parents, and how big each part is built."""
 
 import hashlib
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
-BlockKind: TypeAlias = Literal["bottleneck", "residual", "mbconv"]
-BLOCK_KINDS: tuple[BlockKind, ...] = ("bottleneck", "residual", "mbconv")
-RESNET_KINDS: tuple[BlockKind, ...] = ("bottleneck", "residual")
-"""Kinds that can stand in one network; `mbconv` blocks stand among their own kind only."""
+from search_space.kinds import MAX_LEVEL, MIN_LEVEL, Family, kind_named
+
 NUM_STEM_PARENTS = 2
-"""How many stem blocks, counted from the stem's end, may be parents (m in the paper, section 3.1)."""
-MIN_LEVEL, MAX_LEVEL = 1, 7
-STEM_LEVEL = 2
-"""Level of the feature that the stem's first block reads, after one strided convolution and one pool."""
-MOBILE_STEM_LEVEL = 1
-"""The same for a stem of `mbconv` blocks, after one strided convolution."""
-LEVEL_WIDTHS = {1: 32, 2: 64, 3: 128, 4: 256, 5: 256, 6: 256, 7: 256}
-"""Channels of a block's 3x3 convolutions at scale 1 (tensorflow/tpu FILTER_SIZE_MAP; L5 to L7 as L4, section 5.1)."""
-MOBILE_WIDTHS = {0: 8, 1: 16, 2: 24, 3: 40, 4: 80, 5: 112, 6: 112, 7: 112}
-"""Channels that an `mbconv` block reads and writes at scale 1; level 0 is the first convolution's (appendix A)."""
+"""Number of stem blocks, counted from the stem's end, that may be parents (m in the paper, section 3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +17,7 @@ class StemBlock:
     """One block of the fixed, scale-decreased stem; it reads the block before it."""
 
     level: int
-    kind: BlockKind = "bottleneck"
+    kind: str = "bottleneck"
 
     def __post_init__(self) -> None:
         _check_level_and_kind(self.level, self.kind)
@@ -40,14 +29,14 @@ class BlockSpec:
 
     Attributes:
         level: the feature map has stride `2**level` px.
-        kind: which layers the block is made of.
+        kind: which layers the block is made of: a name out of `search_space.kinds`.
         parents: features that are resampled and added to make the block's input. Feature 0 and 1 are the last two
             stem blocks, feature `i + 2` is block `i`. Kept in ascending order: a sum has no order.
         is_output: whether the detector reads this block.
     """
 
     level: int
-    kind: BlockKind
+    kind: str
     parents: tuple[int, ...]
     is_output: bool = False
 
@@ -63,10 +52,10 @@ class ArchSpec:
     """The topology of one architecture: which blocks exist, their levels, kinds and parents.
 
     Args:
-        stem: at least two blocks, levels from 2 on (from 1 on if they are `mbconv`) and never decreasing. The last
-            two can be parents.
+        stem: at least two blocks, levels from 2 on (from 1 on in a mobile network) and never decreasing. The last two
+            can be parents.
         blocks: in order of computation; a parent comes before its child. One or more are outputs, one a level.
-            All blocks, the stem's too, are `mbconv` or none is.
+            All blocks, the stem's too, are of kinds of one family.
 
     Raises:
         ValueError: a rule above is broken; the message names the block.
@@ -76,30 +65,40 @@ class ArchSpec:
     blocks: tuple[BlockSpec, ...]
 
     def __post_init__(self) -> None:
+        if not self.stem:
+            raise ValueError(f"stem needs {NUM_STEM_PARENTS} or more blocks, got none")
+        first = kind_named(self.stem[0].kind)
+        everything: tuple[StemBlock | BlockSpec, ...] = (*self.stem, *self.blocks)
+        for block in everything:
+            if kind_named(block.kind).family != first.family:
+                raise ValueError(
+                    f"{first.name} and {block.kind} blocks cannot be mixed, stem included: "
+                    f"they are of the families {first.family.name} and {kind_named(block.kind).family.name}"
+                )
+
+        lowest = self.family.stem_level
         stem_levels = [block.level for block in self.stem]
-        lowest = MOBILE_STEM_LEVEL if self.is_mobile else STEM_LEVEL
         if len(self.stem) < NUM_STEM_PARENTS or stem_levels != sorted(stem_levels) or stem_levels[0] < lowest:
             raise ValueError(
                 f"stem needs {NUM_STEM_PARENTS} or more blocks, levels rising from {lowest}, got {stem_levels}"
             )
-        kinds = [block.kind for block in self.stem] + [block.kind for block in self.blocks]
-        if "mbconv" in kinds and set(kinds) != {"mbconv"}:
-            raise ValueError("mbconv blocks cannot be mixed with others, stem included")
+
         for i, block in enumerate(self.blocks):
             if block.parents[0] < 0 or block.parents[-1] >= NUM_STEM_PARENTS + i:
                 raise ValueError(
                     f"block {i}: parents must be features 0 to {NUM_STEM_PARENTS + i - 1}, which come before the "
                     f"block, got {list(block.parents)}"
                 )
+
         if not self.output_levels:
             raise ValueError("at least one block must be an output")
         if len(set(self.output_levels)) != len(self.output_levels):
             raise ValueError(f"each output needs a level of its own, got {list(self.output_levels)}")
 
     @property
-    def is_mobile(self) -> bool:
-        """Whether the blocks are `mbconv`."""
-        return any(block.kind == "mbconv" for block in self.stem)
+    def family(self) -> Family:
+        """The family that the kinds of all blocks belong to."""
+        return kind_named(self.stem[0].kind).family
 
     @property
     def output_levels(self) -> tuple[int, ...]:
@@ -108,7 +107,7 @@ class ArchSpec:
 
     @property
     def features(self) -> tuple[StemBlock | BlockSpec, ...]:
-        """What parents refer to: the last two stem blocks, then every block."""
+        """The last two stem blocks, then every block: parents are numbers in this order."""
         return (*self.stem[-NUM_STEM_PARENTS:], *self.blocks)
 
     @property
@@ -117,19 +116,19 @@ class ArchSpec:
 
         Parents are unordered and blocks that reach no output do not count. 16 hexadecimal digits.
         """
-        stem = [(block.level, block.kind) for block in self.stem]
         live = live_blocks(self)
-        number = {f: f for f in range(NUM_STEM_PARENTS)} | {b.feature: i + NUM_STEM_PARENTS for i, b in enumerate(live)}
-        blocks = [
-            (
-                self.features[b.feature].level,
-                self.features[b.feature].kind,
-                b.is_output,
-                [number[f] for f in b.parents],
-                [number[f] for f in b.leftovers],
-            )
-            for b in live
-        ]
+        # Features are numbered among what is built, so that a block that is not built shifts nothing.
+        number = {f: f for f in range(NUM_STEM_PARENTS)}
+        number |= {block.feature: NUM_STEM_PARENTS + i for i, block in enumerate(live)}
+
+        stem = [(block.level, block.kind) for block in self.stem]
+        blocks = []
+        for built in live:
+            block = self.features[built.feature]
+            parents = [number[f] for f in built.parents]
+            leftovers = [number[f] for f in built.leftovers]
+            blocks.append((block.level, block.kind, built.is_output, parents, leftovers))
+
         return hashlib.sha256(repr((stem, blocks)).encode()).hexdigest()[:16]
 
 
@@ -171,28 +170,17 @@ def live_blocks(spec: ArchSpec, output_levels: Collection[int] | None = None) ->
     wanted = set(spec.output_levels if output_levels is None else output_levels)
     if not wanted or not wanted <= set(spec.output_levels):
         raise ValueError(f"outputs have the levels {sorted(spec.output_levels)}, asked for are {sorted(wanted)}")
-    features = spec.features
-    num_uses = [0] * len(features)
-    leftovers: list[tuple[int, ...]] = []
-    for i, block in enumerate(spec.blocks):
-        for parent in block.parents:
-            num_uses[parent] += 1
-        added: tuple[int, ...] = ()
-        if block.is_output:
-            added = tuple(
-                f
-                for f in range(NUM_STEM_PARENTS + i)
-                if num_uses[f] == 0 and features[f].level == block.level and features[f].kind == block.kind
-            )
-            for f in added:
-                num_uses[f] += 1
-        leftovers.append(added)
+
+    leftovers = _leftovers(spec)
+
+    # From the last block back: whatever a live block reads is live.
     is_wanted = [block.is_output and block.level in wanted for block in spec.blocks]
     is_live = [False] * NUM_STEM_PARENTS + is_wanted
     for i, block in reversed(list(enumerate(spec.blocks))):
         if is_live[NUM_STEM_PARENTS + i]:
             for f in (*block.parents, *leftovers[i]):
                 is_live[f] = True
+
     return tuple(
         LiveBlock(NUM_STEM_PARENTS + i, block.parents, leftovers[i], is_wanted[i])
         for i, block in enumerate(spec.blocks)
@@ -200,9 +188,29 @@ def live_blocks(spec: ArchSpec, output_levels: Collection[int] | None = None) ->
     )
 
 
+def _leftovers(spec: ArchSpec) -> list[tuple[int, ...]]:
+    """Return for each block the features that the leftover rule adds to it; see `live_blocks`."""
+    features = spec.features
+    num_uses = [0] * len(features)
+    leftovers: list[tuple[int, ...]] = []
+    for i, block in enumerate(spec.blocks):
+        for parent in block.parents:
+            num_uses[parent] += 1
+
+        added: list[int] = []
+        if block.is_output:
+            for f in range(NUM_STEM_PARENTS + i):
+                has_its_shape = features[f].level == block.level and features[f].kind == block.kind
+                if num_uses[f] == 0 and has_its_shape:
+                    added.append(f)
+                    num_uses[f] += 1
+        leftovers.append(tuple(added))
+    return leftovers
+
+
 @dataclass(frozen=True, slots=True)
 class ModelScale:
-    """How big a spec is built; one spec at several scales is a family, as SpineNet-49/96/143/190.
+    """The size at which a spec is built; one spec at several scales is a family, as SpineNet-49/96/143/190.
 
     Attributes:
         width_multiplier: every block width is `int(width * width_multiplier)`; the first convolution keeps 64.
@@ -242,6 +250,7 @@ class ModelScale:
         ):
             if value < minimum:
                 raise ValueError(f"{name} must be {minimum} or more, got {value}")
+
         for name, factor in (
             ("width_multiplier", self.width_multiplier),
             ("resample_alpha", self.resample_alpha),
@@ -249,38 +258,38 @@ class ModelScale:
         ):
             if not 0 < factor < math.inf:
                 raise ValueError(f"{name} must be a number above 0, got {factor}")
+
         if int(self.block_width(MIN_LEVEL) * self.resample_alpha) < 1:
             raise ValueError(
                 f"width_multiplier {self.width_multiplier} with resample_alpha {self.resample_alpha} leaves a "
                 f"level-{MIN_LEVEL} block no channel"
             )
+
         if not 0 <= self.stochastic_depth < 1:
             raise ValueError(f"stochastic_depth must be from 0 to below 1, got {self.stochastic_depth}")
         if self.activation not in ("relu", "silu"):
             raise ValueError(f"activation must be relu or silu, got {self.activation!r}")
 
-    def block_width(self, level: int, kind: BlockKind = "bottleneck") -> int:
-        """Return the channels of the 3x3 convolutions of a block, or those that an `mbconv` block reads and writes.
+    def block_width(self, level: int, kind: str = "bottleneck") -> int:
+        """Return the channels of a block's 3x3 convolutions, or of what an `mbconv` block reads and writes.
 
         Truncated as in the reference, never rounded.
         """
-        widths = MOBILE_WIDTHS if kind == "mbconv" else LEVEL_WIDTHS
-        return int(widths[level] * self.width_multiplier)
+        return int(kind_named(kind).family.width(level) * self.width_multiplier)
 
 
 def short_form(blocks: Sequence[BlockSpec]) -> str:
-    """Describe blocks in one line: level, `r` if residual, `|` before the outputs.
+    """Describe blocks in one line: the level and the kind's letter, `r` if residual, and `|` before the outputs.
 
     >>> short_form([BlockSpec(2, "bottleneck", (0, 1)), BlockSpec(4, "residual", (0, 1), True)])
     '2|4r'
     """
-    words = [f"{block.level}{'r' if block.kind == 'residual' else ''}" for block in blocks]
-    first = next((i for i, block in enumerate(blocks) if block.is_output), len(words))
-    return f"{' '.join(words[:first])}|{' '.join(words[first:])}"
+    words = [f"{block.level}{kind_named(block.kind).letter}" for block in blocks]
+    first_output = next((i for i, block in enumerate(blocks) if block.is_output), len(words))
+    return f"{' '.join(words[:first_output])}|{' '.join(words[first_output:])}"
 
 
 def _check_level_and_kind(level: int, kind: str) -> None:
     if not MIN_LEVEL <= level <= MAX_LEVEL:
         raise ValueError(f"level must be {MIN_LEVEL} to {MAX_LEVEL}, got {level}")
-    if kind not in BLOCK_KINDS:
-        raise ValueError(f"kind must be one of {', '.join(BLOCK_KINDS)}, got {kind!r}")
+    kind_named(kind)

@@ -1,4 +1,4 @@
-"""How a spec is written to and read from JSON: one document for published, found and hand-made architectures."""
+"""Spec files: one JSON document for published, found and hand-made architectures."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from search_space.spec import ArchSpec, ModelScale
 
 
 class Provenance(BaseModel):
-    """Where an exported spec comes from.
+    """The origin of an exported spec.
 
     Attributes:
         run: name of the run folder.
@@ -74,10 +74,12 @@ def read_spec(path: str | Path) -> SpecFile:
         text = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read spec {path}: {getattr(error, 'strerror', error)}") from None
+
     try:
         document = SpecFile.model_validate_json(text)
     except ValidationError as error:
         raise InputError(f"{path}: {first_error(error)}") from None
+
     if document.key is not None and document.key != document.spec.key:
         raise InputError(f"{path}: key: the spec's own key is {document.spec.key}, got {document.key}")
     return document

@@ -1,4 +1,4 @@
-"""Pictures of architectures: positions, then shapes and colours, then a file format."""
+"""Pictures of architectures: from positions to shapes and colours, and to a file format."""
 
 from nas.drawing.picture import Picture, draw
 from nas.drawing.png import to_png

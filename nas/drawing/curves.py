@@ -1,4 +1,4 @@
-"""Smooth curves through points that stand from left to right."""
+"""The curves of a picture: Bezier segments, straight or smooth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 Point: TypeAlias = tuple[float, float]
 Side: TypeAlias = Literal["left", "top", "bottom"]
-"""Where a curve enters what it leads to."""
+"""The side on which a curve enters the block that it leads to."""
 MAX_END_SLOPE = 1.0
 
 
@@ -27,6 +27,11 @@ class Curve:
         return points
 
 
+def polygon(*points: Point) -> Curve:
+    """Return straight lines from point to point."""
+    return Curve(points[0], tuple((a, b, b) for a, b in pairwise(points)))
+
+
 def bezier(start: Point, a: Point, b: Point, end: Point, t: float) -> Point:
     """Return the point at `t`, from 0 to 1, of a cubic Bezier segment."""
     u = 1 - t
@@ -44,21 +49,27 @@ def smooth_curve(points: Sequence[Point], end: Point, side: Side) -> Curve:
     """
     if side == "left":
         points = [*points, end]
+
     slopes = _slopes(points)
     last = points[-1]
     run, drop = end[0] - last[0], end[1] - last[1]
     if side != "left":
         into = (last[1] - points[-2][1]) / (last[0] - points[-2][0]) if len(points) > 1 else 0.0
         slopes[-1] = _mean_slope(into, 0.5 * drop / run, 1.0, 1.0)
+
+    # Control points at a third and two thirds of the way: the curve runs at an even pace from left to right.
     segments = []
     for (p, q), (s, t) in zip(pairwise(points), pairwise(slopes), strict=True):
         third = (q[0] - p[0]) / 3
         segments.append(((p[0] + third, p[1] + s * third), (q[0] - third, q[1] - t * third), q))
+
+    # The turn into the block leans with the way it came, and ends upright.
     if side != "left":
         reach = 0.6 * run
         rise = min(slopes[-1] * reach, 0.6 * drop, key=abs)
         lean = 0.5 * run * max(0.0, 1 - abs(drop) / (2 * run))
         segments.append(((last[0] + reach, last[1] + rise), (end[0] - lean, end[1] - 0.55 * drop), end))
+
     return Curve(points[0], tuple(segments))
 
 
@@ -92,6 +103,7 @@ def _slopes(points: Sequence[Point]) -> list[float]:
     """
     if len(points) == 1:
         return [0.0]
+
     secants = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(points)]
     lengths = [b[0] - a[0] for a, b in pairwise(points)]
     inner = [_mean_slope(s, t, d, e) for (s, t), (d, e) in zip(pairwise(secants), pairwise(lengths), strict=True)]

@@ -1,27 +1,28 @@
-"""Where each block, connection and label of an architecture's picture stands."""
+"""The layout of an architecture's picture: positions of blocks, connections and labels."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from nas.drawing.curves import Curve
+from nas.drawing.outlines import HALF_SIZES
 from nas.drawing.routes import Wire, route_wires
 from nas.drawing.text import text_width
-from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockKind, BlockSpec, LiveBlock, StemBlock, live_blocks
+from search_space.kinds import Outline, kind_named, kind_names
+from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec, LiveBlock, StemBlock, live_blocks
 
 ConnectionKind: TypeAlias = Literal["stem", "parent", "leftover"]
-Sign: TypeAlias = BlockKind | Literal["output", "pale", "short", "long", "leftover", "order"]
+Sign: TypeAlias = Literal["kind", "output", "pale", "short", "long", "leftover", "order"]
+"""Signs that a legend explains: a kind's outline, an output's ring, pale blocks, and lines."""
 Anchor: TypeAlias = Literal["start", "middle"]
 
 STEP = 48.0
-"""From the centre of one block to that of the next. All lengths are in units of the picture."""
+"""Distance from the centre of one block to that of the next. All lengths are in units of the picture."""
 ROW_HEIGHT = 60.0
-HALF_SIZES: dict[BlockKind, float] = {"bottleneck": 13.5, "residual": 16.5, "mbconv": 14.5}
-"""Half the width and height of a block: square, diamond and circle look equally big."""
 OUTPUT_RING = 3.5
-"""How far the outline of an output stands out from its block."""
+"""Width of the ring around the block of an output."""
 MARGIN = 12.0
-ROOM = 34.0
-"""Above the highest and below the lowest row, for connections that pass there."""
+HEADROOM = 34.0
+"""Height above the highest and below the lowest row, for connections that pass there."""
 TITLE_SIZE, LEVEL_SIZE, TEXT_SIZE, NUMBER_SIZE = 22.0, 22.0, 16.0, 15.0
 
 
@@ -31,6 +32,7 @@ class PlacedBlock:
 
     Attributes:
         feature: its number among `ArchSpec.features`; blocks of the stem that cannot be parents have negative ones.
+        outline: shape of its kind.
         x, y: the centre.
         half_size: half the width and height of all that is drawn, the outline of an output included.
         is_live: whether it reaches an output.
@@ -38,7 +40,7 @@ class PlacedBlock:
 
     feature: int
     level: int
-    kind: BlockKind
+    outline: Outline
     x: float
     y: float
     half_size: float
@@ -85,14 +87,14 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """What a sign in the picture means; the sign stands left of the label, its centre at `x`, `y`.
+    """A sign of the picture with its meaning; the sign stands left of the label, its centre at `x`, `y`.
 
     Attributes:
-        kind: of the block that is shown, if the sign is one.
+        outline: shape of the block that is shown, if the sign is one.
     """
 
     sign: Sign
-    kind: BlockKind
+    outline: Outline
     x: float
     y: float
     label: Label
@@ -103,10 +105,10 @@ class Layout:
     """A whole picture as positions.
 
     Attributes:
+        left: left end of the rows, right of their labels.
+        stem_right: right end of the stem.
+        rows_top, rows_bottom: limits between which blocks and connections are.
         rows: level and height of the centre of each row, from the top.
-        left: where the rows begin, right of their labels.
-        stem_right: where the stem ends.
-        rows_top, rows_bottom: between which blocks and connections are.
     """
 
     width: float
@@ -131,23 +133,30 @@ def lay_out(spec: ArchSpec, title: str = "", *, compact: bool = False) -> Layout
         compact: blocks and connections alone, for pictures too small to read text in. There is no title either.
     """
     live = {block.feature: block for block in live_blocks(spec)}
+
+    # Rows: the highest level on top, below the title and with some height for connections that pass there.
     levels = [*(block.level for block in spec.stem), *(block.level for block in spec.blocks)]
     row_levels = range(max(levels), min(levels) - 1, -1)
+    rows_top = MARGIN if compact or not title else MARGIN + TITLE_SIZE + 8
+    height_of = {level: rows_top + HEADROOM + ROW_HEIGHT * i for i, level in enumerate(row_levels)}
+    rows_bottom = height_of[row_levels[-1]] + HEADROOM
+
+    # Columns: one for each block, right of the labels of the rows.
     stride_width = max(text_width(f"stride {2**level}", TEXT_SIZE) for level in row_levels)
     left = MARGIN if compact else MARGIN + stride_width + 10
-    rows_top = MARGIN if compact or not title else MARGIN + TITLE_SIZE + 8
-    height_of = {level: rows_top + ROOM + ROW_HEIGHT * i for i, level in enumerate(row_levels)}
-    rows_bottom = height_of[row_levels[-1]] + ROOM
     width = left + STEP * len(levels) + MARGIN
     stem_right = left + STEP * len(spec.stem)
+
     blocks = _place_blocks(spec, live, left, height_of)
+    connections = _connect(spec, live, blocks, (rows_top, rows_bottom))
+
     labels: tuple[Label, ...] = ()
     legend: tuple[LegendEntry, ...] = ()
     bottom = rows_bottom
-    connections = _connect(spec, live, blocks, (rows_top, rows_bottom))
     if not compact:
-        legend, bottom = _legend(blocks, connections, stem_right, width, rows_bottom)
+        legend, bottom = _legend(spec, blocks, connections, stem_right, width, rows_bottom)
         labels = _labels(title, height_of, left, stem_right, width, rows_bottom)
+
     return Layout(
         width=width,
         height=bottom + MARGIN,
@@ -166,25 +175,29 @@ def lay_out(spec: ArchSpec, title: str = "", *, compact: bool = False) -> Layout
 def _place_blocks(
     spec: ArchSpec, live: dict[int, LiveBlock], left: float, height_of: dict[int, float]
 ) -> tuple[PlacedBlock, ...]:
-    num_inner = len(spec.stem) - NUM_STEM_PARENTS
+    # Blocks of the stem that cannot be parents have negative numbers.
+    first_feature = NUM_STEM_PARENTS - len(spec.stem)
     used = {f for block in live.values() for f in (*block.parents, *block.leftovers)}
-    placed = []
     everything: tuple[StemBlock | BlockSpec, ...] = (*spec.stem, *spec.blocks)
+
+    placed = []
     for column, block in enumerate(everything):
-        feature = column - num_inner
+        feature = first_feature + column
+        outline = kind_named(block.kind).outline
         is_output = isinstance(block, BlockSpec) and block.is_output
-        ring = OUTPUT_RING if is_output else 0.0
+
+        # The stem is a chain: what comes before its last two blocks leads to at least one of them.
+        is_live = feature in live or (feature < NUM_STEM_PARENTS and any(feature <= f for f in used))
         placed.append(
             PlacedBlock(
                 feature=feature,
                 level=block.level,
-                kind=block.kind,
+                outline=outline,
                 x=left + STEP * (column + 0.5),
                 y=height_of[block.level],
-                half_size=HALF_SIZES[block.kind] + ring,
+                half_size=HALF_SIZES[outline] + (OUTPUT_RING if is_output else 0.0),
                 is_output=is_output,
-                # The stem is a chain: what comes before its last two blocks leads to at least one of them.
-                is_live=feature in live or (feature < NUM_STEM_PARENTS and any(feature <= f for f in used)),
+                is_live=is_live,
             )
         )
     return tuple(placed)
@@ -194,16 +207,19 @@ def _connect(
     spec: ArchSpec, live: dict[int, LiveBlock], blocks: tuple[PlacedBlock, ...], limits: tuple[float, float]
 ) -> tuple[Connection, ...]:
     column_of = {block.feature: column for column, block in enumerate(blocks)}
-    ends: list[tuple[int, int, ConnectionKind]] = [
-        (b.feature - 1, b.feature, "stem") for b in blocks[1 : len(spec.stem)]
-    ]
+
+    ends: list[tuple[int, int, ConnectionKind]] = []
+    for stem_block in blocks[1 : len(spec.stem)]:
+        ends.append((stem_block.feature - 1, stem_block.feature, "stem"))
     for i, block in enumerate(spec.blocks):
         feature = NUM_STEM_PARENTS + i
         ends += [(parent, feature, "parent") for parent in block.parents]
         if feature in live:
             ends += [(leftover, feature, "leftover") for leftover in live[feature].leftovers]
+
     wires = [Wire(column_of[parent], column_of[child]) for parent, child, _ in ends]
     curves = route_wires(blocks, wires, *limits)
+
     return tuple(
         Connection(
             parent=parent,
@@ -222,20 +238,20 @@ def _labels(
 ) -> tuple[Label, ...]:
     labels = []
     if title:
-        labels.append(
-            Label(
-                _cut(title, width - 2 * MARGIN, TITLE_SIZE), MARGIN, MARGIN + 0.8 * TITLE_SIZE, TITLE_SIZE, is_bold=True
-            )
-        )
+        shown = _cut(title, width - 2 * MARGIN, TITLE_SIZE)
+        labels.append(Label(shown, MARGIN, MARGIN + 0.8 * TITLE_SIZE, TITLE_SIZE, is_bold=True))
+
     for level, y in height_of.items():
         labels.append(Label(f"L{level}", MARGIN, y - 3, LEVEL_SIZE, is_bold=True))
         labels.append(Label(f"stride {2**level}", MARGIN, y + TEXT_SIZE, TEXT_SIZE))
+
     baseline = rows_bottom + 1.1 * TEXT_SIZE
     labels.append(Label("stem", (left + stem_right) / 2, baseline, TEXT_SIZE, "middle"))
     return tuple(labels)
 
 
 def _legend(
+    spec: ArchSpec,
     blocks: tuple[PlacedBlock, ...],
     connections: tuple[Connection, ...],
     stem_right: float,
@@ -243,33 +259,41 @@ def _legend(
     rows_bottom: float,
 ) -> tuple[tuple[LegendEntry, ...], float]:
     """Explain the signs that the picture has, in as many lines as they need; also return where that ends."""
-    kinds: tuple[BlockKind, ...] = ("bottleneck", "residual", "mbconv")
-    entries: list[tuple[Sign, str]]
-    entries = [(kind, kind) for kind in kinds if any(block.kind == kind for block in blocks)]
-    entries.append(("output", "output"))
-    if not all(block.is_live for block in blocks):
-        entries.append(("pale", "reaches no output"))
-    entries.append(("short", "from the block before"))
-    if any(not connection.is_short for connection in connections):
-        entries.append(("long", "from further back"))
-    if any(connection.kind == "leftover" for connection in connections):
-        entries.append(("leftover", "leftover, added as it is"))
+    usual = blocks[0].outline
+
+    # The order of computation stands beside the stem's label, all else below.
     x, y = stem_right + 8, rows_bottom + 0.75 * TEXT_SIZE
     order = Label("order of computation", x + 48, y + 0.35 * TEXT_SIZE, TEXT_SIZE)
-    placed = [LegendEntry("order", blocks[0].kind, x + 20, y, order)]
+    placed = [LegendEntry("order", usual, x + 20, y, order)]
+
+    entries: list[tuple[Sign, Outline, str]] = []
+    shown = {block.kind for block in spec.stem} | {block.kind for block in spec.blocks}
+    entries += [("kind", kind_named(name).outline, name) for name in kind_names() if name in shown]
+    entries.append(("output", usual, "output"))
+    if not all(block.is_live for block in blocks):
+        entries.append(("pale", usual, "reaches no output"))
+    entries.append(("short", usual, "from the block before"))
+    if any(not connection.is_short for connection in connections):
+        entries.append(("long", usual, "from further back"))
+    if any(connection.kind == "leftover" for connection in connections):
+        entries.append(("leftover", usual, "leftover, added as it is"))
+
     x, y = MARGIN, rows_bottom + 2.75 * TEXT_SIZE
-    for sign, text in entries:
+    for sign, outline, text in entries:
         sign_width = 40.0 if sign in ("short", "long", "leftover") else 24.0
         entry_width = sign_width + 8 + text_width(text, TEXT_SIZE)
         if x > MARGIN and x + entry_width > width - MARGIN:
             x, y = MARGIN, y + 1.9 * TEXT_SIZE
+
         label = Label(text, x + sign_width + 8, y + 0.35 * TEXT_SIZE, TEXT_SIZE)
-        placed.append(LegendEntry(sign, blocks[0].kind, x + sign_width / 2, y, label))
+        placed.append(LegendEntry(sign, outline, x + sign_width / 2, y, label))
         x += entry_width + 22
+
     return tuple(placed), y + TEXT_SIZE
 
 
 def _cut(text: str, width: float, size: float) -> str:
+    """Return a bold text, cut where it would be wider than `width`."""
     if text_width(text, size, is_bold=True) <= width:
         return text
     while text and text_width(text + "\N{HORIZONTAL ELLIPSIS}", size, is_bold=True) > width:

@@ -1,12 +1,11 @@
-"""What a picture looks like: from positions to coloured shapes and texts, which a writer only has to write down."""
+"""A picture as coloured shapes and texts, made from positions; a writer only has to write them down."""
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import assert_never
 
-from nas.drawing.curves import Curve, Point, bezier
+from nas.drawing.curves import Curve, Point, bezier, polygon
 from nas.drawing.layout import (
-    HALF_SIZES,
     NUMBER_SIZE,
     OUTPUT_RING,
     Connection,
@@ -16,7 +15,9 @@ from nas.drawing.layout import (
     PlacedBlock,
     lay_out,
 )
-from search_space.spec import BLOCK_KINDS, ArchSpec, BlockKind, short_form
+from nas.drawing.outlines import HALF_SIZES, outline_curve
+from search_space.kinds import kind_named, kind_names
+from search_space.spec import ArchSpec, short_form
 
 LEVEL_COLOURS = {
     1: "#fde725",
@@ -30,11 +31,9 @@ LEVEL_COLOURS = {
 """The viridis map: told apart by the colour-blind, and ever darker, so in grey print too."""
 RED, INK, GREY, GUIDE, STRIPE, PAPER = "#e3120b", "#222222", "#777777", "#c9ced6", "#f4f5f7", "#ffffff"
 PALE = 0.82
-"""Share of white in what reaches no output."""
+"""Share of white in blocks that reach no output."""
 SHORT_WIDTH, LONG_WIDTH, DASH = 2.4, 1.7, (4.0, 3.0)
 HEAD_LENGTH, HEAD_HALF_WIDTH = 8.0, 4.0
-CIRCLE = 0.5523
-"""Control points of a quarter circle, in radii."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +81,28 @@ def draw(spec: ArchSpec, title: str = "", *, compact: bool = False) -> Picture:
     layout = lay_out(spec, title, compact=compact)
     items: list[Shape | Text] = [_rectangle(0, 0, layout.width, layout.height, PAPER)]
     items += _rows(layout)
+
     # Pale ones first, then from long to short, so that what matters most lies on top.
     ranked = sorted(layout.connections, key=lambda c: (c.is_live, c.is_short, c.parent - c.child))
     level_of = {block.feature: block.level for block in layout.blocks}
     for connection in ranked:
         items += _arrow(connection, level_of[connection.parent])
+
     for block in layout.blocks:
         items += _block(block, with_number=not compact)
     for entry in layout.legend:
         items += [*_sign(entry), Text(entry.label)]
     items += [Text(label) for label in layout.labels]
+
     return Picture(layout.width, layout.height, _describe(spec, title), tuple(items))
 
 
 def _rows(layout: Layout) -> list[Shape]:
     right = layout.width - 4
     left = layout.left - 4
-    shapes = []
-    for i, (_, y) in enumerate(layout.rows):
-        if i % 2 == 0:
-            shapes.append(_rectangle(left, y - 30, right, y + 30, STRIPE))
+    shapes = [_rectangle(left, y - 30, right, y + 30, STRIPE) for _, y in layout.rows[::2]]
     x = layout.stem_right
-    shapes.append(Shape(_polygon((x, layout.rows_top), (x, layout.rows_bottom)), stroke=GUIDE, dash=(2, 4)))
+    shapes.append(Shape(polygon((x, layout.rows_top), (x, layout.rows_bottom)), stroke=GUIDE, dash=(2, 4)))
     return shapes
 
 
@@ -112,13 +111,16 @@ def _block(block: PlacedBlock, *, with_number: bool) -> list[Shape | Text]:
     fill = colour if block.is_live else _mix(colour, PAPER, PALE)
     size = block.half_size - (OUTPUT_RING if block.is_output else 0)
     items: list[Shape | Text] = []
+
     if block.is_output:
-        ring = _outline(block.kind, block.x, block.y, block.half_size - 1.25)
+        ring = outline_curve(block.outline, block.x, block.y, block.half_size - 1.25)
         items.append(Shape(ring, fill=PAPER, stroke=RED, stroke_width=2.5, is_closed=True))
         size -= 1
-    outline = _outline(block.kind, block.x, block.y, size - 0.5)
+
+    outline = outline_curve(block.outline, block.x, block.y, size - 0.5)
     edge = _mix(colour, "#000000", 0.35) if block.is_live else _mix(colour, PAPER, 0.4)
     items.append(Shape(outline, fill=fill, stroke=edge, is_closed=True))
+
     if with_number and block.feature >= 0:
         colour = INK if luminance(fill) > 0.3 else PAPER
         if not block.is_live:
@@ -143,72 +145,73 @@ def _line(curve: Curve, colour: str, width: float, dash: tuple[float, float] | N
 
 
 def _sign(entry: LegendEntry) -> list[Shape | Text]:
-    x, y = entry.x, entry.y
-    if entry.sign in ("short", "long", "leftover", "order"):
-        width = SHORT_WIDTH if entry.sign == "short" else LONG_WIDTH
-        colour = {"short": INK, "order": GREY}.get(entry.sign, _darkened(LEVEL_COLOURS[4]))
-        dash = DASH if entry.sign == "leftover" else None
-        return [*_line(_polygon((x - 20, y), (x + 20, y)), colour, width, dash)]
-    kind: BlockKind = entry.sign if entry.sign in BLOCK_KINDS else entry.kind
-    is_output, is_live = entry.sign == "output", entry.sign != "pale"
-    size = 10.0 if is_output else HALF_SIZES[kind] * 0.75
-    block = PlacedBlock(0, 4, kind, x, y, size + (OUTPUT_RING if is_output else 0), is_output, is_live)
+    thin = _darkened(LEVEL_COLOURS[4])
+    match entry.sign:
+        case "kind":
+            return _block_sign(entry)
+        case "output":
+            return _block_sign(entry, is_output=True)
+        case "pale":
+            return _block_sign(entry, is_live=False)
+        case "short":
+            return _line_sign(entry, INK, SHORT_WIDTH)
+        case "order":
+            return _line_sign(entry, GREY, LONG_WIDTH)
+        case "long":
+            return _line_sign(entry, thin, LONG_WIDTH)
+        case "leftover":
+            return _line_sign(entry, thin, LONG_WIDTH, DASH)
+        case _:
+            assert_never(entry.sign)
+
+
+def _block_sign(entry: LegendEntry, *, is_output: bool = False, is_live: bool = True) -> list[Shape | Text]:
+    half_size = 10.0 + OUTPUT_RING if is_output else HALF_SIZES[entry.outline] * 0.75
+    block = PlacedBlock(0, 4, entry.outline, entry.x, entry.y, half_size, is_output, is_live)
     return _block(block, with_number=False)
+
+
+def _line_sign(
+    entry: LegendEntry, colour: str, width: float, dash: tuple[float, float] | None = None
+) -> list[Shape | Text]:
+    arrow = polygon((entry.x - 20, entry.y), (entry.x + 20, entry.y))
+    return [*_line(arrow, colour, width, dash)]
 
 
 def _describe(spec: ArchSpec, title: str) -> str:
     stem = " ".join(str(block.level) for block in spec.stem)
     outputs = ", ".join(f"P{level}" for level in sorted(spec.output_levels))
+    letters = ", ".join(f"{kind.letter}: {kind.name}" for kind in map(kind_named, kind_names()) if kind.letter)
     text = (
         f"stem of levels {stem}, then {len(spec.blocks)} blocks of levels {short_form(spec.blocks)} "
-        f"(r: residual; behind the bar the outputs {outputs})"
+        f"({letters}; behind the bar the outputs {outputs})"
     )
     return f"{title}: {text}" if title else f"Architecture: {text}"
 
 
-def _outline(kind: BlockKind, x: float, y: float, size: float) -> Curve:
-    if kind == "residual":
-        return _polygon((x, y - size), (x + size, y), (x, y + size), (x - size, y))
-    if kind == "bottleneck":
-        return _rectangle_curve(x - size, y - size, x + size, y + size)
-    k = CIRCLE * size
-    return Curve(
-        (x, y - size),
-        (
-            ((x + k, y - size), (x + size, y - k), (x + size, y)),
-            ((x + size, y + k), (x + k, y + size), (x, y + size)),
-            ((x - k, y + size), (x - size, y + k), (x - size, y)),
-            ((x - size, y - k), (x - k, y - size), (x, y - size)),
-        ),
-    )
-
-
 def _rectangle(left: float, top: float, right: float, bottom: float, fill: str) -> Shape:
-    return Shape(_rectangle_curve(left, top, right, bottom), fill=fill, is_closed=True)
-
-
-def _rectangle_curve(left: float, top: float, right: float, bottom: float) -> Curve:
-    return _polygon((left, top), (right, top), (right, bottom), (left, bottom))
-
-
-def _polygon(*points: Point) -> Curve:
-    return Curve(points[0], tuple((a, b, b) for a, b in pairwise(points)))
+    corners = polygon((left, top), (right, top), (right, bottom), (left, bottom))
+    return Shape(corners, fill=fill, is_closed=True)
 
 
 def _split_head(curve: Curve) -> tuple[Curve, Curve]:
     """Return the curve up to where its arrow head begins, and the head."""
     start = curve.segments[-2][-1] if len(curve.segments) > 1 else curve.start
     a, b, tip = curve.segments[-1]
+
+    # The head begins where the curve is a head's length from its tip: found by halving.
     low, high = 0.0, 1.0
     for _ in range(20):
         middle = (low + high) / 2
         reached = bezier(start, a, b, tip, middle)
         low, high = (middle, high) if math.dist(reached, tip) > HEAD_LENGTH else (low, middle)
+
     first, second = _lerp(start, a, low), _lerp(a, b, low)
     base = bezier(start, a, b, tip, low)
     length = math.dist(base, tip) or 1.0
     across = ((tip[1] - base[1]) / length * HEAD_HALF_WIDTH, (base[0] - tip[0]) / length * HEAD_HALF_WIDTH)
-    head = _polygon((base[0] + across[0], base[1] + across[1]), tip, (base[0] - across[0], base[1] - across[1]))
+    head = polygon((base[0] + across[0], base[1] + across[1]), tip, (base[0] - across[0], base[1] - across[1]))
+
     # A little into the head, so that no gap shows between the two.
     end = _lerp(base, tip, 0.2)
     return Curve(curve.start, (*curve.segments[:-1], (first, _lerp(first, second, low), end))), head

@@ -10,7 +10,7 @@ from nas.drawing.curves import Point
 from nas.drawing.picture import Picture, Shape, Text
 
 OVERSAMPLING = 4
-"""Drawn so many times as large and then reduced: Pillow draws no smooth edges."""
+"""The factor by which all is drawn larger and then reduced: Pillow draws no smooth edges."""
 
 
 def to_png(picture: Picture, width_px: int) -> bytes:
@@ -22,11 +22,13 @@ def to_png(picture: Picture, width_px: int) -> bytes:
     scale = OVERSAMPLING * width_px / picture.width
     image = Image.new("RGB", (OVERSAMPLING * width_px, OVERSAMPLING * height_px), "white")
     canvas = ImageDraw.Draw(image)
+
     for item in picture.items:
         if isinstance(item, Shape):
             _draw_shape(canvas, item, scale)
         else:
             _draw_text(canvas, item, scale)
+
     file = io.BytesIO()
     image.resize((width_px, height_px), Image.Resampling.BOX).save(file, "PNG", optimize=True)
     return file.getvalue()
@@ -48,10 +50,13 @@ def _dashes(points: list[Point], dash: tuple[float, float] | None, scale: float)
     """Cut a line into its dashes."""
     if dash is None:
         return [points]
+
     lengths = [length * scale for length in dash]
     dashes, left, is_on = [[points[0]]], lengths[0], True
     for start, end in pairwise(points):
         here, distance = start, math.dist(start, end)
+
+        # Switch between dash and gap as often as this piece of the line is long.
         while distance > left:
             share = left / distance
             here = (here[0] + share * (end[0] - here[0]), here[1] + share * (end[1] - here[1]))
@@ -62,9 +67,11 @@ def _dashes(points: list[Point], dash: tuple[float, float] | None, scale: float)
                 dashes.append([here])
             is_on = not is_on
             left = lengths[0 if is_on else 1]
+
         left -= distance
         if is_on:
             dashes[-1].append(end)
+
     return [part for part in dashes if len(part) > 1]
 
 

@@ -1,4 +1,4 @@
-"""Which way connections run between blocks: around blocks that are in between, apart from each other."""
+"""The routes of connections: around the blocks that are in between, and apart from each other."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,41 +9,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.drawing.curves import Curve, Point, Side, height_at, smooth_curve
+from nas.drawing.outlines import outline_reach
+from search_space.kinds import Outline
 
 CLEARANCE, SIDE_CLEARANCE = 6.0, 2.5
-"""Above and below a block that a connection passes, and left and right of it."""
+"""Free space above and below a block that a connection passes, and left and right of it."""
 GRID = 3.0
-"""Heights that a connection may take are so far apart, before it is smoothed."""
+"""Distance between the heights that a connection may take, before it is smoothed."""
 LANE = 9.0
-"""Connections nearer to each other than this push each other away."""
+"""Distance below which connections push each other away."""
 CROWDING = 25.0
-"""What it costs to run on top of another connection, where a bend by `d` over a length `l` costs `d * d / l`."""
+"""Cost of running on top of another connection, where a bend by `d` over a length `l` costs `d * d / l`."""
 TURN, MIN_DROP = 20.0, 10.0
-"""What it costs to enter a block from above or below, and from how far at least."""
+"""Cost of entering a block from above or below, and the least height from which that is done."""
 PORT_SPACE, MAX_SHIFT = 6.0, 9.0
-"""Between two connections at one side of a block, and how far from its middle at most."""
+"""Distance between two connections at one side of a block, and the largest distance from its middle."""
 SIDES: tuple[Side, ...] = ("left", "top", "bottom")
 NUM_SMOOTHINGS = 6
 TOLERANCE = 6.0
-"""How far a curve may be from the heights that were found."""
+"""Largest distance of a curve from the heights that were found."""
 NUM_PASSES = 4
-"""How often every connection is routed, given where the others are."""
+"""Number of times that every connection is routed, given where the others are."""
 
 
 class Obstacle(Protocol):
     """A block as far as connections care; one to a column, in order."""
 
     @property
-    def kind(self) -> str:
-        """Its shape; see `outline`."""
+    def outline(self) -> Outline:
+        """Its shape."""
 
     @property
     def x(self) -> float:
-        """Of the centre."""
+        """Horizontal position of its centre."""
 
     @property
     def y(self) -> float:
-        """Of the centre."""
+        """Height of its centre."""
 
     @property
     def half_size(self) -> float:
@@ -52,7 +54,7 @@ class Obstacle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What is to be connected, as columns; `start` lies left of `end`."""
+    """The two columns that a connection joins; `start` lies left of `end`."""
 
     start: int
     end: int
@@ -66,12 +68,14 @@ def route_wires(blocks: Sequence[Obstacle], wires: Sequence[Wire], top: float, b
     each other, all are routed several times.
     """
     router = _Router(blocks, wires, top, bottom)
+
     # Short ones first: they have the fewest ways to go.
     order = sorted(range(len(wires)), key=lambda i: (wires[i].end - wires[i].start, i))
     for _ in range(NUM_PASSES):
         for i in order:
             router.route(i)
         router.spread_ends()
+
     return tuple(router.curve(i) for i in range(len(wires)))
 
 
@@ -90,6 +94,10 @@ class _Route:
     side: Side = "left"
     start_shift: float = 0.0
     end_shift: float = 0.0
+
+
+_GAP = 3
+"""The last of the four stops of a column, half way to the next block."""
 
 
 class _Router:
@@ -112,6 +120,8 @@ class _Router:
         wire, route = self._wires[i], self._routes[i]
         x, y = self._start(i)
         stops = self._stops(wire)
+
+        # From stop to stop, the least cost of being at each height, and the height before it. G heights.
         came_from = []
         costs: NDArray[np.float64] = np.zeros(0)
         for n, stop in enumerate(stops):
@@ -120,29 +130,33 @@ class _Router:
             if n == 0:
                 costs = np.square(self._grid - y) / distance
             else:
-                moved = costs[:, None] + self._moves / distance
-                best = moved.argmin(axis=0)
+                moved = costs[:, None] + self._moves / distance  # (G, G), from and to
+                best = moved.argmin(axis=0)  # (G,)
                 came_from.append(best)
                 costs = moved[best, np.arange(len(best))]
             costs = costs + self._stop_costs(stop, i)
-        endings = {side: costs + self._end_costs(i, side) for side in ("left", "top", "bottom")}
+
+        # Back from the cheapest ending to where its way came from.
+        endings = {side: costs + self._end_costs(i, side) for side in SIDES}
         route.side = min(SIDES, key=lambda side: float(endings[side].min()))
-        at = int(endings[route.side].argmin())
-        heights = [float(self._grid[at])]
+        level = int(endings[route.side].argmin())
+        heights = [float(self._grid[level])]
         for best in reversed(came_from):
-            at = int(best[at])
-            heights.append(float(self._grid[at]))
+            level = int(best[level])
+            heights.append(float(self._grid[level]))
         route.heights = heights[::-1]
+
         for stop in stops:
             self._users[stop].add(i)
 
     def spread_ends(self) -> None:
-        """Give connections that leave or enter a block on one side a place each, in the order that crosses least."""
+        """Spread the connections that leave or enter a block on one side, in the order that crosses least."""
         leaving: dict[int, list[int]] = defaultdict(list)
         entering: dict[tuple[int, Side], list[int]] = defaultdict(list)
         for i, (wire, route) in enumerate(zip(self._wires, self._routes, strict=True)):
             leaving[wire.start].append(i)
             entering[wire.end, route.side].append(i)
+
         for group in leaving.values():
             group.sort(key=lambda i: (self._routes[i].heights[0], self._target(i)))
             # What runs straight on leaves from the middle.
@@ -150,6 +164,7 @@ class _Router:
             middle = min(range(len(group)), key=lambda n: abs(self._routes[group[n]].heights[0] - y))
             for i, shift in zip(group, _shifts(len(group), middle), strict=True):
                 self._routes[i].start_shift = shift
+
         for (_, side), group in entering.items():
             # From above, the highest comes in furthest to the right, so that it runs around the others.
             group.sort(key=lambda i: self._routes[i].heights[-1], reverse=side == "top")
@@ -163,11 +178,13 @@ class _Router:
         points = self._smoothed(i)
         passed = list(zip(self._stops(wire), points[1:], strict=True))
         kept = points
+
         # From the middle on, where a connection is furthest from what fixes its ends.
         for point in sorted(points[1:], key=lambda p: abs(p[0] - (points[0][0] + end[0]) / 2)):
             fewer = smooth_curve([p for p in kept if p != point], end, side)
             if all(self._may_pass(stop, p, height_at(fewer, p[0])) for stop, p in passed):
                 kept = [p for p in kept if p != point]
+
         return smooth_curve(kept, end, side)
 
     def _may_pass(self, stop: int, point: Point, height: float) -> bool:
@@ -175,21 +192,24 @@ class _Router:
         return abs(height - point[1]) <= TOLERANCE and low - 0.01 <= height <= high + 0.01
 
     def _smoothed(self, i: int) -> list[Point]:
+        """Return the start and the stops of wire `i`, their heights evened out as far as the blocks allow."""
         wire, route = self._wires[i], self._routes[i]
-        xs = [self._start(i)[0], *(self._stop_x(stop) for stop in self._stops(wire))]
+        stops = self._stops(wire)
+        xs = [self._start(i)[0], *(self._stop_x(stop) for stop in stops)]
         ys = [self._start(i)[1], *route.heights]
-        bounds = [
-            (-np.inf, np.inf),
-            *(self._bounds(stop, y) for stop, y in zip(self._stops(wire), route.heights, strict=True)),
-        ]
+        bounds = [(-np.inf, np.inf)]
+        bounds += [self._bounds(stop, y) for stop, y in zip(stops, route.heights, strict=True)]
         if route.side == "left":
             x, y = self._end(i, "left")
             xs, ys, bounds = [*xs, x], [*ys, y], [*bounds, (-np.inf, np.inf)]
+
+        # Each height moves half way towards the straight line between its neighbours.
         for _ in range(NUM_SMOOTHINGS):
             for n in range(1, len(xs) - 1):
                 share = (xs[n] - xs[n - 1]) / (xs[n + 1] - xs[n - 1])
                 straight = ys[n - 1] + share * (ys[n + 1] - ys[n - 1])
                 ys[n] = float(np.clip((ys[n] + straight) / 2, *bounds[n]))
+
         points = list(zip(xs, ys, strict=True))
         return points[:-1] if route.side == "left" else points
 
@@ -197,34 +217,37 @@ class _Router:
         return range(4 * wire.start + 3, 4 * wire.end)
 
     def _stop_x(self, stop: int) -> float:
-        column, place = divmod(stop, 4)
+        column, quarter = divmod(stop, 4)
         block = self._blocks[column]
-        if place == 3:
+        if quarter == _GAP:
             return (block.x + self._blocks[column + 1].x) / 2
-        return block.x + (place - 1) * (block.half_size + SIDE_CLEARANCE)
+        return block.x + (quarter - 1) * (block.half_size + SIDE_CLEARANCE)
 
     def _bounds(self, stop: int, height: float) -> tuple[float, float]:
         """Return between which heights a connection can move that passes the stop at this one."""
-        column, place = divmod(stop, 4)
-        if place == 3:
+        column, quarter = divmod(stop, 4)
+        if quarter == _GAP:
             return -np.inf, np.inf
+
         block = self._blocks[column]
         reach = block.half_size + CLEARANCE
         return (-np.inf, block.y - reach) if height < block.y else (block.y + reach, np.inf)
 
     def _stop_costs(self, stop: int, i: int) -> NDArray[np.float64]:
         """Return what each height costs at a stop: too near a block, or to another connection."""
-        costs = np.zeros_like(self._grid)
-        column, place = divmod(stop, 4)
-        if place != 3:
+        costs = np.zeros_like(self._grid)  # (G,)
+        column, quarter = divmod(stop, 4)
+        if quarter != _GAP:
             block = self._blocks[column]
             free = np.abs(self._grid - block.y) - block.half_size
             costs = np.where(free < CLEARANCE, np.inf, CROWDING * np.maximum(0, 2 - free / CLEARANCE))
+
         others = sorted(self._users[stop] - {i})
         if others:
             heights = np.array([self._routes[n].heights[stop - 4 * self._wires[n].start - 3] for n in others])
-            nearness = np.maximum(0, 1 - np.abs(self._grid - heights[:, None]) / LANE)
+            nearness = np.maximum(0, 1 - np.abs(self._grid - heights[:, None]) / LANE)  # (others, G)
             costs = costs + CROWDING * np.square(nearness).sum(axis=0)
+
         return costs
 
     def _end_costs(self, i: int, side: Side) -> NDArray[np.float64]:
@@ -241,27 +264,17 @@ class _Router:
 
     def _start(self, i: int) -> Point:
         block, shift = self._blocks[self._wires[i].start], self._routes[i].start_shift
-        return block.x + _outline(block, shift), block.y + shift
+        return block.x + outline_reach(block.outline, block.half_size, shift), block.y + shift
 
     def _end(self, i: int, side: Side) -> Point:
         block, shift = self._blocks[self._wires[i].end], self._routes[i].end_shift
-        reach = _outline(block, shift)
+        reach = outline_reach(block.outline, block.half_size, shift)
         if side == "left":
             return block.x - reach, block.y + shift
         return block.x + shift, block.y + (-reach if side == "top" else reach)
 
 
-def _outline(block: Obstacle, shift: float) -> float:
-    """Return how far the shape reaches, `shift` off its middle; all shapes are symmetric."""
-    off = abs(shift) / block.half_size
-    if block.kind == "residual":
-        return block.half_size * (1 - off)
-    if block.kind == "mbconv":
-        return block.half_size * float(np.sqrt(1 - off * off))
-    return block.half_size
-
-
 def _shifts(count: int, middle: float) -> list[float]:
-    """Return places for so many ends on one side, that of number `middle` in its middle."""
+    """Return how far from the middle of a side each of `count` ends stands, that of number `middle` at 0."""
     space = min(PORT_SPACE, MAX_SHIFT / max(1, middle, count - 1 - middle))
     return [space * (n - middle) for n in range(count)]

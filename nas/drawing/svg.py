@@ -34,6 +34,7 @@ def _shape(shape: Shape) -> str:
         commands.append(f"L{_point(end)}" if is_straight else f"C{_point(first)} {_point(second)} {_point(end)}")
     if shape.is_closed:
         commands.append("Z")
+
     attributes = [f'd="{"".join(commands)}"', f'fill="{shape.fill or "none"}"']
     if shape.stroke:
         attributes += [f'stroke="{shape.stroke}"', f'stroke-width="{_number(shape.stroke_width)}"']

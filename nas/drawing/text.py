@@ -1,4 +1,4 @@
-"""How wide a text is at most, whichever sans-serif font shows it."""
+"""An upper bound of the width of a text, whichever sans-serif font shows it."""
 
 _NARROW, _WIDE = set("fijlrtI.,:;'|![]()/- "), set("mwMW@%")
 

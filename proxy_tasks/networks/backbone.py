@@ -1,4 +1,4 @@
-"""What a head needs to know of the network below it."""
+"""The contract of a backbone: what a head needs to know of the network below it."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Backbone(Protocol):
-    """What a head needs to know of a network that makes features."""
+    """A network that makes features, as a head sees it."""
 
     @property
     def output_levels(self) -> tuple[int, ...]:

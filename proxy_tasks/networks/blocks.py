@@ -1,6 +1,7 @@
-"""What one block of a spec becomes: a chain of bottleneck, residual or inverted bottleneck units."""
+"""The blocks of a network: chains of bottleneck, residual or inverted bottleneck units, or of units from outside."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 import torch
 import torch.nn.functional as F
@@ -8,27 +9,23 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, init_kernel
-from search_space import BlockKind
+from search_space import BlockKind, kind_named
+from search_space.kinds import BOTTLENECK
 
-BOTTLENECK_EXPANSION = 4
 MBCONV_EXPANSION = 6
+"""Channels inside an inverted bottleneck, for each that it reads."""
 EXCITATION_RATIO = 0.2
+"""Channels in the middle of squeeze-and-excitation, for each that the block reads."""
 
 
-def output_channels(kind: BlockKind, width: int) -> int:
-    """Return the channels that a block reads and writes, given `ModelScale.block_width`."""
-    return width * BOTTLENECK_EXPANSION if kind == "bottleneck" else width
+class BottleneckUnit(nn.Module):
+    """One post-activation ResNet unit of three convolutions: `act(branch(x) + shortcut(x))`.
 
-
-class Unit(nn.Module):
-    """One post-activation ResNet unit: `act(branch(x) + shortcut(x))`.
-
-    The shortcut is a 1x1 projection only where channels or size change; the stride is on the first 3x3 convolution.
+    The shortcut is a 1x1 projection only where channels or size change; the stride is on the 3x3 convolution.
 
     Args:
-        kind: `bottleneck` or `residual`.
         c_in: channels read.
-        width: channels of the 3x3 convolutions.
+        width: channels of the 3x3 convolution; a quarter of those returned.
         stride: in pixels.
         style: activation and reference.
         skip_rate: share of samples that skip the branch in training; the others' branch is scaled up by 1 / (1 - rate).
@@ -36,30 +33,40 @@ class Unit(nn.Module):
     Source: SpineNet (arXiv 1912.05027), section 3.3; tensorflow/tpu nn_blocks.py.
     """
 
-    def __init__(
-        self, kind: BlockKind, c_in: int, width: int, stride: int, style: LayerStyle, skip_rate: float
-    ) -> None:
+    def __init__(self, c_in: int, width: int, stride: int, style: LayerStyle, skip_rate: float) -> None:
         super().__init__()
-        c_out = output_channels(kind, width)
-        if kind == "bottleneck":
-            self.branch = nn.Sequential(
-                ConvNorm(c_in, width, 1, style),
-                ConvNorm(width, width, 3, style, stride=stride),
-                ConvNorm(width, c_out, 1, style, activate=False),
-            )
-        else:
-            self.branch = nn.Sequential(
-                ConvNorm(c_in, width, 3, style, stride=stride), ConvNorm(width, width, 3, style, activate=False)
-            )
-        needs_projection = c_in != c_out or stride != 1
-        self.projection = (
-            ConvNorm(c_in, c_out, 1, style, stride=stride, activate=False) if needs_projection else nn.Identity()
+        c_out = BOTTLENECK.expansion * width
+        self.branch = nn.Sequential(
+            ConvNorm(c_in, width, 1, style),
+            ConvNorm(width, width, 3, style, stride=stride),
+            ConvNorm(width, c_out, 1, style, activate=False),
         )
-        self.skip = StochasticDepth(skip_rate, "row") if skip_rate else nn.Identity()
+        self.projection = _projection(c_in, c_out, stride, style)
+        self.skip = _skip(skip_rate)
         self.act = Activation(style.activation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (B, C', H / stride, W / stride)."""
+        """Return (B, 4 * width, H / stride, W / stride)."""
+        out: Tensor = self.skip(self.branch(x))
+        out += self.projection(x)
+        activated: Tensor = self.act(out)
+        return activated
+
+
+class ResidualUnit(nn.Module):
+    """One post-activation ResNet unit of two 3x3 convolutions, the stride on the first; see `BottleneckUnit`."""
+
+    def __init__(self, c_in: int, width: int, stride: int, style: LayerStyle, skip_rate: float) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            ConvNorm(c_in, width, 3, style, stride=stride), ConvNorm(width, width, 3, style, activate=False)
+        )
+        self.projection = _projection(c_in, width, stride, style)
+        self.skip = _skip(skip_rate)
+        self.act = Activation(style.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width, H / stride, W / stride)."""
         out: Tensor = self.skip(self.branch(x))
         out += self.projection(x)
         activated: Tensor = self.act(out)
@@ -73,28 +80,28 @@ class MBConvUnit(nn.Module):
 
     Args:
         c_in: channels read.
-        c_out: channels returned.
+        width: channels returned.
         stride: in pixels, of the depthwise convolution.
         style: activation and reference.
-        skip_rate: as in `Unit`.
+        skip_rate: as in `BottleneckUnit`.
 
     Source: MobileNetV2 (arXiv 1801.04381), MnasNet (arXiv 1807.11626); tensorflow/tpu nn_blocks.py mbconv_block.
     """
 
-    def __init__(self, c_in: int, c_out: int, stride: int, style: LayerStyle, skip_rate: float) -> None:
+    def __init__(self, c_in: int, width: int, stride: int, style: LayerStyle, skip_rate: float) -> None:
         super().__init__()
         c_mid = c_in * MBCONV_EXPANSION
         self.branch = nn.Sequential(
             ConvNorm(c_in, c_mid, 1, style),
             ConvNorm(c_mid, c_mid, 3, style, stride=stride, depthwise=True),
             SqueezeExcitation(c_mid, max(1, int(c_in * EXCITATION_RATIO)), style),
-            ConvNorm(c_mid, c_out, 1, style, activate=False),
+            ConvNorm(c_mid, width, 1, style, activate=False),
         )
-        self.skip = StochasticDepth(skip_rate, "row") if skip_rate else nn.Identity()
-        self._has_shortcut = c_in == c_out and stride == 1
+        self.skip = _skip(skip_rate)
+        self._has_shortcut = c_in == width and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (B, c_out, H / stride, W / stride)."""
+        """Return (B, width, H / stride, W / stride)."""
         out: Tensor = self.branch(x)
         return self.skip(out).add_(x) if self._has_shortcut else out
 
@@ -118,13 +125,14 @@ class SqueezeExcitation(nn.Module):
             init_kernel(conv)
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)
+
         is_garden = style.reference == "model_garden"
         self._inner: Callable[[Tensor], Tensor] = F.relu if is_garden else F.silu
         self._gate: Callable[[Tensor], Tensor] = _hard_sigmoid if is_garden else torch.sigmoid
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the input's shape."""
-        mean = x.mean((2, 3), keepdim=True)
+        mean = x.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
         return x * self._gate(self.expand(self._inner(self.reduce(mean))))
 
 
@@ -133,8 +141,24 @@ def _hard_sigmoid(x: Tensor) -> Tensor:
     return F.relu6(x + 3) * 0.16667
 
 
+def _projection(c_in: int, c_out: int, stride: int, style: LayerStyle) -> nn.Module:
+    """Return the shortcut of a ResNet unit."""
+    if c_in == c_out and stride == 1:
+        return nn.Identity()
+    return ConvNorm(c_in, c_out, 1, style, stride=stride, activate=False)
+
+
+def _skip(rate: float) -> nn.Module:
+    return StochasticDepth(rate, "row") if rate else nn.Identity()
+
+
+def output_channels(kind: str, width: int) -> int:
+    """Return the channels that a block reads and writes, given `ModelScale.block_width`."""
+    return width * kind_named(kind).expansion
+
+
 def block(
-    kind: BlockKind,
+    kind: str,
     c_in: int,
     width: int,
     style: LayerStyle,
@@ -143,13 +167,28 @@ def block(
     repeats: int = 1,
     skip_rate: float = 0.0,
 ) -> nn.Sequential:
-    """Return `repeats` units in a chain; only the first may change channels or size."""
+    """Return `repeats` units of a kind in a chain; only the first may change channels or size.
+
+    Raises:
+        ValueError: an unknown kind, or one whose unit cannot be imported.
+    """
+    unit = _unit_class(kind_named(kind))
     c_out = output_channels(kind, width)
-    units: list[nn.Module] = []
-    for i in range(repeats):
-        unit_in, unit_stride = (c_in, stride) if i == 0 else (c_out, 1)
-        if kind == "mbconv":
-            units.append(MBConvUnit(unit_in, width, unit_stride, style, skip_rate))
-        else:
-            units.append(Unit(kind, unit_in, width, unit_stride, style, skip_rate))
+
+    units = [unit(c_in, width, stride, style, skip_rate)]
+    for _ in range(repeats - 1):
+        units.append(unit(c_out, width, 1, style, skip_rate))
     return nn.Sequential(*units)
+
+
+def _unit_class(kind: BlockKind) -> Callable[[int, int, int, LayerStyle, float], nn.Module]:
+    """Return the class that the table names as the kind's unit."""
+    module, _, name = kind.unit.rpartition(".")
+    try:
+        unit = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"kind {kind.name}: cannot import its unit {kind.unit}: {error}") from error
+
+    if not (isinstance(unit, type) and issubclass(unit, nn.Module)):
+        raise ValueError(f"kind {kind.name}: its unit {kind.unit} is no nn.Module")
+    return unit

@@ -24,9 +24,11 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, K) logits for (B, 3, H, W) normalised images."""
         *finer, total = self.backbone(images)
+
         # From the coarsest up, as the reference does: each sum is resized to the next finer feature.
         for feature in reversed(finer):
             total = F.interpolate(total, feature.shape[-2:], mode="nearest") + feature
-        mean = total.mean((2, 3)) / (len(finer) + 1)
+
+        mean = total.mean((2, 3)) / (len(finer) + 1)  # (B, C)
         logits: Tensor = self.predict(mean)
         return logits

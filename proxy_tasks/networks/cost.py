@@ -1,19 +1,23 @@
-"""What a network costs: trainable parameters and multiply-adds, counted without computing anything."""
+"""The cost of a network: trainable parameters and multiply-adds, counted without computing anything."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from torchvision.models.detection import MaskRCNN
 
 from proxy_tasks.networks.mask_rcnn import BOX_ROI_PX, MASK_ROI_PX, NUM_PROPOSALS
 from proxy_tasks.networks.retinanet import spinenet_detector
 from search_space import ArchSpec, ModelScale
 
+_CountedLayer: TypeAlias = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+
 _NUM_MASKS = 100
-"""Boxes of which Mask R-CNN computes a mask; the published figures count so."""
+"""Boxes for which Mask R-CNN computes a mask; the published figures count so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +56,17 @@ def part_costs(network: nn.Module, image_size_px: tuple[int, int]) -> Mapping[st
     """
     if any(p.device.type != "meta" for p in network.parameters()):
         raise ValueError("costs are counted on the meta device; build the network with on_meta")
-    macs: dict[nn.Module, int] = defaultdict(int)
 
-    def note(layer: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        # A weight is used once for each pixel written, in a transposed convolution for each pixel read.
-        pixels = args[0] if isinstance(layer, nn.ConvTranspose2d) else out
-        macs[layer] += weight.numel() * pixels[:, 0].numel()
-
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(note) for layer in layers]
-    network.eval()
-    image = torch.empty(1, 3, *image_size_px, device="meta")
-    with torch.no_grad():
-        if isinstance(network, MaskRCNN):
-            _run_mask_rcnn(network, image)
-        else:
-            network(image)
-    for hook in hooks:
-        hook.remove()
+    macs = _count_macs(network, image_size_px)
     costs: dict[str, Cost] = defaultdict(lambda: Cost(0, 0))
     for name, module in network.named_modules():
-        own = sum(p.numel() for p in module.parameters(recurse=False) if p.requires_grad)
+        num_params = sum(p.numel() for p in module.parameters(recurse=False) if p.requires_grad)
+        own = Cost(num_params, macs.get(module, 0))
+
+        # A module counts in every module around it, up to the whole network, whose name is empty.
         path = name.split(".") if name else []
         for depth in range(len(path) + 1):
-            costs[".".join(path[:depth])] += Cost(own, macs[module])
+            costs[".".join(path[:depth])] += own
     return dict(costs)
 
 
@@ -93,11 +82,38 @@ def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
         return build()
 
 
+def _count_macs(network: nn.Module, image_size_px: tuple[int, int]) -> Mapping[nn.Module, int]:
+    """Return the multiply-adds of each convolution and linear layer for one image."""
+    macs: dict[nn.Module, int] = defaultdict(int)
+
+    def watch(layer: _CountedLayer) -> RemovableHandle:
+        def count(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
+            # A weight is used once for each pixel written, in a transposed convolution for each pixel read.
+            pixels = args[0] if isinstance(layer, nn.ConvTranspose2d) else out
+            macs[layer] += layer.weight.numel() * pixels[:, 0].numel()
+
+        return layer.register_forward_hook(count)
+
+    hooks = [watch(layer) for layer in network.modules() if isinstance(layer, _CountedLayer)]
+    network.eval()
+    image = torch.empty(1, 3, *image_size_px, device="meta")
+    with torch.no_grad():
+        if isinstance(network, MaskRCNN):
+            _run_mask_rcnn(network, image)
+        else:
+            network(image)
+
+    for hook in hooks:
+        hook.remove()
+    return macs
+
+
 def _run_mask_rcnn(network: MaskRCNN, image: Tensor) -> None:
     """Run every part on shapes that do not depend on what is found."""
     heads = network.roi_heads
     features = list(network.backbone(image).values())
     channels = features[0].shape[1]
+
     network.rpn.head(features)
     heads.box_predictor(heads.box_head(image.new_empty(NUM_PROPOSALS, channels, BOX_ROI_PX, BOX_ROI_PX)))
     heads.mask_predictor(heads.mask_head(image.new_empty(_NUM_MASKS, channels, MASK_ROI_PX, MASK_ROI_PX)))

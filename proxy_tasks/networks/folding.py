@@ -1,4 +1,4 @@
-"""A trained network for inference: the same function with fewer layers and fewer passes over memory."""
+"""Folding: a trained network for inference, the same function with fewer layers and fewer passes over memory."""
 
 import copy
 import itertools
@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torchvision.models.resnet import Bottleneck
 
 from proxy_tasks.networks.layers import Activation, ConvNorm, pad_same
-from proxy_tasks.networks.resample import Fusion
+from proxy_tasks.networks.resample import Fusion, Resample, SeparableResample
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -21,8 +21,9 @@ class FoldedConv(nn.Module):
     def __init__(self, source: ConvNorm) -> None:
         super().__init__()
         conv, norm, *act = source
-        assert isinstance(conv, nn.Conv2d)
-        assert isinstance(norm, nn.BatchNorm2d)
+        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+            raise TypeError(f"expected a convolution and a batch normalisation, got {source}")
+
         self.conv = fuse_conv_bn_eval(conv, norm)
         self.act = act[0] if act and isinstance(act[0], Activation) else None
         self.same_padding = source.same_padding
@@ -40,15 +41,19 @@ class FoldedFusion(nn.Module):
 
     def __init__(self, source: Fusion) -> None:
         super().__init__()
-        self.resamples = nn.ModuleList(_folded(resample) for resample in source.resamples)
         convs = []
-        for resample in self.resamples:
-            assert isinstance(resample.project, FoldedConv)
-            convs.append(resample.project.conv)
+        for resample in source.resamples:
+            if not isinstance(resample, Resample | SeparableResample):
+                raise TypeError(f"expected a resampling that ends in one convolution, got {resample}")
+            convs.append(FoldedConv(resample.project).conv)
             del resample.project
+        self.resamples = nn.ModuleList(_folded(resample) for resample in source.resamples)
+
+        # A convolution that took a normalisation in always has a bias.
+        biases = [conv.bias.detach() for conv in convs if conv.bias is not None]
         self.project = nn.Conv2d(sum(conv.in_channels for conv in convs), convs[0].out_channels, 1)
-        self.project.weight = nn.Parameter(torch.cat([conv.weight for conv in convs], dim=1))
-        self.project.bias = nn.Parameter(torch.stack([_bias(conv) for conv in convs]).sum(0))
+        self.project.weight = nn.Parameter(torch.cat([conv.weight for conv in convs], dim=1))  # (C', sum of C, 1, 1)
+        self.project.bias = nn.Parameter(torch.stack(biases).sum(0))  # (C',)
 
     def forward(self, parents: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return what the `Fusion` returns."""
@@ -56,6 +61,7 @@ class FoldedFusion(nn.Module):
             resample.resized(x, size)  # type: ignore[operator]  # it is a Resample or a SeparableResample
             for resample, x in zip(self.resamples, parents, strict=True)
         ]
+
         total: Tensor = self.project(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0])
         return total
 
@@ -71,31 +77,31 @@ def fold_norms(network: M) -> M:
 
 
 def _folded(module: M) -> M:
-    """Return the module, or what takes its place."""
+    """Return the module, or the one that replaces it."""
     if isinstance(module, ConvNorm):
         return FoldedConv(module)  # type: ignore[return-value]  # takes and returns the same tensors
     if isinstance(module, Fusion):
         return FoldedFusion(module)  # type: ignore[return-value]  # as above
+
     for name, child in module.named_children():
         setattr(module, name, _folded(child))
+
+    # These run their layers in the order in which they hold them.
     if isinstance(module, nn.Sequential | Bottleneck):
-        # These run their layers in the order in which they hold them.
         for (name, layer), (norm_name, norm) in itertools.pairwise(list(module.named_children())):
-            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and (fused := _fused(layer, norm)) is not None:
+            fused = _fused(layer, norm)
+            if fused is not None:
                 setattr(module, name, fused)
                 setattr(module, norm_name, nn.Identity())
     return module
 
 
-def _fused(layer: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module | None:
-    """Return one layer for two, or None where the first is none that takes a normalisation in."""
+def _fused(layer: nn.Module, norm: nn.Module) -> nn.Module | None:
+    """Return one layer for two, or None where they are not a layer and the normalisation that it can take in."""
+    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        return None
     if isinstance(layer, nn.Linear):
         return fuse_linear_bn_eval(layer, norm)
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         return fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, nn.ConvTranspose2d))
     return None
-
-
-def _bias(conv: nn.Conv2d) -> Tensor:
-    assert conv.bias is not None
-    return conv.bias.detach()

@@ -1,4 +1,4 @@
-"""How long a network takes on this machine."""
+"""Latency: the time that a network takes on this machine."""
 
 import platform
 import statistics
@@ -71,18 +71,23 @@ def measure_latency(
     """
     if num_runs < 2:
         raise ValueError(f"num_runs must be 2 or more, got {num_runs}")
+
     keep_freed_memory()
     network = network.eval().to(device).to(memory_format=torch.channels_last)
     images = torch.randn(batch_size, 3, *image_size_px, device=device).to(memory_format=torch.channels_last)
+
     times_ms = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for run in range(1 - num_warmups, num_runs + 1):
             started = time.perf_counter()
             network(images)
             wait_for(device)
+
+            # The first runs allocate memory and choose kernels.
             if run > 0:
                 times_ms.append(1000 * (time.perf_counter() - started))
                 report(run)
+
     first, median, third = statistics.quantiles(times_ms, n=4, method="inclusive")
     return Latency(
         median_ms=median,

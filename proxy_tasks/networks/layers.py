@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Reference: TypeAlias = Literal["tpu", "model_garden"]
-"""Whose network to build where the two released ones differ.
+"""The released network to follow where the two differ.
 
 `tpu` is tensorflow/tpu, the paper's; `model_garden` is tensorflow/models. The latter pads strided convolutions after
 the image rather than on both sides, pools several times by two rather than once, and its mobile blocks excite with
@@ -25,7 +25,7 @@ _TRUNCATED_STD = 0.87962566103423978
 
 @dataclass(frozen=True, slots=True)
 class LayerStyle:
-    """What all layers of one backbone have in common.
+    """Properties that all layers of one backbone share.
 
     Attributes:
         activation: `relu` or `silu`.
@@ -49,13 +49,17 @@ class Activation(nn.Module):
 
     def __init__(self, name: Literal["relu", "silu"]) -> None:
         super().__init__()
-        self.name = name
+        self.name: Literal["relu", "silu"] = name
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the input's shape."""
-        if self.name == "relu":
-            return F.relu(x, inplace=True)
-        return F.silu(x, inplace=not x.requires_grad)
+        match self.name:
+            case "relu":
+                return F.relu(x, inplace=True)
+            case "silu":
+                return F.silu(x, inplace=not x.requires_grad)
+            case _:
+                assert_never(self.name)
 
     def extra_repr(self) -> str:
         """Return the function's name."""
@@ -104,6 +108,7 @@ class ConvNorm(nn.Sequential):
         """Return (B, c_out, ceil(H / stride), ceil(W / stride))."""
         if self.same_padding is not None:
             x = pad_same(x, *self.same_padding)
+
         out: Tensor
         if self._is_strided and x.shape[-1] == 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # On CPUs torch 2.15 computes the bfloat16 weight gradient of a strided convolution of one-pixel-wide inputs
@@ -128,6 +133,7 @@ def init_kernel(conv: nn.Conv2d) -> None:
     if conv.groups > 1:
         nn.init.xavier_uniform_(conv.weight)
         return
+
     fan_in = conv.weight[0].numel()
     std = math.sqrt(1 / fan_in) / _TRUNCATED_STD
     nn.init.trunc_normal_(conv.weight, std=std, a=-2 * std, b=2 * std)

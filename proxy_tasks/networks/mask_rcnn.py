@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
@@ -12,13 +12,15 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from proxy_tasks.networks.backbone import Backbone
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM, Activation, batch_norm
-from proxy_tasks.networks.retinanet import SharedConvs
+from proxy_tasks.networks.retinanet import SharedConvs, init_conv3x3
 from search_space import ModelScale
 
 BOX_ROI_PX, MASK_ROI_PX = 7, 14
 NUM_PROPOSALS = 1000
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _SIZE_DIVISOR = 128
+
+_Conv = TypeVar("_Conv", nn.Conv2d, nn.ConvTranspose2d)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
     levels = backbone.output_levels
     sizes = tuple((round(heads.anchor_scale * 2**level),) for level in levels)
     names = [str(level) for level in levels]
+
+    # Built in this order, as each draws its weights: the same seed must give the same network.
     return MaskRCNN(
         _NamedFeatures(backbone),
         min_size=image_size_px,
@@ -129,7 +133,7 @@ class _ProposalHead(nn.Module):
         self.objectness = nn.Conv2d(widths[-1], len(_ASPECT_RATIOS), 1)
         self.box = nn.Conv2d(widths[-1], 4 * len(_ASPECT_RATIOS), 1)
         for conv in (*self.shared.convs, self.objectness, self.box):
-            _init(conv, std=0.01)
+            init_conv3x3(conv, std=0.01)
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return for each level (B, 3, H, W) objectness logits and (B, 12, H, W) box codes."""
@@ -139,8 +143,9 @@ class _ProposalHead(nn.Module):
 
 def _box_predictor(heads: MaskHeads, num_classes: int) -> FastRCNNPredictor:
     predictor = FastRCNNPredictor(heads.fc_width, num_classes)
-    _init(predictor.cls_score, std=0.01)
-    _init(predictor.bbox_pred, std=0.001)
+    for layer, std in ((predictor.cls_score, 0.01), (predictor.bbox_pred, 0.001)):
+        nn.init.normal_(layer.weight, std=std)
+        nn.init.zeros_(layer.bias)
     return predictor
 
 
@@ -152,13 +157,9 @@ def _conv_norms(c_in: int, heads: MaskHeads) -> list[nn.Module]:
     return layers
 
 
-def _init(layer: nn.Module, std: float | None = None) -> nn.Module:
-    """Draw weights with this deviation; without one, so that gradients keep their size (He et al., fan-out)."""
-    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
-    if std is None:
-        nn.init.kaiming_normal_(layer.weight, mode="fan_out")
-    else:
-        nn.init.normal_(layer.weight, std=std)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
+def _init(conv: _Conv) -> _Conv:
+    """Draw weights so that gradients keep their size (He et al., fan-out); the bias is zero."""
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv

@@ -1,17 +1,16 @@
-"""What each block of a network costs, and how long the whole takes."""
+"""The profile of a network: the cost of each block, and the time that the whole takes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 from torchvision.models.detection import MaskRCNN
 
 from proxy_tasks.networks.cost import Cost, on_meta, part_costs
-from proxy_tasks.networks.family import BASELINE, Head, build_network
 from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.latency import Latency, measure_latency
-from proxy_tasks.runtime import has_fast_bf16, pick_device
+from proxy_tasks.networks.named_networks import BASELINE, Head, build_network
+from proxy_tasks.runtime import Precision, pick_device, uses_bf16
 from search_space import ArchSpec, ModelScale, published_spec
 from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
 
@@ -50,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a network costs.
+    """The cost of a network, part by part.
 
     Attributes:
         parts: in order of computation; their costs add up to the total.
@@ -85,20 +84,24 @@ def profile_network(
     """
     network = on_meta(partial(build_network, architecture, scale, head=head, num_classes=num_classes))
     costs = part_costs(network, image_size_px)
+
+    # Module names begin with where the head keeps its backbone.
     backbone = {"none": "", "mask_rcnn": "backbone.backbone."}.get(head, "backbone.")
     not_built: tuple[int, ...] = ()
     if architecture == BASELINE:
-        parts = [Part(f"stage {i + 3}", costs[f"{backbone}stages.{i}"]) for i in range(3)]
-        parts = [Part("stem", costs[f"{backbone}stem"]), *parts, Part("pyramid", costs[f"{backbone}pyramid"])]
+        stages = [Part(f"stage {i + 3}", costs[f"{backbone}stages.{i}"]) for i in range(3)]
+        parts = [Part("stem", costs[f"{backbone}stem"]), *stages, Part("pyramid", costs[f"{backbone}pyramid"])]
     else:
         spec = published_spec(architecture) if isinstance(architecture, str) else architecture
         live = live_blocks(spec)
         parts = _block_parts(costs, backbone, spec, live)
         built = {block.feature for block in live}
         not_built = tuple(f for f in range(NUM_STEM_PARENTS, len(spec.features)) if f not in built)
+
     for label, names in _HEADS.items():
         if names[0] in costs:
             parts.append(Part(label, sum((costs[name] for name in names), Cost(0, 0))))
+
     return Profile(tuple(parts), costs[""], not_built)
 
 
@@ -111,7 +114,7 @@ def network_latency(
     num_classes: int = 80,
     batch_size: int = 1,
     device: str = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "float32",
+    precision: Precision = "float32",
     num_runs: int = 20,
     report: Callable[[int], None] = lambda run: None,
 ) -> Latency:
@@ -122,15 +125,17 @@ def network_latency(
     target = pick_device(device)
     if head == "mask_rcnn":
         scale = replace(scale, image_size_px=max(image_size_px))
+
     network = fold_norms(build_network(architecture, scale, head=head, num_classes=num_classes))
     if isinstance(network, MaskRCNN):
         network.roi_heads.score_thresh = 0.0
+
     return measure_latency(
         network,
         image_size_px,
         batch_size=batch_size,
         device=target,
-        bf16=has_fast_bf16(target.type) if precision == "auto" else precision == "bfloat16",
+        bf16=uses_bf16(precision, target.type),
         num_runs=num_runs,
         report=report,
     )

@@ -1,4 +1,4 @@
-"""How parents' features get the size and channels of their child, and are added."""
+"""Resampling: it gives parents' features the size and channels of their child, and adds them."""
 
 from collections.abc import Sequence
 
@@ -42,14 +42,16 @@ class Resample(nn.Module):
     def resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Return (B, c_mid, *size), what the last convolution reads."""
         height, width = x.shape[-2:]
-        x = self.narrow(x)
+        x = self.narrow(x)  # (B, c_mid, H, W)
+
         if self.halve is not None:
-            x = self.halve(x)
+            x = self.halve(x)  # (B, c_mid, H / 2, W / 2)
             if self._num_chained_pools is not None:
                 for _ in range(self._num_chained_pools):
                     x = same_max_pool(x, (3, 3), (2, 2))
             elif max(height // size[0], width // size[1]) > 2:
                 x = same_max_pool(x, *_pool_shape((height, width), size))
+
         return _nearest(x, size)
 
 
@@ -90,14 +92,17 @@ class Fusion(nn.Module):
     def forward(self, parents: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Return (B, C, *size), a fresh tensor."""
         first, *others = zip(self.resamples, parents, strict=True)
-        total: Tensor = first[0](first[1], size)
+        resample, parent = first
+        total: Tensor = resample(parent, size)
+
+        # In place, as normalisation does not need what it returned.
         for resample, parent in others:
-            # In place, as normalisation does not need what it returned.
             total += resample(parent, size)
         return total
 
 
 def _nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return (B, C, *size), each pixel that of the nearest in (B, C, H, W)."""
     return x if x.shape[-2:] == size else F.interpolate(x, size, mode="nearest")
 
 
@@ -108,7 +113,11 @@ def _pool_shape(source: tuple[int, int], target: tuple[int, int]) -> tuple[tuple
     """
     kernels, strides = [], []
     for size, goal in zip(source, target, strict=True):
-        stride = size // goal // 2 if size % goal == 0 else 2
-        kernels.append((3 if size / goal <= 4 else 5) if size // goal > 2 else 1)
-        strides.append(stride if size // goal > 2 else 1)
+        if size // goal <= 2:
+            # The convolution alone has done it along this axis.
+            kernels.append(1)
+            strides.append(1)
+        else:
+            kernels.append(3 if size / goal <= 4 else 5)
+            strides.append(size // goal // 2 if size % goal == 0 else 2)
     return (kernels[0], kernels[1]), (strides[0], strides[1])

@@ -1,4 +1,4 @@
-"""The baseline that SpineNet is measured against: ResNet-50 with a feature pyramid."""
+"""ResNet-50 with a feature pyramid, the baseline that SpineNet is measured against."""
 
 from collections import OrderedDict
 from functools import partial
@@ -36,7 +36,7 @@ class ResNet50FPN(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return one (B, output_channels, H / 2**l, W / 2**l) feature for each of `output_levels`."""
-        x = self.stem(images)
+        x = self.stem(images)  # (B, 256, H / 4, W / 4)
         features = OrderedDict[str, Tensor]()
         for level, stage in zip(self.output_levels, self.stages, strict=False):
             x = stage(x)

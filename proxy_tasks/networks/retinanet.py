@@ -15,11 +15,11 @@ from search_space import ArchSpec, ModelScale
 
 NUM_ANCHORS_PER_LOCATION = 9
 PRIOR_PROBABILITY = 0.01
-"""What every class score starts at, so that the many easy negatives do not swamp the first steps (RetinaNet, 4.1)."""
+"""First value of every class score, so that the many easy negatives do not swamp the first steps (RetinaNet, 4.1)."""
 
 
 class RawDetections(NamedTuple):
-    """What the network says of every anchor, finest level first.
+    """The network's answer for every anchor, finest level first.
 
     Attributes:
         class_logits: (B, A, K).
@@ -61,16 +61,17 @@ class Tower(nn.Module):
         self.shared = SharedConvs(widths, num_levels, scale.activation, separable=separable)
         self.predict = conv3x3(widths[-1], NUM_ANCHORS_PER_LOCATION * num_values, separable=separable)
         self._num_values = num_values
+
         for conv in self.shared.convs:
             init_conv3x3(conv, std=0.01)
         init_conv3x3(self.predict, std=1e-5, bias=bias)
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
         """Return (B, A, num_values) over all anchors of all levels."""
-        values = [
-            self.predict(x).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, self._num_values))
-            for x in self.shared(features)
-        ]
+        values = []
+        for x in self.shared(features):
+            predicted = self.predict(x).permute(0, 2, 3, 1)  # (B, H, W, anchors of a location * num_values)
+            values.append(predicted.flatten(1).unflatten(1, (-1, self._num_values)))  # (B, A of the level, num_values)
         return torch.cat(values, dim=1)
 
 

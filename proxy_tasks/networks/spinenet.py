@@ -1,4 +1,4 @@
-"""A spec at a scale as a backbone: stem, scale-permuted blocks, and one endpoint for each output level."""
+"""SpineNet: a spec at a scale as a backbone of stem, scale-permuted blocks, and an endpoint for each output level."""
 
 import math
 from collections.abc import Collection
@@ -6,12 +6,10 @@ from collections.abc import Collection
 from torch import Tensor, nn
 
 from proxy_tasks.networks.blocks import block, output_channels
+from proxy_tasks.networks.families import FeatureShape, network_family
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, same_max_pool
-from proxy_tasks.networks.resample import Fusion, Resample, SeparableResample
-from search_space.spec import MOBILE_STEM_LEVEL, NUM_STEM_PARENTS, STEM_LEVEL, ArchSpec, ModelScale, live_blocks
-
-STEM_WIDTH = 64
-"""Channels after the first convolution, whatever the scale; in a network of `mbconv` blocks they scale too."""
+from proxy_tasks.networks.resample import Fusion
+from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec, ModelScale, StemBlock, live_blocks
 
 
 class SpineNet(nn.Module):
@@ -27,7 +25,8 @@ class SpineNet(nn.Module):
         output_levels: outputs to return, all by default; blocks that feed none of them are not built.
 
     Raises:
-        ValueError: the scale leaves a block no channel, an unknown reference, or a level without an output.
+        ValueError: the scale leaves a block no channel, an unknown reference, a level without an output, or the unit of
+            a kind cannot be imported.
 
     Source: SpineNet (arXiv 1912.05027), section 3 and appendix A; tensorflow/tpu spinenet.py and spinenet_mbconv.py.
     """
@@ -41,55 +40,55 @@ class SpineNet(nn.Module):
     ) -> None:
         super().__init__()
         self._live = live_blocks(spec, output_levels)
-        # Equal keys mean equal networks, so blocks that reach no output do not count here.
-        place_of = {live.feature: place for place, live in enumerate(live_blocks(spec), start=1)}
+        self._levels = [feature.level for feature in spec.features]
+        family = network_family(spec.family)
+        style = LayerStyle(scale.activation, reference)
+
+        # Without a channel torch would build layers that compute nothing.
+        shapes = [_shape(feature, scale) for feature in spec.features]
+        c_in = family.stem_channels(scale)
+        if min(c_in, *(shape.width for shape in shapes)) < 1:
+            raise ValueError(f"width_multiplier {scale.width_multiplier} leaves a block of this spec no channel")
+
         # A stem block that feeds nothing is not built; the first of the two feeds the second.
         used = {f for live in self._live for f in (*live.parents, *live.leftovers)}
         self._num_stem_parents = 1 + max(f for f in range(NUM_STEM_PARENTS) if f in used)
-        self._levels = [feature.level for feature in spec.features]
-        self._pools_in_stem = not spec.is_mobile
-        style = LayerStyle(scale.activation, reference)
-        widths = [scale.block_width(feature.level, feature.kind) for feature in spec.features]
-        channels = [output_channels(feature.kind, w) for feature, w in zip(spec.features, widths, strict=True)]
-        c_in = scale.block_width(0, "mbconv") if spec.is_mobile else STEM_WIDTH
-        if min(c_in, *widths) < 1:
-            raise ValueError(f"width_multiplier {scale.width_multiplier} leaves a block of this spec no channel")
+        num_stem_blocks = len(spec.stem) - NUM_STEM_PARENTS + self._num_stem_parents
 
-        self.stem_conv = ConvNorm(3, c_in, 3 if spec.is_mobile else 7, style, stride=2)
+        self._pools_in_stem = family.pools_in_stem
+        self.stem_conv = ConvNorm(3, c_in, family.stem_kernel_size, style, stride=2)
         self.stem = nn.ModuleList()
-        level = MOBILE_STEM_LEVEL if spec.is_mobile else STEM_LEVEL
-        for stem_block in spec.stem[: len(spec.stem) - NUM_STEM_PARENTS + self._num_stem_parents]:
-            width = scale.block_width(stem_block.level, stem_block.kind)
-            stride = 2 ** (stem_block.level - level)
-            self.stem.append(block(stem_block.kind, c_in, width, style, stride=stride, repeats=scale.block_repeats))
-            c_in, level = output_channels(stem_block.kind, width), stem_block.level
+        level = spec.family.stem_level
+        for stem_block in spec.stem[:num_stem_blocks]:
+            shape = _shape(stem_block, scale)
+            stride = 2 ** (shape.level - level)
+            self.stem.append(
+                block(stem_block.kind, c_in, shape.width, style, stride=stride, repeats=scale.block_repeats)
+            )
+            c_in, level = shape.channels, shape.level
 
+        # Equal keys mean equal networks: a block that reaches no output must not change how often others are skipped.
+        numbers = {live.feature: number for number, live in enumerate(live_blocks(spec), start=1)}
         self.fusions = nn.ModuleDict()
         self.blocks = nn.ModuleDict()
         self.endpoints = nn.ModuleDict()
         self.act = Activation(scale.activation)
         for live in self._live:
-            child = live.feature
-            resamples: list[Resample | SeparableResample] = []
-            for parent in live.parents:
-                c_parent, c_child = channels[parent], channels[child]
-                levels_down = self._levels[child] - self._levels[parent]
-                if spec.is_mobile:
-                    resamples.append(SeparableResample(c_parent, c_child, levels_down, style))
-                else:
-                    c_mid = int(widths[parent] * scale.resample_alpha)
-                    resamples.append(Resample(c_parent, c_mid, c_child, levels_down, style))
-            self.fusions[str(child)] = Fusion(resamples)
-            self.blocks[str(child)] = block(
-                spec.features[child].kind,
-                channels[child],
-                widths[child],
+            name, shape = str(live.feature), shapes[live.feature]
+            skip_rate = scale.stochastic_depth * numbers[live.feature] / len(numbers)
+
+            self.fusions[name] = Fusion([family.resample(shapes[f], shape, scale, style) for f in live.parents])
+            self.blocks[name] = block(
+                spec.features[live.feature].kind,
+                shape.channels,
+                shape.width,
                 style,
                 repeats=scale.block_repeats,
-                skip_rate=scale.stochastic_depth * place_of[child] / len(place_of),
+                skip_rate=skip_rate,
             )
             if live.is_output:
-                self.endpoints[str(child)] = ConvNorm(channels[child], scale.endpoint_width, 1, style)
+                self.endpoints[name] = ConvNorm(shape.channels, scale.endpoint_width, 1, style)
+
         self.output_levels = tuple(sorted(self._levels[live.feature] for live in self._live if live.is_output))
         self.output_channels = scale.endpoint_width
 
@@ -99,23 +98,33 @@ class SpineNet(nn.Module):
         Args:
             images: (B, 3, H, W), normalised.
         """
-        x = self.stem_conv(images)
+        x = self.stem_conv(images)  # (B, C, H / 2, W / 2)
         if self._pools_in_stem:
-            x = same_max_pool(x, (3, 3), (2, 2))
+            x = same_max_pool(x, (3, 3), (2, 2))  # (B, C, H / 4, W / 4)
+
         stem = []
         for stem_block in self.stem:
             x = stem_block(x)
             stem.append(x)
+
         features = dict(enumerate(stem[-self._num_stem_parents :]))
         endpoints: dict[int, Tensor] = {}
         for live in self._live:
-            level = self._levels[live.feature]
+            name, level = str(live.feature), self._levels[live.feature]
             size = (math.ceil(images.shape[-2] / 2**level), math.ceil(images.shape[-1] / 2**level))
-            total: Tensor = self.fusions[str(live.feature)]([features[parent] for parent in live.parents], size)
+
+            total: Tensor = self.fusions[name]([features[parent] for parent in live.parents], size)  # (B, C, *size)
             for leftover in live.leftovers:
                 total += features[leftover]
-            feature = self.blocks[str(live.feature)](self.act(total))
+
+            feature = self.blocks[name](self.act(total))
             features[live.feature] = feature
             if live.is_output:
-                endpoints[level] = self.endpoints[str(live.feature)](feature)
+                endpoints[level] = self.endpoints[name](feature)  # (B, endpoint_width, *size)
+
         return tuple(endpoints[level] for level in self.output_levels)
+
+
+def _shape(feature: StemBlock | BlockSpec, scale: ModelScale) -> FeatureShape:
+    width = scale.block_width(feature.level, feature.kind)
+    return FeatureShape(feature.level, width, output_channels(feature.kind, width))

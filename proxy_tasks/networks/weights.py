@@ -1,35 +1,28 @@
-"""Trained networks on disk, between one trial and the next of the same architecture."""
+"""Trained networks on disk, kept between one trial of an architecture and the next."""
 
 import contextlib
 import io
-import os
 import pickle
-import socket
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from foundation import InputError, write_whole
 from proxy_tasks.base import BadDataError
 
 
 def save_network(network: nn.Module, path: Path, epochs: float) -> None:
     """Write weights and statistics, and how long they were trained.
 
-    The file appears whole or not at all. Where it cannot be written there is none: a trial that would go on from it
-    trains anew, and this one has not trained in vain.
+    The file appears whole or not at all. Where it cannot be written there is none: a trial that would start from it
+    trains from the beginning, and this one has not trained in vain.
     """
     content = io.BytesIO()
     state = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
     torch.save({"epochs": epochs, "network": state}, content)
-    part = path.with_name(f"{path.name}.part-{socket.gethostname()}-{os.getpid()}")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(content.getbuffer())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    with contextlib.suppress(InputError):
+        write_whole(path, content.getvalue())
 
 
 def load_network(network: nn.Module, path: Path, max_epochs: float) -> float:
@@ -48,8 +41,10 @@ def load_network(network: nn.Module, path: Path, max_epochs: float) -> float:
             raise ValueError(f"trained for {epochs:g} epochs, needed are less than {max_epochs:g}")
         network.load_state_dict(content["network"])
         return epochs
+
     except OSError:
         return 0.0
+
     except (EOFError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadDataError(f"cannot use the weights {path} ({first_line}); delete the file to train anew") from error

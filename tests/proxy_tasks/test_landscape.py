@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_tasks import Fidelity, NonFiniteLossError
-from proxy_tasks.landscape import CEILING, Landscape, _affinities, ceiling_spec, true_score
-from search_space import ArchSpec, BlockSpec, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
+from proxy_tasks.landscape import CEILING, Landscape, _affinities, _first_affinities, ceiling_spec, true_score
+from search_space import ArchSpec, BlockSpec, ScalePermutedSpace, StemBlock, add_kind, published_spec, resnet_seed
+from search_space.kinds import RESNET, BlockKind, remove_kind
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
+OUTSIDE = BlockKind("outside", RESNET, "x", "octagon", expansion=1, cost=2, unit="mine.blocks.Unit")
 
 
 def specs(count: int) -> list[ArchSpec]:
@@ -38,9 +42,9 @@ def test_the_formula_by_hand() -> None:
             BlockSpec(6, "residual", (0, 4), True),
         ),
     )
-    table = _affinities(0)
-    # Level, kind (0: bottleneck, 1: residual), levels of the parents.
-    fit = (table[3, 0, 2, 2] + table[4, 0, 2, 2] + table[5, 0, 3, 4] + table[6, 1, 2, 5]) / 4
+    bottleneck, residual = _affinities(0, "bottleneck"), _affinities(0, "residual")
+    # Level of the block, levels of the parents.
+    fit = (bottleneck[3, 2, 2] + bottleneck[4, 2, 2] + bottleneck[5, 3, 4] + residual[6, 2, 5]) / 4
     # Two intermediates of the ten that count as all; one of the two takes its predecessor; the longest connections of
     # the outputs reach back 2 and 5 steps of 6; the two intermediates differ in level.
     kept, deep, long_range, mixed = 2 / 10, 1 / 2, (1 / 5 + 4 / 5) / 2, 1.0
@@ -54,6 +58,47 @@ def test_found_networks_score_better_than_most(seed: int) -> None:
     random = [true_score(spec, seed) for spec in specs(300)]
     for name in ("spinenet-49", "r0-sp53"):
         assert true_score(published_spec(name), seed) > np.quantile(random, 0.8)
+
+
+def test_the_landscape_of_known_kinds_does_not_depend_on_which_others_exist() -> None:
+    # Computed before kinds could be added; journals and benchmarks rest on them.
+    known = [0.7071439502, 0.6755764836, 0.7145543136, 0.6995693453]
+
+    def scores() -> list[float]:
+        _affinities.cache_clear()
+        _first_affinities.cache_clear()
+        return [true_score(published_spec("spinenet-49"), seed) for seed in range(4)]
+
+    before = scores()
+    assert before == pytest.approx(known, abs=1e-9)
+    add_kind(OUTSIDE)
+    try:
+        assert scores() == before
+    finally:
+        remove_kind(OUTSIDE.name)
+
+
+def test_a_kind_from_outside_has_a_landscape_of_its_own() -> None:
+    other = replace(OUTSIDE, name="another", letter="y")
+    spec = published_spec("spinenet-49")
+    add_kind(OUTSIDE)
+    try:
+        alone = true_score(of_kind(spec, OUTSIDE.name))
+        add_kind(other)
+        assert true_score(of_kind(spec, OUTSIDE.name)) == alone
+        assert true_score(of_kind(spec, "another")) != alone
+        assert true_score(of_kind(spec, OUTSIDE.name), seed=1) != alone
+        # By hand: 2 w^2 weights a block, where a bottleneck has 17 w^2; the stem's two blocks stay bottlenecks.
+        stem = 2 * 17 * 64**2
+        dense = Landscape().costs(of_kind(spec, "bottleneck"))["params"]
+        assert Landscape().costs(of_kind(spec, OUTSIDE.name))["params"] == stem + (dense - stem) * 2 / 17
+    finally:
+        remove_kind(OUTSIDE.name)
+        remove_kind("another")
+
+
+def of_kind(spec: ArchSpec, kind: str) -> ArchSpec:
+    return replace(spec, blocks=tuple(replace(block, kind=kind) for block in spec.blocks))
 
 
 def test_decisions_interact() -> None:

@@ -15,6 +15,7 @@ from search_space import (
     resnet_seed,
     write_spec,
 )
+from search_space.kinds import MOBILE, RESNET
 from search_space.resnet_seeds import BUDGETS
 
 
@@ -37,7 +38,7 @@ def test_all_published_specs_load() -> None:
         "spinenet-mobile-49xs",
     )
     for name in published_names():
-        assert published_spec(name).is_mobile == ("mobile" in name)
+        assert published_spec(name).family == (MOBILE if "mobile" in name else RESNET)
 
 
 def test_a_family_is_one_spec_at_several_scales() -> None:

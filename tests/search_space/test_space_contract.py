@@ -1,12 +1,14 @@
 """What every search space must hold; a new space joins by one line."""
 
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_space import ArchSpec, Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
-from search_space.spec import live_blocks
+from search_space.spec import live_blocks, short_form
 
 SPACES: dict[str, SearchSpace] = {
     "spinenet": ScalePermutedSpace(resnet_seed("r0-sp53")),
@@ -100,3 +102,10 @@ def test_illegal_vectors_are_refused(space: SearchSpace) -> None:
 def test_decisions_have_names_of_their_own(space: SearchSpace) -> None:
     names = [decision.name for decision in space.decisions]
     assert len(set(names)) == len(names)
+
+
+def test_the_example_in_the_contract_is_true() -> None:
+    names = {"space": SPACES["spinenet"], "rng": np.random.default_rng(0), "short_form": short_form}
+    (example,) = doctest.DocTestFinder(recurse=False).find(SearchSpace, globs=names)
+    assert len(example.examples) == 7
+    assert doctest.DocTestRunner().run(example).failed == 0

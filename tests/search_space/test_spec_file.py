@@ -1,4 +1,5 @@
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +87,14 @@ def test_missing_spec_file_is_refused(tmp_path: Path) -> None:
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
     write_spec(path, document("old"))
-    (tmp_path / "spec.json.part").mkdir()
-    with pytest.raises(InputError, match=r"cannot write .*spec\.json"):
-        write_spec(path, document("new"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Like a disk that is full after a few bytes.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(InputError, match=r"cannot write .*spec\.json"):
+            write_spec(path, document("new"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert read_spec(path).name == "old"
 
 

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from functools import cache
 from itertools import combinations, pairwise
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 
 from nas.drawing import architecture_svg, draw, to_png, to_svg
 from nas.drawing.layout import Layout, PlacedBlock, lay_out
+from nas.drawing.outlines import outline_curve, outline_reach
 from nas.drawing.picture import LEVEL_COLOURS, Shape, luminance
 from nas.drawing.svg import NAMESPACE
 from search_space import (
@@ -25,6 +26,7 @@ from search_space import (
     published_spec,
     resnet_seed,
 )
+from search_space.kinds import Outline
 from search_space.spec import NUM_STEM_PARENTS, live_blocks
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -177,14 +179,14 @@ def test_leftovers_are_dashed_and_dead_blocks_pale() -> None:
     assert [block.feature for block in layout.blocks if not block.is_live] == [2]
     assert [(c.parent, c.child) for c in layout.connections if c.kind == "leftover"] == [(3, 4)]
     assert [(c.parent, c.child) for c in layout.connections if not c.is_live] == [(0, 2), (1, 2)]
-    assert [entry.sign for entry in layout.legend] == [
-        "order",
-        "bottleneck",
-        "output",
-        "pale",
-        "short",
-        "long",
-        "leftover",
+    assert [(entry.sign, entry.label.text) for entry in layout.legend] == [
+        ("order", "order of computation"),
+        ("kind", "bottleneck"),
+        ("output", "output"),
+        ("pale", "reaches no output"),
+        ("short", "from the block before"),
+        ("long", "from further back"),
+        ("leftover", "leftover, added as it is"),
     ]
     dashed = [
         item
@@ -220,3 +222,23 @@ def test_png_has_the_width_asked_for(width_px: int) -> None:
 def test_the_same_spec_gives_the_same_picture() -> None:
     spec = random_spec("spinenet", 5)
     assert architecture_svg(spec, "a") == architecture_svg(spec, "a")
+
+
+@pytest.mark.parametrize("outline", get_args(Outline))
+def test_curves_meet_the_outline_that_is_drawn(outline: Outline) -> None:
+    drawn = outline_curve(outline, 0, 0, 15).sample(400)
+    turned = [(y, x) for x, y in drawn]
+    for shift in (0.0, 4.0, -7.0, 8.8):
+        reach = outline_reach(outline, 15, shift)
+        for points in (drawn, turned):
+            # Cubic segments are off a circle by 0.03 % of its radius.
+            assert crossings(points, shift) == pytest.approx((-reach, reach), abs=0.005)
+
+
+def crossings(points: list[tuple[float, float]], height: float) -> tuple[float, float]:
+    """Return where a closed line first and last crosses a height."""
+    found = []
+    for (x, y), (next_x, next_y) in pairwise([*points, points[0]]):
+        if min(y, next_y) <= height <= max(y, next_y) and y != next_y:
+            found.append(x + (height - y) / (next_y - y) * (next_x - x))
+    return min(found), max(found)

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from proxy_tasks.networks.blocks import MBConvUnit, SqueezeExcitation, Unit, block
-from proxy_tasks.networks.family import build_network
+from proxy_tasks.networks.blocks import BottleneckUnit, MBConvUnit, ResidualUnit, SqueezeExcitation, block
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle
+from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec, BlockSpec, ModelScale, StemBlock, published_spec
 
@@ -16,7 +16,7 @@ RELU, SILU = LayerStyle("relu"), LayerStyle("silu")
 
 def test_blocks_are_post_activation_resnet_units() -> None:
     torch.manual_seed(0)
-    unit = Unit("bottleneck", 16, 4, 1, RELU, 0.0).eval()
+    unit = BottleneckUnit(16, 4, 1, RELU, 0.0).eval()
     x = torch.randn(2, 16, 5, 7)
     branch = x
     for layer in unit.branch:
@@ -38,7 +38,8 @@ def test_blocks_are_post_activation_resnet_units() -> None:
 def test_only_a_change_of_channels_or_size_is_projected(
     kind: str, c_in: int, stride: int, has_projection: bool
 ) -> None:
-    unit = Unit(kind, c_in, 4, stride, RELU, 0.0)  # type: ignore[arg-type]  # one of the two
+    unit = block(kind, c_in, 4, RELU, stride=stride)[0]
+    assert isinstance(unit, BottleneckUnit | ResidualUnit)
     assert isinstance(unit.projection, ConvNorm) == has_projection
     strides = [m.stride for m in unit.branch.modules() if isinstance(m, nn.Conv2d)]
     kernels = [m.kernel_size for m in unit.branch.modules() if isinstance(m, nn.Conv2d)]
@@ -106,15 +107,15 @@ def test_networks_of_equal_keys_skip_alike() -> None:
     assert rates == [[0.3]] * 3
 
 
-def units(chain: nn.Module) -> list[Unit]:
-    return [unit for unit in chain.children() if isinstance(unit, Unit)]
+def units(chain: nn.Module) -> list[BottleneckUnit | ResidualUnit]:
+    return [unit for unit in chain.children() if isinstance(unit, BottleneckUnit | ResidualUnit)]
 
 
 @pytest.mark.parametrize("kind", ["bottleneck", "residual", "mbconv"])
 def test_stochastic_depth_skips_whole_samples_and_scales_the_others(kind: str) -> None:
     torch.manual_seed(0)
-    unit = block(kind, 16, 16 if kind != "bottleneck" else 4, SILU, skip_rate=0.25)[0]  # type: ignore[arg-type]
-    assert isinstance(unit, Unit | MBConvUnit)
+    unit = block(kind, 16, 16 if kind != "bottleneck" else 4, SILU, skip_rate=0.25)[0]
+    assert isinstance(unit, BottleneckUnit | ResidualUnit | MBConvUnit)
     x = torch.randn(400, 16, 2, 2)
     with torch.no_grad():
         unit.train()

@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from proxy_tasks.networks.cost import Cost, detector_cost, network_cost, on_meta, part_costs
-from proxy_tasks.networks.family import build_network, default_scale
+from proxy_tasks.networks.named_networks import build_network, default_scale
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import PUBLISHED_SCALES, ArchSpec, ModelScale, published_scale, published_spec
 

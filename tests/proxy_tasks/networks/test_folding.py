@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from proxy_tasks.networks.family import build_network
 from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.layers import ConvNorm, Reference
+from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ModelScale, published_spec
 

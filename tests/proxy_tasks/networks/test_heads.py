@@ -6,8 +6,8 @@ from torch import nn
 
 from foundation import InputError
 from proxy_tasks.networks.classifier import Classifier
-from proxy_tasks.networks.family import build_network, default_scale
 from proxy_tasks.networks.mask_rcnn import MaskHeads, mask_heads
+from proxy_tasks.networks.named_networks import build_network, default_scale
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ModelScale, published_scale, published_spec

@@ -1,12 +1,11 @@
-"""Whole networks by name: the published family, the baseline, and any spec, with the head that a task needs."""
+"""Named networks: the published family, the baseline, and any spec, with the head that a task needs."""
 
 from dataclasses import replace
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, assert_never, get_args
 
 from torch import nn
 
 from foundation import InputError
-from proxy_tasks.networks.backbone import Backbone
 from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.mask_rcnn import SPINENET_190_HEADS, mask_heads, mask_rcnn
@@ -33,7 +32,7 @@ def default_scale(name: str, head: Head = "retinanet") -> ModelScale:
     """
     scale = ModelScale() if name == BASELINE else published_scale(_known(name))
     if head == "mask_rcnn" and name == "spinenet-49s":
-        return replace(scale, endpoint_width=128)
+        return replace(scale, endpoint_width=128)  # as the released code and the published figures have it
     if head == "mask_rcnn" and name == "spinenet-190":
         return replace(scale, image_size_px=1536)
     return scale
@@ -68,20 +67,25 @@ def build_network(
         raise ValueError(f"head must be one of {', '.join(get_args(Head))}, got {head!r}")
     if scale is None:
         scale = default_scale(architecture, head) if isinstance(architecture, str) else ModelScale()
+
     backbone = _backbone(architecture, scale, reference)
-    if head == "retinanet":
-        return RetinaNet(backbone, scale, num_classes)
-    if head == "mask_rcnn":
-        heads = SPINENET_190_HEADS if architecture == "spinenet-190" else mask_heads(scale)
-        detector: nn.Module = mask_rcnn(backbone, heads, num_classes + 1, scale.image_size_px)
-        return detector
-    if head == "classifier":
-        return Classifier(backbone, num_classes)
-    assert isinstance(backbone, nn.Module)
-    return backbone
+    match head:
+        case "retinanet":
+            return RetinaNet(backbone, scale, num_classes)
+        case "mask_rcnn":
+            heads = SPINENET_190_HEADS if architecture == "spinenet-190" else mask_heads(scale)
+            # torchvision counts the background as a class.
+            detector: nn.Module = mask_rcnn(backbone, heads, num_classes + 1, scale.image_size_px)
+            return detector
+        case "classifier":
+            return Classifier(backbone, num_classes)
+        case "none":
+            return backbone
+        case _:
+            assert_never(head)
 
 
-def _backbone(architecture: str | ArchSpec, scale: ModelScale, reference: Reference) -> Backbone:
+def _backbone(architecture: str | ArchSpec, scale: ModelScale, reference: Reference) -> ResNet50FPN | SpineNet:
     if architecture == BASELINE:
         return ResNet50FPN(scale.endpoint_width)
     spec = published_spec(_known(architecture)) if isinstance(architecture, str) else architecture

@@ -1,0 +1,76 @@
+"""The network around the blocks of each family: its first convolution, and how a parent is resampled to its child."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy_tasks.networks.layers import LayerStyle
+from proxy_tasks.networks.resample import Resample, SeparableResample
+from search_space import ModelScale
+from search_space.kinds import MOBILE, RESNET, Family
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureShape:
+    """A feature, as a resampling needs to know it.
+
+    Attributes:
+        level: it has stride `2**level` px.
+        width: of the block that makes it, see `ModelScale.block_width`.
+        channels: of the feature itself.
+    """
+
+    level: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFamily:
+    """Everything in which the networks of one family differ from others, but for their blocks.
+
+    Attributes:
+        stem_kernel_size: side of the first convolution in pixels; its stride is 2.
+        stem_width: channels after it, at scale 1.
+        scales_stem: whether the width multiplier applies to those.
+        pools_in_stem: whether a max pool of stride 2 follows.
+        resample: makes the module that brings a parent to its child's size and channels.
+    """
+
+    stem_kernel_size: int
+    stem_width: int
+    scales_stem: bool
+    pools_in_stem: bool
+    resample: Callable[[FeatureShape, FeatureShape, ModelScale, LayerStyle], Resample | SeparableResample]
+
+    def stem_channels(self, scale: ModelScale) -> int:
+        """Return the channels after the first convolution, truncated as those of blocks are."""
+        return int(self.stem_width * scale.width_multiplier) if self.scales_stem else self.stem_width
+
+
+def network_family(family: Family) -> NetworkFamily:
+    """Return what networks of these blocks have around them."""
+    return _NETWORK_FAMILIES[family]
+
+
+def _dense_resample(
+    parent: FeatureShape, child: FeatureShape, scale: ModelScale, style: LayerStyle
+) -> Resample | SeparableResample:
+    c_mid = int(parent.width * scale.resample_alpha)
+    return Resample(parent.channels, c_mid, child.channels, child.level - parent.level, style)
+
+
+def _separable_resample(
+    parent: FeatureShape, child: FeatureShape, scale: ModelScale, style: LayerStyle
+) -> Resample | SeparableResample:
+    return SeparableResample(parent.channels, child.channels, child.level - parent.level, style)
+
+
+# Source: SpineNet (arXiv 1912.05027), section 3 and appendix A; tensorflow/tpu spinenet.py and spinenet_mbconv.py.
+_NETWORK_FAMILIES = {
+    RESNET: NetworkFamily(
+        stem_kernel_size=7, stem_width=64, scales_stem=False, pools_in_stem=True, resample=_dense_resample
+    ),
+    MOBILE: NetworkFamily(
+        stem_kernel_size=3, stem_width=8, scales_stem=True, pools_in_stem=False, resample=_separable_resample
+    ),
+}
