@@ -98,8 +98,8 @@ class Setup:
         return [hint for tracker in self.tracking.values() if (hint := tracker.hint(run))]
 
 
-SHARED_NODES = ("data", "recipe")
-"""Parts of the configuration that others refer to; not built for themselves."""
+SHARED_NODES = ("data", "recipe", "block_kinds")
+"""Parts of the configuration that others refer to, or that the command line has seen to; not built for themselves."""
 
 
 def build_setup(config: Mapping[str, Any]) -> Setup:

@@ -1,4 +1,4 @@
-"""Rows of a leaderboard: of one run or several, filtered, sorted, and in columns."""
+"""The rows of a leaderboard, of one run or several, and how they are filtered and sorted."""
 
 import operator
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foundation import InputError
-from nas.record.journal import Record
+from nas.record.record import Record
 from nas.record.trial import Trial, best_trials, place
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
@@ -47,7 +47,7 @@ class Row:
 
 
 def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Trial]]) -> list[Row]:
-    """Return every architecture of each run that has a reward, best first, once a run.
+    """Return every architecture that has a reward, best first, once for each run.
 
     Args:
         records: of the runs, by name.
@@ -55,13 +55,21 @@ def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Tri
     """
     rows = []
     for run, record in records.items():
-        reused: dict[int, list[int]] = {}
-        for trial in record.trials.values():
-            if trial.reused_from is not None:
-                reused.setdefault(trial.reused_from, []).append(trial.number)
+        reused = _reused_by(record)
         name = run if len(records) > 1 else ""
-        rows += [Row(t, name, tuple(reused.get(t.number, ()))) for t in best_trials(trials[run])]
+        rows += [Row(trial, name, tuple(reused.get(trial.number, ()))) for trial in best_trials(trials[run])]
+
+    # Numbers of different runs say nothing about each other: equal rewards stay in the order of the runs.
     return sorted(rows, key=lambda row: place(row.trial)[:2])
+
+
+def _reused_by(record: Record) -> dict[int, list[int]]:
+    """Return the numbers of the trials that reused each trial's metrics, where there are any."""
+    reused: dict[int, list[int]] = {}
+    for trial in record.trials.values():
+        if trial.reused_from is not None:
+            reused.setdefault(trial.reused_from, []).append(trial.number)
+    return reused
 
 
 def names_of(rows: Iterable[Row]) -> list[str]:
@@ -71,7 +79,7 @@ def names_of(rows: Iterable[Row]) -> list[str]:
 
 
 def kept(rows: Sequence[Row], where: str) -> list[Row]:
-    """Return the rows that keep all conditions, as `macs<80e6 and ap>0.5`; one without the figure does not keep it.
+    """Return the rows that meet all conditions, as `macs<80e6 and ap>0.5`; a row without the figure meets none on it.
 
     Raises:
         InputError: a condition that cannot be read, or a figure that no row has.
@@ -83,14 +91,18 @@ def kept(rows: Sequence[Row], where: str) -> list[Row]:
             number = float(limit)
         except ValueError:
             raise InputError(f"where: needs conditions such as macs<80e6, got {condition!r}") from None
+
         _check_known(name, rows, "where")
-        compare = _COMPARISONS[sign]
-        rows = [row for row in rows if (own := row.value(name)) is not None and compare(own, number)]
+        rows = [row for row in rows if _meets(row.value(name), sign, number)]
     return list(rows)
 
 
+def _meets(value: float | None, sign: str, limit: float) -> bool:
+    return value is not None and _COMPARISONS[sign](value, limit)
+
+
 def ordered(rows: Sequence[Row], by: str) -> list[Row]:
-    """Return the rows by a figure, lowest first; highest first with a minus in front. Rows without it come last.
+    """Return the rows sorted by a figure, lowest first, or highest first with a minus in front; rows without it last.
 
     Raises:
         InputError: a figure that no row has.
@@ -102,5 +114,6 @@ def ordered(rows: Sequence[Row], by: str) -> list[Row]:
 
 
 def _check_known(name: str, rows: Sequence[Row], option: str) -> None:
-    if rows and name not in (known := names_of(rows)):
+    known = names_of(rows)
+    if rows and name not in known:
         raise InputError(f"{option}: no trial has {name}; they have {', '.join(known)}")
