@@ -57,6 +57,20 @@ def python_command() -> str:
     return "python" if path.startswith("..") else path
 
 
+def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration that a command's work takes, once specs may name the user's own kinds of blocks.
+
+    Raises:
+        InputError: as `compose` and `join_block_kinds`.
+    """
+    config = compose(config_name, arguments)
+    join_block_kinds(config.get("block_kinds", {}))
+    if config_name not in RECORDED_BY:
+        # Such a command reads specs, but has no use for the option once the kinds are known.
+        config.pop("block_kinds", None)
+    return config
+
+
 def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the configuration that the overrides give, interpolations resolved.
 
@@ -116,16 +130,11 @@ def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], N
         print(help_text(config_name, summary, extra_dirs))
         return
 
-    config = compose(config_name, [a for a in arguments if a != "--cfg"])
     if "--cfg" in arguments:
-        _print_yaml(config)
+        _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"]))
         return
 
-    join_block_kinds(config.get("block_kinds", {}))
-    if config_name not in RECORDED_BY:
-        # The command reads specs, but has no use for the option once the kinds are known.
-        config.pop("block_kinds", None)
-    action(config)
+    action(command_config(config_name, arguments))
 
 
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -133,13 +142,13 @@ def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
     overrides, extra_dirs = [], []
     rest = iter(arguments)
     for argument in rest:
-        if argument == "--config-dir" or argument.startswith("--config-dir="):
-            value = argument.partition("=")[2] or next(rest, "")
-            if not value or not Path(value).is_dir():
-                raise InputError(f"--config-dir needs a folder, got {value or 'nothing'}")
-            extra_dirs.append(Path(value).absolute())
+        if argument == "--config-dir":
+            extra_dirs.append(_existing_dir(next(rest, "")))
+        elif argument.startswith("--config-dir="):
+            extra_dirs.append(_existing_dir(argument.partition("=")[2]))
         elif argument in _SHORT_FOR:
             overrides.append(_SHORT_FOR[argument])
+
         elif argument.startswith("-"):
             raise InputError(f"unknown flag {argument}; --help lists flags and options")
         elif "=" not in argument and not argument.startswith("~"):
@@ -147,6 +156,12 @@ def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
         else:
             overrides.append(argument)
     return overrides, extra_dirs
+
+
+def _existing_dir(path: str) -> Path:
+    if not path or not Path(path).is_dir():
+        raise InputError(f"--config-dir needs a folder, got {path or 'nothing'}")
+    return Path(path).absolute()
 
 
 def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from foundation import InputError
 from nas.options.block_kinds import join_block_kinds
 from nas.options.command_help import help_text
-from nas.options.command_line import compose
+from nas.options.command_line import command_config, compose
 from nas.options.listed import Option, open_mappings, option_names, options_in
 
 
@@ -151,3 +151,13 @@ def test_a_kind_that_cannot_join_is_one_line(table: Sequence[Kind], name: str, p
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
     assert not table
+
+
+@pytest.mark.parametrize(
+    ("command", "is_kept"), [("config", True), ("replay", True), ("prepare", True), ("draw", False), ("export", False)]
+)
+def test_commands_that_record_a_run_keep_its_kinds(table: Sequence[Kind], command: str, is_kept: bool) -> None:
+    needs = ["run=somewhere"] if command == "export" else []
+    config = command_config(command, [*needs, "block_kinds.separable=mine_kinds.SEPARABLE"])
+    assert ("block_kinds" in config) is is_kept
+    assert table == [Kind("separable")]
