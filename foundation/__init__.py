@@ -1,8 +1,8 @@
-"""The ground of the whole house: errors of users, paths, files written whole, messages of failed checks."""
+"""The ground that every room stands on: a user's mistake, paths, files written whole, messages of failed checks."""
 
 from foundation.errors import InputError, printable
-from foundation.files import write_whole
+from foundation.files import sync_folder, write_whole
 from foundation.paths import absolute_path, short_path
 from foundation.validation import first_error
 
-__all__ = ["InputError", "absolute_path", "first_error", "printable", "short_path", "write_whole"]
+__all__ = ["InputError", "absolute_path", "first_error", "printable", "short_path", "sync_folder", "write_whole"]

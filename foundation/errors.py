@@ -1,4 +1,4 @@
-"""What is raised when something that a person wrote or passed in is wrong."""
+"""A user's mistake as an exception, and text that is safe to print."""
 
 
 class InputError(ValueError):
@@ -13,5 +13,5 @@ class InputError(ValueError):
 
 
 def printable(text: str) -> str:
-    """Return a text without what steers a terminal: it may come from a file that somebody else wrote."""
+    """Replace what could steer a terminal by spaces: the text may come from a file that somebody else wrote."""
     return "".join(c if c.isprintable() else " " for c in text)

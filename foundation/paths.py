@@ -1,13 +1,13 @@
-"""Paths as a person writes them."""
+"""Paths as a person writes and reads them."""
 
 import os
 from pathlib import Path
 
-from foundation import InputError
+from foundation.errors import InputError
 
 
 def absolute_path(path: Path) -> Path:
-    """Return a path that is right in any folder, `~` resolved.
+    """Return a path that means the same in any folder, `~` resolved.
 
     Raises:
         InputError: `~` names a user who is unknown.
@@ -19,7 +19,7 @@ def absolute_path(path: Path) -> Path:
 
 
 def short_path(path: Path | str) -> str:
-    """Return a path as seen from the current folder; as it is where that folder has been deleted."""
+    """Return a path as seen from the current folder; unchanged where that folder has been deleted."""
     try:
         return os.path.relpath(path)
     except FileNotFoundError:

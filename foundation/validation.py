@@ -1,16 +1,24 @@
-"""What pydantic found wrong, as one line for a person."""
+"""Failed checks of pydantic, each as one line for a person."""
 
 from pydantic import ValidationError
 
+_SAYS_WHAT_CAME = ("value_error", "json_invalid", "missing")
+"""Kinds of errors whose message needs no word about the input."""
+
 
 def first_error(error: ValidationError) -> str:
-    """Return the first thing wrong as one line that starts with its place, as `spec.blocks[3].parents: ...`."""
+    """Return the first thing wrong as one line that begins with the value's name, as `spec.blocks[3].parents: ...`."""
     problem = error.errors(include_url=False)[0]
-    place = ""
+
+    name = ""
     for part in problem["loc"]:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+        name += f"[{part}]" if isinstance(part, int) else f".{part}"
+    name = name.removeprefix(".")
+
     message = problem["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list, as [a,b]")
-    if problem["type"] not in ("value_error", "json_invalid", "missing"):
+    if problem["type"] not in _SAYS_WHAT_CAME:
         message += f", got {problem['input']!r:.80}"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place.removeprefix('.')}: {message}{more}" if place else f"{message}{more}"
+    if error.error_count() > 1:
+        message += f" (and {error.error_count() - 1} more)"
+
+    return f"{name}: {message}" if name else message

@@ -22,8 +22,8 @@ from nas.tracking.base import Tracker
 from proxy_tasks.base import Fidelity, ProxyTask
 from search_space import ModelScale, SearchSpace
 
-SHARED_NODES = ("data", "recipe")
-"""Parts of the configuration that others refer to; not built for themselves."""
+SHARED_NODES = ("data", "recipe", "block_kinds")
+"""Parts of the configuration that others refer to, or that the command line has handled; not built for themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What may be loaded to answer a person at once."""
+"""Libraries that may be loaded where a person waits for an answer."""
 
 import subprocess
 import sys
@@ -18,18 +18,31 @@ def test_search_space_loads_no_heavy_library() -> None:
     assert not {"torch", "ray", "hydra", "rich", "pandas"} & modules_after("import search_space")
 
 
-@pytest.mark.parametrize("command", ["search", "leaderboard", "replay", "export"])
-def test_help_loads_no_heavy_library(command: str) -> None:
-    code = (
-        f"import runpy, sys\nsys.argv = ['x', '--help']\n"
-        f"try: runpy.run_module('nas.{command}', run_name='__main__')\n"
-        f"except SystemExit as end: assert end.code == 0"
+def modules_after_command(module: str, *arguments: str) -> set[str]:
+    """Return what `python -m MODULE ARGUMENTS` has loaded when it ends."""
+    return modules_after(
+        f"import runpy, sys\nsys.argv = ['x', *{arguments!r}]\n"
+        f"try: runpy.run_module('{module}', run_name='__main__')\n"
+        f"except SystemExit as end: assert end.code == 0, end.code"
     )
-    assert not {"torch", "ray", "hydra", "pandas"} & modules_after(code)
 
 
-def test_preparing_data_loads_no_heavy_library() -> None:
-    assert not {"torch", "torchvision", "ray", "hydra"} & modules_after("import nas.prepare")
+@pytest.mark.parametrize(
+    "command", ["search", "replay", "leaderboard", "report", "export", "draw", "profile", "prepare"]
+)
+def test_help_loads_no_heavy_library(command: str) -> None:
+    assert not {"torch", "ray", "hydra", "pandas"} & modules_after_command(f"nas.{command}", "--help")
+
+
+def test_preparing_data_builds_the_task_alone(tmp_path: Path) -> None:
+    without_data = modules_after_command("nas.prepare", "task=landscape")
+    assert not {"torch", "torchvision", "ray", "tensorboard", "controllers"} & without_data
+    images = ("data.num_train_images=4", "data.num_val_images=1", "data.num_held_out=2", "scale.image_size_px=64")
+    folders = (f"data.root={tmp_path}/shapes", f"task.cache_dir={tmp_path}/cache")
+    # The detection task knows how to train, so its module needs torch.
+    with_data = modules_after_command("nas.prepare", "experiment=quickstart", *images, *folders)
+    assert not {"ray", "tensorboard", "controllers"} & with_data
+    assert list((tmp_path / "cache").glob("train2017-*/cache.json"))
 
 
 def test_the_proxy_task_and_its_benchmarks_need_neither_ray_nor_hydra() -> None:

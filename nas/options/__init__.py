@@ -1,1 +1,1 @@
-"""From a command line to typed values."""
+"""Options: from a command line to typed values."""

@@ -1,13 +1,16 @@
-"""From a composed configuration to the objects it names, every value checked on the way."""
+"""The typed builder: objects out of a composed configuration, with every value checked on the way."""
 
 import inspect
 import math
+import types
 from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from foundation import InputError, absolute_path, first_error
 
@@ -18,20 +21,32 @@ def build(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     """Call `cls` with the values of `node`.
 
     Values are converted to the types in the signature and checked against them. A value that is a mapping with
-    `_target_` is built first; paths become absolute, as workers run in other folders.
+    `_target_` is built first, and so is one for a parameter that is a dataclass or has open options itself. A parameter
+    `**name: T` makes the options open: any further name is taken, and its value built as a `T`. Paths become absolute,
+    as workers run in other folders.
+
+    Args:
+        cls: a class or function that takes named options.
+        node: its options by name.
+        where: name of `node` in the whole configuration, for messages; empty for the root.
 
     Raises:
-        InputError: see `build_setup`.
+        InputError: a name that is not known, a value of the wrong type or out of range; the message names the option.
     """
-    values = {name: _build_value(value, f"{where}.{name}".lstrip(".")) for name, value in node.items()}
     try:
-        arguments = _arguments_model(cls)
+        options = _options_of(cls)
     except (TypeError, ValueError, KeyError, NameError) as error:
         raise InputError(f"{where}._target_: {cls} cannot be called with named options: {error}") from None
+
+    values = {}
+    for name, value in node.items():
+        hint = options.hint(name)
+        if hint is None:
+            raise InputError(_unknown_option(cls, name, list(options.hints), where))
+        values[name] = _build_value(value, hint, f"{where}.{name}".lstrip("."))
+
     try:
-        checked = arguments.model_validate(values)
-        given = {name: getattr(checked, name) for name in checked.model_fields_set}
-        return cls(**{name: _absolute(value) for name, value in given.items()})
+        return cls(**_checked(options, values))
     except ValidationError as error:
         problem = first_error(error)
         raise InputError(f"{where}.{problem}".lstrip(".")) from None
@@ -41,43 +56,115 @@ def build(cls: type[T], node: Mapping[str, Any], where: str) -> T:
         raise InputError(f"{where}: {error}" if where else str(error)) from None
 
 
-def _build_value(value: Any, where: str) -> Any:  # noqa: ANN401  # any YAML value
+def import_value(path: str, where: str) -> Any:  # noqa: ANN401  # whatever a module holds
+    """Return what stands under `module.NAME`.
+
+    Raises:
+        InputError: there is no such module, or nothing of that name in it.
+    """
+    module_name, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{where}: cannot import {path}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The named options of a class or function.
+
+    Attributes:
+        hints: type of each option that is listed.
+        defaults: values of those that have one.
+        open_hint: type of any further option; None where there are none.
+    """
+
+    hints: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    open_hint: Any
+
+    def hint(self, name: str) -> Any:  # noqa: ANN401  # any type hint
+        """Return the type of an option; None where there is no such option."""
+        return self.hints.get(name, self.open_hint)
+
+
+def _options_of(target: type[Any]) -> _Options:
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    listed, defaults, open_hint = {}, {}, None
+    for name, parameter in inspect.signature(target).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            open_hint = hints[name]
+            continue
+        listed[name] = hints[name]
+        if parameter.default is not parameter.empty:
+            defaults[name] = parameter.default
+    return _Options(listed, defaults, open_hint)
+
+
+def _unknown_option(cls: type[Any], name: str, known: list[str], where: str) -> str:
+    close = get_close_matches(name, known, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    owner = f"{cls.__name__} has" if where else "there are"
+    return f"{where}: no option {name}{hint}; {owner} {', '.join(known) or 'none'}".removeprefix(": ")
+
+
+def _build_value(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401  # any YAML value and type
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{where}: needs a finite number, got {value}")
     if value == "":
         raise InputError(f"{where}: needs a value")
     if not isinstance(value, Mapping):
         return value
-    if "_target_" not in value:
-        return {name: _build_value(v, f"{where}.{name}") for name, v in value.items()}
-    target = _locate(str(value["_target_"]), where)
-    return build(target, {name: v for name, v in value.items() if name != "_target_"}, where)
+
+    if "_target_" in value:
+        path = str(value["_target_"])
+        target = import_value(path, f"{where}._target_")
+        if not callable(target):
+            raise InputError(f"{where}._target_: {path} is no class or function")
+        return build(target, {name: v for name, v in value.items() if name != "_target_"}, where)
+
+    alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for alternative in alternatives:
+        if _is_buildable(alternative):
+            return build(alternative, value, where)
+    return {name: _build_value(v, Any, f"{where}.{name}") for name, v in value.items()}
+
+
+def _is_buildable(hint: Any) -> bool:  # noqa: ANN401  # any type hint
+    """Return whether a mapping without `_target_` becomes an object of this type: a dataclass, or open options."""
+    if not inspect.isclass(hint) or issubclass(hint, BaseModel):
+        return False
+    if is_dataclass(hint):
+        return True
+    if not inspect.isfunction(hint.__init__):
+        return False
+
+    # A protocol's own constructor takes any options too, but gives no type for them.
+    typed = get_type_hints(hint.__init__)
+    parameters = inspect.signature(hint).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD and parameter.name in typed for parameter in parameters)
+
+
+def _checked(options: _Options, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values converted to the types of their options.
+
+    Raises:
+        ValidationError: a value of the wrong type, or none for an option without a default.
+    """
+    # Options are aliases: as field names some, as `copy` or `schema`, would hide what every pydantic model has.
+    names = list(dict.fromkeys([*options.hints, *values]))
+    fields: dict[str, Any] = {}
+    for i, name in enumerate(names):
+        default = options.defaults.get(name, ...)
+        fields[f"option{i}"] = (options.hint(name), Field(default, alias=name))
+    model = create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True, extra="forbid"), **fields)
+
+    checked = model.model_validate(values)
+    return {name: _absolute(getattr(checked, f"option{i}")) for i, name in enumerate(names) if name in values}
 
 
 def _absolute(value: object) -> object:
-    """Return a path, or several, as absolute ones, as workers run in other folders; anything else as it is."""
+    """Make a path, or several, absolute, as workers run in other folders; return anything else as it is."""
     if isinstance(value, tuple):
         return tuple(_absolute(one) for one in value)
     return absolute_path(value) if isinstance(value, Path) else value
-
-
-def _locate(path: str, where: str) -> type[Any]:
-    module_name, _, name = path.rpartition(".")
-    try:
-        target = getattr(import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{where}._target_: cannot import {path}: {error}") from None
-    if not callable(target):
-        raise InputError(f"{where}._target_: {path} is no class or function")
-    found: type[Any] = target
-    return found
-
-
-def _arguments_model(target: type[Any]) -> type[BaseModel]:
-    """Return a pydantic model of the arguments of a class or function."""
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    fields: dict[str, Any] = {
-        name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in inspect.signature(target).parameters.items()
-    }
-    return create_model(target.__name__, __config__=ConfigDict(arbitrary_types_allowed=True, extra="forbid"), **fields)

@@ -1,17 +1,20 @@
-"""What all commands share: Hydra's grammar, and errors in one line."""
+"""The command line that all commands share: Hydra's grammar, flags, and mistakes in one line."""
 
 import difflib
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
 from foundation import InputError, short_path
-from nas.options.command_help import EXPERIMENTS, VERBOSITY_FLAGS, choice_files, help_text, option_names
+from nas.options.block_kinds import RECORDED_BY, join_block_kinds
+from nas.options.command_help import VERBOSITY_FLAGS, help_text
+from nas.options.listed import EXPERIMENTS, choice_files, open_mappings, option_names
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -28,25 +31,14 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
         summary: first lines of the help.
         action: does the work.
     """
-    arguments = sys.argv[1:]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A character that the terminal does not know must not end a search.
             stream.reconfigure(errors="backslashreplace")
-    previous = signal.getsignal(signal.SIGTERM)
+
     try:
-        if threading.current_thread() is threading.main_thread():
-            # What batch systems send before they kill.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-        if {"-h", "--help"} & set(arguments):
-            flags = [a for a in arguments if a not in ("-h", "--help", "--cfg")]
-            print(help_text(config_name, summary, _split_flags(flags)[1]))
-            sys.exit(0)
-        config = compose(config_name, [a for a in arguments if a != "--cfg"])
-        if "--cfg" in arguments:
-            _print_yaml(config)
-            sys.exit(0)
-        action(config)
+        with _sigterm_as_interrupt():
+            _answer(config_name, summary, action, sys.argv[1:])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
@@ -56,9 +48,6 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
         # The reader, as `head`, has seen enough.
         sys.stderr.close()
         sys.exit(0)
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, previous)
     sys.exit(0)
 
 
@@ -66,6 +55,20 @@ def python_command() -> str:
     """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
     path = short_path(sys.executable)
     return "python" if path.startswith("..") else path
+
+
+def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration that a command's work takes, once specs may name the user's own kinds of blocks.
+
+    Raises:
+        InputError: as `compose` and `join_block_kinds`.
+    """
+    config = compose(config_name, arguments)
+    join_block_kinds(config.get("block_kinds", {}))
+    if config_name not in RECORDED_BY:
+        # Such a command reads specs, but has no use for the option once the kinds are known.
+        config.pop("block_kinds", None)
+    return config
 
 
 def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -81,36 +84,71 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
     from yaml import YAMLError
 
-    overrides, extra_dirs = _split_flags(arguments)
+    given, extra_dirs = _split_flags(arguments)
     short = [argument for argument in arguments if argument in _SHORT_FOR]
     if short and "verbosity" not in option_names(config_name):
         raise InputError(f"unknown flag {short[0]}; --help lists flags and options")
+
+    overrides = [_quoted_if_needed(override) for override in _opened(given, config_name, extra_dirs)]
     if extra_dirs:
-        overrides.append(f"hydra.searchpath=[{','.join('file://' + str(path) for path in extra_dirs)}]")
+        folders = ",".join(f"file://{path}" for path in extra_dirs)
+        overrides.append(_quoted_if_needed(f"hydra.searchpath=[{folders}]"))
+
     try:
         with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3"):
-            composed = hydra.compose(config_name, [_quoted_if_needed(o) for o in overrides])
+            composed = hydra.compose(config_name, overrides)
             config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key}: needs a value; --help explains it") from None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InputError(_explain(error, config_name, extra_dirs)) from None
+
     if not isinstance(config, dict):
         raise TypeError(f"{config_name} is not a mapping")
     return {str(name): value for name, value in config.items()}
 
 
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM, which batch systems send before they kill, as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        # Python sets handlers in its main thread alone.
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], None], arguments: list[str]) -> None:
+    """Print the help or the configuration if the arguments ask for it; do the work if not."""
+    if {"-h", "--help"} & set(arguments):
+        rest = [a for a in arguments if a not in ("-h", "--help", "--cfg")]
+        _, extra_dirs = _split_flags(rest)
+        print(help_text(config_name, summary, extra_dirs))
+        return
+
+    if "--cfg" in arguments:
+        _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"]))
+        return
+
+    action(command_config(config_name, arguments))
+
+
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Return the overrides, those that flags stand for included, and the folders of `--config-dir`."""
     overrides, extra_dirs = [], []
     rest = iter(arguments)
     for argument in rest:
-        if argument == "--config-dir" or argument.startswith("--config-dir="):
-            value = argument.partition("=")[2] or next(rest, "")
-            if not value or not Path(value).is_dir():
-                raise InputError(f"--config-dir needs a folder, got {value or 'nothing'}")
-            extra_dirs.append(Path(value).absolute())
+        if argument == "--config-dir":
+            extra_dirs.append(_existing_dir(next(rest, "")))
+        elif argument.startswith("--config-dir="):
+            extra_dirs.append(_existing_dir(argument.partition("=")[2]))
         elif argument in _SHORT_FOR:
             overrides.append(_SHORT_FOR[argument])
+
         elif argument.startswith("-"):
             raise InputError(f"unknown flag {argument}; --help lists flags and options")
         elif "=" not in argument and not argument.startswith("~"):
@@ -118,6 +156,23 @@ def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
         else:
             overrides.append(argument)
     return overrides, extra_dirs
+
+
+def _existing_dir(path: str) -> Path:
+    if not path or not Path(path).is_dir():
+        raise InputError(f"--config-dir needs a folder, got {path or 'nothing'}")
+    return Path(path).absolute()
+
+
+def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:
+    """Return the overrides, those of names that an open mapping takes without listing them as Hydra wants them."""
+    listed = set(option_names(config_name, extra_dirs))
+    prefixes = tuple(f"{name}." for name in open_mappings(config_name, extra_dirs))
+    names = [override.partition("=")[0] for override in overrides]
+    return [
+        f"++{override}" if name.startswith(prefixes) and name not in listed else override
+        for name, override in zip(names, overrides, strict=True)
+    ]
 
 
 def _quoted_if_needed(override: str) -> str:
@@ -149,9 +204,11 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
         close = difflib.get_close_matches(option, known, n=1)
         hint = f"did you mean {close[0]}?" if close else "--help lists them"
         return f"unknown option {option}; {hint}"
+
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         names = ", ".join(path.stem for path in choice_files(found[1], extra_dirs))
         return f"unknown choice {found[1]}={found[2]}; there are {names}"
+
     if "Config group override must be a string" in text:
         return "a choice, as scale=tiny, needs a name; leave it out for the default"
     return " ".join(text.split())

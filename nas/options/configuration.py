@@ -1,4 +1,4 @@
-"""A composed configuration, seen as options: every value under its whole name."""
+"""A composed configuration as flat options: every value under its whole name."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def options_of(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give every option with its value, as JSON has it; nested names with dots."""
+    """Yield every option with its value, as JSON has it; nested names with dots."""
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from options_of(value, f"{prefix}{name}.")

@@ -1,1 +1,1 @@
-"""What happened in a run: its journal, its trials, and what makes a run what it is."""
+"""The record of a run: its journal, its trials, and which options make it what it is."""

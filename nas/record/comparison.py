@@ -1,4 +1,4 @@
-"""The one rule of which rewards compare, and the best of those that do."""
+"""The rule for which rewards compare, and the best of those that do."""
 
 from nas.record.trial import Trial
 

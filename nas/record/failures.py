@@ -1,4 +1,4 @@
-"""Failures on record, counted by kind."""
+"""Counts of the failures on record, by kind."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -43,7 +43,9 @@ def failure_counts(trials: Iterable[Trial]) -> list[FailureCount]:
 
 def failure_lines(trials: Iterable[Trial]) -> list[str]:
     """Return a line for each kind that ended a trial, the most frequent first, with what the first trial said."""
+    # Attempts that did not end their trial are left out, and so are trials over a limit.
     ended = failure_counts(replace(trial, attempts=()) for trial in trials if trial.status == "failed")
+
     ended.sort(key=lambda count: -count.num_ended)
     return [
         f"{count.num_ended} {count.kind}, first in trial {count.first_trial}: {count.first_message}" for count in ended

@@ -1,30 +1,59 @@
-"""Whether a run folder belongs to a configuration, so that it can be gone on with."""
+"""Run identity: which options make a run what it is, and how options of older versions read today.
+
+The tables here are the one place for it. An option that `OPTIONS` does not name is part of the problem that a run
+solves: it stays as it is between two starts, and runs that are compared should share it.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from foundation import InputError
 from nas.options.configuration import options_of
-from nas.record.journal import Journal, Record
+from nas.record.journal import Journal
+from nas.record.record import Record
 from proxy_tasks import ProxyTask
 from search_space import Decision, Decisions
 
+Changes: TypeAlias = Literal["at any start", "in a replay", "never"]
+"""When an option may have another value than the one on record."""
+
+Concern: TypeAlias = Literal["repetition", "machine", "searcher", "problem"]
+"""The aspect that an option belongs to: one run of several, who computes it, what searches, or what is to be solved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an option, with all options below it, means for a run."""
+
+    changes: Changes
+    concern: Concern
+
+
+OPTIONS: Mapping[str, Meaning] = {
+    "run": Meaning(changes="at any start", concern="repetition"),
+    "num_trials": Meaning(changes="at any start", concern="repetition"),
+    "max_reused_share": Meaning(changes="at any start", concern="repetition"),
+    "verbosity": Meaning(changes="at any start", concern="repetition"),
+    "seed": Meaning(changes="in a replay", concern="repetition"),
+    "executor": Meaning(changes="at any start", concern="machine"),
+    "failures": Meaning(changes="at any start", concern="machine"),
+    "tracking": Meaning(changes="at any start", concern="machine"),
+    "fidelity": Meaning(changes="in a replay", concern="problem"),
+    "controller": Meaning(changes="never", concern="searcher"),
+    "promotion": Meaning(changes="never", concern="searcher"),
+}
+"""The options that differ from the rest; which of a task's own options may change is said by the task."""
+
+_THE_REST = Meaning(changes="never", concern="problem")
+
+SEARCHER = tuple(name for name, meaning in OPTIONS.items() if meaning.concern == "searcher")
+"""Options that say what searched; runs that are alike in them are repetitions of one search."""
+
 REFERRED_TO = ("data", "scale", "recipe", "space")
-# These may change between two starts of one run: how far it goes, who computes it, what becomes of failures, where
-# decoded images lie, what is shown.
-MAY_CHANGE = (
-    "run",
-    "num_trials",
-    "executor",
-    "failures",
-    "max_reused_share",
-    "verbosity",
-    "tracking",
-)
+"""Parts of the configuration that others refer to, and so repeat."""
 
-
-# Options that older runs do not have, and the values that do what those did.
 ADDED_SINCE: Mapping[str, object] = {
     "task.latency": False,
     "task.cache_format": "raw",
@@ -35,13 +64,31 @@ ADDED_SINCE: Mapping[str, object] = {
     "promotion.reduction": 4,
     "promotion.keep_weights": True,
 }
+"""Options that older runs do not have, with the values that do what those runs did."""
 
-
-# Where classes stood in older versions, by the option that names them.
-MOVED: Mapping[str, str] = {
+MOVED_CLASSES: Mapping[str, str] = {
     "nas.reward.MetricReward": "nas.engine.reward.MetricReward",
     "nas.reward.TargetReward": "nas.engine.reward.TargetReward",
 }
+"""Classes that stood elsewhere in older versions, by the name that those recorded."""
+
+_LEARNER_OPTIONS = {
+    f"controller.{name}": f"controller.learner.{name}"
+    for name in (
+        "hidden_width",
+        "learning_rate",
+        "batch_size",
+        "entropy_weight",
+        "baseline_decay",
+        "failure_reward",
+        "seed",
+    )
+}
+RENAMED_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "controllers.reinforce.Reinforce": _LEARNER_OPTIONS,
+    "controllers.ppo.PPO": _LEARNER_OPTIONS,
+}
+"""Options that had other names in older versions, by the class that has them."""
 
 
 def open_run(
@@ -74,7 +121,33 @@ def open_run(
 
 def may_change(task: ProxyTask) -> tuple[str, ...]:
     """Return the options that may differ between two starts of one run."""
-    return (*MAY_CHANGE, *(f"task.{name}" for name in task.option_rules.machine))
+    own = [name for name, meaning in OPTIONS.items() if meaning.changes == "at any start"]
+    return (*own, *(f"task.{name}" for name in task.option_rules.machine))
+
+
+def may_change_in_replay(task: ProxyTask) -> tuple[str, ...]:
+    """Return the options that may differ between a search and a replay of its best."""
+    own = [name for name, meaning in OPTIONS.items() if meaning.changes == "in a replay"]
+    return (*may_change(task), *own, *(f"task.{name}" for name in task.option_rules.replay))
+
+
+def concern_of(option: str) -> Concern:
+    """Return the aspect of a run that an option, given by its whole name, belongs to."""
+    return OPTIONS.get(option.split(".")[0], _THE_REST).concern
+
+
+def present_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a configuration, which may be on record, under the names that they and classes have today.
+
+    Options that did not exist yet are not filled in.
+    """
+    moved = {name: MOVED_CLASSES.get(str(value), value) for name, value in options_of(config)}
+
+    renamed: dict[str, str] = {}
+    for name, value in moved.items():
+        if name.endswith("_target_"):
+            renamed |= RENAMED_OPTIONS.get(str(value), {})
+    return {renamed.get(name, name): value for name, value in moved.items()}
 
 
 def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_change: tuple[str, ...]) -> None:
@@ -83,17 +156,19 @@ def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_ch
     Raises:
         InputError: it was not; the message names one option that differs and both its values.
     """
-    recorded, now = dict(options_of(record.created.config)), dict(options_of(config))
-    recorded = {name: MOVED.get(str(value), value) for name, value in recorded.items()}
+    recorded, now = present_options(record.created.config), present_options(config)
+
     # A part that others refer to stands in them too; its own name is the one that can be set.
     names = sorted({*now, *recorded}, key=lambda name: (name.split(".")[0] not in REFERRED_TO, name))
+
     for name in names:
         if any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change):
             continue
-        if (was := recorded.get(name, ADDED_SINCE.get(name))) != (value := now.get(name)):
+        was, value = recorded.get(name, ADDED_SINCE.get(name)), now.get(name)
+        if was != value:
             raise InputError(
                 f"the run folder {folder} was made with {name}={_show(was)}, now it is {_show(value)}; "
-                "go on with the recorded value, or name another folder with run=..."
+                "use the recorded value, or name another folder with run=..."
             )
 
 

@@ -1,4 +1,4 @@
-"""Who has a run folder: one process at a time."""
+"""The run lock: one process per run folder."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ from foundation import InputError
 
 
 class RunLock:
-    """Held by the process that has the run folder; it ends with the process, however that ends.
+    """A lock on a run folder that ends with its process, however that ends.
 
     Raises:
-        InputError: another one has it; the message names it.
+        InputError: another process has it; the message names that one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,10 +24,12 @@ class RunLock:
             holder = self._file.read().strip() or "another process"
             self._file.close()
             raise InputError(f"the run folder {folder} is in use by {holder}") from None
+
+        # For the message that the next process gets.
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         self._file.flush()
 
     def release(self) -> None:
-        """Let others have the folder."""
+        """Let other processes take the folder."""
         self._file.close()

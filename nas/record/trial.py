@@ -1,4 +1,4 @@
-"""What became of each proposal, as a value."""
+"""Trials: numbered proposals with their outcomes, as values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Status: TypeAlias = Literal["running", "completed", "failed", "reused", "rejecte
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an evaluation gave no metrics.
+    """The reason why an evaluation gave no metrics.
 
     Attributes:
         kind: `nan`: training diverged; `out_of_memory`; `timeout`: it took longer than the executor allows;
@@ -70,15 +70,15 @@ class Trial:
 
     @property
     def rung(self) -> int:
-        """How often the architecture was promoted to more training before this trial."""
+        """Number of times that the architecture was promoted to more training before this trial."""
         return self.proposal.rung
 
 
 def place(trial: Trial) -> tuple[int, float, int]:
-    """Return where a trial with a reward stands in a ranking: the best trial has the lowest value.
+    """Return the key that sorts trials with a reward, the best first.
 
-    Those that were promoted further come first, as rewards of less training do not compare with theirs; the earlier one
-    where rewards are equal.
+    Those that were promoted further come first, as rewards of less training do not compare with theirs; of two equal
+    rewards the earlier comes first.
     """
     return -trial.rung, -(trial.reward or 0.0), trial.number
 
@@ -86,5 +86,8 @@ def place(trial: Trial) -> tuple[int, float, int]:
 def best_trials(trials: Mapping[int, Trial], count: int | None = None) -> list[Trial]:
     """Return trials with a reward, best first, each architecture once."""
     ranked = sorted((trial for trial in trials.values() if trial.reward is not None), key=place)
-    first_of_key = {trial.key: trial for trial in reversed(ranked)}
-    return [trial for trial in ranked if first_of_key[trial.key] is trial][:count]
+
+    best_of_key: dict[str, Trial] = {}
+    for trial in ranked:
+        best_of_key.setdefault(trial.key, trial)
+    return list(best_of_key.values())[:count]

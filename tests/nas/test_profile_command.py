@@ -9,7 +9,7 @@ import pytest
 
 from foundation import InputError
 from nas.options.command_help import help_text
-from nas.options.command_line import compose
+from nas.options.command_line import command_config
 from nas.profile import main
 from search_space import ModelScale, SpecFile, published_spec, write_spec
 from tests.conftest import Run
@@ -22,7 +22,7 @@ def profile(capsys: pytest.CaptureFixture[str]) -> Profile:
     """Run the command in this process, which spares importing torch each time, and return what it prints."""
 
     def run(*arguments: str) -> str:
-        main(compose("profile", arguments))
+        main(command_config("profile", arguments))
         return capsys.readouterr().out
 
     return run

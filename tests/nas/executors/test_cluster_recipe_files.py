@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from nas.options.command_line import compose
-from nas.prepare import Options
 
 PROJECT = Path(__file__).parents[3]
 RECIPES = PROJECT / "cluster"
@@ -173,7 +172,7 @@ def test_commands_of_recipes_and_guide_can_be_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     if module == "nas.prepare":
-        Options.model_validate(dict(option.split("=", 1) for option in options))
+        compose("prepare", options)
     elif module == "nas.search":
         compose("config", options)
     else:

@@ -1,0 +1,37 @@
+"""Block kinds from outside the package, joined to the table of kinds before a command reads any spec."""
+
+from collections.abc import Mapping
+
+from foundation import InputError
+from nas.options.builder import import_value
+
+RECORDED_BY = ("config", "replay", "prepare")
+"""Commands that keep the option in their configuration, as it is part of what a run is."""
+
+
+def join_block_kinds(paths: Mapping[str, str]) -> None:
+    """Import block kinds and add them to the table.
+
+    Args:
+        paths: of each kind, `module.NAME` of a `BlockKind` value by the kind's own name.
+
+    Raises:
+        InputError: a path that cannot be imported, no block kind, one of another name, or one that cannot be added.
+    """
+    if not paths:
+        return
+    # mypy: the module is made in a room of its own.
+    from search_space.kinds import BlockKind, add_kind  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    for name, path in paths.items():
+        where = f"block_kinds.{name}"
+        kind = import_value(str(path), where)
+        if not isinstance(kind, BlockKind):
+            raise InputError(f"{where}: {path} is no BlockKind")
+        if kind.name != name:
+            raise InputError(f"{where}: {path} is named {kind.name!r}")
+
+        try:
+            add_kind(kind)
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from None

@@ -1,0 +1,107 @@
+"""The events of a run, as the lines of its journal hold them."""
+
+import time
+from dataclasses import fields
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+
+from nas.record.trial import Failure
+from search_space import ArchSpec, BlockSpec, Decision
+
+MAX_RUNG = 20
+"""More promotions than any search makes."""
+
+_BLOCK = TypeAdapter(BlockSpec)
+_NUM_BLOCK_FIELDS = len(fields(BlockSpec))
+
+
+@lru_cache(maxsize=100_000)
+def _shared_block(level: int, kind: str, parents: tuple[int, ...], is_output: bool) -> BlockSpec:
+    return _BLOCK.validate_python({"level": level, "kind": kind, "parents": parents, "is_output": is_output})
+
+
+def _with_shared_blocks(spec: Any) -> Any:  # noqa: ANN401  # what stands in the file
+    """Put one object in place of all blocks that are equal: 100,000 specs then take half the memory to keep.
+
+    What is no list of good blocks is left to the validation that follows, whose message names the place.
+    """
+    try:
+        blocks = [_shared_if_whole(block) for block in spec["blocks"]]
+    except (TypeError, KeyError, ValueError):
+        return spec
+    return {**spec, "blocks": blocks}
+
+
+def _shared_if_whole(block: Any) -> Any:  # noqa: ANN401  # what stands in the file
+    if len(block) != _NUM_BLOCK_FIELDS:
+        return block
+    return _shared_block(block["level"], block["kind"], tuple(block["parents"]), block["is_output"])
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    time: float = Field(default_factory=time.time)
+
+
+class Created(_Event):
+    """A run was begun. The first line, which says what the run is.
+
+    Attributes:
+        schema_version: of the journal's layout.
+        config: the whole configuration, resolved.
+        versions: of the packages that do the work.
+        begin_with: decisions of the first trials, which are proposed before the controller's own.
+        decisions: what the space decides, with a word for each option; empty where an older version began the run.
+        time: seconds since 1970, as in all events.
+    """
+
+    event: Literal["created"] = "created"
+    schema_version: Literal[1] = 1
+    config: dict[str, Any]
+    versions: dict[str, str]
+    begin_with: tuple[tuple[int, ...], ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+
+class Asked(_Event):
+    """A controller proposed something. Written before anything runs."""
+
+    event: Literal["asked"] = "asked"
+    trial: int
+    decisions: tuple[int, ...]
+    log_prob: float | None = None
+    rung: Annotated[int, Field(ge=0, le=MAX_RUNG)] = 0
+    key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    spec: Annotated[ArchSpec, BeforeValidator(_with_shared_blocks)]
+
+
+class AttemptFailed(_Event):
+    """A trial failed in a way that does not end it: it is run again, now or by the next start."""
+
+    event: Literal["attempt_failed"] = "attempt_failed"
+    trial: int
+    failure: Failure
+
+
+class Told(_Event):
+    """A trial ended. Written before the controller learns of it."""
+
+    event: Literal["told"] = "told"
+    trial: int
+    status: Literal["completed", "failed", "reused", "rejected"]
+    reward: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict)
+    loss_curve: tuple[float, ...] = ()
+    failure: Failure | None = None
+    reused_from: int | None = None
+
+
+Event: TypeAlias = Asked | AttemptFailed | Told
+"""What can happen after a run was created."""
+
+ANY_EVENT: TypeAdapter[Created | Event] = TypeAdapter(Annotated[Created | Event, Field(discriminator="event")])
+"""Checks one line of a journal."""

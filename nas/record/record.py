@@ -1,0 +1,65 @@
+"""The record of a run: its trials, as the events of its journal add up to them."""
+
+from dataclasses import replace
+
+from controllers.base import Proposal
+from nas.record.events import Asked, AttemptFailed, Created, Event, Told
+from nas.record.trial import Trial
+
+
+class Record:
+    """What a journal says: the run, its trials, and the order in which results came.
+
+    Attributes:
+        created: the first line.
+        trials: by number.
+        told: numbers of the trials that ended, in the order in which their results came.
+        told_at: when, for each of them, in seconds since 1970.
+    """
+
+    def __init__(self, created: Created) -> None:
+        self.created = created
+        self.trials: dict[int, Trial] = {}
+        self.told: list[int] = []
+        self.told_at: list[float] = []
+
+    def add(self, event: Event) -> None:
+        """Take in one more event.
+
+        Raises:
+            ValueError: a number asked twice or out of order, a result for a trial that is not running.
+        """
+        if isinstance(event, Asked):
+            self._begin(event)
+            return
+
+        trial = self.trials.get(event.trial)
+        if trial is None or trial.status != "running":
+            raise ValueError(f"a result for trial {event.trial}, which is not running")
+        if isinstance(event, AttemptFailed):
+            self.trials[event.trial] = replace(trial, attempts=(*trial.attempts, event.failure))
+        else:
+            self._end(trial, event)
+
+    def _begin(self, event: Asked) -> None:
+        if event.trial != len(self.trials):
+            raise ValueError(f"trial {len(self.trials)} should be asked next, not {event.trial}")
+        proposal = Proposal(event.decisions, event.log_prob, event.rung)
+        self.trials[event.trial] = Trial(event.trial, proposal, event.spec, event.key)
+
+    def _end(self, trial: Trial, event: Told) -> None:
+        if (event.status in ("failed", "rejected")) != (event.reward is None):
+            raise ValueError(f"trial {event.trial} is {event.status} with reward {event.reward}")
+
+        self.trials[event.trial] = replace(
+            trial,
+            status=event.status,
+            reward=event.reward,
+            metrics=event.metrics,
+            seconds=event.seconds,
+            loss_curve=event.loss_curve,
+            failure=event.failure,
+            reused_from=event.reused_from,
+        )
+        self.told.append(event.trial)
+        self.told_at.append(event.time)
