@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from nas.options.builder import build
 from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
-from proxy_tasks.detection.training import Recipe
 from search_space import ModelScale, ScalePermutedSpace, resnet_seed
 
 SEEDS = (0, 1)

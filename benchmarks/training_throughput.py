@@ -30,7 +30,8 @@ from proxy_tasks.coco.cache import cached_split
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.training import Recipe, train
+from proxy_tasks.detection.recipe import Recipe
+from proxy_tasks.detection.training import train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.retinanet import spinenet_detector

@@ -4,6 +4,7 @@ import ctypes
 import re
 import sys
 from functools import cache
+from typing import Literal, TypeAlias, assert_never
 
 import torch
 
@@ -14,6 +15,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 1 << 30
 DEVICE_NAMES = r"auto|cpu|cuda(:\d+)?"
 """What devices may be called."""
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+"""Number format of convolutions; `auto` is bfloat16 where this machine computes it fast."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -67,3 +70,16 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
     mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
+
+
+def uses_bf16(precision: Precision, device_type: str) -> bool:
+    """Return whether convolutions are computed in bfloat16."""
+    match precision:
+        case "auto":
+            return has_fast_bf16(device_type)
+        case "float32":
+            return False
+        case "bfloat16":
+            return True
+        case _:
+            assert_never(precision)
