@@ -347,7 +347,7 @@ def test_a_disk_that_is_full_is_one_line_and_what_is_done_stays(tmp_path: Path) 
     _, message = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.fullmatch(
-        r"error: cannot write the image cache .*: File too large; the same command goes on .*\n", message
+        r"error: cannot write the image cache .*: File too large; the same command resumes .*\n", message
     )
     assert not key.path(key.fingerprint()).exists()
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
