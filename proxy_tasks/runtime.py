@@ -1,4 +1,4 @@
-"""How this process computes: device, number format, memory allocation."""
+"""Settings of the process that trains: its device, its number format, its memory allocation."""
 
 import ctypes
 import re
@@ -14,9 +14,9 @@ from foundation import InputError
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 1 << 30
 DEVICE_NAMES = r"auto|cpu|cuda(:\d+)?"
-"""What devices may be called."""
+"""The names that a device may have."""
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
-"""Number format of convolutions; `auto` is bfloat16 where this machine computes it fast."""
+"""The number format of convolutions; `auto` is bfloat16 where the device computes it fast."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -27,9 +27,11 @@ def pick_device(name: str) -> torch.device:
     """
     if not re.fullmatch(DEVICE_NAMES, name):
         raise InputError(f"device must be auto, cpu or cuda, got {name!r}")
+
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         name = "cuda" if num_gpus else "cpu"
+
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= num_gpus:
         raise InputError(f"device {name}: torch finds {num_gpus} GPUs on this machine")
@@ -37,9 +39,22 @@ def pick_device(name: str) -> torch.device:
 
 
 def wait_for(device: torch.device) -> None:
-    """Return when the device has done what it was given; a processor has when the call returns."""
+    """Wait until the device has done what it was given; a processor has when the call returns."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def uses_bf16(precision: Precision, device_type: str) -> bool:
+    """Return whether convolutions on a device of this type, `cpu` or `cuda`, are computed in bfloat16."""
+    match precision:
+        case "auto":
+            return has_fast_bf16(device_type)
+        case "float32":
+            return False
+        case "bfloat16":
+            return True
+        case _:
+            assert_never(precision)
 
 
 @cache
@@ -47,11 +62,13 @@ def has_fast_bf16(device_type: str) -> bool:
     """Return whether bfloat16 is faster than float32 on this machine."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = next((line for line in file if line.startswith("flags")), "").split()
     except OSError:
         return False
+
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
@@ -68,18 +85,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:
         return
+
     mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
     mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
-
-
-def uses_bf16(precision: Precision, device_type: str) -> bool:
-    """Return whether convolutions are computed in bfloat16."""
-    match precision:
-        case "auto":
-            return has_fast_bf16(device_type)
-        case "float32":
-            return False
-        case "bfloat16":
-            return True
-        case _:
-            assert_never(precision)

@@ -132,11 +132,10 @@ def _read_pixels(split: CachedSplit, rows: NDArray[np.int64], device: torch.devi
     """Return (B, S, S, 3) bytes; on CUDA the device decodes JPEGs itself."""
     is_cuda = device.type == "cuda"
     if is_cuda and isinstance(split.images, JpegImages):
-        # Copied, as torch wants memory that it could write.
+        # Copied, as torch wants memory that it may write to.
         encoded = [torch.from_numpy(jpeg.copy()) for jpeg in split.images.encoded(rows)]
-        stacked = (
-            torch.stack(decode_jpeg(encoded, ImageReadMode.RGB, device)).permute(0, 2, 3, 1).contiguous()
-        )  # (B, S, S, 3)
+        stacked = torch.stack(decode_jpeg(encoded, ImageReadMode.RGB, device))  # (B, 3, S, S)
+        stacked = stacked.permute(0, 2, 3, 1).contiguous()  # (B, S, S, 3)
 
         # torchvision decodes on a stream of its own, which does not wait for this one: before it gets the memory of
         # these images again, they must have been copied. Nobody but this thread waits.

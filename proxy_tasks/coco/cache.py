@@ -123,6 +123,7 @@ def check_cache(split: CachedSplit, report: Report) -> None:
 def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Annotations], None]) -> CachedSplit:
     """Make a cache, one process at a time, and open it."""
     path = key.path(fingerprint)
+
     try:
         key.cache_dir.mkdir(parents=True, exist_ok=True)
         with _locked(key.cache_dir / f"{path.name}.lock", report):
@@ -152,6 +153,7 @@ def _open(path: Path) -> CachedSplit | None:
             return None
         if (path / "images").stat().st_size != meta.num_bytes:
             return None
+
         arrays = read_arrays(path / "arrays.npz", meta.repairs)
     except (OSError, ValidationError):
         return None

@@ -85,6 +85,7 @@ class Shapes:
     def _draw(self, recipe: dict[str, int], report: Report) -> None:
         """Draw everything into a folder of another name, which is renamed when it is whole."""
         part = self.root.with_name(f"{self.root.name}.part-{secrets.token_hex(4)}")
+
         try:
             self._draw_split(part, "train2017", report)
             self._draw_split(part, "val2017", report)
@@ -146,7 +147,7 @@ def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, lis
 
     shapes: list[tuple[int, BoxXywh]] = []
     for _ in range(rng.integers(1, MAX_SHAPES + 1)):
-        # Small ones are as frequent as large ones, as a factor counts.
+        # Sides are uniform on a logarithmic scale, so that small shapes are as frequent as large ones.
         label = int(rng.integers(len(CLASSES)))
         side = math.exp(rng.uniform(math.log(MIN_SIZE_PX), math.log(MAX_SIZE_PX)))
         x, y = rng.uniform(0, size_px - side, size=2).round().tolist()

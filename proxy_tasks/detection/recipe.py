@@ -103,6 +103,7 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, num_steps: i
     """Return the schedule, to be stepped after every optimizer step."""
     num_warmup = max(1, round(recipe.warmup_share * num_steps))
     falling: LRScheduler
+
     match recipe.schedule:
         case "one_cycle":
             return OneCycleLR(optimizer, recipe.learning_rate, total_steps=num_steps + 1)
