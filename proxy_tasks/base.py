@@ -97,7 +97,7 @@ class BadSpecError(ValueError):
 
 
 class BadDataError(InputError):
-    """What `prepare` made is missing or damaged on this machine; the message names the file and what to do."""
+    """Data that `prepare` made is missing or damaged on this machine; the message names the file and what to do."""
 
 
 @runtime_checkable

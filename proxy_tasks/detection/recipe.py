@@ -23,7 +23,7 @@ _MOMENTUM = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network is trained.
+    """The numbers that steer a training.
 
     Attributes:
         batch_size: images a step; 2 or more, as the coarsest feature may be one pixel and is normalised over the batch.

@@ -177,6 +177,7 @@ class DetectionProxy:
         batches = read_batches(data.train, training_rows(rows, batch_size, _NUM_STATISTICS_BATCHES, seed), device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             update_bn((batch.images for batch in batches), network)
+
         if weights.keep_in is not None:
             save_network(network, weights.keep_in, fidelity.epochs)
 

@@ -1,4 +1,4 @@
-"""What every proxy task must hold; a new task joins by one line."""
+"""The contract suite of proxy tasks; a new task joins by one line."""
 
 import inspect
 import math

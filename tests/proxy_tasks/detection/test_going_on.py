@@ -57,7 +57,7 @@ def test_what_cannot_be_kept_does_not_cost_the_trial(task: DetectionProxy, tmp_p
 
 
 class Exploit:
-    """What a pickle of this does when it is read."""
+    """A class whose pickle makes a folder when it is read."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("executed",)
