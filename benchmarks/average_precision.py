@@ -1,4 +1,4 @@
-"""How fast average precision is computed, beside pycocotools.
+"""Speed of average precision, beside pycocotools.
 
 python -m benchmarks.average_precision [rounds]
 
@@ -49,43 +49,49 @@ def make_detections(rng: np.random.Generator, truth: Annotations) -> ScoredBoxes
     boxes = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
     labels = rng.integers(NUM_CLASSES, size=len(rows))
     scores = rng.integers(5, 60, size=len(rows)) / 100
+
     # The first detections of an image are its objects, a little off.
     for row in range(NUM_IMAGES):
         mine = np.arange(truth.first_box[row], truth.first_box[row + 1])[:NUM_DETECTIONS]
-        place = slice(row * NUM_DETECTIONS, row * NUM_DETECTIONS + len(mine))
-        boxes[place] = truth.boxes_xyxy[mine] + rng.normal(0, 4, size=(len(mine), 4))
-        labels[place] = truth.labels[mine]
-        scores[place] += 0.4
+        first = slice(row * NUM_DETECTIONS, row * NUM_DETECTIONS + len(mine))
+        boxes[first] = truth.boxes_xyxy[mine] + rng.normal(0, 4, size=(len(mine), 4))
+        labels[first] = truth.labels[mine]
+        scores[first] += 0.4
+
+    # A box that moved keeps an area.
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
     return ScoredBoxes(rows, boxes, labels, scores)
 
 
 def score_with_pycocotools(truth: Annotations, found: ScoredBoxes) -> list[float]:
     sizes = truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]
-    image_of = np.repeat(truth.image_ids, np.diff(truth.first_box))
+    columns = zip(
+        np.repeat(truth.image_ids, np.diff(truth.first_box)).tolist(),
+        truth.labels.tolist(),
+        np.concatenate((truth.boxes_xyxy[:, :2], sizes), axis=1).tolist(),
+        truth.areas.tolist(),
+        truth.is_crowd.tolist(),
+        strict=True,
+    )
+    annotations = [
+        {"id": i + 1, "image_id": image, "category_id": label + 1, "bbox": box, "area": area, "iscrowd": int(crowd)}
+        for i, (image, label, box, area, crowd) in enumerate(columns)
+    ]
+
     coco = COCO()
     coco.dataset = {
         "images": [{"id": number} for number in truth.image_ids.tolist()],
-        "annotations": [
-            {"id": i + 1, "image_id": image, "category_id": label + 1, "bbox": box, "area": area, "iscrowd": int(crowd)}
-            for i, (image, label, box, area, crowd) in enumerate(
-                zip(
-                    image_of.tolist(),
-                    truth.labels.tolist(),
-                    np.concatenate((truth.boxes_xyxy[:, :2], sizes), axis=1).tolist(),
-                    truth.areas.tolist(),
-                    truth.is_crowd.tolist(),
-                    strict=True,
-                )
-            )
-        ],
+        "annotations": annotations,
         "categories": [{"id": number} for number in truth.category_ids],
     }
+
     found_sizes = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
-    columns = (truth.image_ids[found.rows], found.boxes_xyxy[:, :2], found_sizes, found.scores, found.labels + 1)
+    detections = np.column_stack(
+        (truth.image_ids[found.rows], found.boxes_xyxy[:, :2], found_sizes, found.scores, found.labels + 1)
+    )
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(np.column_stack(columns).astype(np.float64)), "bbox")
+        evaluation = COCOeval(coco, coco.loadRes(detections.astype(np.float64)), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -97,17 +103,21 @@ def main() -> None:
     rng = np.random.default_rng(0)
     truth = make_truth(rng)
     found = make_detections(rng, truth)
+
     our_seconds, their_seconds = [], []
     for _ in range(num_rounds):
         started = time.perf_counter()
         ours = score(truth, np.arange(NUM_IMAGES), found)
         our_seconds.append(time.perf_counter() - started)
+
         started = time.perf_counter()
         theirs = score_with_pycocotools(truth, found)
         their_seconds.append(time.perf_counter() - started)
+
     difference = max(abs(a - b) for a, b in zip(ours.values(), theirs, strict=True))
     for name, value in zip(METRIC_NAMES, theirs, strict=True):
         print(f"{name:<10} {ours[name]:.6f} {value:.6f}")
+
     ratio = statistics.median(their_seconds) / statistics.median(our_seconds)
     print(
         f"{NUM_IMAGES} images, {NUM_DETECTIONS} detections each: ours {statistics.median(our_seconds):.2f} s, "

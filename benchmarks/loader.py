@@ -1,4 +1,4 @@
-"""How fast batches come out of the cache, beside pycocotools, Pillow and torchvision's transforms in a DataLoader.
+"""Speed of batches from the cache, beside pycocotools, Pillow and torchvision's transforms in a DataLoader.
 
 python -m benchmarks.loader [rounds]
 
@@ -37,7 +37,7 @@ Sample = tuple[Tensor, dict[str, Tensor]]
 
 
 class _Coco(Dataset[Sample]):
-    """What a tutorial would write."""
+    """A data set as a tutorial would write it."""
 
     def __init__(self, root: Path) -> None:
         self.images = root / "train2017"
@@ -59,8 +59,10 @@ class _Coco(Dataset[Sample]):
         (info,) = self.coco.loadImgs(self.ids[index])
         with Image.open(self.images / info["file_name"]) as opened:
             image = self.transform(opened.convert("RGB"))
+
         annotations = self.coco.loadAnns(self.coco.getAnnIds(self.ids[index]))
         boxes = torch.tensor([a["bbox"] for a in annotations]) * (SIZE_PX / max(info["width"], info["height"]))
+
         padded = torch.zeros(3, SIZE_PX, SIZE_PX)
         padded[:, : image.shape[1], : image.shape[2]] = image
         return padded, {"boxes": boxes, "labels": torch.tensor([a["category_id"] for a in annotations])}
@@ -85,11 +87,13 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(NUM_THREADS)
     device = pick_device("auto")
+
     with generated_coco(NUM_IMAGES) as root:
         key = CocoFolder(root).cache_key("train", SIZE_PX, "raw", root / "cache")
         started = time.perf_counter()
         split = cached_split(key, silent)
         print(f"making the cache: {NUM_IMAGES / (time.perf_counter() - started):.0f} images/s, once")
+
         peer = DataLoader(
             _Coco(root), BATCH_SIZE, shuffle=True, num_workers=NUM_WORKERS, collate_fn=_collate, persistent_workers=True
         )
@@ -107,14 +111,17 @@ def main() -> None:
         # Not counted: workers start, pages are read for the first time.
         theirs()
         ours()
+
         their_speeds, our_speeds = [], []
         for _ in range(num_rounds):
             their_speeds.append(images_a_second(theirs))
             our_speeds.append(images_a_second(ours))
+
     step = our_step(make_batch(device), device, has_fast_bf16(device.type))
     training = BATCH_SIZE / statistics.median(seconds_of(step, device, 12)[2:])
     beside_peer = statistics.median(our_speeds) / statistics.median(their_speeds)
     beside_training = statistics.median(our_speeds) / training
+
     print(f"from the cache            {spread(our_speeds)}")
     print(f"DataLoader, {NUM_WORKERS} workers     {spread(their_speeds)}")
     print(f"training step             {training:8.0f} images/s")

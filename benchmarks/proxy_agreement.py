@@ -1,4 +1,4 @@
-"""Whether the quickstart's proxy task tells architectures apart: does it rank them alike with two seeds?
+"""Agreement of the quickstart's proxy task with itself: does it rank architectures alike with two seeds?
 
 python -m benchmarks.proxy_agreement [number of architectures]
 
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from nas.options.builder import build
 from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
-from proxy_tasks.detection.training import Recipe
 from search_space import ModelScale, ScalePermutedSpace, resnet_seed
 
 SEEDS = (0, 1)
@@ -72,11 +72,14 @@ def main() -> None:
     jobs = [(number, seed) for number in range(num_specs) for seed in SEEDS]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         results = list(pool.map(evaluate, *zip(*jobs, strict=True)))
+
     ap = np.array([result[0] for result in results]).reshape(num_specs, len(SEEDS))
     seconds = np.array([result[1] for result in results])
+
     print("architecture  " + "  ".join(f"AP seed {seed}" for seed in SEEDS))
-    for number, row in enumerate(ap):
-        print(f"{number:>12}  " + "  ".join(f"{value:9.3f}" for value in row))
+    for number, of_seeds in enumerate(ap):
+        print(f"{number:>12}  " + "  ".join(f"{value:9.3f}" for value in of_seeds))
+
     between_seeds = np.sqrt(ap.var(axis=1, ddof=1).mean())
     print(f"\nSpearman correlation between seeds      {spearman(ap[:, 0], ap[:, 1]):.3f}")
     print(f"standard deviation between seeds        {between_seeds:.3f}")

@@ -1,4 +1,4 @@
-"""How fast a training step is beside torchvision's RetinaNet with the same backbone.
+"""Speed of a training step beside torchvision's RetinaNet with the same backbone.
 
 python -m benchmarks.training [rounds]
 
@@ -31,7 +31,7 @@ from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.augment import augment
 from proxy_tasks.detection.losses import detection_loss
-from proxy_tasks.detection.training import Recipe, make_optimizer
+from proxy_tasks.detection.recipe import Recipe, make_optimizer
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM
 from proxy_tasks.networks.retinanet import spinenet_detector
@@ -41,7 +41,7 @@ from search_space import ModelScale, published_spec
 
 NUM_THREADS = 2
 STEPS_A_TURN = 4
-"""Steps that count; one before them does not, as the other side has just had the caches."""
+"""Steps of a turn that count; one before them does not, as the other side has just had the caches."""
 BATCH_SIZE = 8
 SIZE_PX = 256
 GOAL = 1.5
@@ -60,11 +60,11 @@ RECIPE = Recipe(batch_size=BATCH_SIZE, learning_rate=1e-4, jitter=(0.8, 1.2))
 Step = Callable[[], None]
 MakeStep = Callable[[Batch, torch.device, bool], Step]
 Do = Callable[[str, Callable[[], Any]], Any]
-"""Does a named part of a step and returns what it made."""
+"""Runs a named part of a step and returns its result."""
 
 
 class _Backbone(nn.Module):
-    """Ours, as torchvision wants a backbone."""
+    """Our backbone in the form that torchvision wants."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,8 +95,10 @@ def torchvision_detector() -> RetinaNet:
 def make_batch(device: torch.device) -> Batch:
     generator = np.random.default_rng(0)
     counts = generator.geometric(1 / MEAN_BOXES, size=BATCH_SIZE)
-    corner = generator.uniform(0, 0.6 * SIZE_PX, size=(counts.sum(), 2))
+
+    corner = generator.uniform(0, 0.6 * SIZE_PX, size=(counts.sum(), 2))  # (N, 2)
     boxes = np.concatenate((corner, corner + generator.uniform(4, 0.4 * SIZE_PX, size=corner.shape)), axis=1)
+
     images = torch.from_numpy(generator.normal(size=(BATCH_SIZE, SIZE_PX, SIZE_PX, 3)).astype(np.float32))
     return Batch(
         images.to(device).permute(0, 3, 1, 2),
@@ -129,6 +131,7 @@ def our_step(batch: Batch, device: torch.device, bf16: bool, do: Do = untimed) -
         augmented = do("augment", partial(augment, batch, rng, flip=RECIPE.flip, jitter=RECIPE.jitter))
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             raw = do("forward", partial(network, augmented.images))
+
         loss = do("loss", partial(detection_loss, raw, augmented, anchors))
         finish_step(network, optimizer, loss, do)
 
@@ -139,6 +142,8 @@ def their_step(batch: Batch, device: torch.device, bf16: bool) -> Step:
     torch.manual_seed(0)
     network = torchvision_detector().to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, RECIPE)
+
+    # Theirs normalises on its own, from images in [0, 1].
     images = list(batch.images.sigmoid())
     targets = [
         {"boxes": batch.boxes_xyxy[batch.image == i], "labels": batch.labels[batch.image == i]}
@@ -205,6 +210,7 @@ def _serve(connection: "Connection[list[float], int]", make_step: MakeStep, bf16
 def compare(bf16: bool, num_rounds: int) -> tuple[float, float]:
     """Time all sides in turn, print a line, and return the median seconds of ours and of theirs as it comes."""
     sides = [Side(our_step, bf16, True), Side(their_step, bf16, False), Side(their_step, bf16, True)]
+
     for side in sides:
         side.warm_up()
     for _ in range(num_rounds):
@@ -212,6 +218,7 @@ def compare(bf16: bool, num_rounds: int) -> tuple[float, float]:
             side.take_turn()
     for side in sides:
         side.stop()
+
     ours, theirs, theirs_keeping = (statistics.median(side.seconds) for side in sides)
     spreads = " ".join(spread(side.seconds) for side in sides)
     print(
@@ -236,6 +243,8 @@ def print_parts(device: torch.device, bf16: bool) -> None:
     step = our_step(make_batch(device), device, bf16, timed)
     for _ in range(12):
         step()
+
+    # The first steps choose algorithms and get memory.
     parts = ", ".join(f"{part} {1000 * statistics.median(times[3:]):.1f}" for part, times in seconds.items())
     print(f"parts of ours in {'bfloat16' if bf16 else 'float32'}, ms: {parts}")
 
@@ -246,17 +255,21 @@ def main() -> None:
     torch.set_num_threads(NUM_THREADS)
     device = pick_device("auto")
     fast_bf16 = has_fast_bf16(device.type)
+
     print(f"PyTorch {torch.__version__}, {device_name(device)}, {NUM_THREADS} threads")
     print(
         f"SpineNet-49, width {SCALE.width_multiplier}, {SIZE_PX} px, batch {BATCH_SIZE}; ms a step, median (quartiles)"
     )
     print(f"{'':<9} {'ours':<22} {'torchvision':<22} {'... keeping memory':<22} times as fast")
-    medians = [compare(bf16, num_rounds) for bf16 in ([False, True] if fast_bf16 else [False])]
+    precisions = [False, True] if fast_bf16 else [False]
+    medians = [compare(bf16, num_rounds) for bf16 in precisions]
     our_precision = "bfloat16" if fast_bf16 else "float32"
     print(f"as each comes, ours {our_precision}, theirs float32: {medians[0][1] / medians[-1][0]:.2f}")
-    for bf16 in [False, True] if fast_bf16 else [False]:
+    for bf16 in precisions:
         print_parts(device, bf16)
-    if (ratio := min(theirs / ours for ours, theirs in medians)) < GOAL:
+
+    ratio = min(theirs / ours for ours, theirs in medians)
+    if ratio < GOAL:
         sys.exit(f"error: {ratio:.2f} times as fast in the same precision, the goal is {GOAL}")
 
 

@@ -1,4 +1,4 @@
-"""How many images a second the whole training loop takes from the cache, beside the machine's ceilings.
+"""Images a second that the whole training loop takes from the cache, beside the machine's ceilings.
 
 python -m benchmarks.training_throughput [seconds a variant]
 
@@ -30,7 +30,8 @@ from proxy_tasks.coco.cache import cached_split
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.training import Recipe, train
+from proxy_tasks.detection.recipe import Recipe
+from proxy_tasks.detection.training import train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.retinanet import spinenet_detector
@@ -50,7 +51,7 @@ class Variant:
         batch_size: images a step.
         bf16: convolutions in bfloat16.
         channels_last: layout of features.
-        compile_mode: of `torch.compile`; empty for none. `reduce-overhead` replays CUDA graphs.
+        compile_mode: mode of `torch.compile`; empty for none. `reduce-overhead` replays CUDA graphs.
         num_processes: trials at once on the device.
     """
 
@@ -85,19 +86,21 @@ def gpu_variants() -> list[Variant]:
 
 
 def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_warm: Barrier) -> tuple[float, float]:
-    """Train for about so long; return images a second without the first steps, and the seconds that those took.
+    """Train for about `seconds`; return images a second without the first steps, and the seconds that those took.
 
-    The others' first steps are over, too, before any is counted.
+    No process counts its steps before the first steps of all are over.
     """
     keep_freed_memory()
     device = pick_device(device_type)
     split = cached_split(key, silent)
+
     torch.manual_seed(0)
     detector = spinenet_detector(SPEC, PAPER_PROXY, NUM_CLASSES).to(device)
     network: nn.Module = detector.to(memory_format=torch.channels_last) if variant.channels_last else detector
     if variant.compile_mode:
         network = torch.compile(network, mode=variant.compile_mode)  # type: ignore[assignment]  # a module, too
     anchors = make_anchors(detector.output_levels, PAPER_PROXY.image_size_px, PAPER_PROXY.anchor_scale, device)
+
     recipe = Recipe(batch_size=variant.batch_size, learning_rate=1e-3, schedule="cosine", jitter=(0.8, 1.2))
     num_warm, num_counted = 3, 0
     started = warm_at = warmed_up_at = time.perf_counter()
@@ -111,6 +114,7 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
                 warmed_up_at = time.perf_counter()
                 all_warm.wait()
                 warm_at = time.perf_counter()
+
             if step >= num_warm + 3 and time.perf_counter() - warm_at > seconds:
                 return
             num_counted += step >= num_warm
@@ -164,8 +168,10 @@ def needs_of_an_image(bf16: bool) -> tuple[float, float]:
     for module in detector.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(count)
+
     with torch.inference_mode():
         detector.eval()(torch.zeros(1, 3, PAPER_PROXY.image_size_px, PAPER_PROXY.image_size_px))
+
     macs = detector_cost(SPEC, PAPER_PROXY, NUM_CLASSES).macs
     return 3 * 2 * macs, _PASSES_OVER_RESULTS * num_values * (2 if bf16 else 4)
 
@@ -178,6 +184,7 @@ def main() -> None:
     variants = (
         gpu_variants() if is_gpu else [Variant(16, bf16=bf16) for bf16 in ([False, True] if fast_bf16 else [False])]
     )
+
     operations, num_bytes = ceilings(device, fast_bf16)
     per_image = needs_of_an_image(fast_bf16)
     print(f"PyTorch {torch.__version__}, {device_name(device)}")
@@ -187,6 +194,7 @@ def main() -> None:
         f"an image needs {per_image[0] / 1e9:.1f} GFLOP and moves {per_image[1] / 1e6:.0f} MB or more: at most "
         f"{limits[0]:.0f} and {limits[1]:.0f} images/s"
     )
+
     best = 0.0
     with generated_coco(2000) as root:
         key = CocoFolder(root).cache_key("train", PAPER_PROXY.image_size_px, "raw", root / "cache")
@@ -199,6 +207,7 @@ def main() -> None:
                 f"{100 * speed / limits[1]:4.1f} % of the ceilings; first steps {warm_up:.0f} s",
                 flush=True,
             )
+
     print(f"five epochs of COCO's 110,895 training images: {5 * 110_895 / best / 60:.1f} minutes")
     if is_gpu and "H200" in torch.cuda.get_device_name() and best < GOAL_ON_H200:
         sys.exit(f"error: {best:.0f} images/s, the goal is {GOAL_ON_H200}")

@@ -1,4 +1,4 @@
-"""Cheap stand-ins for full training: from a spec to metrics."""
+"""Proxy tasks: cheap stand-ins for full training, from a spec to metrics."""
 
 from proxy_tasks.base import (
     NO_WEIGHTS,

@@ -1,4 +1,4 @@
-"""What a proxy task must offer, so that any search can use it as its reward."""
+"""The contract of a proxy task: a cheap stand-in for full training that any search can use as its reward."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ def silent(what: str, num_done: int, num_total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """How much of the proxy task a trial gets.
+    """The amount of training that a trial gets.
 
     Attributes:
         epochs: passes over the training images; may be a fraction.
-        max_train_images: train on the first so many of the (shuffled) training images only; None for all.
+        max_train_images: train on no more than this many of the (shuffled) training images; None for all.
     """
 
     epochs: float
@@ -38,7 +38,7 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a proxy task found.
+    """The result of one evaluation.
 
     Attributes:
         metrics: named figures that depend on spec, fidelity and seed alone, except measured times. AP is a fraction in
@@ -55,11 +55,11 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where a network is taken from before training, and where it is left afterwards.
+    """Files that a network is read from before training and written to afterwards.
 
     Attributes:
-        start_from: file of the same architecture at less training; where there is none, training starts anew.
-        keep_in: file to leave the trained network in; None for nowhere.
+        start_from: file of the same architecture at less training; where it is not found, training starts from scratch.
+        keep_in: file to write the trained network to; None for nowhere.
     """
 
     start_from: Path | None = None
@@ -71,14 +71,14 @@ NO_WEIGHTS = Weights()
 
 @dataclass(frozen=True, slots=True)
 class OptionRules:
-    """What a task says about its own options, so that nobody else has to know them by name.
+    """A task's rules for its own options, so that nobody else has to know them by name.
 
     Attributes:
-        search_refusal: why the task, as it is set, must not guide a search; empty where it may.
-        optional_metrics: metrics that an option adds, each with that option, as `latency=true`.
-        machine: options that no metric depends on; they may change between two starts of one run.
-        replay: options that a replay may set otherwise than its search did.
-        replay_label: a word that tells replays apart which score on other data; may be empty.
+        search_refusal: the reason why the task, as it is set, must not guide a search; empty where it may.
+        optional_metrics: metrics that an option adds, each with the option that adds it, as `latency=true`.
+        machine: names of options that no metric depends on; they may change between two starts of one run.
+        replay: names of options that a replay may set otherwise than its search did.
+        replay_label: a word that tells apart replays which score on different data; may be empty.
     """
 
     search_refusal: str = ""
@@ -97,12 +97,21 @@ class BadSpecError(ValueError):
 
 
 class BadDataError(InputError):
-    """What `prepare` made is missing or damaged on this machine; the message names the file and what to do."""
+    """Data that `prepare` made is missing or damaged on this machine; the message names the file and what to do."""
 
 
 @runtime_checkable
 class ProxyTask(Protocol):
-    """A cheap stand-in for full training. Small and picklable: heavy things are opened where they are used."""
+    """A cheap stand-in for full training. Small and picklable: heavy things are opened where they are used.
+
+    A caller sees, in this order::
+
+        task.metric_names      # ("ap", ..., "macs", "params"), before anything is trained: a reward may name these
+        task.prepare(report)   # ("train: 1224 images, ...", ...): minutes the first time, the same at once afterwards
+        task.costs(spec)       # {"macs": 41.2e6, "params": 0.8e6}, in milliseconds: limits are compared with these
+        task.evaluate(spec, fidelity=Fidelity(2), seed=0)  # Evaluation({"ap": 0.031, ..., "macs": 41.2e6, ...}, ...)
+        task.verify(report)    # None: what `prepare` made is sound; InputError where it is not
+    """
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -111,19 +120,24 @@ class ProxyTask(Protocol):
 
     @property
     def cost_names(self) -> tuple[str, ...]:
-        """Names of the figures that `costs` gives; limits may be set on them."""
+        """Names of the figures that `costs` returns, each a metric as well; limits may be set on them."""
         ...
 
     @property
     def option_rules(self) -> OptionRules:
-        """What the task says about its own options."""
+        """The task's rules for its own options; every option is named as the constructor names it."""
         ...
 
     def prepare(self, report: Report) -> tuple[str, ...]:
         """Make what every trial needs, once for each machine; return at once where it is there already.
 
+        Called in the process that drives the search, before any trial. A trial never makes what is missing.
+
+        Args:
+            report: called while something is made, and not at all where nothing is.
+
         Returns:
-            Lines for a person that say what there is.
+            Lines for a person that say what there is, without line breaks; the same whether it was made or found.
 
         Raises:
             InputError: the data cannot be used.
@@ -131,26 +145,28 @@ class ProxyTask(Protocol):
         ...
 
     def verify(self, report: Report) -> None:
-        """Read through what `prepare` made.
+        """Read all that `prepare` made and compare it with its checksums.
+
+        Args:
+            report: called while it is read.
 
         Raises:
-            InputError: it is damaged; the message says what to do.
+            InputError: something is missing or damaged; the message names it and says what to do.
         """
         ...
 
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
-        """Return what is known of a spec without training it: `macs` and `params`, as its metrics will have them.
+        """Return what is known of a spec without training it: a figure for each of `cost_names`.
 
-        Called after `prepare`.
+        They equal the metrics of the same names. Called after `prepare`.
         """
         ...
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Build, train and score one spec; the same arguments give the same metrics, measured times excepted.
 
-        That is: on the same machine with the same number of threads, and with the same weights to start from. Where
-        CUDA has no deterministic kernel for an operator, results differ by its rounding. Never makes what `prepare`
-        makes: that may take an hour.
+        That holds on the same machine with the same number of threads, and with the same weights to start from. Where
+        CUDA has no deterministic kernel for an operator, results differ by its rounding.
 
         Raises:
             NonFiniteLossError: training diverged.

@@ -1,1 +1,1 @@
-"""COCO-format data in, average precision out."""
+"""Data sets in COCO's format: annotations, caches of decoded images, the held-out split, and batches."""

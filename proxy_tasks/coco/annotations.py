@@ -1,4 +1,4 @@
-"""A COCO annotation file as arrays, checked."""
+"""Annotations of a data set in COCO's format: read from their JSON file, checked, and kept as arrays."""
 
 import os
 from collections import Counter
@@ -15,12 +15,12 @@ from typing_extensions import TypedDict
 from foundation import InputError, first_error
 
 MAX_BAD_SHARE = 0.001
-"""Bad boxes are repaired, and images that cannot be used left out, up to this share of all.
+"""Largest share of bad boxes that are repaired, and of images that cannot be used and are left out.
 
 COCO 2017 itself holds a few. More means that the data is not what it says, as with corners in place of sizes.
 """
 OVERHANG_PX = 1.0
-"""Boxes may stick out of the image by so much: annotation tools round."""
+"""Pixels by which a box may stick out of its image: annotation tools round."""
 NO_CATEGORY = "(no category)"
 """Name of a class that no category has; see `with_id_labels`."""
 _MAX_ID_LABELS = 10_000
@@ -58,6 +58,8 @@ class _Document(TypedDict):
 
 
 _DOCUMENT = TypeAdapter(_Document)
+_REQUIRED = ("id", "image_id", "category_id", "bbox")
+"""Fields that every annotation must have; `area` and `iscrowd` may be missing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,14 +70,14 @@ class Annotations:
         image_ids: (N,) as in the file.
         file_names: (N,) below the image folder.
         sizes_px: (N, 2) height and width.
-        first_box: (N + 1,) boxes of image i are rows `first_box[i] : first_box[i + 1]`.
+        first_box: (N + 1,) the boxes of image i are those from `first_box[i]` to before `first_box[i + 1]`.
         boxes_xyxy: (M, 4) corners in pixels of the original image, inside it.
         labels: (M,) class index in 0 .. K-1.
-        is_crowd: (M,) whether a box stands for a group that detections are not counted against.
+        is_crowd: (M,) true for a box around a group, which detections are not counted against.
         areas: (M,) as in the file, pixels squared; decides whether COCO calls an object small, medium or large.
         category_ids: (K,) the file's ids, ascending; they may have gaps.
         category_names: (K,).
-        repairs: what was repaired or left out, in words, and how often.
+        repairs: in words, what was repaired or left out, and how often.
     """
 
     image_ids: NDArray[np.int64]
@@ -92,14 +94,19 @@ class Annotations:
 
     @property
     def num_images(self) -> int:
-        """N."""
+        """The number of images, N."""
         return len(self.file_names)
 
     def take(self, rows: NDArray[np.int64]) -> Self:
-        """Return the same of some images only, in the order of `rows`."""
-        counts = np.diff(self.first_box)[rows]
+        """Return the annotations of some images only, in the order of `rows`, (R,)."""
+        counts = np.diff(self.first_box)[rows]  # (R,)
         ends = np.cumsum(counts)
-        boxes = np.repeat(self.first_box[rows] - ends + counts, counts) + np.arange(counts.sum())
+
+        # Box j of an image is j behind its first one, in the old list as in the new.
+        old_start = np.repeat(self.first_box[rows], counts)  # (boxes that are taken,)
+        new_start = np.repeat(ends - counts, counts)
+        boxes = old_start - new_start + np.arange(counts.sum())
+
         return replace(
             self,
             image_ids=self.image_ids[rows],
@@ -113,23 +120,34 @@ class Annotations:
         )
 
 
-def with_id_labels(annotations: Annotations) -> Annotations:
-    """Return the same with the categories' own ids as labels, gaps included: 91 classes for COCO, 0 for background.
-
-    Classes that no category has are named `NO_CATEGORY`.
+def check_id_labels(category_ids: tuple[int, ...]) -> None:
+    """Check that the categories' own ids can be labels.
 
     Raises:
-        InputError: an id below 0 or above 9,999, which would make as many classes.
+        InputError: an id is below 0 or above 9,999, which would make as many classes.
+    """
+    lowest, highest = min(category_ids), max(category_ids)
+    if not 0 <= lowest <= highest < _MAX_ID_LABELS:
+        raise InputError(f"category ids as classes must lie in 0 to {_MAX_ID_LABELS - 1}, got {lowest} to {highest}")
+
+
+def with_id_labels(annotations: Annotations) -> Annotations:
+    """Return annotations whose labels are the categories' own ids, gaps included: 91 classes for COCO.
+
+    Class 0 of COCO is then the background. Classes that no category has are named `NO_CATEGORY`.
+
+    Raises:
+        InputError: see `check_id_labels`.
     """
     ids = annotations.category_ids
-    if not 0 <= min(ids) <= max(ids) < _MAX_ID_LABELS:
-        raise InputError(f"category ids as classes must lie in 0 to {_MAX_ID_LABELS - 1}, got {min(ids)} to {max(ids)}")
+    check_id_labels(ids)
     names = dict(zip(ids, annotations.category_names, strict=True))
+    all_ids = range(max(ids) + 1)
     return replace(
         annotations,
         labels=np.array(ids, dtype=np.int64)[annotations.labels],
-        category_ids=tuple(range(max(ids) + 1)),
-        category_names=tuple(names.get(i, NO_CATEGORY) for i in range(max(ids) + 1)),
+        category_ids=tuple(all_ids),
+        category_names=tuple(names.get(i, NO_CATEGORY) for i in all_ids),
     )
 
 
@@ -147,29 +165,27 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
     document = _read_document(path)
     images = sorted(document["images"], key=lambda image: image["id"])
     categories = sorted(document["categories"], key=lambda category: category["id"])
-    for name, number in (("images", len(images)), ("categories", len(categories))):
-        if not number:
-            raise InputError(f"{path}: there are no {name}")
-    _check_unique(path, "images", "id", (image["id"] for image in images))
-    _check_unique(path, "images", "file_name", (image["file_name"] for image in images))
-    _check_unique(path, "categories", "id", (category["id"] for category in categories))
-    row_of = {image["id"]: i for i, image in enumerate(images)}
-    label_of = {category["id"]: k for k, category in enumerate(categories)}
+    _check_listed(path, images, categories)
+
+    # Boxes of one image stand together, images in the order of their ids.
+    row_of = {image["id"]: row for row, image in enumerate(images)}
+    label_of = {category["id"]: label for label, category in enumerate(categories)}
     listed, num_unlisted = _of_listed_images(path, document["annotations"], row_of, label_of)
     _check_unique(path, "annotations", "id", (annotation["id"] for annotation in document["annotations"]))
     annotations = sorted(listed, key=lambda annotation: row_of[annotation["image_id"]])
-    rows = np.array([row_of[a["image_id"]] for a in annotations], dtype=np.int64)
-    sizes = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)
-    raw = np.array([a["bbox"] for a in annotations], dtype=np.float64).reshape(-1, 4)
-    boxes, keep, num_clipped = _repair_boxes(path, raw, sizes[rows], [a["id"] for a in annotations])
+    image_of_box = np.array([row_of[a["image_id"]] for a in annotations], dtype=np.int64)  # (M,)
+
+    sizes_px = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)  # (N, 2)
+    boxes_xywh = np.array([a["bbox"] for a in annotations], dtype=np.float64).reshape(-1, 4)
+    annotation_ids = [a["id"] for a in annotations]
+    boxes_xyxy, is_kept, num_clipped = _repair_boxes(path, boxes_xywh, sizes_px[image_of_box], annotation_ids)
+
+    labels = np.array([label_of[a["category_id"]] for a in annotations], dtype=np.int64)
+    is_crowd = np.array([a.get("iscrowd", 0) for a in annotations], dtype=np.bool_)
+    # COCO's area is that of the outline; data sets without outlines often leave it out.
     areas = np.array([a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations], dtype=np.float64)
-    is_there = [_is_there(path, image_dir, image) for image in images]
 
-    def first_missing() -> str:
-        image = images[is_there.index(False)]
-        return f"{path}: image {image['id']}: there is no file {image_dir / image['file_name']}"
-
-    check_share(is_there.count(False), len(images), "images", first_missing)
+    _check_files(path, image_dir, images)
     repairs = {
         "boxes clipped to their image or, without area, left out": num_clipped,
         "boxes of images that are not listed left out": num_unlisted,
@@ -177,23 +193,29 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
     return Annotations(
         image_ids=np.array([image["id"] for image in images], dtype=np.int64),
         file_names=tuple(image["file_name"] for image in images),
-        sizes_px=sizes,
-        first_box=np.searchsorted(rows[keep], np.arange(len(images) + 1)),
-        boxes_xyxy=boxes[keep],
-        labels=np.array([label_of[a["category_id"]] for a in annotations], dtype=np.int64)[keep],
-        is_crowd=np.array([a.get("iscrowd", 0) for a in annotations], dtype=np.bool_)[keep],
-        areas=areas[keep],
+        sizes_px=sizes_px,
+        first_box=np.searchsorted(image_of_box[is_kept], np.arange(len(images) + 1)),
+        boxes_xyxy=boxes_xyxy[is_kept],
+        labels=labels[is_kept],
+        is_crowd=is_crowd[is_kept],
+        areas=areas[is_kept],
         category_ids=tuple(category["id"] for category in categories),
         category_names=tuple(category["name"] for category in categories),
-        repairs={what: number for what, number in repairs.items() if number},
+        repairs={repair: number for repair, number in repairs.items() if number},
     )
 
 
 def check_share(num_bad: int, num_all: int, what: str, first: Callable[[], str]) -> None:
-    """Check that no more than `MAX_BAD_SHARE` of `num_all` are bad.
+    """Check that no more than `MAX_BAD_SHARE` of all are bad.
+
+    Args:
+        num_bad: how many are bad.
+        num_all: how many there are.
+        what: the plural that the message calls them by.
+        first: returns what is wrong with the first bad one; called only where there are too many.
 
     Raises:
-        InputError: more are; the message begins with what `first` says of the first.
+        InputError: more are; the message begins with what `first` returns.
     """
     if num_bad > MAX_BAD_SHARE * num_all:
         raise InputError(f"{first()}; {num_bad} of {num_all} {what} are like this, at most {MAX_BAD_SHARE:.1%} may be")
@@ -208,57 +230,102 @@ def _read_document(path: Path) -> _Document:
         raise InputError(f"{path}: {first_error(error)}") from None
 
 
+def _check_listed(path: Path, images: list[_Image], categories: list[_Category]) -> None:
+    """Check that there are images and categories, and that none has the name of another."""
+    for name, number in (("images", len(images)), ("categories", len(categories))):
+        if not number:
+            raise InputError(f"{path}: there are no {name}")
+
+    _check_unique(path, "images", "id", (image["id"] for image in images))
+    _check_unique(path, "images", "file_name", (image["file_name"] for image in images))
+    _check_unique(path, "categories", "id", (category["id"] for category in categories))
+
+
+def _check_unique(path: Path, what: str, field: str, values: Iterable[int | str]) -> None:
+    counts = Counter(values).most_common(1)
+    if not counts:
+        return
+
+    value, times = counts[0]
+    if times > 1:
+        raise InputError(f"{path}: {what} has {field} {value} {'twice' if times == 2 else f'{times} times'}")
+
+
 def _of_listed_images(
     path: Path, annotations: list[_Annotation], row_of: Mapping[int, int], label_of: Mapping[int, int]
 ) -> tuple[list[_Annotation], int]:
     """Return the annotations whose image is listed, and how many others there are."""
     for i, annotation in enumerate(annotations):
-        if missing := [name for name in ("id", "image_id", "category_id", "bbox") if name not in annotation]:
+        missing = [name for name in _REQUIRED if name not in annotation]
+        if missing:
             raise InputError(f"{path}: annotations[{i}].{missing[0]}: Field required")
         if annotation["category_id"] not in label_of:
             raise InputError(f"{path}: annotations[{i}]: unknown category_id {annotation['category_id']}")
+
     listed = [annotation for annotation in annotations if annotation["image_id"] in row_of]
     num_unlisted = len(annotations) - len(listed)
 
-    def first() -> str:
+    def first_unlisted() -> str:
         i = next(i for i, annotation in enumerate(annotations) if annotation["image_id"] not in row_of)
         return f"{path}: annotations[{i}]: unknown image_id {annotations[i]['image_id']}"
 
-    check_share(num_unlisted, len(annotations), "annotations", first)
+    check_share(num_unlisted, len(annotations), "annotations", first_unlisted)
     return listed, num_unlisted
 
 
-def _check_unique(path: Path, what: str, field: str, values: Iterable[int | str]) -> None:
-    value, times = Counter(values).most_common(1)[0] if (values := list(values)) else (0, 0)
-    if times > 1:
-        raise InputError(f"{path}: {what} has {field} {value} {'twice' if times == 2 else f'{times} times'}")
+def _check_files(path: Path, image_dir: Path, images: list[_Image]) -> None:
+    """Check that nearly all image files are there, and that all names stay inside the folder."""
+    is_there = []
+    for image in images:
+        name = PurePosixPath(image["file_name"])
+        if name.is_absolute() or ".." in name.parts:
+            raise InputError(
+                f"{path}: image {image['id']}: file_name {image['file_name']!r} leads out of the image folder"
+            )
+        is_there.append(os.path.isfile(image_dir / name))
 
+    def first_missing() -> str:
+        image = images[is_there.index(False)]
+        return f"{path}: image {image['id']}: there is no file {image_dir / image['file_name']}"
 
-def _is_there(path: Path, image_dir: Path, image: _Image) -> bool:
-    name = PurePosixPath(image["file_name"])
-    if name.is_absolute() or ".." in name.parts:
-        raise InputError(f"{path}: image {image['id']}: file_name {image['file_name']!r} leads out of the image folder")
-    return os.path.isfile(image_dir / name)
+    check_share(is_there.count(False), len(images), "images", first_missing)
 
 
 def _repair_boxes(
-    path: Path, boxes_xywh: NDArray[np.float64], sizes: NDArray[np.int64], ids: list[int]
+    path: Path, boxes_xywh: NDArray[np.float64], sizes_px: NDArray[np.int64], annotation_ids: list[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
-    """Return corners inside the image, which boxes are left, and how many had to be repaired."""
-    limits = sizes[:, ::-1].astype(np.float64)
+    """Clip boxes to their images.
+
+    Args:
+        path: for the message.
+        boxes_xywh: (M, 4) as in the file.
+        sizes_px: (M, 2) height and width of each box's image.
+        annotation_ids: M, for the message.
+
+    Returns:
+        (M, 4) corners inside the image; (M,) which boxes have an area then; how many had to be repaired.
+
+    Raises:
+        InputError: more than `MAX_BAD_SHARE` had to be.
+    """
+    limits = sizes_px[:, ::-1].astype(np.float64)  # (M, 2) width, height
     with np.errstate(over="ignore", invalid="ignore"):
-        corners = np.concatenate((boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]), axis=1)
+        corners = np.concatenate((boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]), axis=1)  # (M, 4)
+
     # Written so that a NaN counts as bad.
-    has_area: NDArray[np.bool_] = np.all(boxes_xywh[:, 2:] > 0, axis=1)
+    has_area: NDArray[np.bool_] = np.all(boxes_xywh[:, 2:] > 0, axis=1)  # (M,)
     is_inside = ((corners[:, :2] >= -OVERHANG_PX) & (corners[:, 2:] <= limits + OVERHANG_PX)).all(axis=1)
     is_bad = ~(has_area & is_inside)
 
-    def first() -> str:
+    def first_bad() -> str:
         i = int(np.flatnonzero(is_bad)[0])
         reason = "has no area" if not has_area[i] else f"leaves its image of {limits[i].astype(int).tolist()} px"
-        return f"{path}: annotation {ids[i]}: box {boxes_xywh[i].tolist()} (x, y, width, height) {reason}"
+        return f"{path}: annotation {annotation_ids[i]}: box {boxes_xywh[i].tolist()} (x, y, width, height) {reason}"
 
-    check_share(int(is_bad.sum()), len(ids), "boxes", first)
+    num_bad = int(is_bad.sum())
+    check_share(num_bad, len(annotation_ids), "boxes", first_bad)
+
+    # A box that lies outside altogether has no area once it is clipped.
     corners = np.clip(np.nan_to_num(corners), 0, np.tile(limits, 2))
-    keep: NDArray[np.bool_] = np.logical_and(has_area, (corners[:, 2:] > corners[:, :2]).all(axis=1))
-    return corners, keep, int(is_bad.sum())
+    is_kept: NDArray[np.bool_] = np.logical_and(has_area, (corners[:, 2:] > corners[:, :2]).all(axis=1))
+    return corners, is_kept, num_bad

@@ -1,4 +1,4 @@
-"""Batches of images and boxes: which images, in which order, on which device."""
+"""Batches of images and boxes, read ahead and put on a device, and the order in which images are trained on."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +20,9 @@ from proxy_tasks.coco.image_store import JpegImages
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 MAX_BOXES = 100
-"""Boxes kept per image; the reference's limit."""
+"""Most boxes of an image that are kept; the reference's limit."""
 _NUM_AHEAD = 3
-"""Batches that are read before they are asked for."""
+"""Batches that are read ahead of the one in use."""
 
 T = TypeVar("T")
 
@@ -34,8 +34,8 @@ class Batch(NamedTuple):
         images: (B, 3, S, S) float32, normalised, in channels-last layout; padding is zero after normalisation, but for
             a few pixels around the image where the cache is JPEG.
         boxes_xyxy: (N, 4) corners in pixels, one image's after the other's; N is 1 or more.
-        labels: (N,) class index, -1 for rows that are no box.
-        image: (N,) which image of the batch each box is in.
+        labels: (N,) class index, -1 for entries that are no box.
+        image: (N,) index in the batch of the image that each box is in.
     """
 
     images: Tensor
@@ -58,14 +58,20 @@ class _Loaded(NamedTuple):
 
 
 def load_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[Batch]:
-    """Yield a batch for each array of rows, read ahead in a thread; crowd boxes are left out, as in the reference.
+    """Yield a batch for each step, read ahead in a thread; crowd boxes are left out, as in the reference.
 
-    On CUDA they are copied there meanwhile, on a stream of their own: neither waits for the network, nor it for them.
+    On CUDA batches are copied on a stream of their own, so that neither copy nor network waits for the other.
+
+    Args:
+        split: images of S px.
+        steps: for each batch the rows of its images, (B,).
+        device: the network's.
     """
     if device.type != "cuda":
         for loaded in _ahead(lambda rows: _load(split, rows, device), steps):
             yield loaded.batch()
         return
+
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch leaves it so
 
     def load(rows: NDArray[np.int64]) -> tuple[_Loaded, torch.cuda.Event]:
@@ -75,19 +81,22 @@ def load_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device:
     for loaded, copied in _ahead(load, steps):
         current = torch.cuda.current_stream(device)
         current.wait_event(copied)
+
+        # Else the memory could be used again while the network still reads it.
         for tensor in loaded:
             tensor.record_stream(current)
         yield loaded.batch()
 
 
 def _ahead(make: Callable[[NDArray[np.int64]], T], steps: Iterable[NDArray[np.int64]]) -> Iterator[T]:
-    """Yield `make` of each step in order, made in another thread some steps before it is asked for."""
+    """Yield `make(step)` of each step in order, made in another thread some steps before it is asked for."""
     rest = iter(steps)
     with ThreadPoolExecutor(1, "loader") as thread:
         pending: deque[Future[T]] = deque(thread.submit(make, step) for step in islice(rest, _NUM_AHEAD))
         try:
             while pending:
                 made = pending.popleft().result()
+                # For each that is taken one more is begun, until there are no steps left.
                 pending.extend(thread.submit(make, step) for step in islice(rest, 1))
                 yield made
         finally:
@@ -96,40 +105,43 @@ def _ahead(make: Callable[[NDArray[np.int64]], T], steps: Iterable[NDArray[np.in
 
 
 def _load(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> _Loaded:
+    """Read the images and boxes of one batch and copy them to the device."""
     annotations = split.annotations
     boxes, labels, image = [], [], []
     for i, row in enumerate(rows):
-        span = slice(annotations.first_box[row], annotations.first_box[row + 1])
-        kept = np.flatnonzero(~annotations.is_crowd[span])[:MAX_BOXES] + annotations.first_box[row]
+        first, end = annotations.first_box[row], annotations.first_box[row + 1]
+        kept = np.flatnonzero(~annotations.is_crowd[first:end])[:MAX_BOXES] + first
         boxes.append(annotations.boxes_xyxy[kept] * split.scales[row])
         labels.append(annotations.labels[kept])
         image.append(np.full(len(kept), i))
+
+    # Matching needs one entry at least: an empty box that is none.
     if not any(len(some) for some in labels):
         boxes, labels, image = [np.zeros((1, 4))], [np.array([-1])], [np.array([0])]
+
     return _Loaded(
-        _read_pixels(split, rows, device),
-        *(
-            _to_device(array, device)
-            for array in (
-                split.sizes_px[rows],
-                np.concatenate(boxes).astype(np.float32),
-                np.concatenate(labels),
-                np.concatenate(image),
-            )
-        ),
+        pixels=_read_pixels(split, rows, device),
+        sizes_px=_to_device(split.sizes_px[rows], device),
+        boxes_xyxy=_to_device(np.concatenate(boxes).astype(np.float32), device),
+        labels=_to_device(np.concatenate(labels), device),
+        image=_to_device(np.concatenate(image), device),
     )
 
 
 def _read_pixels(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> Tensor:
+    """Return (B, S, S, 3) bytes; on CUDA the device decodes JPEGs itself."""
     is_cuda = device.type == "cuda"
     if is_cuda and isinstance(split.images, JpegImages):
-        # Copied, as torch wants memory that it could write.
+        # Copied, as torch wants memory that it may write to.
         encoded = [torch.from_numpy(jpeg.copy()) for jpeg in split.images.encoded(rows)]
-        stacked = torch.stack(decode_jpeg(encoded, ImageReadMode.RGB, device)).permute(0, 2, 3, 1).contiguous()
+        stacked = torch.stack(decode_jpeg(encoded, ImageReadMode.RGB, device))  # (B, 3, S, S)
+        stacked = stacked.permute(0, 2, 3, 1).contiguous()  # (B, S, S, 3)
+
         # torchvision decodes on a stream of its own, which does not wait for this one: before it gets the memory of
         # these images again, they must have been copied. Nobody but this thread waits.
         torch.cuda.current_stream(device).synchronize()
         return stacked
+
     size = split.image_size_px
     pixels = torch.empty((len(rows), size, size, 3), dtype=torch.uint8, pin_memory=is_cuda)
     split.images.read(rows, pixels.numpy())
@@ -149,33 +161,40 @@ def normalise(pixels: Tensor, sizes_px: Tensor) -> Tensor:
         sizes_px: (B, 2) height and width of each image without its padding.
     """
     num_images, size = pixels.shape[:2]
-    # A row of pixels is taken as one vector of 3 S values: operators are many times slower on vectors of three.
-    scale, shift, places = _row_constants(size, pixels.device)
-    is_row = (places < sizes_px[:, :1]).float()[:, :, None]
-    shift_of = ((places < sizes_px[:, 1:]).float().repeat_interleave(3, dim=1) * shift)[:, None]
-    normal = pixels.view(num_images, size, 3 * size).float().mul_(scale).addcmul_(is_row, shift_of)
-    return normal.view(num_images, size, size, 3).permute(0, 3, 1, 2)
+    scale, shift, number = _line_constants(size, pixels.device)
+
+    # The shift, without which black is zero, is left out of the padding.
+    is_image_line = (number < sizes_px[:, :1]).float()[:, :, None]  # (B, S, 1)
+    is_image_pixel = (number < sizes_px[:, 1:]).float().repeat_interleave(3, dim=1)  # (B, 3 S)
+    shift_of_pixel = (is_image_pixel * shift)[:, None]  # (B, 1, 3 S)
+
+    # A line of pixels is taken as one vector of 3 S values: operators are many times slower on vectors of three.
+    lines = pixels.view(num_images, size, 3 * size).float()  # (B, S, 3 S)
+    normal = lines.mul_(scale).addcmul_(is_image_line, shift_of_pixel)
+    return normal.view(num_images, size, size, 3).permute(0, 3, 1, 2)  # (B, 3, S, S)
 
 
 @lru_cache(maxsize=8)
-def _row_constants(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what a row of pixels is multiplied with, what is added to it, and the number of each pixel."""
+def _line_constants(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the factors of a line of pixels, (3 S,), the shifts, (3 S,), and the number of each pixel, (S,)."""
     mean, std = torch.tensor(_MEAN) * 255, torch.tensor(_STD) * 255
     return (1 / std).repeat(size).to(device), (-mean / std).repeat(size).to(device), torch.arange(size, device=device)
 
 
 def training_rows(rows: NDArray[np.int64], batch_size: int, num_steps: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield `num_steps` batches of rows; every image comes once before any comes again.
+    """Yield the rows of the images of `num_steps` batches; every image comes once before any comes again.
 
     The order of epoch e depends on the seed and e alone.
     """
-    num_rows = len(rows)
-    epoch, order = -1, rows
+    current_epoch, order = -1, rows
     for step in range(num_steps):
-        epochs, places = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), num_rows)
+        # Images are counted through all epochs: image i is number i % N of epoch i // N.
+        counts = np.arange(step * batch_size, (step + 1) * batch_size)
+        epochs, positions = np.divmod(counts, len(rows))
+
         batch = []
-        for e in np.unique(epochs):
-            if e != epoch:
-                epoch, order = e, np.random.default_rng([seed, e]).permutation(rows)
-            batch.append(order[places[epochs == e]])
+        for epoch in np.unique(epochs):
+            if epoch != current_epoch:
+                current_epoch, order = epoch, np.random.default_rng([seed, epoch]).permutation(rows)
+            batch.append(order[positions[epochs == epoch]])
         yield np.concatenate(batch)

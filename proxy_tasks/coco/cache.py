@@ -1,4 +1,4 @@
-"""One split of a data set, read, decoded, resized and padded once, so that a trial need only read bytes."""
+"""Cached splits: read, decoded, resized and padded once, so that a trial need only read bytes."""
 
 import fcntl
 from collections.abc import Callable, Iterator
@@ -30,9 +30,9 @@ class CachedSplit:
         scales: (N,) factor from original pixels to pixels of `images`.
         sizes_px: (N, 2) height and width in `images`, without padding.
         image_size_px: S.
-        fingerprint: of the annotations, the same for caches of other sizes and formats.
+        fingerprint: stands for the annotations; the same for caches of other sizes and formats.
         path: folder of the cache.
-        left_out: file names of images that could not be used, and why.
+        left_out: by file name, the images that could not be used, each with the reason.
     """
 
     images: Images
@@ -52,7 +52,7 @@ def cached_split(
     """Open a split; make its cache first if there is none, or none that is whole.
 
     Args:
-        key: which.
+        key: names the split and its form.
         report: called while it is made.
         check: called with the annotations before any image is decoded; may raise.
 
@@ -60,24 +60,10 @@ def cached_split(
         InputError: the annotations or too many images are unusable, or there is too little disk.
     """
     fingerprint = key.fingerprint()
-    path = key.path(fingerprint)
-    if (split := _open(path)) is None:
-        try:
-            key.cache_dir.mkdir(parents=True, exist_ok=True)
-            with _locked(key.cache_dir / f"{path.name}.lock", report):
-                # Another process may have made it while this one waited.
-                if (split := _open(path)) is None:
-                    make_cache(key, fingerprint, report, check)
-                    split = _open(path)
-        except BrokenPipeError:
-            # Of a report to somebody who has gone away.
-            raise
-        except OSError as error:
-            raise InputError(
-                f"cannot write the image cache {path}: {error.strerror or error}; the same command goes on from there"
-            ) from None
-        if split is None:
-            raise InputError(f"the image cache {path} was damaged while it was written: check the disk")
+    split = _open(key.path(fingerprint))
+    if split is None:
+        split = _make(key, fingerprint, report, check)
+
     check(split.annotations)
     return split
 
@@ -89,7 +75,8 @@ def existing_split(key: CacheKey) -> CachedSplit:
         InputError: the annotations cannot be read, or there is no cache of them that is whole.
     """
     path = key.path(key.fingerprint())
-    if (split := _open(path)) is None:
+    split = _open(path)
+    if split is None:
         state = "damaged" if path.exists() else "missing"
         raise InputError(
             f"the image cache {path} is {state}: every machine needs it before its first trial; start the search on "
@@ -104,13 +91,15 @@ def check_source(split: CachedSplit, image_dir: Path) -> None:
     Raises:
         InputError: a file has another size, or one that could not be used has changed.
     """
-    advice = f"delete {split.path}, and the cache is made anew"
-    known = read_arrays(split.path / "arrays.npz", {}).source_bytes
+    advice = f"delete {split.path}, and the cache is made again"
+    known = read_arrays(split.path / "arrays.npz", {}).source_bytes  # (N,)
     for name, num_bytes in zip(split.annotations.file_names, known.tolist(), strict=True):
-        if (now := source_size(image_dir / name)) not in (num_bytes, NO_FILE):
+        now = source_size(image_dir / name)
+        if now not in (num_bytes, NO_FILE):
             raise InputError(
                 f"{image_dir / name} has {now} bytes, but had {num_bytes} when its cache was made: {advice}"
             )
+
     for name, image in split.left_out.items():
         if source_size(image_dir / name) != image.source_bytes:
             raise InputError(f"{image_dir / name} could not be used ({image.reason}), and has changed since: {advice}")
@@ -127,8 +116,33 @@ def check_cache(split: CachedSplit, report: Report) -> None:
     if damaged is not None:
         raise InputError(
             f"{split.path}: image {split.annotations.file_names[damaged]} is damaged: delete that folder, and the "
-            "cache is made anew"
+            "cache is made again"
         )
+
+
+def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Annotations], None]) -> CachedSplit:
+    """Make a cache, one process at a time, and open it."""
+    path = key.path(fingerprint)
+
+    try:
+        key.cache_dir.mkdir(parents=True, exist_ok=True)
+        with _locked(key.cache_dir / f"{path.name}.lock", report):
+            # Another process may have made it while this one waited.
+            split = _open(path)
+            if split is None:
+                make_cache(key, fingerprint, report, check)
+                split = _open(path)
+    except BrokenPipeError:
+        # Not the cache's fault: the terminal that is reported to has gone away.
+        raise
+    except OSError as error:
+        raise InputError(
+            f"cannot write the image cache {path}: {error.strerror or error}; the same command resumes from there"
+        ) from None
+
+    if split is None:
+        raise InputError(f"the image cache {path} was damaged while it was written: check the disk")
+    return split
 
 
 def _open(path: Path) -> CachedSplit | None:
@@ -139,9 +153,11 @@ def _open(path: Path) -> CachedSplit | None:
             return None
         if (path / "images").stat().st_size != meta.num_bytes:
             return None
+
         arrays = read_arrays(path / "arrays.npz", meta.repairs)
     except (OSError, ValidationError):
         return None
+
     size, sizes_px = meta.image_size_px, arrays.annotations.sizes_px
     return CachedSplit(
         images=open_images(path / "images", meta.image_format, arrays.starts, size),
@@ -158,7 +174,7 @@ def _open(path: Path) -> CachedSplit | None:
 
 @contextmanager
 def _locked(path: Path, report: Report) -> Iterator[None]:
-    """Let one process at a time in; the lock ends with the process that holds it."""
+    """Admit one process at a time; the lock ends with the process that holds it."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

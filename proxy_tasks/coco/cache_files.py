@@ -1,4 +1,4 @@
-"""What lies in a cache's folder, and what the folder is called.
+"""The files of a cache and the name of its folder.
 
 `images` holds the pixels (see `image_store`), `arrays.npz` the annotations and where each image lies, `cache.json` what
 the cache was made from.
@@ -21,14 +21,14 @@ from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.image_store import Format
 
 VERSION = 2
-"""Of these files and of how pixels are made; a cache of another version lies beside, unused."""
+"""Version of these files and of how pixels are made; a cache of another version lies beside, unused."""
 NO_FILE = -1
 """Size of an image file that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
-    """What a cache is made of, and where it lies.
+    """The key of a cache: what it is made of, and the folder that it lies in.
 
     Attributes:
         annotation_file: COCO JSON.
@@ -47,7 +47,7 @@ class CacheKey:
     cache_dir: Path
 
     def fingerprint(self) -> str:
-        """Return what stands for the content of the annotation file and the choice of images.
+        """Return 16 hex digits that stand for the content of the annotation file and the choice of images.
 
         Raises:
             InputError: the annotations cannot be read.
@@ -57,7 +57,9 @@ class CacheKey:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise InputError(f"cannot read {self.annotation_file}: {error.strerror}") from None
-        return hashlib.sha256(json.dumps([VERSION, content, self.max_images]).encode()).hexdigest()[:16]
+
+        made_from = json.dumps([VERSION, content, self.max_images])
+        return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
     def path(self, fingerprint: str) -> Path:
         """Return the folder of this cache; its name does not depend on where the data lies."""
@@ -65,7 +67,7 @@ class CacheKey:
 
 
 class LeftOut(BaseModel):
-    """An image that could not be used: why, and the size of its file."""
+    """An image that could not be used: the reason, and the size of its file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,7 +76,7 @@ class LeftOut(BaseModel):
 
 
 class Meta(BaseModel):
-    """`cache.json`."""
+    """`cache.json`: what a cache was made from, and what was repaired."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -94,13 +96,13 @@ class Meta(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrays:
-    """`arrays.npz`; N images.
+    """`arrays.npz`: the annotations, and where each image lies; N images.
 
     Attributes:
         annotations: of these images.
         starts: (N + 1,) where each image begins in `images`, in bytes, and where the last ends.
-        crc32: (N,) of each image's bytes.
-        source_bytes: (N,) size of the file that each was made from.
+        crc32: (N,) checksum of each image's bytes.
+        source_bytes: (N,) size of the file that each image was made from.
         listed_ids: ids of all images that are listed, those left out included, ascending.
     """
 
@@ -111,7 +113,7 @@ class Arrays:
     listed_ids: NDArray[np.int64]
 
     def write(self, path: Path) -> None:
-        """Write them, to the disk itself."""
+        """Write the file and wait until it is on the disk."""
         own = {name: getattr(self, name) for name in _OWN_NAMES}
         annotations = {name: np.asarray(getattr(self.annotations, name)) for name in _ANNOTATION_NAMES}
         with path.open("wb") as file:
@@ -128,6 +130,7 @@ def read_arrays(path: Path, repairs: dict[str, int]) -> Arrays:
     """Read an `arrays.npz`; `repairs` stand in `cache.json`."""
     with np.load(path) as arrays:
         values: dict[str, Any] = {name: arrays[name] for name in (*_OWN_NAMES, *_ANNOTATION_NAMES)}
+
     values |= {name: tuple(values[name].tolist()) for name in _TUPLES}
     annotations = Annotations(**{name: values[name] for name in _ANNOTATION_NAMES}, repairs=repairs)
     return Arrays(annotations=annotations, **{name: values[name] for name in _OWN_NAMES})
@@ -147,6 +150,6 @@ def source_size(file: Path) -> int:
 
 
 def sync(file: IO[Any]) -> None:
-    """Have what was written on the disk."""
+    """Wait until what was written to a file is on the disk."""
     file.flush()
     os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Making a cache: whole or not there, and gone on with after a stop.
+"""Making a cache, which appears whole or not at all; a making that was stopped resumes.
 
 It is made in a folder of another name, chunk by chunk, and renamed when it is whole. A line of `progress.jsonl` says
 that the pixels of a chunk are on disk.
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,15 +24,15 @@ from proxy_tasks.coco.decode import UnusableImageError, decode_image, fit
 from proxy_tasks.coco.image_store import encode, num_cores
 
 _CHUNK_IMAGES, _CHUNK_BYTES = 256, 2**28
-"""Most images, and bytes of pixels, between two points at which the making can be gone on with."""
+"""Most images, and most bytes of pixels, between two points from which the making can resume."""
 _REPORT_EVERY = 32
 _NUM_SAMPLED = 16
-"""Images that are encoded to guess how large all JPEGs will be."""
+"""Images that are encoded to estimate how large all JPEGs will be."""
 _SUBSET_SEED = 0
 
 
 class _Image(BaseModel):
-    """What became of one image; one that is left out takes no bytes and has a reason."""
+    """The outcome of one image; one that is left out takes no bytes and has a reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,30 +63,41 @@ def make_cache(key: CacheKey, fingerprint: str, report: Report, check: Callable[
     listed = _chosen(read_annotations(key.annotation_file, key.image_dir), key.max_images)
     report(f"reading {key.annotation_file.name}", 1, 1)
     check(listed)
+
     path = key.path(fingerprint)
     part = path.with_name(f"{path.name}.part")
     chunks = _resume(part, key, listed) if part.exists() else []
-    num_expected = _expected_bytes(key, listed)
-    needed = num_expected - sum(chunk.num_bytes for chunk in chunks)
-    if needed > (free := shutil.disk_usage(path.parent).free):
-        raise InputError(
-            f"the image cache {path} needs {needed / 1e9:.2g} GB and {free / 1e9:.2g} GB are free: delete what is not "
-            f"needed in {path.parent}, set cache_dir to a folder on another disk, or the cache's format to jpeg, which "
-            "takes about a tenth"
-        )
+    num_bytes = _expected_bytes(key, listed)
+    _check_disk(path, num_bytes - sum(chunk.num_bytes for chunk in chunks))
+
     part.mkdir(exist_ok=True)
-    chunks = _decode_all(part, key, listed, chunks, f"decoding images to {num_expected / 1e9:.2g} GB", report)
-    _finish(part, key, fingerprint, listed, [image for chunk in chunks for image in chunk.images])
+    chunks = _decode_all(part, key, listed, chunks, f"decoding images to {num_bytes / 1e9:.2g} GB", report)
+    images = [image for chunk in chunks for image in chunk.images]
+    _finish(part, key, fingerprint, listed, images)
+
+    # A cache that is there already is a damaged one, else no other would be made.
     if path.exists():
-        # Damaged, or it would not be made.
         shutil.rmtree(path)
     part.rename(path)
     (path / "progress.jsonl").unlink()
 
 
+def _check_disk(path: Path, num_bytes: int) -> None:
+    """Check that so many bytes more can be written."""
+    free = shutil.disk_usage(path.parent).free
+    if num_bytes > free:
+        raise InputError(
+            f"the image cache {path} needs {num_bytes / 1e9:.2g} GB and {free / 1e9:.2g} GB are free: delete what is "
+            f"not needed in {path.parent}, set cache_dir to a folder on another disk, or the cache's format to jpeg, "
+            "which takes about a tenth"
+        )
+
+
 def _chosen(annotations: Annotations, max_images: int | None) -> Annotations:
+    """Return the annotations of at most `max_images` images, chosen at random but always the same."""
     if max_images is None or max_images >= annotations.num_images:
         return annotations
+
     rng = np.random.default_rng([_SUBSET_SEED, annotations.num_images])
     return annotations.take(np.sort(rng.permutation(annotations.num_images)[:max_images]))
 
@@ -97,7 +108,7 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(key: CacheKey, listed: Annotations, row: int) -> _Encoded:
-    """Return what becomes of an image, and its bytes in the cache.
+    """Decode an image; return its outcome and its bytes in the cache.
 
     Raises:
         InputError: its file is there but cannot be read.
@@ -106,61 +117,77 @@ def _encoded(key: CacheKey, listed: Annotations, row: int) -> _Encoded:
     height, width = listed.sizes_px[row].tolist()
     source_bytes = NO_FILE
     try:
-        if (source_bytes := source_size(file)) == NO_FILE:
+        source_bytes = source_size(file)
+        if source_bytes == NO_FILE:
             raise UnusableImageError(f"there is no file {file}")
         decoded, repair = decode_image(file, (height, width))
     except UnusableImageError as error:
         return _Encoded(_Image(source_bytes=source_bytes, left_out=str(error)), b"")
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
+
     data = encode(fit(decoded, key.image_size_px), key.image_format)
-    return _Encoded(_Image(source_bytes=source_bytes, num_bytes=len(data), crc32=zlib.crc32(data), repair=repair), data)
+    image = _Image(source_bytes=source_bytes, num_bytes=len(data), crc32=zlib.crc32(data), repair=repair)
+    return _Encoded(image, data)
 
 
 def _expected_bytes(key: CacheKey, listed: Annotations) -> int:
-    """Return how large the images of a cache will be: exactly where they are raw, guessed from a few where not."""
-    if key.image_format == "raw":
-        return listed.num_images * key.image_size_px**2 * 3
-    rows = np.linspace(0, listed.num_images - 1, min(_NUM_SAMPLED, listed.num_images), dtype=int)
-    samples = [len(data) for row in rows if (data := _encoded(key, listed, int(row)).data)]
-    return int(1.1 * listed.num_images * sum(samples) / max(len(samples), 1))
+    """Return how large the images of a cache will be: exact where they are raw, else estimated from a few."""
+    match key.image_format:
+        case "raw":
+            return listed.num_images * key.image_size_px**2 * 3
+        case "jpeg":
+            rows = np.linspace(0, listed.num_images - 1, min(_NUM_SAMPLED, listed.num_images), dtype=int)
+            sizes = [len(_encoded(key, listed, row).data) for row in rows.tolist()]
+            # Images that cannot be used take no bytes and are no samples.
+            usable = [size for size in sizes if size]
+            return int(1.1 * listed.num_images * sum(usable) / max(len(usable), 1))
+        case _:
+            assert_never(key.image_format)
 
 
 def _decode_all(
     part: Path, key: CacheKey, listed: Annotations, done: list[_Chunk], what: str, report: Report
 ) -> list[_Chunk]:
-    """Append to `images` and `progress.jsonl` what is not there yet; return all chunks."""
+    """Append the images that are not there yet to `images` and `progress.jsonl`; return all chunks."""
     chunks = list(done)
-    reasons = [image.left_out for chunk in chunks for image in chunk.images if image.left_out]
-    num_done = sum(len(chunk.images) for chunk in chunks)
-    report(what, num_done, listed.num_images)
+    images_done = [image for chunk in done for image in chunk.images]
+    reasons = [image.left_out for image in images_done if image.left_out]
+    report(what, len(images_done), listed.num_images)
+
     with (
         (part / "images").open("ab") as data,
         (part / "progress.jsonl").open("ab") as progress,
         ThreadPoolExecutor(num_cores(), "decode") as pool,
     ):
-        for rows in _chunks_of_rows(key, num_done, listed.num_images):
+        for rows in _chunks_of_rows(key, len(images_done), listed.num_images):
             images = []
-            for row, encoded in zip(rows, pool.map(lambda row: _encoded(key, listed, row), rows), strict=True):
+            decoded = pool.map(lambda row: _encoded(key, listed, row), rows)
+            for row, encoded in zip(rows, decoded, strict=True):
                 data.write(encoded.data)
                 images.append(encoded.image)
+
                 if encoded.image.left_out:
                     reasons.append(encoded.image.left_out)
                     check_share(len(reasons), listed.num_images, "images", lambda: reasons[-1])
                 if (row + 1) % _REPORT_EVERY == 0 or row + 1 == listed.num_images:
                     report(what, row + 1, listed.num_images)
-            chunks.append(_Chunk(num_bytes=sum(image.num_bytes for image in images), images=images))
-            # The pixels first: a line says that they are on disk.
+
+            # The pixels first: a line of progress says that they are on the disk.
+            chunk = _Chunk(num_bytes=sum(image.num_bytes for image in images), images=images)
             sync(data)
-            progress.write(chunks[-1].model_dump_json(exclude_defaults=True).encode() + b"\n")
+            progress.write(chunk.model_dump_json(exclude_defaults=True).encode() + b"\n")
             sync(progress)
+            chunks.append(chunk)
     return chunks
 
 
 def _chunks_of_rows(key: CacheKey, first_row: int, num_rows: int) -> Iterator[range]:
-    num_images = min(_CHUNK_IMAGES, max(1, _CHUNK_BYTES // (3 * key.image_size_px**2)))
-    for start in range(first_row, num_rows, num_images):
-        yield range(start, min(start + num_images, num_rows))
+    """Yield the rows of the images of each chunk."""
+    bytes_an_image = 3 * key.image_size_px**2
+    chunk_size = min(_CHUNK_IMAGES, max(1, _CHUNK_BYTES // bytes_an_image))
+    for start in range(first_row, num_rows, chunk_size):
+        yield range(start, min(start + chunk_size, num_rows))
 
 
 def _finish(part: Path, key: CacheKey, fingerprint: str, listed: Annotations, images: list[_Image]) -> None:
@@ -171,17 +198,22 @@ def _finish(part: Path, key: CacheKey, fingerprint: str, listed: Annotations, im
         if image.left_out
     }
     kept = [image for image in images if not image.left_out]
+    is_kept = np.array([not image.left_out for image in images])
+
     repairs = Counter(listed.repairs) + Counter(image.repair for image in kept if image.repair)
     if left_out:
         repairs["images that cannot be used left out"] = len(left_out)
+
     arrays = Arrays(
-        annotations=listed.take(np.flatnonzero([not image.left_out for image in images])),
+        annotations=listed.take(np.flatnonzero(is_kept)),
         starts=np.cumsum([0, *(image.num_bytes for image in kept)]),
         crc32=np.array([image.crc32 for image in kept], dtype=np.int64),
         source_bytes=np.array([image.source_bytes for image in kept], dtype=np.int64),
         listed_ids=listed.image_ids,
     )
     arrays.write(part / "arrays.npz")
+
+    # Last, and with the checksum of the arrays: a cache is whole where this file is there and agrees.
     meta = Meta(
         version=VERSION,
         fingerprint=fingerprint,
@@ -203,32 +235,35 @@ def _finish(part: Path, key: CacheKey, fingerprint: str, listed: Annotations, im
 
 def _resume(part: Path, key: CacheKey, listed: Annotations) -> list[_Chunk]:
     """Return the chunks that are on disk and still hold, and cut off what is behind them."""
-    chunks: list[_Chunk] = []
     images, progress = part / "images", part / "progress.jsonl"
     for path in (images, progress):
         path.touch()
-    num_images_bytes = num_progress_bytes = num_rows = 0
+
+    chunks: list[_Chunk] = []
+    num_images_bytes = num_progress_bytes = num_images = 0
     with progress.open("rb") as lines:
         for line in lines:
             try:
                 chunk = _Chunk.model_validate_json(line)
             except ValidationError:
                 break
+
             is_whole = line.endswith(b"\n") and num_images_bytes + chunk.num_bytes <= images.stat().st_size
-            if not is_whole or not _still_holds(chunk, key, listed, num_rows):
+            if not is_whole or not _still_holds(chunk, key, listed, num_images):
                 break
+
             chunks.append(chunk)
-            num_rows += len(chunk.images)
+            num_images += len(chunk.images)
             num_images_bytes += chunk.num_bytes
             num_progress_bytes += len(line)
+
     os.truncate(images, num_images_bytes)
     os.truncate(progress, num_progress_bytes)
     return chunks
 
 
 def _still_holds(chunk: _Chunk, key: CacheKey, listed: Annotations, first_row: int) -> bool:
-    """Return whether the files of a chunk are what they were: somebody may have mended some since."""
+    """Return whether the files of a chunk are what they were: somebody may have replaced some since."""
     names = listed.file_names[first_row : first_row + len(chunk.images)]
-    return all(
-        source_size(key.image_dir / name) == image.source_bytes for name, image in zip(names, chunk.images, strict=True)
-    )
+    sizes = [source_size(key.image_dir / name) for name in names]
+    return sizes == [image.source_bytes for image in chunk.images]

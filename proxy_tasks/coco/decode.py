@@ -1,4 +1,4 @@
-"""One image file as RGB pixels of a given size, whatever kind of file it is."""
+"""Decoding: one image file, of whatever kind, as RGB pixels of a given size."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 _ORIENTATION = 0x0112
 _FIRST_ON_ITS_SIDE = 5
-"""EXIF orientations from this on exchange height and width."""
+"""Smallest EXIF orientation that exchanges height and width."""
 _MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "16-bit grey", "I": "16-bit grey"}
 _ERRORS = (
     OSError,
@@ -24,7 +24,7 @@ _ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises at files that are no image, are cut off or damaged."""
+"""Exceptions that Pillow raises at files that are no image, are cut off or damaged."""
 
 
 class UnusableImageError(Exception):
@@ -32,11 +32,11 @@ class UnusableImageError(Exception):
 
 
 class Decoded(NamedTuple):
-    """An image.
+    """An image as the annotations describe it.
 
     Attributes:
         image: RGB, of the size that was expected.
-        repair: what had to be done to it, in words; empty where nothing had.
+        repair: in words, what had to be done to it; empty where nothing had.
     """
 
     image: Image.Image
@@ -61,23 +61,29 @@ def decode_image(file: Path, expected_size: tuple[int, int]) -> Decoded:
     try:
         with Image.open(file) as opened:
             mode = opened.mode
+
+            # The annotations may be about the image as EXIF turns it: then height and width are exchanged.
             is_turned = (opened.height, opened.width) != expected_size == (opened.width, opened.height)
             if is_turned and opened.getexif().get(_ORIENTATION, 1) >= _FIRST_ON_ITS_SIDE:
                 return Decoded(_to_rgb(ImageOps.exif_transpose(opened)), "images turned as their EXIF data says")
+
             image = _to_rgb(opened)
     except _ERRORS as error:
+        # With a number it is the system's error, which could not read the file; else the file itself is damaged.
         if isinstance(error, OSError) and error.errno is not None:
-            # Not the file's fault, but the system's that should have read it.
             raise
         raise UnusableImageError(f"cannot decode {file}: {' '.join(str(error).split())}") from None
+
     if (image.height, image.width) != expected_size:
         raise UnusableImageError(
             f"{file} is {image.width}x{image.height} px, its annotations say {expected_size[1]}x{expected_size[0]}"
         )
+
     return Decoded(image, "" if mode == "RGB" else f"images converted from {_MODE_NAMES.get(mode, mode)} to RGB")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    # Pillow would clip 16-bit values at 255; their high byte is the picture.
     if image.mode.startswith("I"):
         values = np.asarray(image)
         return Image.fromarray((values.clip(0, 2**16 - 1) >> 8).astype(np.uint8)).convert("RGB")

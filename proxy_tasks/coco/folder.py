@@ -1,14 +1,16 @@
-"""Where a COCO-format data set keeps its files."""
+"""A folder in COCO's format: which files it holds, under which names."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeAlias, assert_never
 
 from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.image_store import Format
+
+SplitName: TypeAlias = Literal["train", "val"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +46,25 @@ class CocoFolder:
         """Return itself: there is nothing to make."""
         return self
 
-    def paths(self, split: Literal["train", "val"]) -> tuple[Path, Path]:
+    def paths(self, split: SplitName) -> tuple[Path, Path]:
         """Return the annotation file and the image folder of `train` or `val`.
 
         Raises:
             InputError: they are not there; the message says where to put them.
         """
-        annotations = self.train_annotations if split == "train" else self.val_annotations
-        images = self.train_images if split == "train" else self.val_images
+        match split:
+            case "train":
+                annotations, images = self.train_annotations, self.train_images
+            case "val":
+                annotations, images = self.val_annotations, self.val_images
+            case _:
+                assert_never(split)
+
         if self.root is None:
             raise InputError(
                 f"no data: pass data.root=/path/to/coco, a folder with {annotations} and the images in {images}/"
             )
+
         for path in (self.root / annotations, self.root / images):
             if not path.exists():
                 raise InputError(
@@ -64,10 +73,8 @@ class CocoFolder:
                 )
         return self.root / annotations, self.root / images
 
-    def cache_key(
-        self, split: Literal["train", "val"], image_size_px: int, image_format: Format, cache_dir: Path
-    ) -> CacheKey:
-        """Return what stands for `train` or `val` in a cache.
+    def cache_key(self, split: SplitName, image_size_px: int, image_format: Format, cache_dir: Path) -> CacheKey:
+        """Return the key of the cache of `train` or `val`.
 
         Raises:
             InputError: as `paths`.
@@ -86,7 +93,7 @@ class CocoFolder:
 
 
 def check_split(num_held_out: int, split_seed: int) -> None:
-    """Check the numbers of a held-out split.
+    """Check the numbers that choose the held-out images.
 
     Raises:
         ValueError: out of range.

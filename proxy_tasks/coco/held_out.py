@@ -1,13 +1,13 @@
-"""Which images are kept for the reward: chosen once, by a seed, and on record beside the images."""
+"""The held-out split: images kept for the reward, chosen once by a seed and on record beside the caches."""
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from foundation import InputError
+from foundation import InputError, write_whole
 from proxy_tasks.coco.cache import CachedSplit
 
 
@@ -21,7 +21,7 @@ class _Choice(BaseModel):
 
 
 def split_held_out(num_images: int, num_held_out: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split image rows into those to train on and those held out for the reward.
+    """Split the rows of images into those to train on and those held out for the reward.
 
     Returns:
         Training rows in shuffled order, held-out rows ascending. The same arguments give the same split.
@@ -41,16 +41,16 @@ def split_held_out(num_images: int, num_held_out: int, seed: int) -> tuple[NDArr
 def recorded_split(
     split: CachedSplit, num_held_out: int, seed: int, *, may_choose: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what `split_held_out` chose of the listed images when it was first asked; images left out are not in it.
+    """Return the choice of `split_held_out` when it was first asked, without images that cannot be used.
 
     The choice is kept beside the caches, one for all sizes and formats. So a reward stands for the same images
-    whatever a later version of NumPy draws from a seed, and whichever image is mended later.
+    whatever a later version of NumPy draws from a seed, and whichever image is repaired later.
 
     Args:
-        split: to be split.
-        num_held_out: images held out.
-        seed: of the choice.
-        may_choose: whether to choose where there is no record; trials must not, each machine on its own.
+        split: images to choose from.
+        num_held_out: number of images that are held out.
+        seed: seed of the choice.
+        may_choose: choose where there is no record; trials must not, each machine on its own.
 
     Raises:
         InputError: as `split_held_out`; the record cannot be written, is damaged, or is missing.
@@ -62,27 +62,24 @@ def recorded_split(
             if not may_choose:
                 raise InputError(f"{path} is missing: copy it from the machine that the search was started on")
             train, held_out = split_held_out(len(listed), num_held_out, seed)
-            _write(path, _Choice(train=listed[train].tolist(), held_out=listed[held_out].tolist()))
+            choice = _Choice(train=listed[train].tolist(), held_out=listed[held_out].tolist())
+            write_whole(path, choice.model_dump_json().encode())
         choice = _Choice.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InputError(f"cannot keep the held-out split in {path}: {error.strerror}") from None
+        raise InputError(f"cannot read the held-out split {path}: {error.strerror}") from None
     except ValidationError:
         raise _damaged(path) from None
+
     if len(choice.held_out) != num_held_out or sorted([*choice.train, *choice.held_out]) != listed.tolist():
         raise _damaged(path)
-    row_of = {number: row for row, number in enumerate(split.annotations.image_ids.tolist())}
-    train, held_out = (
-        np.array([row_of[number] for number in ids if number in row_of], dtype=np.int64)
-        for ids in (choice.train, choice.held_out)
-    )
-    return train, held_out
+    row_of = {image_id: row for row, image_id in enumerate(split.annotations.image_ids.tolist())}
+    return _rows(choice.train, row_of), _rows(choice.held_out, row_of)
+
+
+def _rows(image_ids: list[int], row_of: Mapping[int, int]) -> NDArray[np.int64]:
+    """Return the rows of images; those that could not be used have none."""
+    return np.array([row_of[image_id] for image_id in image_ids if image_id in row_of], dtype=np.int64)
 
 
 def _damaged(path: Path) -> InputError:
     return InputError(f"{path} is damaged: delete it, and the split is chosen again")
-
-
-def _write(path: Path, choice: _Choice) -> None:
-    part = path.with_name(f"{path.name}.part{os.getpid()}")
-    part.write_text(choice.model_dump_json(), encoding="utf-8")
-    part.rename(path)

@@ -1,11 +1,11 @@
-"""Cached images on disk, and how batches are read from them: raw bytes, or JPEG where space matters."""
+"""The image store: cached images in one file, raw bytes or, where space matters, JPEGs."""
 
 import io
 import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, get_args
+from typing import Literal, Protocol, TypeAlias, assert_never, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ class Images(Protocol):
     """N square RGB images."""
 
     def read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        """Write some images into `out`, (B, S, S, 3)."""
+        """Write the images of `rows`, (B,), into `out`, (B, S, S, 3)."""
         ...
 
 
@@ -32,7 +32,7 @@ class RawImages:
     """Images in one memory-mapped file: every process of a machine reads the same pages.
 
     Args:
-        path: bytes of all images, one after the other.
+        path: file with the bytes of all images, one after the other.
         num_images: N.
         image_size_px: S.
     """
@@ -42,7 +42,7 @@ class RawImages:
 
     def read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """See `Images`."""
-        # clip: rows are known to be in range, and numpy would otherwise copy through a buffer.
+        # Rows are known to be in range; without "clip" numpy would copy through a buffer to check them.
         np.take(self._pixels, rows, axis=0, out=out, mode="clip")
 
 
@@ -50,8 +50,8 @@ class JpegImages:
     """Images in one memory-mapped file of JPEGs, decoded whenever they are read.
 
     Args:
-        path: all JPEGs, one after the other.
-        starts: (N + 1,) where each begins, in bytes, and where the last ends.
+        path: file with all JPEGs, one after the other.
+        starts: (N + 1,) byte at which each begins, and that at which the last ends.
     """
 
     def __init__(self, path: Path, starts: NDArray[np.int64]) -> None:
@@ -74,29 +74,37 @@ class JpegImages:
 
 
 def encode(pixels: NDArray[np.uint8], image_format: Format) -> bytes:
-    """Return what stands for (S, S, 3) pixels in a file of that format."""
-    if image_format == "raw":
-        return pixels.tobytes()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()
+    """Return the bytes of (S, S, 3) pixels in a file of that format."""
+    match image_format:
+        case "raw":
+            return pixels.tobytes()
+        case "jpeg":
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+            return buffer.getvalue()
+        case _:
+            assert_never(image_format)
 
 
 def open_images(path: Path, image_format: Format, starts: NDArray[np.int64], image_size_px: int) -> Images:
     """Open a file of images; image i has the bytes `starts[i]` to `starts[i + 1]`."""
-    if image_format == "raw":
-        return RawImages(path, len(starts) - 1, image_size_px)
-    return JpegImages(path, starts)
+    match image_format:
+        case "raw":
+            return RawImages(path, len(starts) - 1, image_size_px)
+        case "jpeg":
+            return JpegImages(path, starts)
+        case _:
+            assert_never(image_format)
 
 
 def first_damaged(path: Path, starts: NDArray[np.int64], checksums: NDArray[np.int64], report: Report) -> int | None:
-    """Return the first image whose bytes do not have their CRC-32, None where all have."""
+    """Return the row of the first image whose bytes do not have their CRC-32, None where all have."""
     data = np.memmap(path, np.uint8, mode="r")
-    for i, checksum in enumerate(checksums):
-        if zlib.crc32(data[starts[i] : starts[i + 1]].data) != checksum:
-            return i
-        if (i + 1) % _REPORT_EVERY == 0 or i + 1 == len(checksums):
-            report("comparing checksums", i + 1, len(checksums))
+    for row, checksum in enumerate(checksums):
+        if zlib.crc32(data[starts[row] : starts[row + 1]].data) != checksum:
+            return row
+        if (row + 1) % _REPORT_EVERY == 0 or row + 1 == len(checksums):
+            report("comparing checksums", row + 1, len(checksums))
     return None
 
 

@@ -2,10 +2,11 @@
 
 import json
 import math
-import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,14 +15,17 @@ from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.folder import CocoFolder, check_split
 
-CLASSES = ("circle", "square", "triangle")
+Shape: TypeAlias = Literal["circle", "square", "triangle"]
+CLASSES: tuple[Shape, ...] = get_args(Shape)
+BoxXywh: TypeAlias = tuple[float, float, float, float]
+"""Top left corner, width and height in pixels."""
 MIN_SIZE_PX, MAX_SIZE_PX = 6, 48
 MAX_SHAPES = 4
 _JPEG_QUALITY = 95
 _MAX_IMAGE_SIZE_PX = 4096
 _RECIPE_FILE = "shapes.json"
 _DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
-"""What decides the files."""
+"""The options that decide the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Shapes:
         num_train_images: images in `train2017`, those held out for the reward included.
         num_val_images: images in `val2017`.
         image_size_px: height and width of every image.
-        seed: of the drawing.
+        seed: seed of the drawing.
         num_held_out: as in `CocoFolder`.
         split_seed: as in `CocoFolder`.
     """
@@ -63,41 +67,28 @@ class Shapes:
         Raises:
             InputError: `root` holds something else, or cannot be written.
         """
-        recipe = {name: getattr(self, name) for name in _DRAWN}
-        made = self.root / _RECIPE_FILE
+        recipe: dict[str, int] = {name: getattr(self, name) for name in _DRAWN}
+        recipe_file = self.root / _RECIPE_FILE
         if not self.root.exists():
             self._draw(recipe, report)
-        elif not made.exists():
+        elif not recipe_file.exists():
             raise InputError(f"data.root={self.root} exists and holds no embedded data; name another folder")
-        elif (found := _read_recipe(made)) != recipe:
-            raise InputError(
-                f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
-            )
+        else:
+            found = _read_recipe(recipe_file)
+            if found != recipe:
+                raise InputError(
+                    f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
+                )
+
         return CocoFolder(self.root, num_held_out=self.num_held_out, split_seed=self.split_seed)
 
-    def _draw(self, recipe: dict[str, object], report: Report) -> None:
-        part = self.root.with_name(f"{self.root.name}.part{os.getpid()}")
+    def _draw(self, recipe: dict[str, int], report: Report) -> None:
+        """Draw everything into a folder of another name, which is renamed when it is whole."""
+        part = self.root.with_name(f"{self.root.name}.part-{secrets.token_hex(4)}")
+
         try:
-            num_total = self.num_train_images + self.num_val_images
-            for split, (name, count) in enumerate(
-                (("train2017", self.num_train_images), ("val2017", self.num_val_images))
-            ):
-                (part / name).mkdir(parents=True)
-                images: list[dict[str, object]] = []
-                annotations: list[dict[str, object]] = []
-                for i in range(count):
-                    picture, shapes = draw_image(np.random.default_rng([self.seed, split, i]), self.image_size_px)
-                    file_name = f"{i:012d}.jpg"
-                    picture.save(part / name / file_name, quality=_JPEG_QUALITY)
-                    size = {"width": self.image_size_px, "height": self.image_size_px}
-                    images.append({"id": i, "file_name": file_name, **size})
-                    for label, box in shapes:
-                        annotations.append(_annotation(len(annotations), i, label, box))
-                    report("drawing images", i + 1 + split * self.num_train_images, num_total)
-                categories = [{"id": k + 1, "name": shape} for k, shape in enumerate(CLASSES)]
-                (part / "annotations").mkdir(exist_ok=True)
-                document = {"images": images, "annotations": annotations, "categories": categories}
-                (part / "annotations" / f"instances_{name}.json").write_text(json.dumps(document), encoding="utf-8")
+            self._draw_split(part, "train2017", report)
+            self._draw_split(part, "val2017", report)
             (part / _RECIPE_FILE).write_text(json.dumps(recipe), encoding="utf-8")
             part.rename(self.root)
         except OSError as error:
@@ -107,6 +98,35 @@ class Shapes:
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
+    def _draw_split(self, root: Path, name: Literal["train2017", "val2017"], report: Report) -> None:
+        """Draw the images of a split, and write its annotations."""
+        match name:
+            case "train2017":
+                split, num_images, num_before = 0, self.num_train_images, 0
+            case "val2017":
+                split, num_images, num_before = 1, self.num_val_images, self.num_train_images
+            case _:
+                assert_never(name)
+
+        (root / name).mkdir(parents=True)
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for i in range(num_images):
+            picture, shapes = draw_image(np.random.default_rng([self.seed, split, i]), self.image_size_px)
+            file_name = f"{i:012d}.jpg"
+            picture.save(root / name / file_name, quality=_JPEG_QUALITY)
+
+            size = {"width": self.image_size_px, "height": self.image_size_px}
+            images.append({"id": i, "file_name": file_name, **size})
+            for label, box_xywh in shapes:
+                annotations.append(_annotation(len(annotations), i, label, box_xywh))
+            report("drawing images", num_before + i + 1, self.num_train_images + self.num_val_images)
+
+        categories = [{"id": label + 1, "name": shape} for label, shape in enumerate(CLASSES)]
+        document = {"images": images, "annotations": annotations, "categories": categories}
+        (root / "annotations").mkdir(exist_ok=True)
+        (root / "annotations" / f"instances_{name}.json").write_text(json.dumps(document), encoding="utf-8")
+
 
 def _read_recipe(path: Path) -> object:
     try:
@@ -115,42 +135,59 @@ def _read_recipe(path: Path) -> object:
         raise InputError(f"cannot read {path}: {error}; delete its folder, and the data is drawn again") from None
 
 
-def draw_image(
-    rng: np.random.Generator, size_px: int
-) -> tuple[Image.Image, list[tuple[int, tuple[float, float, float, float]]]]:
+def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, list[tuple[int, BoxXywh]]]:
     """Draw one to four shapes that do not overlap much.
 
     Returns:
-        The picture, and for each shape its class index and tight (x, y, width, height) box in pixels.
+        The picture, and for each shape its class index and tight box in pixels.
     """
     background = tuple(rng.integers(0, 80, size=3).tolist())
     picture = Image.new("RGB", (size_px, size_px), background)
     pen = ImageDraw.Draw(picture)
-    shapes: list[tuple[int, tuple[float, float, float, float]]] = []
+
+    shapes: list[tuple[int, BoxXywh]] = []
     for _ in range(rng.integers(1, MAX_SHAPES + 1)):
+        # Sides are uniform on a logarithmic scale, so that small shapes are as frequent as large ones.
         label = int(rng.integers(len(CLASSES)))
         side = math.exp(rng.uniform(math.log(MIN_SIZE_PX), math.log(MAX_SIZE_PX)))
         x, y = rng.uniform(0, size_px - side, size=2).round().tolist()
         color = tuple(rng.integers(150, 256, size=3).tolist())
-        box = (x, y, float(round(side)), float(round(side)))
-        if any(_overlaps(box, other) for _, other in shapes):
+
+        box_xywh = (x, y, float(round(side)), float(round(side)))
+        if any(_overlaps(box_xywh, other) for _, other in shapes):
             continue
-        # Pillow's corners are inclusive.
-        left, top, right, bottom = x, y, x + box[2] - 1, y + box[3] - 1
-        if CLASSES[label] == "circle":
-            pen.ellipse((left, top, right, bottom), fill=color)
-        elif CLASSES[label] == "square":
-            pen.rectangle((left, top, right, bottom), fill=color)
-        else:
-            pen.polygon(((left, bottom), (right, bottom), ((left + right) / 2, top)), fill=color)
-        shapes.append((label, box))
+        _draw_shape(pen, CLASSES[label], box_xywh, color)
+        shapes.append((label, box_xywh))
     return picture, shapes
 
 
-def _overlaps(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+def _draw_shape(pen: ImageDraw.ImageDraw, shape: Shape, box_xywh: BoxXywh, color: tuple[int, ...]) -> None:
+    # Pillow's corners are inclusive.
+    left, top, width, height = box_xywh
+    right, bottom = left + width - 1, top + height - 1
+
+    match shape:
+        case "circle":
+            pen.ellipse((left, top, right, bottom), fill=color)
+        case "square":
+            pen.rectangle((left, top, right, bottom), fill=color)
+        case "triangle":
+            pen.polygon(((left, bottom), (right, bottom), ((left + right) / 2, top)), fill=color)
+        case _:
+            assert_never(shape)
+
+
+def _overlaps(a: BoxXywh, b: BoxXywh) -> bool:
     return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
 
 
-def _annotation(number: int, image: int, label: int, box: tuple[float, float, float, float]) -> dict[str, object]:
-    area = box[2] * box[3]
-    return {"id": number + 1, "image_id": image, "category_id": label + 1, "bbox": box, "area": area, "iscrowd": 0}
+def _annotation(number: int, image: int, label: int, box_xywh: BoxXywh) -> dict[str, Any]:
+    area = box_xywh[2] * box_xywh[3]
+    return {
+        "id": number + 1,
+        "image_id": image,
+        "category_id": label + 1,
+        "bbox": box_xywh,
+        "area": area,
+        "iscrowd": 0,
+    }

@@ -1,4 +1,4 @@
-"""Anchors: where they stand, which object each is responsible for, and how boxes are written relative to them."""
+"""Anchors: their positions, the object that each is responsible for, and boxes written relative to them."""
 
 import math
 
@@ -21,13 +21,18 @@ def make_anchors(levels: tuple[int, ...], image_size_px: int, anchor_scale: floa
     for level in levels:
         stride = 2**level
         num = math.ceil(image_size_px / stride)
+
+        # Three sizes and three ratios at every position.
         sizes = torch.tensor([anchor_scale * stride * 2 ** (o / NUM_OCTAVES) for o in range(NUM_OCTAVES)])
         roots = torch.tensor(ASPECT_RATIOS).sqrt()
-        half = torch.stack((sizes[:, None] * roots, sizes[:, None] / roots), dim=-1).reshape(-1, 2) / 2
+        half = torch.stack((sizes[:, None] * roots, sizes[:, None] / roots), dim=-1).reshape(-1, 2) / 2  # (9, 2)
+
         middle = (torch.arange(num) + 0.5) * stride
         y, x = torch.meshgrid(middle, middle, indexing="ij")
-        centre = torch.stack((x, y), dim=-1).reshape(-1, 1, 2)
-        anchors.append(torch.cat((centre - half, centre + half), dim=-1).reshape(-1, 4))
+        centre = torch.stack((x, y), dim=-1).reshape(-1, 1, 2)  # (num * num, 1, 2)
+
+        corners = torch.cat((centre - half, centre + half), dim=-1)  # (num * num, 9, 4)
+        anchors.append(corners.reshape(-1, 4))
     return torch.cat(anchors).to(device)
 
 
@@ -39,41 +44,46 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor, imag
     Args:
         anchors_xyxy: (A, 4) corners in pixels.
         boxes_xyxy: (N, 4) corners in pixels.
-        labels: (N,); rows of -1 are no boxes.
-        image: (N,) which image each box is in.
+        labels: (N,) class index, -1 for entries that are no box.
+        image: (N,) index of the image that each box is in.
         num_images: B.
 
     Returns:
-        (B, A) row of the box, -1 for background.
+        (B, A) index of the box, -1 for background.
 
     Source: tensorflow/tpu anchor.py AnchorLabeler: positive and negative threshold are both 0.5, and each box takes
         its best anchor whatever the overlap.
     """
     num_boxes, num_anchors = len(boxes_xyxy), len(anchors_xyxy)
-    is_box = (labels >= 0)[:, None]
-    iou = torch.where(is_box, _pairwise_iou(boxes_xyxy, anchors_xyxy), -1.0)
-    # The best of each image's boxes, and the first box that is as good. Rows that count for nothing are `num_boxes`.
-    rows = torch.arange(num_boxes, device=image.device)
-    of_image = image[:, None].expand(-1, num_anchors)
-    best_iou = iou.new_full((num_images, num_anchors), POSITIVE_IOU).scatter_reduce_(0, of_image, iou, "amax")
+    is_box = (labels >= 0)[:, None]  # (N, 1)
+    iou = torch.where(is_box, _pairwise_iou(boxes_xyxy, anchors_xyxy), -1.0)  # (N, A)
+
+    # The best overlap of each anchor with a box of each image.
+    of_image = image[:, None].expand(-1, num_anchors)  # (N, A)
+    best_iou = iou.new_full((num_images, num_anchors), POSITIVE_IOU).scatter_reduce_(0, of_image, iou, "amax")  # (B, A)
+
+    # The first box that overlaps as much. `num_boxes` stands for no box, so that the smallest index wins.
+    box = torch.arange(num_boxes, device=image.device)  # (N,)
     nobody = image.new_full((num_images, num_anchors), num_boxes)
     is_best = iou == best_iou[image]
-    matched = nobody.scatter_reduce(0, of_image, torch.where(is_best, rows[:, None], num_boxes), "amin")
+    matched = nobody.scatter_reduce(0, of_image, torch.where(is_best, box[:, None], num_boxes), "amin")  # (B, A)
+
     # Every box claims its best anchor, the first of several if they claim the same.
-    claims = image * num_anchors + iou.argmax(dim=1)
-    claimants = torch.where(is_box[:, 0], rows, num_boxes)
-    claimed = nobody.view(-1).scatter_reduce(0, claims, claimants, "amin").view_as(matched)
-    row = torch.where(claimed < num_boxes, claimed, matched)
-    return torch.where(row < num_boxes, row, -1)
+    claims = image * num_anchors + iou.argmax(dim=1)  # (N,) in the flat (B * A,)
+    claimants = torch.where(is_box[:, 0], box, num_boxes)
+    claimed = nobody.view(-1).scatter_reduce(0, claims, claimants, "amin").view_as(matched)  # (B, A)
+
+    owner = torch.where(claimed < num_boxes, claimed, matched)
+    return torch.where(owner < num_boxes, owner, -1)
 
 
 def encode_boxes(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
     """Return (..., 4) offsets (y, x, log height, log width) of boxes from anchors of the same shape."""
-    centre, size = _centre_size(boxes_xyxy)
+    centre, size = _centre_size(boxes_xyxy)  # (..., 2) x, y
     anchor_centre, anchor_size = _centre_size(anchors_xyxy)
     shift = (centre - anchor_centre) / anchor_size
     growth = (size / anchor_size).clamp(min=1e-6).log()
-    return torch.cat((shift.flip(-1), growth.flip(-1)), dim=-1)
+    return torch.cat((shift.flip(-1), growth.flip(-1)), dim=-1)  # (..., 4) y before x
 
 
 def decode_boxes(codes: Tensor, anchors_xyxy: Tensor) -> Tensor:
@@ -88,17 +98,20 @@ def decode_boxes(codes: Tensor, anchors_xyxy: Tensor) -> Tensor:
 
 
 def _centre_size(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (..., 2) centres and (..., 2) sizes, x before y."""
     return (boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2, boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]
 
 
 def _pairwise_iou(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
     """Return (N, A) intersection over union of (N, 4) boxes and (A, 4) anchors."""
+    left, top, right, bottom = (side[:, None] for side in boxes_xyxy.unbind(-1))  # (N, 1) each
+    anchors = anchors_xyxy.T.contiguous()  # (4, A)
+
     # In place: at 512 px there are 49,000 anchors.
-    left, top, right, bottom = (side[:, None] for side in boxes_xyxy.unbind(-1))
-    anchors = anchors_xyxy.T.contiguous()
     width = torch.minimum(right, anchors[2]).sub_(torch.maximum(left, anchors[0])).clamp_(min=0)
     height = torch.minimum(bottom, anchors[3]).sub_(torch.maximum(top, anchors[1])).clamp_(min=0)
-    intersection = width.mul_(height)
+    intersection = width.mul_(height)  # (N, A)
+
     box_area = (right - left) * (bottom - top)
     anchor_area = (anchors[2] - anchors[0]) * (anchors[3] - anchors[1])
     return intersection.div_((box_area + anchor_area).sub_(intersection).clamp_(min=1e-9))

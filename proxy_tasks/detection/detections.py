@@ -1,4 +1,4 @@
-"""From raw predictions to boxes with classes and scores."""
+"""Decoding: raw predictions turned into boxes with classes and scores."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Detections(NamedTuple):
     """Boxes found in a batch, N in all.
 
     Attributes:
-        image: (N,) which image of the batch.
+        image: (N,) index of the image in the batch.
         boxes_xyxy: (N, 4) corners in pixels, inside the image.
         labels: (N,) class index.
         scores: (N,) in [0, 1], falling within an image.
@@ -39,15 +39,20 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, image_size_px: int) -> Dete
     Differs: the reference takes 5000 candidates a class before suppression, here they are 5000 an image.
     """
     num_classes = raw.class_logits.shape[-1]
-    all_scores = raw.class_logits.float().sigmoid().flatten(1)
-    scores, place = all_scores.topk(min(MAX_CANDIDATES, all_scores.shape[1]), dim=1)
+    all_scores = raw.class_logits.float().sigmoid().flatten(1)  # (B, A * K)
+
+    # The best pairs of anchor and class of each image, without those that score too low.
+    scores, pair = all_scores.topk(min(MAX_CANDIDATES, all_scores.shape[1]), dim=1)  # (B, candidates)
     image, rank = torch.nonzero(scores > MIN_SCORE, as_tuple=True)
-    scores, place = scores[image, rank], place[image, rank]
-    anchor, labels = place // num_classes, place % num_classes
-    boxes = decode_boxes(raw.box_codes.float()[image, anchor], anchors_xyxy[anchor])
+    scores, pair = scores[image, rank], pair[image, rank]  # (N,)
+    anchor, labels = pair // num_classes, pair % num_classes
+
+    boxes = decode_boxes(raw.box_codes.float()[image, anchor], anchors_xyxy[anchor])  # (N, 4)
     boxes = clip_boxes_to_image(boxes, (image_size_px, image_size_px))
+
     # In double precision: suppression tells images and classes apart by adding to the coordinates.
     keep = batched_nms(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)
+
     # Best first within each image, then cut each image at its limit.
     keep = keep[torch.argsort(image[keep], stable=True)]
     first_of_image = torch.searchsorted(image[keep].contiguous(), image[keep].contiguous())

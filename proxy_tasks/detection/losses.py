@@ -1,4 +1,4 @@
-"""What the detector is trained to minimise."""
+"""The loss that a detector is trained to minimise."""
 
 import torch
 import torch.nn.functional as F
@@ -22,11 +22,15 @@ def detection_loss(raw: RawDetections, batch: Batch, anchors_xyxy: Tensor) -> Te
     Source: RetinaNet (arXiv 1708.02002), section 3; tensorflow/tpu modeling/losses.py and configs/spinenet.
     """
     matched = match_anchors(anchors_xyxy, batch.boxes_xyxy, batch.labels, batch.image, len(batch.images))
-    is_positive = matched >= 0
-    row = matched.clamp(min=0)
-    class_loss = focal_loss(raw.class_logits, torch.where(is_positive, batch.labels[row], -1))
-    codes = encode_boxes(batch.boxes_xyxy[row], anchors_xyxy)
-    errors = F.huber_loss(raw.box_codes.float(), codes, delta=HUBER_DELTA, reduction="none")
+    is_positive = matched >= 0  # (B, A)
+    box = matched.clamp(min=0)  # (B, A), any box where there is none
+
+    class_loss = focal_loss(raw.class_logits, torch.where(is_positive, batch.labels[box], -1))
+
+    # The reference takes the mean over the four numbers of a box.
+    codes = encode_boxes(batch.boxes_xyxy[box], anchors_xyxy)  # (B, A, 4)
+    errors = F.huber_loss(raw.box_codes.float(), codes, delta=HUBER_DELTA, reduction="none")  # (B, A, 4)
     box_loss = torch.where(is_positive[..., None], errors, 0).sum() / 4
+
     loss: Tensor = (class_loss + BOX_WEIGHT * box_loss) / (is_positive.sum() + 1)
     return loss

@@ -27,7 +27,7 @@ class ScoredBoxes:
     """Detections over a split, N in all.
 
     Attributes:
-        rows: (N,) image row in the annotations.
+        rows: (N,) index of the image in the annotations.
         boxes_xyxy: (N, 4) corners in pixels of the original image.
         labels: (N,) class index.
         scores: (N,).
@@ -48,13 +48,14 @@ def score(
     any detection those that have objects are 0.
 
     Args:
-        annotations: what is there.
-        rows: images to score on.
-        found: what was detected in them.
+        annotations: the objects that are there.
+        rows: the images to score on.
+        found: the detections in these images.
         per_class: return AP of each class too, as `ap/` and its name, with its id where names repeat.
     """
     truth = COCO()
     truth.dataset = _truth(annotations, rows)
+
     # pycocotools prints as it goes; hotcoco's summarize does too.
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
@@ -62,15 +63,19 @@ def score(
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    figures = dict(zip(METRIC_NAMES, (float(value) for value in evaluation.stats), strict=True))
-    return {**figures, **_ap_of_classes(annotations, evaluation)} if per_class else figures
+
+    figures = {name: float(value) for name, value in zip(METRIC_NAMES, evaluation.stats, strict=True)}
+    if per_class:
+        figures |= _ap_of_classes(annotations, evaluation)
+    return figures
 
 
 def _ap_of_classes(annotations: Annotations, evaluation: COCOeval) -> dict[str, float]:
     """Return AP of each class, as COCO averages it: over thresholds and recalls, for objects of all sizes."""
     # (thresholds, recalls, classes, sizes, most detections); -1 where a class has no object.
     accumulated: dict[str, Any] = evaluation.eval or {}
-    precision = np.asarray(accumulated["precision"])[:, :, :, 0, -1].mean(axis=(0, 1))
+    precision = np.asarray(accumulated["precision"])[:, :, :, 0, -1].mean(axis=(0, 1))  # (K,)
+
     names = annotations.category_names
     figures = {}
     for number, name, ap in zip(annotations.category_ids, names, precision, strict=True):
@@ -79,8 +84,9 @@ def _ap_of_classes(annotations: Annotations, evaluation: COCOeval) -> dict[str, 
     return figures
 
 
-def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[dict[str, object]]]:
-    boxes: list[dict[str, object]] = []
+def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
+    """Return a COCO document of some images, under ids of our own; see `_results`."""
+    boxes: list[dict[str, Any]] = []
     for row in rows:
         for i in range(annotations.first_box[row], annotations.first_box[row + 1]):
             x1, y1, x2, y2 = annotations.boxes_xyxy[i].tolist()
@@ -94,6 +100,7 @@ def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[
                     "iscrowd": int(annotations.is_crowd[i]),
                 }
             )
+
     return {
         "images": [{"id": int(row) + 1} for row in rows],
         "annotations": boxes,
@@ -102,13 +109,14 @@ def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[
 
 
 def _results(annotations: Annotations, rows: NDArray[np.int64], found: ScoredBoxes) -> NDArray[np.float64]:
-    """Return (N, 7) rows of image id, x, y, width, height, score, category id.
+    """Return (N, 7): image id, x, y, width, height, score, category id.
 
-    Ids are rows and labels counted from 1: the file's own may be too large for the floating point of these rows.
+    Ids are indices of images and classes counted from 1: the file's own may be too large for floating point.
     """
     if not len(found.scores):
         # Neither library takes an empty list everywhere; a box without area matches nothing and changes no figure.
         return np.array([[rows[0] + 1, 0, 0, 0, 0, 0, 1]], np.float64)
+
     sizes = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
     columns = (found.rows + 1, found.boxes_xyxy[:, :2], sizes, found.scores, found.labels + 1)
     return np.column_stack(columns).astype(np.float64)

@@ -1,5 +1,6 @@
-"""What every proxy task must hold; a new task joins by one line."""
+"""The contract suite of proxy tasks; a new task joins by one line."""
 
+import inspect
 import math
 import pickle
 from collections.abc import Callable
@@ -10,8 +11,8 @@ import pytest
 
 from proxy_tasks import Fidelity, ProxyTask, silent
 from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
-from proxy_tasks.detection.training import Recipe
 from proxy_tasks.landscape import Landscape
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 
@@ -90,13 +91,36 @@ def test_a_task_is_small_and_crosses_processes(task: ProxyTask) -> None:
     )
 
 
-def test_preparing_again_reports_nothing(task: ProxyTask) -> None:
+def test_preparing_again_makes_nothing_and_says_the_same(task: ProxyTask) -> None:
     reports: list[str] = []
-    task.prepare(lambda what, done, total: reports.append(what))
+    first, second = (task.prepare(lambda what, done, total: reports.append(what)) for _ in range(2))
     assert reports == []
+    assert first == second
+
+
+def test_what_preparing_says_are_lines(task: ProxyTask) -> None:
+    for line in task.prepare(silent):
+        assert line.strip()
+        assert line.isprintable()
+
+
+def test_what_was_prepared_is_sound(task: ProxyTask) -> None:
+    task.verify(silent)
 
 
 def test_costs_are_those_among_the_metrics(task: ProxyTask) -> None:
     spec = random_spec(3)
     metrics = task.evaluate(spec, fidelity=FIDELITY, seed=0).metrics
-    assert task.costs(spec) == {name: metrics[name] for name in ("macs", "params")}
+    assert task.costs(spec) == {name: metrics[name] for name in task.cost_names}
+
+
+def test_names_are_promised_once(task: ProxyTask) -> None:
+    assert set(task.cost_names) <= set(task.metric_names)
+    for names in (task.cost_names, task.metric_names):
+        assert len(set(names)) == len(names)
+
+
+def test_the_rules_name_options_of_the_constructor(task: ProxyTask) -> None:
+    rules = task.option_rules
+    named = {*rules.machine, *rules.replay, *(option.partition("=")[0] for option in rules.optional_metrics.values())}
+    assert named <= set(inspect.signature(type(task)).parameters)

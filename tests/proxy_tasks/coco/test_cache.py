@@ -26,13 +26,13 @@ def write_coco(root: Path, sizes: list[tuple[int, int]], image_size_px: int = 64
     """Write images of (width, height), each of its own colour, with a box each; return the key of their cache."""
     images = root / "images"
     images.mkdir(parents=True)
-    rows, boxes = [], []
+    listed, boxes = [], []
     for i, (width, height) in enumerate(sizes):
         Image.new("RGB", (width, height), color_of(i)).save(images / f"{i}.png")
-        rows.append({"id": 10 + i, "file_name": f"{i}.png", "width": width, "height": height})
+        listed.append({"id": 10 + i, "file_name": f"{i}.png", "width": width, "height": height})
         boxes.append({"id": i, "image_id": 10 + i, "category_id": 1 + i % 2, "bbox": [1, 2, width / 2, height / 2]})
     categories = [{"id": 1, "name": "odd"}, {"id": 2, "name": "even"}]
-    document = {"images": rows, "annotations": boxes, "categories": categories}
+    document = {"images": listed, "annotations": boxes, "categories": categories}
     (root / "instances.json").write_text(json.dumps(document))
     return CacheKey(root / "instances.json", images, image_size_px, "raw", None, root / "cache")
 
@@ -111,7 +111,7 @@ def test_a_cache_is_found_wherever_the_data_has_moved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["images", "arrays.npz", "cache.json"])
 @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "cut off"])
-def test_a_cache_that_is_not_whole_is_made_anew(tmp_path: Path, file: str, damage: bytes | None) -> None:
+def test_a_cache_that_is_not_whole_is_made_again(tmp_path: Path, file: str, damage: bytes | None) -> None:
     key = write_coco(tmp_path, [(64, 64), (64, 48)])
     split = cached_split(key, silent)
     first = read_all(split)
@@ -208,7 +208,7 @@ def test_a_few_unusable_images_are_left_out_with_their_boxes_and_named(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["7.png", "9.png"])
-def test_an_image_that_is_mended_later_is_noticed(tmp_path: Path, name: str) -> None:
+def test_an_image_that_is_repaired_later_is_noticed(tmp_path: Path, name: str) -> None:
     key = write_coco(tmp_path, [(16, 16)] * 2000, image_size_px=16)
     (key.image_dir / "7.png").write_bytes(b"no image")
     (key.image_dir / "9.png").unlink()
@@ -218,7 +218,7 @@ def test_an_image_that_is_mended_later_is_noticed(tmp_path: Path, name: str) -> 
         check_source(split, key.image_dir)
 
 
-def test_what_was_mended_since_a_refusal_is_taken_in(tmp_path: Path) -> None:
+def test_an_image_that_was_repaired_since_a_refusal_is_used(tmp_path: Path) -> None:
     key = write_coco(tmp_path, [(16, 16)] * 1200, image_size_px=16)
     bad = [key.image_dir / f"{i}.png" for i in (5, 700)]
     good = [path.read_bytes() for path in bad]
@@ -312,7 +312,7 @@ def until_chunks(key: CacheKey, number: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("image_format", ["raw", "jpeg"])
-def test_killed_at_any_moment_it_goes_on_where_it_stopped(tmp_path: Path, image_format: str) -> None:
+def test_killed_at_any_moment_it_resumes_where_it_stopped(tmp_path: Path, image_format: str) -> None:
     key = dataclasses.replace(
         write_coco(tmp_path, [(320, 240)] * 900, image_size_px=128),
         image_format=image_format,  # type: ignore[arg-type]  # one of the two
@@ -347,7 +347,7 @@ def test_a_disk_that_is_full_is_one_line_and_what_is_done_stays(tmp_path: Path) 
     _, message = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.fullmatch(
-        r"error: cannot write the image cache .*: File too large; the same command goes on .*\n", message
+        r"error: cannot write the image cache .*: File too large; the same command resumes .*\n", message
     )
     assert not key.path(key.fingerprint()).exists()
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]

@@ -74,6 +74,20 @@ def test_caches_of_all_sizes_share_one_choice(tmp_path: Path) -> None:
     assert len(list(key.cache_dir.glob("held_out-*.json"))) == 1
 
 
+def test_a_record_that_cannot_be_read_is_one_line(split: CachedSplit) -> None:
+    path = record_of(split, 5, 0)
+    path.mkdir()
+    with pytest.raises(InputError, match=re.escape(f"cannot read the held-out split {path}: Is a directory")):
+        recorded_split(split, 5, 0)
+
+
+def test_a_record_that_cannot_be_written_is_one_line(split: CachedSplit, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    elsewhere = dataclasses.replace(split, path=tmp_path / "file" / "cache" / split.path.name)
+    with pytest.raises(InputError, match=r"cannot write .*file/cache/held_out-5-seed0-\w+\.json: Not a directory"):
+        recorded_split(elsewhere, 5, 0)
+
+
 @pytest.mark.parametrize(
     "content",
     [

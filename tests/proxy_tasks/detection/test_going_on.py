@@ -1,4 +1,4 @@
-"""Trained networks that are kept, and gone on with; and what is wrong with them or with the data on a machine."""
+"""Trained networks that are kept and resumed, and the errors of damaged ones and of a machine without its data."""
 
 import dataclasses
 import os
@@ -30,15 +30,15 @@ def test_a_network_goes_on_from_where_it_was_left(task: DetectionProxy, tmp_path
     assert short.metrics == task.evaluate(SPEC, fidelity=Fidelity(2), seed=0).metrics
     assert torch.load(first, weights_only=True)["epochs"] == 2
 
-    gone_on = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first, keep_in=second))
-    anew = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0)
-    assert gone_on.metrics["epochs_before"] == 2
+    resumed = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first, keep_in=second))
+    from_scratch = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0)
+    assert resumed.metrics["epochs_before"] == 2
     assert torch.load(second, weights_only=True)["epochs"] == 4
     # It begins with what the short one has learnt, and sees other orders and augmentations than the long one.
-    assert gone_on.loss_curve[0] < short.loss_curve[0]
-    assert gone_on.metrics["loss"] != anew.metrics["loss"]
+    assert resumed.loss_curve[0] < short.loss_curve[0]
+    assert resumed.metrics["loss"] != from_scratch.metrics["loss"]
     again = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first))
-    assert again.metrics == gone_on.metrics
+    assert again.metrics == resumed.metrics
     assert sorted(path.name for path in first.parent.iterdir()) == ["first.pt", "second.pt"]
 
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_kept_does_not_cost_the_trial(task: DetectionProxy, tmp_p
 
 
 class Exploit:
-    """What a pickle of this does when it is read."""
+    """A class whose pickle makes a folder when it is read."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("executed",)

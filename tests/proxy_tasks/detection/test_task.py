@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from foundation import InputError
 from proxy_tasks import Fidelity, NonFiniteLossError, silent
 from proxy_tasks.coco.batches import Batch, load_batches, training_rows
-from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.task import DetectionProxy, _open_data
-from proxy_tasks.detection.training import Recipe, make_optimizer, make_schedule, mean_of_parts, train
+from proxy_tasks.detection.open_data import open_data
+from proxy_tasks.detection.recipe import Recipe
+from proxy_tasks.detection.task import DetectionProxy
+from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.retinanet import spinenet_detector
 from search_space import ModelScale, published_spec
@@ -74,16 +73,6 @@ def test_a_diverging_loss_ends_training_with_its_step(folder: Path) -> None:
     diverging = task(folder, recipe=dataclasses.replace(RECIPE, optimizer="sgd", learning_rate=1e20, schedule="step"))
     with pytest.raises(NonFiniteLossError, match=r"the loss or its gradient was not finite at step \d+ of 32"):
         diverging.evaluate(SPEC, fidelity=Fidelity(4), seed=0)
-
-
-def test_the_reward_comes_from_images_that_are_not_trained_on(folder: Path) -> None:
-    data = _open_data(task(folder))
-    assert len(data.scored_rows) == 32
-    assert len(data.train_rows) == 64
-    assert not set(data.train_rows) & set(data.scored_rows)
-    on_val = _open_data(task(folder, score_on="val"))
-    assert set(on_val.train_rows) == set(data.train_rows)
-    assert on_val.scored.annotations.num_images == 16
 
 
 def test_max_train_images_shortens_an_epoch(folder: Path) -> None:
@@ -157,72 +146,17 @@ def test_mobile_networks_train(folder: Path) -> None:
     assert metrics["ap"] >= 0
 
 
-def test_missing_data_is_one_line_that_says_where_to_put_it(tmp_path: Path) -> None:
-    without = DetectionProxy(CocoFolder(None), SCALE, RECIPE, cache_dir=tmp_path)
-    with pytest.raises(
-        InputError, match=r"no data: pass data\.root=/path/to/coco, a folder with annotations/instances"
-    ):
-        without.prepare(silent)
-    elsewhere = DetectionProxy(CocoFolder(tmp_path / "coco"), SCALE, RECIPE, cache_dir=tmp_path)
-    with pytest.raises(
-        InputError, match=r"coco/annotations/instances_train2017\.json does not exist; put the data set"
-    ):
-        elsewhere.prepare(silent)
-
-
-def test_a_held_out_split_larger_than_the_data_is_refused(folder: Path) -> None:
-    shapes = dataclasses.replace(task(folder).data, num_held_out=96)  # type: ignore[type-var]  # it is a Shapes
-    with pytest.raises(InputError, match=r"data: num_held_out must leave .*: 1 to 95 of 96 images, got 96"):
-        task(folder, data=shapes).prepare(silent)
-
-
-def test_images_without_any_box_give_no_reward(tmp_path: Path) -> None:
-    empty = task(tmp_path, score_on="val")
-    path = empty.data.folder(silent).paths("val")[0]
-    document = json.loads(path.read_text())
-    document["annotations"] = []
-    path.write_text(json.dumps(document))
-    with pytest.raises(InputError, match="none of the 16 images to score on has a box, so there is no AP"):
-        empty.prepare(silent)
-
-
 def test_words_that_are_no_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="device must be auto, cpu or cuda, got 'gpu'"):
         task(tmp_path, device="gpu")
-    with pytest.raises(ValueError, match="classes must be dense or ids, got 'coco'"):
-        task(tmp_path, classes="coco")
-
-
-def test_validation_data_of_other_classes_is_refused(tmp_path: Path) -> None:
-    mixed = task(tmp_path, score_on="val")
-    path = mixed.data.folder(silent).paths("val")[0]
-    document = json.loads(path.read_text())
-    # The largest id stays the largest, so that the number of classes does not tell.
-    document["categories"][0]["id"] = 0
-    for annotation in document["annotations"]:
-        annotation["category_id"] = 0 if annotation["category_id"] == 1 else annotation["category_id"]
-    path.write_text(json.dumps(document))
-    for classes in ("dense", "ids"):
-        with pytest.raises(InputError, match="training and validation annotations have different categories"):
-            dataclasses.replace(mixed, classes=classes).prepare(silent)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"batch_size": 1}, "batch_size must be 2 or more, got 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
-        ({"gradient_clip_norm": -1.0}, "gradient_clip_norm must be a number above 0, got -1.0"),
-        ({"weight_decay": -1.0}, "weight_decay must be a number from 0, got -1.0"),
-        ({"warmup_share": 1.5}, "warmup_share and decay_shares must lie between 0 and 1"),
-        ({"jitter": (1.2, 0.8)}, "jitter must be two rising factors above 0, got [1.2, 0.8]"),
-        ({"ema_decay": 1.0}, "ema_decay must lie between 0 and 1, got 1.0"),
-    ],
-)
-def test_impossible_recipes_are_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        Recipe(**options)  # type: ignore[arg-type]  # wrong on purpose
+    for option, words in (
+        ("classes", "dense or ids"),
+        ("score_on", "held_out or val"),
+        ("cache_format", "raw or jpeg"),
+        ("precision", "auto or float32 or bfloat16"),
+    ):
+        with pytest.raises(ValueError, match=f"{option} must be {words}, got 'coco'"):
+            task(tmp_path, **{option: "coco"})
 
 
 @pytest.mark.parametrize(
@@ -238,57 +172,9 @@ def test_impossible_fidelities_are_refused(options: dict[str, float], message: s
         Fidelity(**options)  # type: ignore[arg-type]  # wrong on purpose
 
 
-def learning_rates(recipe: Recipe, num_steps: int) -> list[float]:
-    network = torch.nn.Linear(2, 2)
-    optimizer = make_optimizer(network, recipe)
-    schedule = make_schedule(optimizer, recipe, num_steps)
-    rates = []
-    for _ in range(num_steps):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return rates
-
-
-def test_step_schedule_warms_up_and_falls_twice() -> None:
-    rates = learning_rates(Recipe(learning_rate=1.0, warmup_share=0.1, decay_shares=(0.5, 0.8)), 100)
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[10] == pytest.approx(1.0)
-    assert rates[49] == pytest.approx(1.0)
-    assert rates[50] == pytest.approx(0.1)
-    assert rates[79] == pytest.approx(0.1)
-    assert rates[80] == pytest.approx(0.01)
-
-
-def test_cosine_schedule_warms_up_and_falls_to_nothing() -> None:
-    rates = learning_rates(Recipe(learning_rate=1.0, warmup_share=0.1, schedule="cosine"), 100)
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[10] == pytest.approx(1.0)
-    assert rates[55] == pytest.approx(0.5, abs=0.01)
-    # By hand: half a wave over 90 steps, one step before its end.
-    assert rates[99] == pytest.approx((1 + math.cos(math.pi * 89 / 90)) / 2)
-    assert sorted(rates[10:], reverse=True) == rates[10:]
-
-
-@pytest.mark.parametrize("num_steps", [1, 2, 3, 10])
-@pytest.mark.parametrize("schedule", ["step", "one_cycle", "cosine"])
-def test_schedules_fit_very_short_trainings(schedule: str, num_steps: int) -> None:
-    rates = learning_rates(Recipe(learning_rate=1.0, schedule=schedule), num_steps)  # type: ignore[arg-type]  # one of the two
-    assert all(0 < rate <= 1 for rate in rates)
-
-
-def test_weight_decay_leaves_biases_and_normalisation_alone() -> None:
-    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
-    decayed, plain = make_optimizer(network, Recipe(weight_decay=0.5)).param_groups
-    assert decayed["weight_decay"] == 0.5
-    assert [p.ndim for p in decayed["params"]] == [4]
-    assert plain["weight_decay"] == 0.0
-    assert [p.ndim for p in plain["params"]] == [1, 1, 1]
-
-
 @pytest.mark.gpu
 def test_a_training_step_never_waits_for_the_gpu(folder: Path) -> None:
-    data, device = _open_data(task(folder)), torch.device("cuda")
+    data, device = open_data(task(folder).data_options), torch.device("cuda")
     network = spinenet_detector(SPEC, SCALE, 3).to(device).to(memory_format=torch.channels_last)
     anchors = make_anchors(network.output_levels, SCALE.image_size_px, SCALE.anchor_scale, device)
     batches = list(load_batches(data.train, training_rows(data.train_rows, 8, 30, seed=0), device))

@@ -1,0 +1,210 @@
+"""The data of the detection task: its splits opened and checked, and what there is in words."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias, assert_never, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foundation import InputError
+from proxy_tasks.base import BadDataError, Report, silent
+from proxy_tasks.coco.annotations import Annotations, check_id_labels, with_id_labels
+from proxy_tasks.coco.batches import Batch, load_batches
+from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, check_source, existing_split
+from proxy_tasks.coco.description import describe_split
+from proxy_tasks.coco.folder import CocoFolder, SplitName
+from proxy_tasks.coco.held_out import recorded_split, split_held_out
+from proxy_tasks.coco.image_store import Format
+
+ScoreOn: TypeAlias = Literal["held_out", "val"]
+Classes: TypeAlias = Literal["dense", "ids"]
+
+
+@runtime_checkable
+class Data(Protocol):
+    """A source of a COCO folder, made on the spot or already there."""
+
+    def folder(self, report: Report) -> CocoFolder:
+        """Return the folder; make it first if need be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions:
+    """The options of a task that decide which data it uses; see `DetectionProxy` for each."""
+
+    data: Data
+    image_size_px: int
+    score_on: ScoreOn
+    classes: Classes
+    cache_dir: Path
+    cache_format: Format
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenData:
+    """The splits that a task uses.
+
+    Attributes:
+        train: images to train on and, among them, those held out.
+        train_rows: (T,) the images of `train` that are trained on, shuffled.
+        held_out_rows: (H,) the images of `train` that are held out for the reward.
+        val: the validation images; None where the task does not use them.
+    """
+
+    train: CachedSplit
+    train_rows: NDArray[np.int64]
+    held_out_rows: NDArray[np.int64]
+    val: CachedSplit | None
+
+    @property
+    def num_classes(self) -> int:
+        """K, the classes that a network of the task tells apart."""
+        return len(self.train.annotations.category_ids)
+
+    @property
+    def scored(self) -> CachedSplit:
+        """The split that AP is measured on."""
+        return self.train if self.val is None else self.val
+
+    @property
+    def scored_rows(self) -> NDArray[np.int64]:
+        """The images of `scored` that AP is measured on."""
+        return self.held_out_rows if self.val is None else np.arange(self.val.annotations.num_images)
+
+
+def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
+    """Make the caches that are missing, check them against the image files, and say what there is.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    folder = options.data.folder(report)
+    data = _read_splits(options, folder, report)
+
+    check_source(data.train, folder.paths("train")[1])
+    lines = [
+        *describe_split("train", data.train),
+        f"{len(data.train_rows)} images to train on, {len(data.held_out_rows)} held out for the reward",
+    ]
+
+    if data.val is None:
+        lines.append(_why_not_val(folder))
+    else:
+        check_source(data.val, folder.paths("val")[1])
+        lines += describe_split("val", data.val)
+    return tuple(lines)
+
+
+def verify_data(options: DataOptions, report: Report) -> None:
+    """Compare the checksums of all images of the splits in use.
+
+    Raises:
+        InputError: a cache is missing, or an image in it is damaged.
+    """
+    data = _read_splits(options, options.data.folder(silent), None)
+    check_cache(data.train, report)
+    if data.val is not None:
+        check_cache(data.val, report)
+
+
+@lru_cache(maxsize=2)
+def open_data(options: DataOptions) -> OpenData:
+    """Open the data, labelled as the task's classes are; it stays open between the trials of one process.
+
+    Raises:
+        InputError: the data is not there, or what `prepare_data` makes is missing or damaged.
+    """
+    data = _read_splits(options, options.data.folder(silent), None)
+    match options.classes:
+        case "dense":
+            return data
+        case "ids":
+            val = None if data.val is None else _labelled_by_id(data.val)
+            return replace(data, train=_labelled_by_id(data.train), val=val)
+        case _:
+            assert_never(options.classes)
+
+
+def read_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[Batch]:
+    """Yield the batches of `load_batches`.
+
+    Raises:
+        BadDataError: the images cannot be read; most often the disk fails.
+    """
+    try:
+        yield from load_batches(split, steps, device)
+    except OSError as error:
+        raise BadDataError(f"cannot read the image cache: {error}") from error
+
+
+def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None) -> OpenData:
+    """Open the splits in use; where there is somebody to report to, make what is missing."""
+
+    def check_val(val: Annotations) -> None:
+        _check_classes(options, val)
+        _check_scored(folder.paths("val")[0], val, np.arange(val.num_images))
+
+    def check_train(train: Annotations) -> None:
+        _check_classes(options, train)
+        _, held_out = split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
+        if val is None:
+            _check_scored(folder.paths("train")[0], train, held_out)
+        else:
+            folder.check_categories(train, val.annotations)
+
+    # What can be wrong with annotations is looked at before the images are decoded, which may take an hour; so the
+    # validation set, the smaller one, comes first.
+    val = _open_split(options, folder, "val", report, check_val) if options.score_on == "val" else None
+    train = _open_split(options, folder, "train", report, check_train)
+
+    train_rows, held_out_rows = recorded_split(
+        train, folder.num_held_out, folder.split_seed, may_choose=report is not None
+    )
+    return OpenData(train, train_rows, held_out_rows, val)
+
+
+def _open_split(
+    options: DataOptions,
+    folder: CocoFolder,
+    name: SplitName,
+    report: Report | None,
+    check: Callable[[Annotations], None],
+) -> CachedSplit:
+    """Open one split; make its cache only where there is somebody to report to."""
+    key = folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
+    if report is not None:
+        return cached_split(key, report, check)
+
+    split = existing_split(key)
+    check(split.annotations)
+    return split
+
+
+def _labelled_by_id(split: CachedSplit) -> CachedSplit:
+    return replace(split, annotations=with_id_labels(split.annotations))
+
+
+def _check_classes(options: DataOptions, annotations: Annotations) -> None:
+    if options.classes == "ids":
+        check_id_labels(annotations.category_ids)
+
+
+def _check_scored(file: Path, annotations: Annotations, rows: NDArray[np.int64]) -> None:
+    """Check that there is something to find in the images that are scored."""
+    spans = (slice(annotations.first_box[row], annotations.first_box[row + 1]) for row in rows)
+    if not any((~annotations.is_crowd[span]).any() for span in spans):
+        raise InputError(f"{file}: none of the {len(rows)} images to score on has a box, so there is no AP")
+
+
+def _why_not_val(folder: CocoFolder) -> str:
+    """Return a line that says why the validation set was not prepared."""
+    try:
+        folder.paths("val")
+    except InputError:
+        return "val: not there, so not prepared; nas.replay wants it, nas.search does not"
+    return "val: not prepared, as the search does not use it; task.score_on=val prepares it for nas.replay"
