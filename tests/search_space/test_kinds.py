@@ -1,3 +1,4 @@
+import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -90,6 +91,10 @@ def test_two_kinds_that_could_be_taken_for_each_other_are_refused(kind: BlockKin
 def test_values_that_no_reader_could_use_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         replace(SEPARABLE, **changes)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_kind_crosses_processes() -> None:
+    assert pickle.loads(pickle.dumps(SEPARABLE)) == SEPARABLE
 
 
 def test_the_package_s_own_kinds_stay() -> None:
