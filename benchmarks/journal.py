@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.record.journal import FILE_NAME, Asked, Journal, Told
+from nas.record.events import Asked, Told
+from nas.record.journal import FILE_NAME, Journal
 from search_space import ScalePermutedSpace, resnet_seed
 
 NUM_SAMPLES = 2000

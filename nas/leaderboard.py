@@ -18,8 +18,9 @@ from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.failures import failure_lines
-from nas.record.journal import Record, read_record
+from nas.record.journal import read_record
 from nas.record.ranking import Row, figure_names, filter_rows, rows_of, sort_rows
+from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.terminal.console import make_console
 from nas.terminal.tables import columns_of, leaderboard_table

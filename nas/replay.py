@@ -15,8 +15,10 @@ from nas.engine.promotion import Promotion
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
+from nas.record.events import Asked
 from nas.record.identity import check_config, may_change, open_run
-from nas.record.journal import Asked, Journal, Record, read_record, refuse_links
+from nas.record.journal import Journal, read_record, refuse_links
+from nas.record.record import Record
 from nas.record.trial import Trial, best_trials
 from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup

@@ -7,7 +7,8 @@ from functools import partial
 from rich.console import Console
 
 from foundation import InputError
-from nas.record.journal import Journal, Record
+from nas.record.journal import Journal
+from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.setup import Setup
 from nas.terminal.console import make_console

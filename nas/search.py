@@ -17,8 +17,9 @@ from nas.exporting.specs import export_trials
 from nas.options.command_line import python_command, run_command
 from nas.record.failures import failure_lines
 from nas.record.identity import open_run
-from nas.record.journal import Record, has_trials
+from nas.record.journal import has_trials
 from nas.record.ranking import Row
+from nas.record.record import Record
 from nas.record.trial import Status, Trial, best_trials
 from nas.running import Shown, is_finished, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup

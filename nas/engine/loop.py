@@ -15,7 +15,8 @@ from nas.engine.limits import cost_text
 from nas.engine.plan import Plan
 from nas.engine.reward import Reward, objectives_of
 from nas.engine.successive_halving import SuccessiveHalving
-from nas.record.journal import Asked, AttemptFailed, Journal, Told
+from nas.record.events import Asked, AttemptFailed, Told
+from nas.record.journal import Journal
 from nas.record.trial import Failure, Trial
 from proxy_tasks import Evaluation
 from search_space import ArchSpec, SearchSpace

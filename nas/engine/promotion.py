@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nas.record.journal import MAX_RUNG
+from nas.record.events import MAX_RUNG
 from proxy_tasks import Fidelity, Weights
 
 FOLDER = "weights"

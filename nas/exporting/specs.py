@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from foundation import InputError, first_error
 from nas.engine.promotion import Promotion
-from nas.record.journal import Record
+from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks import Fidelity
 from search_space import ModelScale, SpecFile, write_spec

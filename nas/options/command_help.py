@@ -15,8 +15,6 @@ from nas.options.listed import (
     package_of,
 )
 
-__all__ = ["EXPERIMENTS", "VERBOSITY_FLAGS", "choice_files", "help_text"]
-
 VERBOSITY_FLAGS: Mapping[str, tuple[str, str]] = {"quiet": ("-q", "--quiet"), "verbose": ("-v", "--verbose")}
 
 _FLAGS = """\

@@ -14,26 +14,10 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from foundation import InputError, first_error, sync_folder
-from nas.record.events import ANY_EVENT, MAX_RUNG, Asked, AttemptFailed, Created, Event, Told
+from nas.record.events import ANY_EVENT, Created, Event
 from nas.record.lock import RunLock
 from nas.record.record import Record
 from search_space import Decision, Decisions
-
-__all__ = [
-    "FILE_NAME",
-    "MAX_RUNG",
-    "Asked",
-    "AttemptFailed",
-    "Created",
-    "Event",
-    "Journal",
-    "Record",
-    "Told",
-    "has_trials",
-    "package_versions",
-    "read_record",
-    "refuse_links",
-]
 
 FILE_NAME = "journal.jsonl"
 _TAIL_BYTES = 65536

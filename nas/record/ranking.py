@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foundation import InputError
-from nas.record.journal import Record
-from nas.record.trial import Trial, best_trials, place
+from nas.record.record import Record
+from nas.record.trial import Trial, best_trials, ranking_key
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -61,7 +61,7 @@ def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Tri
             rows.append(Row(trial, shown_run, tuple(reused_by.get(trial.number, ()))))
 
     # Trial numbers of different runs do not compare: where rewards are equal, runs keep their order.
-    return sorted(rows, key=lambda row: place(row.trial)[:2])
+    return sorted(rows, key=lambda row: ranking_key(row.trial)[:2])
 
 
 def figure_names(rows: Iterable[Row]) -> list[str]:

@@ -74,7 +74,7 @@ class Trial:
         return self.proposal.rung
 
 
-def place(trial: Trial) -> tuple[int, float, int]:
+def ranking_key(trial: Trial) -> tuple[int, float, int]:
     """Return the key that sorts trials with a reward, the best first.
 
     Those that were promoted further come first, as rewards of less training do not compare with theirs; of two equal
@@ -85,7 +85,7 @@ def place(trial: Trial) -> tuple[int, float, int]:
 
 def best_trials(trials: Mapping[int, Trial], count: int | None = None) -> list[Trial]:
     """Return trials with a reward, best first, each architecture once."""
-    ranked = sorted((trial for trial in trials.values() if trial.reward is not None), key=place)
+    ranked = sorted((trial for trial in trials.values() if trial.reward is not None), key=ranking_key)
 
     best_of_key: dict[str, Trial] = {}
     for trial in ranked:

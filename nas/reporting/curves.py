@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.record.comparison import BestSoFar
-from nas.record.journal import Record
+from nas.record.record import Record
 from nas.reporting.bootstrap import mean_interval
 from nas.reporting.runs import ReportedRun
 

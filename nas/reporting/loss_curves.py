@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.record.trial import Trial, place
+from nas.record.trial import Trial, ranking_key
 from nas.reporting.runs import ReportedRun
 
 NUM_BEST = 100
@@ -34,7 +34,7 @@ def loss_curves(runs: Sequence[ReportedRun]) -> LossCurves:
     """Return the curves of each rung's best trials over all runs, and of others evenly spaced over the ranking."""
     trials = [trial for run in runs for trial in run.record.trials.values()]
     found = [index for index, trial in enumerate(trials) if trial.loss_curve and trial.reward is not None]
-    ranked = sorted(found, key=lambda index: place(trials[index])[:2])
+    ranked = sorted(found, key=lambda index: ranking_key(trials[index])[:2])
 
     drawn: list[int] = []
     for rung in dict.fromkeys(trials[index].rung for index in ranked):

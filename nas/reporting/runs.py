@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from foundation import InputError, absolute_path, short_path
-from nas.options.command_help import choice_files
 from nas.options.configuration import option_texts
-from nas.record.journal import Record, read_record
+from nas.options.listed import choice_files
+from nas.record.journal import read_record
+from nas.record.record import Record
 
 _OWN_TO_A_RUN = ("run", "seed", "num_trials", "max_reused_share", "verbosity")
 _OWN_TO_A_MACHINE = ("executor", "failures", "tracking")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from nas.drawing import architecture_svg
-from nas.record.trial import Trial, best_trials, place
+from nas.record.trial import Trial, best_trials, ranking_key
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
 from nas.reporting.loss_curves import NUM_BEST, LossCurves
@@ -48,7 +48,7 @@ def facts(runs: Sequence[ReportedRun]) -> str:
     trials = [trial for run in runs for trial in run.record.trials.values()]
     shown: list[tuple[str, str]] = []
 
-    ranked = sorted((trial for trial in trials if trial.reward is not None), key=place)
+    ranked = sorted((trial for trial in trials if trial.reward is not None), key=ranking_key)
     for best in ranked[:1]:
         shown.append(("best reward", f"{best.reward:.4f}"))
         for figure in shown_figures(best.metrics, "facts"):
@@ -129,7 +129,7 @@ def _curve_row(number: int, group: str, curve: MeanCurve, runs: Sequence[Reporte
 def _best(runs: Sequence[ReportedRun], top: int) -> str:
     ranked = [(run, trial) for run in runs for trial in best_trials(run.record.trials, top)]
     # Trial numbers of different runs do not compare: where rewards are equal, runs keep their order.
-    ranked.sort(key=lambda pair: place(pair[1])[:2])
+    ranked.sort(key=lambda pair: ranking_key(pair[1])[:2])
     cards = [_card(rank, run, trial, len(runs) > 1) for rank, (run, trial) in enumerate(ranked[:top], start=1)]
     return _section("Best architectures", f'<div class="cards">{"".join(cards)}</div>')
 

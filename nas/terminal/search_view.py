@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from nas.record.journal import Record
+from nas.record.record import Record
 from nas.record.trial import Failure, Trial
 from nas.terminal.live_panel import LivePanel
 from nas.terminal.status import Tally

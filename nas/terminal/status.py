@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from nas.record.comparison import compares
-from nas.record.journal import Record
-from nas.record.trial import FailureKind, Status, Trial, best_trials, place
+from nas.record.record import Record
+from nas.record.trial import FailureKind, Status, Trial, best_trials, ranking_key
 
 NUM_PARTS = 40
 """Most points of the curve of rewards."""
@@ -113,7 +113,7 @@ class Tally:
         self._num_ended += 1
         self._count(trial)
 
-        if trial.reward is None or (self._best is not None and place(trial)[:2] >= place(self._best)[:2]):
+        if trial.reward is None or (self._best is not None and ranking_key(trial)[:2] >= ranking_key(self._best)[:2]):
             return "ended"
         self._best = trial
         return "ended_best"

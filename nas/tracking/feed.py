@@ -8,7 +8,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from nas.record.journal import Record
+from nas.record.record import Record
 from nas.tracking.base import TrackedRun, Tracker
 from nas.tracking.results import Result, ResultReader
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nas.record.comparison import BestSoFar, compares
-from nas.record.journal import Record
+from nas.record.record import Record
 from nas.record.trial import Status, Trial
 from search_space import ArchSpec
 from search_space.spec import short_form

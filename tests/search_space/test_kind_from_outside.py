@@ -16,8 +16,8 @@ from nas.drawing import architecture_svg, draw, to_png
 from nas.drawing.layout import lay_out
 from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
-from proxy_tasks.detection.training import Recipe
 from proxy_tasks.landscape import Landscape, true_score
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.folding import fold_norms

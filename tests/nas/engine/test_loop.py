@@ -18,7 +18,8 @@ from nas.engine.loop import MAX_FIRST_REJECTED, Search
 from nas.engine.plan import Plan
 from nas.engine.promotion import Promotion
 from nas.engine.reward import MetricReward, Reward
-from nas.record.journal import Journal, Record, read_record
+from nas.record.journal import Journal, read_record
+from nas.record.record import Record
 from nas.record.trial import Failure, FailureKind, Trial, best_trials
 from proxy_tasks import Evaluation, Fidelity
 from proxy_tasks.landscape import Landscape

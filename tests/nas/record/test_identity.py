@@ -8,6 +8,7 @@ import pytest
 
 from foundation import InputError
 from nas.options.command_line import compose
+from nas.record.events import Asked
 from nas.record.identity import (
     OPTIONS,
     SEARCHER,
@@ -18,7 +19,7 @@ from nas.record.identity import (
     open_run,
     present_options,
 )
-from nas.record.journal import Asked, Journal
+from nas.record.journal import Journal
 from proxy_tasks.landscape import Landscape
 from search_space import published_spec
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from foundation import InputError
-from nas.record.journal import FILE_NAME, Asked, Journal, Told, has_trials, read_record
+from nas.record.events import Asked, Told
+from nas.record.journal import FILE_NAME, Journal, has_trials, read_record
 from nas.record.trial import Failure
 from search_space import published_spec
 

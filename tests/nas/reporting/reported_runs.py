@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nas.record.journal import FILE_NAME, Asked, Created, Event, Told
+from nas.record.events import Asked, Created, Event, Told
+from nas.record.journal import FILE_NAME
 from nas.record.trial import Failure
 from nas.reporting.runs import ReportedRun, read_runs
 from search_space import Decision, ScalePermutedSpace, resnet_seed

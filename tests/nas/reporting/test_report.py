@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.record.journal import FILE_NAME, Asked, AttemptFailed, Created, Record, Told, read_record
+from nas.record.events import Asked, AttemptFailed, Created, Told
+from nas.record.journal import FILE_NAME, read_record
+from nas.record.record import Record
 from nas.record.trial import Failure, best_trials
 from nas.reporting.curves import best_so_far, mean_curves
 from nas.reporting.failures import failure_rows

@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from controllers import Proposal
-from nas.record.journal import Asked, Created, Record, Told
+from nas.record.events import Asked, Created, Told
+from nas.record.record import Record
 from nas.record.trial import Failure, FailureKind, Trial
 from nas.terminal.live_panel import LivePanel, sparkline
 from nas.terminal.search_view import SearchView, Verbosity

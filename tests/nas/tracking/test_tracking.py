@@ -17,7 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from nas.options.command_line import python_command
-from nas.record.journal import Record, read_record
+from nas.record.journal import read_record
+from nas.record.record import Record
 from nas.tracking import Result, TrackedRun, Tracker, Tracking, feed
 from nas.tracking.base import check_installed
 from nas.tracking.mlflow import MLflow
