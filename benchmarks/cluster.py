@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from controllers import RandomSearch
+from controllers.random_search import RandomSearch
 from nas.engine.loop import Search
 from nas.engine.plan import Plan
 from nas.engine.reward import MetricReward

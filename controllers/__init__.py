@@ -1,16 +1,18 @@
-"""Search algorithms: from rewards to the next decisions. Those that need torch are imported from their own files."""
+"""Search algorithms: from rewards to the next decisions."""
 
 from controllers.base import Controller, Proposal
-from controllers.evolution import RegularizedEvolution
-from controllers.local_search import LocalSearch
-from controllers.pareto_evolution import ParetoEvolution
-from controllers.random_search import RandomSearch
+from foundation import lazy_class
 
-__all__ = [
-    "Controller",
-    "LocalSearch",
-    "ParetoEvolution",
-    "Proposal",
-    "RandomSearch",
-    "RegularizedEvolution",
-]
+__all__ = ["Controller", "Proposal"]
+
+_MODULES = {
+    "LocalSearch": "local_search",
+    "ParetoEvolution": "pareto_evolution",
+    "RandomSearch": "random_search",
+    "RegularizedEvolution": "evolution",
+}
+
+
+def __getattr__(name: str) -> type[Controller]:
+    """Import a controller when YAML names it: nobody loads algorithms that are not used."""
+    return lazy_class(__name__, _MODULES, name)

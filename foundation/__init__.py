@@ -2,7 +2,17 @@
 
 from foundation.errors import InputError, printable
 from foundation.files import sync_folder, write_whole
+from foundation.lazy import lazy_class
 from foundation.paths import absolute_path, short_path
 from foundation.validation import first_error
 
-__all__ = ["InputError", "absolute_path", "first_error", "printable", "short_path", "sync_folder", "write_whole"]
+__all__ = [
+    "InputError",
+    "absolute_path",
+    "first_error",
+    "lazy_class",
+    "printable",
+    "short_path",
+    "sync_folder",
+    "write_whole",
+]

@@ -2,11 +2,11 @@
 
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from nas.options.builder import build
 from nas.options.command_line import run_command
-from nas.terminal.console import make_console
+from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from proxy_tasks.base import ProxyTask
 
@@ -29,7 +29,7 @@ class Options:
 
     task: ProxyTask
     verify: bool
-    verbosity: Literal["quiet", "normal", "verbose"]
+    verbosity: Verbosity
 
 
 def main(config: dict[str, Any]) -> None:

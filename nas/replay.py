@@ -16,13 +16,13 @@ from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.events import Asked
-from nas.record.identity import check_config, may_change, open_run
+from nas.record.identity import check_config, may_change_in_replay, open_run
 from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials
 from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
-from nas.terminal.figures import count
+from nas.terminal.figures import Figure, shown_figures
 
 HELP = """\
 python -m nas.replay [name=value ...] top=K fidelity.epochs=E
@@ -83,8 +83,7 @@ def _best_of_search(setup: Setup, config: Mapping[str, Any], top: int) -> list[T
         InputError: there is no such run, it was made with other options, or it has no reward yet.
     """
     record = read_record(setup.run)
-    may_differ = ("fidelity", "seed", *(f"task.{name}" for name in setup.task.option_rules.replay))
-    check_config(record, setup.run, config, (*may_change(setup.task), *may_differ))
+    check_config(record, setup.run, config, may_change_in_replay(setup.task))
     refuse_links(setup.run)
 
     best = best_trials(record.trials, top)
@@ -139,8 +138,10 @@ def _table(best: Sequence[Trial], replayed: Mapping[str, Trial]) -> Table:
     ranks = {key: rank for rank, key in enumerate(in_order, start=1)}
 
     table = Table(title="Replay", title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for name in ("rank", "in search", "trial", "reward in search", "reward now", "MACs", "params", "key"):
-        table.add_column(name, justify="left" if name == "key" else "right")
+    figures = shown_figures({name for trial in best for name in trial.metrics}, "replay")
+    for head in ("rank", "in search", "trial", "reward in search", "reward now", *(figure.head for figure in figures)):
+        table.add_column(head, justify="right")
+    table.add_column("key")
 
     for rank_in_search, trial in enumerate(best, start=1):
         table.add_row(
@@ -149,10 +150,14 @@ def _table(best: Sequence[Trial], replayed: Mapping[str, Trial]) -> Table:
             str(trial.number),
             f"{trial.reward:.4f}",
             _reward_now(replayed.get(trial.key)),
-            *(count(trial.metrics[name]) if name in trial.metrics else "" for name in ("macs", "params")),
+            *(_figure_text(figure, trial) for figure in figures),
             trial.key,
         )
     return table
+
+
+def _figure_text(figure: Figure, trial: Trial) -> str:
+    return figure.terminal_text(trial.metrics[figure.name]) if figure.name in trial.metrics else ""
 
 
 def _reward_now(replayed: Trial | None) -> str:

@@ -11,9 +11,9 @@ from nas.record.journal import Journal
 from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.setup import Setup
-from nas.terminal.console import make_console
+from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
-from nas.terminal.search_view import SearchView, Verbosity
+from nas.terminal.search_view import SearchView
 from nas.tracking.base import TrackedRun
 from nas.tracking.feed import Tracking
 from proxy_tasks.base import ProxyTask

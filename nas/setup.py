@@ -17,7 +17,7 @@ from nas.executors.base import Executor
 from nas.options.builder import build
 from nas.record.journal import Journal
 from nas.record.trial import Trial
-from nas.terminal.search_view import Verbosity
+from nas.terminal.console import Verbosity
 from nas.tracking.base import Tracker
 from proxy_tasks.base import Fidelity, ProxyTask
 from search_space import ModelScale, SearchSpace

@@ -4,18 +4,28 @@ from dataclasses import dataclass
 
 from nas.record.trial import Failure
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Weights
-from search_space import ArchSpec
+from search_space import ArchSpec, BlockKind
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One evaluation to run: which architecture, how much training, and from which weights."""
+    """One evaluation to run.
+
+    Attributes:
+        trial: number of the trial.
+        spec: the architecture.
+        fidelity: how much training it gets.
+        seed: of the training.
+        weights: where its network starts from, and where it is left.
+        kinds: block kinds from outside the package, which a worker's process has not heard of.
+    """
 
     trial: int
     spec: ArchSpec
     fidelity: Fidelity
     seed: int
     weights: Weights = NO_WEIGHTS
+    kinds: tuple[BlockKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

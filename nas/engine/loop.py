@@ -20,6 +20,7 @@ from nas.record.journal import Journal
 from nas.record.trial import Failure, Trial
 from proxy_tasks import Evaluation
 from search_space import ArchSpec, SearchSpace
+from search_space.kinds import added_kinds
 
 MAX_FIRST_REJECTED = 200
 """Proposals at the start of a run after which it stops if every one of them was over a limit."""
@@ -184,7 +185,7 @@ class Search:
         promotion = self._plan.promotion
         fidelity = promotion.fidelity(self._plan.fidelity, trial.rung)
         weights = promotion.weights(self._journal.folder, trial.key, trial.rung)
-        return Job(trial.number, trial.spec, fidelity, self._plan.seed, weights)
+        return Job(trial.number, trial.spec, fidelity, self._plan.seed, weights, added_kinds())
 
     def _rewarded(self, number: int, evaluation: Evaluation) -> Told:
         """Return an evaluation with its reward; failed where a figure that the reward looks at is not finite."""

@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from nas.engine.job import Job, Outcome
 from nas.record.trial import Failure, FailureKind
 from proxy_tasks import BadDataError, BadSpecError, NonFiniteLossError, ProxyTask
+from search_space import add_kind
 
 _TRACEBACK_CHARS = 4000
 _MESSAGE_CHARS = 300
@@ -81,6 +82,8 @@ class Executor(Protocol):
 def run_job(task: ProxyTask, job: Job) -> Outcome:
     """Evaluate one job; whatever goes wrong in it becomes a failure of its kind."""
     try:
+        for kind in job.kinds:
+            add_kind(kind)
         evaluation = task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
         return Outcome(job.trial, evaluation)
     except Exception as error:

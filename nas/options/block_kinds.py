@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from foundation import InputError
 from nas.options.builder import import_value
+from search_space import BlockKind, add_kind
 
 RECORDED_BY = ("config", "replay", "prepare")
 """Commands that keep the option in their configuration, as it is part of what a run is."""
@@ -18,11 +19,6 @@ def join_block_kinds(paths: Mapping[str, str]) -> None:
     Raises:
         InputError: a path that cannot be imported, no block kind, one of another name, or one that cannot be added.
     """
-    if not paths:
-        return
-    # mypy: the module is made in a room of its own.
-    from search_space.kinds import BlockKind, add_kind  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
     for name, path in paths.items():
         where = f"block_kinds.{name}"
         kind = import_value(str(path), where)

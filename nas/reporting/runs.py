@@ -9,12 +9,9 @@ from typing import Any
 from foundation import InputError, absolute_path, short_path
 from nas.options.configuration import option_texts
 from nas.options.listed import choice_files
+from nas.record.identity import SEARCHER, concern_of, present_options
 from nas.record.journal import read_record
 from nas.record.record import Record
-
-_OWN_TO_A_RUN = ("run", "seed", "num_trials", "max_reused_share", "verbosity")
-_OWN_TO_A_MACHINE = ("executor", "failures", "tracking")
-_SEARCHER = ("controller", "promotion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
         if not record.trials:
             raise InputError(f"{short_path(path)}: no trials yet, so there is nothing to report")
 
-    options = [option_texts(record.created.config) for record in records]
+    options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
     return [ReportedRun(*values) for values in zip(names, groups, options, records, strict=True)]
 
@@ -66,18 +63,14 @@ def differing_options(options: Sequence[Mapping[str, str]]) -> dict[str, list[st
 
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:
     """Return the options that runs should share to be compared, and do not."""
-    own = (*_OWN_TO_A_MACHINE, *_SEARCHER)
-    return [
-        name
-        for name in differing_options([run.options for run in runs])
-        if name not in _OWN_TO_A_RUN and name.split(".")[0] not in own
-    ]
+    different = differing_options([run.options for run in runs])
+    return [name for name in different if concern_of(name) == "problem"]
 
 
 def group_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what searched in each of the runs; equal names mean repetitions of one search."""
     names = [_controller_name(config) for config in configs]
-    parts = [option_texts({part: config.get(part) for part in _SEARCHER}) for config in configs]
+    parts = [option_texts(present_options({part: config.get(part) for part in SEARCHER})) for config in configs]
 
     groups = []
     for name, options in zip(names, parts, strict=True):

@@ -1,6 +1,11 @@
 """The console that commands print on."""
 
+from typing import Literal, TypeAlias
+
 from rich.console import Console
+
+Verbosity: TypeAlias = Literal["quiet", "normal", "verbose"]
+"""How much a command prints: what goes wrong, the usual, or all that it knows."""
 
 
 def make_console(*, quiet: bool = False) -> Console:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -13,12 +13,11 @@ from rich.text import Text
 
 from nas.record.record import Record
 from nas.record.trial import Failure, Trial
+from nas.terminal.console import Verbosity
 from nas.terminal.live_panel import LivePanel
 from nas.terminal.status import Tally
 from nas.terminal.tables import describe
 from search_space.spec import short_form
-
-Verbosity: TypeAlias = Literal["quiet", "normal", "verbose"]
 
 _REFRESHES_PER_S = 4
 _OWN_NUMBERS: Mapping[str, int] = MappingProxyType({})

@@ -8,9 +8,13 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from controllers import Controller, LocalSearch, ParetoEvolution, Proposal, RandomSearch, RegularizedEvolution
+from controllers import Controller, Proposal
+from controllers.evolution import RegularizedEvolution
 from controllers.learner import LearnerSettings
+from controllers.local_search import LocalSearch
+from controllers.pareto_evolution import ParetoEvolution
 from controllers.ppo import PPO
+from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
 from search_space import Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
 from tests.controllers.annealing import SimulatedAnnealing

@@ -3,7 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from controllers import Controller, Proposal, RandomSearch, RegularizedEvolution
+from controllers import Controller, Proposal
+from controllers.evolution import RegularizedEvolution
+from controllers.random_search import RandomSearch
 from proxy_tasks.landscape import true_score
 from search_space import Decisions, ScalePermutedSpace, resnet_seed
 

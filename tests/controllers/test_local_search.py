@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from controllers import LocalSearch, Proposal
+from controllers import Proposal
+from controllers.local_search import LocalSearch
 from search_space import Decisions, ScalePermutedSpace, published_spec, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))

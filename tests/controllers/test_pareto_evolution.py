@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from benchmarks.controllers import front_area
-from controllers import Controller, ParetoEvolution, Proposal, RandomSearch
-from controllers.pareto_evolution import crowding_distances, front_numbers
+from controllers import Controller, Proposal
+from controllers.pareto_evolution import ParetoEvolution, crowding_distances, front_numbers
+from controllers.random_search import RandomSearch
 from proxy_tasks.landscape import Landscape, true_score
 from search_space import ScalePermutedSpace, resnet_seed
 

@@ -20,7 +20,9 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from controllers import Proposal, RandomSearch, RegularizedEvolution
+from controllers import Proposal
+from controllers.evolution import RegularizedEvolution
+from controllers.random_search import RandomSearch
 from nas.engine.failures import FailurePolicy
 from nas.engine.loop import Search
 from nas.engine.plan import Plan

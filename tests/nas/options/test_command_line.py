@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from controllers import RandomSearch, RegularizedEvolution
+from controllers.evolution import RegularizedEvolution
+from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
 from foundation import InputError
 from nas.executors.local import LocalExecutor

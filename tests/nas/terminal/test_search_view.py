@@ -16,8 +16,9 @@ from controllers import Proposal
 from nas.record.events import Asked, Created, Told
 from nas.record.record import Record
 from nas.record.trial import Failure, FailureKind, Trial
+from nas.terminal.console import Verbosity
 from nas.terminal.live_panel import LivePanel, sparkline
-from nas.terminal.search_view import SearchView, Verbosity
+from nas.terminal.search_view import SearchView
 from nas.terminal.status import Standing, Tally
 from search_space import published_spec
 from tests.conftest import TINY_LANDSCAPE, Run
