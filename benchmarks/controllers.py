@@ -35,7 +35,7 @@ PLOT = Path(__file__).parent.parent / "docs" / "controllers.png"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one search found.
+    """The result of one search.
 
     Attributes:
         curve: (T,) best score after each result.

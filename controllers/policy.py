@@ -18,7 +18,7 @@ _State: TypeAlias = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely B proposals are under a policy.
+    """The likelihood of B proposals under a policy.
 
     Attributes:
         log_prob: (B,) natural logarithm of the probability of each.

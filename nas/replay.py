@@ -38,7 +38,7 @@ resumes where it stopped.
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to replay; names as in `experiments/replay.yaml`."""
+    """The options that only a replay has; names as in `experiments/replay.yaml`."""
 
     top: int
 

@@ -49,13 +49,13 @@ def prepare_task(task: ProxyTask, console: Console) -> None:
 
 
 def is_finished(record: Record, num_trials: int) -> bool:
-    """Return whether a run of so many trials has a result for each of them."""
+    """Return whether a run of `num_trials` trials has a result for each of them."""
     return len(record.told) >= max(num_trials, len(record.trials))
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a person is shown of a run.
+    """The texts that a person is shown of a run.
 
     Attributes:
         title: of the live panel.
@@ -71,7 +71,7 @@ class Shown:
 def run_and_show(setup: Setup, journal: Journal, consoles: Consoles, shown: Shown) -> None:
     """Run a search to its end, show it in the terminal and in all trackers, and sum it up.
 
-    Of a finished run nothing is run; trackers get what they lack of it.
+    Nothing of a finished run is run again; trackers get what they lack of it.
 
     Raises:
         InputError: the search stopped before its last trial; the message says why.

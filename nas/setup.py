@@ -65,7 +65,7 @@ class Setup:
 
     @property
     def plan(self) -> Plan:
-        """How many trials there are, and how each is handled."""
+        """The number of trials, and how each is handled."""
         return Plan(
             num_trials=self.num_trials,
             seed=self.seed,

@@ -15,7 +15,7 @@ class Promotion:
 
     Attributes:
         num_rungs: amounts of training; 1 promotes nothing.
-        reduction: one of so many trials is promoted, and each rung has so many times the epochs of the one below.
+        reduction: one trial in this many is promoted, and each rung has this many times the epochs of the one below.
         keep_weights: whether a promoted trial continues from the trained network of the trial below, if that is found.
 
     Raises:

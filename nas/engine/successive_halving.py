@@ -22,7 +22,7 @@ class SuccessiveHalving:
 
     Args:
         num_rungs: 1 or more; 1 promotes nothing.
-        reduction: one of so many is promoted; 2 or more.
+        reduction: one trial in this many is promoted; 2 or more.
 
     Example:
         >>> halving = SuccessiveHalving(num_rungs=2, reduction=2)

@@ -27,7 +27,7 @@ class RayExecutor:
         cpus_per_trial: cores for each trial; torch uses as many threads.
         gpus_per_trial: GPUs for each trial, a fraction or a whole number; None gives one where the cluster has any.
         max_concurrent: most trials at a time; None for as many as the cluster holds, as it grows and shrinks. On a
-            running cluster so many workers are requested even where it has no free slots yet, so that an autoscaler
+            running cluster that many workers are requested even where it has no free slots yet, so that an autoscaler
             adds nodes.
         timeout_s: a trial that takes longer is ended; None for no limit.
 

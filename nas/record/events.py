@@ -101,7 +101,7 @@ class Told(_Event):
 
 
 Event: TypeAlias = Asked | AttemptFailed | Told
-"""What can happen after a run was created."""
+"""The events that can follow the creation of a run."""
 
 ANY_EVENT: TypeAdapter[Created | Event] = TypeAdapter(Annotated[Created | Event, Field(discriminator="event")])
 """Checks one line of a journal."""

@@ -25,7 +25,7 @@ Concern: TypeAlias = Literal["repetition", "machine", "searcher", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an option, with all options below it, means for a run."""
+    """The meaning of an option, with all options below it, for a run."""
 
     changes: Changes
     concern: Concern

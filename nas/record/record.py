@@ -8,7 +8,7 @@ from nas.record.trial import Trial
 
 
 class Record:
-    """What a journal says: the run, its trials, and the order in which results came.
+    """The content of a journal: the run, its trials, and the order in which results came.
 
     Attributes:
         created: the first line.

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 from rich.console import Console
 
 Verbosity: TypeAlias = Literal["quiet", "normal", "verbose"]
-"""How much a command prints: what goes wrong, the usual, or all that it knows."""
+"""The amount that a command prints: what goes wrong, the usual, or all that it knows."""
 
 
 def make_console(*, quiet: bool = False) -> Console:

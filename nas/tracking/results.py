@@ -55,7 +55,7 @@ class Result:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the trial is more than a proposal: reused and rejected ones were never trained."""
+        """True where the trial is more than a proposal: reused and rejected ones were never trained."""
         return self.trial.status in ("completed", "failed")
 
     def search_figures(self) -> dict[str, float]:

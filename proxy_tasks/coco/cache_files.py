@@ -35,7 +35,7 @@ class CacheKey:
         image_dir: folder that its file names are below.
         image_size_px: side of the cached squares.
         image_format: of the cached images.
-        max_images: use only so many of the images, chosen at random but always the same; None for all.
+        max_images: use only this many of the images, chosen at random but always the same; None for all.
         cache_dir: folder of all caches.
     """
 

@@ -83,7 +83,7 @@ def make_cache(key: CacheKey, fingerprint: str, report: Report, check: Callable[
 
 
 def _check_disk(path: Path, num_bytes: int) -> None:
-    """Check that so many bytes more can be written."""
+    """Check that there is space for `num_bytes` more."""
     free = shutil.disk_usage(path.parent).free
     if num_bytes > free:
         raise InputError(

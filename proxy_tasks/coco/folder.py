@@ -25,7 +25,7 @@ class CocoFolder:
         val_images: folder of the validation images, below `root`.
         num_held_out: training images that are never trained on and whose AP is the reward.
         split_seed: of the choice of those images; the same for every trial.
-        max_images: use only so many images of each split, chosen at random but always the same; None for all.
+        max_images: use only this many images of each split, chosen at random but always the same; None for all.
     """
 
     root: Path | None

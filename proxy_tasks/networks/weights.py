@@ -47,4 +47,6 @@ def load_network(network: nn.Module, path: Path, max_epochs: float) -> float:
 
     except (EOFError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadDataError(f"cannot use the weights {path} ({first_line}); delete the file to train anew") from error
+        raise BadDataError(
+            f"cannot use the weights {path} ({first_line}); delete the file to train from scratch"
+        ) from error

@@ -29,11 +29,11 @@ Make: TypeAlias = Callable[[SearchSpace], Controller]
 CONTROLLERS: dict[str, Make] = {
     "random": RandomSearch,
     "evolution": lambda space: RegularizedEvolution(space, population_size=8, tournament_size=3),
-    "pareto evolution": lambda space: ParetoEvolution(space, population_size=8, tournament_size=2),
-    "local search": lambda space: LocalSearch(space, patience=5),
+    "pareto_evolution": lambda space: ParetoEvolution(space, population_size=8, tournament_size=2),
+    "local_search": lambda space: LocalSearch(space, patience=5),
     "reinforce": lambda space: Reinforce(space, LEARNER),
     "ppo": lambda space: PPO(space, LEARNER, num_epochs=2),
-    "simulated annealing": SimulatedAnnealing,
+    "annealing": SimulatedAnnealing,
 }
 
 every_controller = pytest.mark.parametrize("make", CONTROLLERS.values(), ids=CONTROLLERS.keys())

@@ -110,7 +110,7 @@ def test_the_leaderboard_of_a_torn_run_works(call: Run, run: Path) -> None:
     assert journal.read_bytes() == content[:-20]
 
 
-def test_the_leaderboard_ranks_anew_by_another_reward(call: Run, run: Path) -> None:
+def test_the_leaderboard_ranks_again_by_another_reward(call: Run, run: Path) -> None:
     before = (run / "journal.jsonl").read_bytes()
     arguments = ("reward=targets", "reward.macs.target=1e10", "reward.macs.weight=3", "top=3")
     done = call("nas.leaderboard", "run=run", *arguments)

@@ -62,7 +62,7 @@ def test_a_whole_search_through_ray_with_real_training(command: Run, call: Run, 
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on_and_equals_one_that_was_not(call: Run, tmp_path: Path) -> None:
+def test_a_killed_search_resumes_and_equals_one_that_was_not(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local")
     process = start("nas.search", arguments, tmp_path)
     while num_told(tmp_path / "run") < 2:
@@ -174,7 +174,7 @@ def test_a_kind_of_failure_that_stops_ends_in_one_line_and_keeps_the_trial(call:
     assert "Resume: " in done.stdout
     record = read_record(tmp_path / "run")
     assert record.told == []
-    # What becomes of failures may differ from one start to the next.
+    # The handling of failures may differ from one start to the next.
     assert call("nas.search", *arguments[:-1], "failures.max_failed_share=1").returncode == 0
     assert len(read_record(tmp_path / "run").told) == 5
 
@@ -187,7 +187,7 @@ def test_a_search_in_which_most_trials_fail_stops_with_a_summary(call: Run, tmp_
 
 
 @pytest.mark.long
-def test_the_best_are_promoted_and_go_on_from_their_weights(call: Run, tmp_path: Path) -> None:
+def test_the_best_are_promoted_and_start_from_their_weights(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local", "num_trials=7", "promotion.num_rungs=2", "promotion.reduction=2")
     done = call("nas.search", *arguments)
     assert done.returncode == 0, done.stderr

@@ -38,7 +38,7 @@ def tiny_detection(folder: Path) -> DetectionProxy:
 TASKS: dict[str, Callable[[Path], ProxyTask]] = {
     "detection": tiny_detection,
     "landscape": lambda folder: Landscape(),
-    "noisy landscape": lambda folder: Landscape(noise=0.1),
+    "noisy_landscape": lambda folder: Landscape(noise=0.1),
 }
 
 

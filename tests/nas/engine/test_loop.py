@@ -123,7 +123,7 @@ def test_a_result_is_on_disk_before_the_controller_learns_it(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("make", CONTROLLERS.values(), ids=CONTROLLERS.keys())
-def test_every_controller_goes_on_as_if_it_had_not_been_stopped(
+def test_every_controller_resumes_as_if_it_had_not_been_stopped(
     tmp_path: Path, make: Callable[[SearchSpace], Controller]
 ) -> None:
     begin_with = [SPACE.encode(published_spec("spinenet-49"))]
@@ -359,7 +359,7 @@ def test_given_decisions_come_before_the_controllers_own(tmp_path: Path) -> None
         def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
             told.append(proposal.decisions)
 
-    # The second start goes on with what is on record, whatever it is given.
+    # The second start resumes what is on record, whatever it is given.
     for num_trials, begin_with in ((1, given), (5, given[:1])):
         with Journal(tmp_path, {}, begin_with) as journal:
             run_all(make_search(journal, num_trials, Watching(SPACE)))

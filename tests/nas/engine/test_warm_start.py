@@ -62,7 +62,7 @@ def test_a_search_begins_with_given_specs_and_with_another_runs_best(call: Run, 
     # They were evaluated, and not drawn from the policy; what follows was.
     assert all(trials[i].status == "completed" for i in range(4))
     assert [trial.proposal.log_prob is None for trial in trials.values()] == [True] * 4 + [False] * 5
-    # The same command goes on without evaluating them again, and without the other run.
+    # The same command resumes without evaluating them again, and without the other run.
     shutil.rmtree(tmp_path / "run")
     assert call("nas.search", *arguments, "num_trials=12").returncode == 0
     assert len(read_record(tmp_path / "second").trials) == 12

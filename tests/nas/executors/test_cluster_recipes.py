@@ -302,7 +302,7 @@ def slurm(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 
 @pytest.mark.ray
 @pytest.mark.long
-def test_a_slurm_job_whose_time_is_up_goes_on_when_submitted_again(
+def test_a_slurm_job_whose_time_is_up_resumes_when_submitted_again(
     slurm: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     journal = tmp_path / "run" / FILE_NAME

@@ -153,7 +153,10 @@ def test_every_yaml_says_how_to_run_it() -> None:
         (["controller.population_size=2"], "controller: tournament_size must be 1 to population_size (2), got 10"),
         (["scale.width_multiplier=-1"], "width_multiplier must be a number above 0, got -1.0"),
         (["space.window=1"], "space: window must be 2 or more, got 1"),
-        (["space.kinds=[foo]"], "space.kinds[0]: Input should be 'bottleneck', 'residual' or 'mbconv', got 'foo'"),
+        (
+            ["space.kinds=[foo]"],
+            "space: kinds must be among bottleneck, residual, as the base's blocks are ([] keeps them), got 'foo'",
+        ),
         (
             ["space.kinds=[mbconv]"],
             "space: kinds must be among bottleneck, residual, as the base's blocks are ([] keeps them), got 'mbconv'",

@@ -3,8 +3,8 @@
 import re
 import sys
 import types
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from nas.options.block_kinds import join_block_kinds
 from nas.options.command_help import help_text
 from nas.options.command_line import command_config, compose
 from nas.options.listed import Option, open_mappings, option_names, options_in
+from search_space.kinds import RESNET, BlockKind, added_kinds, remove_kind
 
 
 def test_an_open_mapping_takes_names_that_the_yaml_does_not_list() -> None:
@@ -105,35 +106,27 @@ def test_an_included_file_is_composed_below_its_name(mine: Path) -> None:
 # ---- Block kinds of one's own ----
 
 
-@dataclass(frozen=True)
-class Kind:
-    name: str
+SEPARABLE = BlockKind("separable", RESNET, "s", "octagon", expansion=1, cost=1, unit="mine_kinds.SeparableUnit")
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> Sequence[Kind]:
-    """A table of kinds in place of the package's own, and a module that holds a kind."""
-    added: list[Kind] = []
-
-    def add_kind(kind: Kind) -> None:
-        if kind.name == "bottleneck":
-            raise ValueError("kind bottleneck: the name is taken by another kind")
-        added.append(kind)
-
-    kinds = types.ModuleType("search_space.kinds")
-    kinds.__dict__.update(BlockKind=Kind, add_kind=add_kind)
+def own_kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A module of somebody's own that holds kinds; the table is as it was afterwards."""
     own = types.ModuleType("mine_kinds")
-    own.__dict__.update(SEPARABLE=Kind("separable"), BOTTLENECK=Kind("bottleneck"), WORD="separable")
-    monkeypatch.setitem(sys.modules, "search_space.kinds", kinds)
+    taken = replace(SEPARABLE, name="bottleneck")
+    own.__dict__.update(SEPARABLE=SEPARABLE, BOTTLENECK=taken, WORD="separable")
     monkeypatch.setitem(sys.modules, "mine_kinds", own)
-    return added
+    yield
+    remove_kind("separable")
 
 
-def test_a_kind_of_ones_own_joins_the_table(table: Sequence[Kind]) -> None:
+@pytest.mark.usefixtures("own_kinds")
+def test_a_kind_of_ones_own_joins_the_table() -> None:
     join_block_kinds({"separable": "mine_kinds.SEPARABLE"})
-    assert table == [Kind("separable")]
+    assert added_kinds() == (SEPARABLE,)
 
 
+@pytest.mark.usefixtures("own_kinds")
 @pytest.mark.parametrize(
     ("name", "path", "message"),
     [
@@ -145,19 +138,20 @@ def test_a_kind_of_ones_own_joins_the_table(table: Sequence[Kind]) -> None:
         ("bottleneck", "mine_kinds.BOTTLENECK", "block_kinds.bottleneck: kind bottleneck: the name is taken"),
     ],
 )
-def test_a_kind_that_cannot_join_is_one_line(table: Sequence[Kind], name: str, path: str, message: str) -> None:
+def test_a_kind_that_cannot_join_is_one_line(name: str, path: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         join_block_kinds({name: path})
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
-    assert not table
+    assert not added_kinds()
 
 
+@pytest.mark.usefixtures("own_kinds")
 @pytest.mark.parametrize(
     ("command", "is_kept"), [("config", True), ("replay", True), ("prepare", True), ("draw", False), ("export", False)]
 )
-def test_commands_that_record_a_run_keep_its_kinds(table: Sequence[Kind], command: str, is_kept: bool) -> None:
+def test_commands_that_record_a_run_keep_its_kinds(command: str, is_kept: bool) -> None:
     needs = ["run=somewhere"] if command == "export" else []
     config = command_config(command, [*needs, "block_kinds.separable=mine_kinds.SEPARABLE"])
     assert ("block_kinds" in config) is is_kept
-    assert table == [Kind("separable")]
+    assert added_kinds() == (SEPARABLE,)

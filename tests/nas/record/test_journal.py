@@ -74,7 +74,7 @@ def test_a_line_cut_short_anywhere_is_removed_and_nothing_before_it(tmp_path: Pa
 
 
 @pytest.mark.parametrize("content", [b"", b'{"event":"crea'])
-def test_a_journal_without_a_whole_line_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+def test_a_journal_without_a_whole_line_is_begun_again(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     assert not has_trials(tmp_path)
     with Journal(tmp_path, CONFIG) as journal:

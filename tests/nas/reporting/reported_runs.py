@@ -1,4 +1,4 @@
-"""Runs for the tests of the report: journals as a search of so many trials leaves them."""
+"""Runs for the tests of the report: journals as a search leaves them."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -145,7 +145,7 @@ def test_a_promoted_trial_leads_and_is_no_part_of_the_curve() -> None:
     assert tally.standing(60.0).rewards == (0.25, 0.5)
 
 
-def test_a_search_that_goes_on_shows_what_is_on_record_and_the_speed_of_this_start() -> None:
+def test_a_resumed_search_shows_what_is_on_record_and_the_speed_of_this_start() -> None:
     record = Record(Created(config={}, versions={}))
     for number, reward in enumerate([0.1, 0.3, 0.2]):
         record.add(Asked(trial=number, decisions=(), key=SPEC.key, spec=SPEC))

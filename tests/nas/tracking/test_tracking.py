@@ -131,7 +131,7 @@ def test_tensorboard_itself_serves_the_curves_and_the_table(call: Run, tmp_path:
         server.communicate()
 
 
-def test_a_run_that_goes_on_is_shown_from_its_first_result(call: Run, tmp_path: Path) -> None:
+def test_a_resumed_run_is_shown_from_its_first_result(call: Run, tmp_path: Path) -> None:
     call("nas.search", *TINY_LANDSCAPE)
     folder = tmp_path / "run" / "tensorboard"
     (file,) = (folder / "search").iterdir()

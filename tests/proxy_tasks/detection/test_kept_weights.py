@@ -24,7 +24,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> DetectionProxy:
     return made
 
 
-def test_a_network_goes_on_from_where_it_was_left(task: DetectionProxy, tmp_path: Path) -> None:
+def test_a_network_resumes_from_where_it_was_left(task: DetectionProxy, tmp_path: Path) -> None:
     first, second = tmp_path / "weights" / "first.pt", tmp_path / "weights" / "second.pt"
     short = task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(keep_in=first))
     assert short.metrics == task.evaluate(SPEC, fidelity=Fidelity(2), seed=0).metrics
@@ -43,7 +43,7 @@ def test_a_network_goes_on_from_where_it_was_left(task: DetectionProxy, tmp_path
 
 
 @pytest.mark.parametrize("place", ["absent.pt", "file/absent.pt", "folder"])
-def test_without_the_file_training_starts_anew(task: DetectionProxy, tmp_path: Path, place: str) -> None:
+def test_without_the_file_training_starts_from_scratch(task: DetectionProxy, tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     found = task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(start_from=tmp_path / place))
@@ -82,7 +82,7 @@ def test_damaged_weights_are_named_and_never_executed(
         task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(keep_in=path))
     else:
         path.write_bytes(pickle.dumps(Exploit(), protocol=2))
-    with pytest.raises(BadDataError, match=r"cannot use the weights .*first\.pt \(.*\); delete the file to train anew"):
+    with pytest.raises(BadDataError, match=r"cannot use the weights .*first\.pt \(.*\); delete the file to train"):
         task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(start_from=path))
     assert not (tmp_path / "executed").exists()
 
