@@ -1,4 +1,4 @@
-"""The options of whatever computes: a device's name and a number format, which need no torch to be checked."""
+"""The options of a device, its name and its number format, in words that are checked without torch."""
 
 from typing import Literal, TypeAlias
 

@@ -1,4 +1,4 @@
-"""The batches of a trial, whose machine is to blame where an image cannot be read."""
+"""Reading the batches of a trial: images that cannot be read are bad data of this machine."""
 
 from collections.abc import Iterable, Iterator
 
