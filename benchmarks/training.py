@@ -31,7 +31,8 @@ from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.augment import augment
 from proxy_tasks.detection.losses import detection_loss
-from proxy_tasks.detection.recipe import Recipe, make_optimizer
+from proxy_tasks.detection.optimization import make_optimizer
+from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM
 from proxy_tasks.networks.retinanet import spinenet_detector

@@ -4,19 +4,16 @@ import ctypes
 import re
 import sys
 from functools import cache
-from typing import Literal, TypeAlias, assert_never
+from typing import assert_never
 
 import torch
 
 from foundation import InputError
+from proxy_tasks.device_options import DEVICE_NAMES, Precision
 
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 1 << 30
-DEVICE_NAMES = r"auto|cpu|cuda(:\d+)?"
-"""The names that a device may have."""
-Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
-"""The number format of convolutions; `auto` is bfloat16 where the device computes it fast."""
 
 
 def pick_device(name: str) -> torch.device:

@@ -34,15 +34,26 @@ def test_help_loads_no_heavy_library(command: str) -> None:
     assert not {"torch", "ray", "hydra", "pandas"} & modules_after_command(f"nas.{command}", "--help")
 
 
-def test_preparing_data_builds_the_task_alone(tmp_path: Path) -> None:
-    without_data = modules_after_command("nas.prepare", "task=landscape")
-    assert not {"torch", "torchvision", "ray", "tensorboard", "controllers"} & without_data
+def test_preparing_data_loads_no_heavy_library_and_builds_the_task_alone(tmp_path: Path) -> None:
+    heavy_or_not_asked_for = {"torch", "torchvision", "ray", "tensorboard", "controllers"}
+    assert not heavy_or_not_asked_for & modules_after_command("nas.prepare", "task=landscape")
+
     images = ("data.num_train_images=4", "data.num_val_images=1", "data.num_held_out=2", "scale.image_size_px=64")
     folders = (f"data.root={tmp_path}/shapes", f"task.cache_dir={tmp_path}/cache")
-    # The detection task knows how to train, so its module needs torch.
-    with_data = modules_after_command("nas.prepare", "experiment=quickstart", *images, *folders)
-    assert not {"ray", "tensorboard", "controllers"} & with_data
+    loaded = modules_after_command("nas.prepare", "experiment=quickstart", *images, *folders, "verify=true")
+    assert not heavy_or_not_asked_for & loaded
     assert list((tmp_path / "cache").glob("train2017-*/cache.json"))
+
+
+def test_a_detection_task_goes_to_a_worker_without_torch() -> None:
+    code = (
+        "import pickle\nfrom pathlib import Path\n"
+        "from proxy_tasks.coco.shapes import Shapes\nfrom proxy_tasks.detection import DetectionProxy\n"
+        "from search_space import ModelScale\n"
+        "task = DetectionProxy(Shapes(Path('nowhere')), ModelScale())\n"
+        "assert pickle.loads(pickle.dumps(task)) == task and task.metric_names and task.cost_names"
+    )
+    assert not {"torch", "torchvision"} & modules_after(code)
 
 
 def test_the_proxy_task_and_its_benchmarks_need_neither_ray_nor_hydra() -> None:

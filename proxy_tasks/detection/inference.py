@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.coco.cache import CachedSplit
+from proxy_tasks.detection.batch_reading import read_batches
 from proxy_tasks.detection.detections import detect
-from proxy_tasks.detection.open_data import read_batches
 from proxy_tasks.detection.scoring import ScoredBoxes
 
 _BATCH_SIZE = 32

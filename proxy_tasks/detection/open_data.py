@@ -1,19 +1,17 @@
 """The data of the detection task: its splits opened and checked, and what there is in words."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, assert_never, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from foundation import InputError
-from proxy_tasks.base import BadDataError, Report, silent
+from proxy_tasks.base import Report, silent
 from proxy_tasks.coco.annotations import Annotations, check_id_labels, with_id_labels
-from proxy_tasks.coco.batches import Batch, load_batches
 from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, check_source, existing_split
 from proxy_tasks.coco.description import describe_split
 from proxy_tasks.coco.folder import CocoFolder, SplitName
@@ -128,18 +126,6 @@ def open_data(options: DataOptions) -> OpenData:
             return replace(data, train=_labelled_by_id(data.train), val=val)
         case _:
             assert_never(options.classes)
-
-
-def read_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[Batch]:
-    """Yield the batches of `load_batches`.
-
-    Raises:
-        BadDataError: the images cannot be read; most often the disk fails.
-    """
-    try:
-        yield from load_batches(split, steps, device)
-    except OSError as error:
-        raise BadDataError(f"cannot read the image cache: {error}") from error
 
 
 def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None) -> OpenData:

@@ -1,24 +1,11 @@
-"""A training recipe: the numbers that steer a training, and the optimizer and schedule that follow from them."""
+"""A training recipe: the numbers that steer a training."""
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, assert_never, get_args
-
-import torch
-from torch import nn
-from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
-    LinearLR,
-    LRScheduler,
-    MultiStepLR,
-    OneCycleLR,
-    SequentialLR,
-)
+from typing import Literal, TypeAlias, get_args
 
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
 Schedule: TypeAlias = Literal["one_cycle", "step", "cosine"]
-
-_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,42 +66,3 @@ class Recipe:
             raise ValueError(f"jitter must be two rising factors above 0, got {list(self.jitter)}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must lie between 0 and 1, got {self.ema_decay}")
-
-
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the optimizer; weight decay acts on kernels, not on biases and normalisation."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": kernels, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-
-    match recipe.optimizer:
-        case "sgd":
-            return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-        case _:
-            assert_never(recipe.optimizer)
-
-
-def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, num_steps: int) -> LRScheduler:
-    """Return the schedule, to be stepped after every optimizer step."""
-    num_warmup = max(1, round(recipe.warmup_share * num_steps))
-    falling: LRScheduler
-
-    match recipe.schedule:
-        case "one_cycle":
-            return OneCycleLR(optimizer, recipe.learning_rate, total_steps=num_steps + 1)
-        case "cosine":
-            falling = CosineAnnealingLR(optimizer, max(1, num_steps - num_warmup))
-        case "step":
-            # Counted from the end of the warm-up, as the schedules below are.
-            falls = [max(1, round(share * num_steps) - num_warmup) for share in recipe.decay_shares]
-            falling = MultiStepLR(optimizer, falls)
-        case _:
-            assert_never(recipe.schedule)
-
-    rising = LinearLR(optimizer, 1 / num_warmup, total_iters=num_warmup)
-    return SequentialLR(optimizer, [rising, falling], milestones=[num_warmup])

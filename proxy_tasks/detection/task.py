@@ -1,47 +1,26 @@
-"""The detection proxy task: build one spec, train it for a while, and score it by COCO's average precision."""
+"""The detection proxy task: its options and their checks, and the contract that a search calls."""
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-import torch
-from torch.optim.swa_utils import update_bn
-
-from foundation import InputError
-from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, OptionRules, Report, Weights
-from proxy_tasks.coco.batches import training_rows
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, OptionRules, Report, Weights
 from proxy_tasks.coco.image_store import FORMATS, Format
-from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.open_data import (
     Classes,
     Data,
     DataOptions,
-    OpenData,
     ScoreOn,
     open_data,
     prepare_data,
-    read_batches,
     verify_data,
 )
 from proxy_tasks.detection.recipe import Recipe
-from proxy_tasks.detection.scoring import METRIC_NAMES, score
-from proxy_tasks.detection.training import mean_of_parts, train
-from proxy_tasks.networks.cost import detector_cost
-from proxy_tasks.networks.profile import network_latency
-from proxy_tasks.networks.retinanet import RetinaNet, spinenet_detector
-from proxy_tasks.networks.weights import load_network, save_network
-from proxy_tasks.runtime import DEVICE_NAMES, Precision, keep_freed_memory, pick_device, uses_bf16
+from proxy_tasks.detection.scoring import METRIC_NAMES
+from proxy_tasks.device_options import DEVICE_NAMES, Precision
 from search_space import ArchSpec, ModelScale
-
-NUM_CURVE_POINTS = 20
-"""Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
-_NUM_STATISTICS_BATCHES = 20
-_SEEDS = 2**32
-"""More than there are seeds of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,82 +119,15 @@ class DetectionProxy:
 
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what the detector costs at this scale; see `ProxyTask.costs`."""
+        # Imported here: who only prepares data does not wait for torch.
+        from proxy_tasks.networks.cost import detector_cost
+
         cost = detector_cost(spec, self.scale, open_data(self.data_options).num_classes)
         return {"macs": float(cost.macs), "params": float(cost.params)}
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        """Train and score one spec; see `ProxyTask.evaluate`.
+        """Train and score one spec; see `ProxyTask.evaluate` and, for how it is done, `evaluate_detector`."""
+        # Imported here: who only prepares data does not wait for torch.
+        from proxy_tasks.detection.evaluation import evaluate_detector
 
-        A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
-        metrics then say how many it had before, as `epochs_before`.
-        """
-        keep_freed_memory()
-        started = time.perf_counter()
-        device = pick_device(self.device)
-        bf16 = uses_bf16(self.precision, device.type)
-        data = self._open_data()
-
-        # The seed decides the random weights that the network starts from.
-        torch.manual_seed(seed)
-        network = self._build(spec, data.num_classes, device)
-        anchors = make_anchors(network.output_levels, self.scale.image_size_px, self.scale.anchor_scale, device)
-        epochs_before = 0.0
-        if weights.start_from is not None:
-            epochs_before = load_network(network, weights.start_from, fidelity.epochs)
-
-        # A network that resumes is trained for the epochs that it lacks. Its seed is one that no run has, so it sees
-        # other orders and augmentations than before.
-        rows = data.train_rows[: fidelity.max_train_images]
-        batch_size = self.recipe.batch_size
-        num_steps = max(1, round((fidelity.epochs - epochs_before) * len(rows) / batch_size))
-        training_seed = seed + _SEEDS * round(epochs_before * len(rows) / batch_size)
-        batches = read_batches(data.train, training_rows(rows, batch_size, num_steps, training_seed), device)
-        losses = train(network, batches, anchors, self.recipe, num_steps, bf16=bf16, seed=training_seed)
-        trained = time.perf_counter()
-
-        # After few steps the running averages of batch norm lag behind the weights: take them again from some images.
-        batches = read_batches(data.train, training_rows(rows, batch_size, _NUM_STATISTICS_BATCHES, seed), device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            update_bn((batch.images for batch in batches), network)
-
-        if weights.keep_in is not None:
-            save_network(network, weights.keep_in, fidelity.epochs)
-
-        found = detect_all(network, anchors, data.scored, data.scored_rows, bf16=bf16)
-        metrics = score(data.scored.annotations, data.scored_rows, found, per_class=self.per_class_ap)
-        scored = time.perf_counter()
-        seconds = {"train": trained - started, "score": scored - trained}
-
-        if self.latency:
-            metrics["latency_ms"] = self._latency_ms(spec, data.num_classes)
-            seconds["latency"] = time.perf_counter() - scored
-        if weights.start_from is not None:
-            metrics["epochs_before"] = epochs_before
-        metrics |= {"loss": float(losses[-1]), **self.costs(spec)}
-        return Evaluation(metrics, seconds, loss_curve=mean_of_parts(losses, NUM_CURVE_POINTS))
-
-    def _open_data(self) -> OpenData:
-        """Open the data in a trial, where all that is wrong with it is this machine's."""
-        try:
-            return open_data(self.data_options)
-        except InputError as error:
-            raise BadDataError(str(error)) from error
-
-    def _build(self, spec: ArchSpec, num_classes: int, device: torch.device) -> RetinaNet:
-        """Build the network on the device, in the layout in which convolutions are fastest."""
-        try:
-            network = spinenet_detector(spec, self.scale, num_classes)
-        except ValueError as error:
-            raise BadSpecError(str(error)) from error
-        return network.to(device).to(memory_format=torch.channels_last)
-
-    def _latency_ms(self, spec: ArchSpec, num_classes: int) -> float:
-        size = self.scale.image_size_px
-        return network_latency(
-            spec,
-            self.scale,
-            (size, size),
-            num_classes=num_classes,
-            device=self.device,
-            precision=self.precision,
-        ).median_ms
+        return evaluate_detector(self, spec, fidelity=fidelity, seed=seed, weights=weights)

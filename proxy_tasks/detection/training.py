@@ -11,7 +11,8 @@ from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.augment import augment
 from proxy_tasks.detection.finite_watch import FiniteWatch
 from proxy_tasks.detection.losses import detection_loss
-from proxy_tasks.detection.recipe import Recipe, make_optimizer, make_schedule
+from proxy_tasks.detection.optimization import make_optimizer, make_schedule
+from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.weight_average import WeightAverage
 
 _AUGMENTATION = 1

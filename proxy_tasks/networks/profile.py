@@ -6,11 +6,12 @@ from functools import partial
 
 from torchvision.models.detection import MaskRCNN
 
+from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.cost import Cost, on_meta, part_costs
 from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.latency import Latency, measure_latency
 from proxy_tasks.networks.named_networks import BASELINE, Head, build_network
-from proxy_tasks.runtime import Precision, pick_device, uses_bf16
+from proxy_tasks.runtime import pick_device, uses_bf16
 from search_space import ArchSpec, ModelScale, published_spec
 from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
 

@@ -1,6 +1,7 @@
 import pytest
 
-from proxy_tasks.runtime import Precision, has_fast_bf16, uses_bf16
+from proxy_tasks.device_options import Precision
+from proxy_tasks.runtime import has_fast_bf16, uses_bf16
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import re
 import pytest
 import torch
 
-from proxy_tasks.detection.recipe import Recipe, make_optimizer, make_schedule
+from proxy_tasks.detection.optimization import make_optimizer, make_schedule
+from proxy_tasks.detection.recipe import Recipe
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""One evaluation of the detection task: a network built, trained, and scored by COCO's average precision."""
+
+import time
+
+import torch
+from torch.optim.swa_utils import update_bn
+
+from foundation import InputError
+from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, Weights
+from proxy_tasks.coco.batches import training_rows
+from proxy_tasks.detection.anchors import make_anchors
+from proxy_tasks.detection.batch_reading import read_batches
+from proxy_tasks.detection.inference import detect_all
+from proxy_tasks.detection.open_data import OpenData, open_data
+from proxy_tasks.detection.scoring import score
+from proxy_tasks.detection.task import DetectionProxy
+from proxy_tasks.detection.training import mean_of_parts, train
+from proxy_tasks.networks.profile import network_latency
+from proxy_tasks.networks.retinanet import RetinaNet, spinenet_detector
+from proxy_tasks.networks.weights import load_network, save_network
+from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
+from search_space import ArchSpec, ModelScale
+
+NUM_CURVE_POINTS = 20
+"""Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
+_NUM_STATISTICS_BATCHES = 20
+_SEEDS = 2**32
+"""More than there are seeds of a run."""
+
+
+def evaluate_detector(
+    task: DetectionProxy, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+) -> Evaluation:
+    """Train and score one spec as the task's options say; see `ProxyTask.evaluate`.
+
+    A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
+    metrics then say how many it had before, as `epochs_before`.
+    """
+    keep_freed_memory()
+    started = time.perf_counter()
+    device = pick_device(task.device)
+    bf16 = uses_bf16(task.precision, device.type)
+    data = _open_data(task)
+
+    # The seed decides the random weights that the network starts from.
+    torch.manual_seed(seed)
+    network = _build(spec, task.scale, data.num_classes, device)
+    anchors = make_anchors(network.output_levels, task.scale.image_size_px, task.scale.anchor_scale, device)
+    epochs_before = 0.0
+    if weights.start_from is not None:
+        epochs_before = load_network(network, weights.start_from, fidelity.epochs)
+
+    # A network that resumes is trained for the epochs that it lacks. Its seed is one that no run has, so it sees
+    # other orders and augmentations than before.
+    rows = data.train_rows[: fidelity.max_train_images]
+    batch_size = task.recipe.batch_size
+    num_steps = max(1, round((fidelity.epochs - epochs_before) * len(rows) / batch_size))
+    training_seed = seed + _SEEDS * round(epochs_before * len(rows) / batch_size)
+    batches = read_batches(data.train, training_rows(rows, batch_size, num_steps, training_seed), device)
+    losses = train(network, batches, anchors, task.recipe, num_steps, bf16=bf16, seed=training_seed)
+    trained = time.perf_counter()
+
+    # After few steps the running averages of batch norm lag behind the weights: take them again from some images.
+    batches = read_batches(data.train, training_rows(rows, batch_size, _NUM_STATISTICS_BATCHES, seed), device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        update_bn((batch.images for batch in batches), network)
+
+    if weights.keep_in is not None:
+        save_network(network, weights.keep_in, fidelity.epochs)
+
+    found = detect_all(network, anchors, data.scored, data.scored_rows, bf16=bf16)
+    metrics = score(data.scored.annotations, data.scored_rows, found, per_class=task.per_class_ap)
+    scored = time.perf_counter()
+    seconds = {"train": trained - started, "score": scored - trained}
+
+    if task.latency:
+        metrics["latency_ms"] = _latency_ms(task, spec, data.num_classes)
+        seconds["latency"] = time.perf_counter() - scored
+    if weights.start_from is not None:
+        metrics["epochs_before"] = epochs_before
+    metrics |= {"loss": float(losses[-1]), **task.costs(spec)}
+    return Evaluation(metrics, seconds, loss_curve=mean_of_parts(losses, NUM_CURVE_POINTS))
+
+
+def _open_data(task: DetectionProxy) -> OpenData:
+    """Open the data in a trial, where all that is wrong with it is this machine's."""
+    try:
+        return open_data(task.data_options)
+    except InputError as error:
+        raise BadDataError(str(error)) from error
+
+
+def _build(spec: ArchSpec, scale: ModelScale, num_classes: int, device: torch.device) -> RetinaNet:
+    """Build the network on the device, in the layout in which convolutions are fastest."""
+    try:
+        network = spinenet_detector(spec, scale, num_classes)
+    except ValueError as error:
+        raise BadSpecError(str(error)) from error
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+def _latency_ms(task: DetectionProxy, spec: ArchSpec, num_classes: int) -> float:
+    size = task.scale.image_size_px
+    return network_latency(
+        spec,
+        task.scale,
+        (size, size),
+        num_classes=num_classes,
+        device=task.device,
+        precision=task.precision,
+    ).median_ms
