@@ -109,6 +109,7 @@ class ProxyTask(Protocol):
         task.metric_names      # ("ap", ..., "macs", "params"), before anything is trained: a reward may name these
         task.prepare(report)   # ("train: 1224 images, ...", ...): minutes the first time, the same at once afterwards
         task.costs(spec)       # {"macs": 41.2e6, "params": 0.8e6}, in milliseconds: limits are compared with these
+        task.load()            # None: libraries are imported, once in each process that evaluates
         task.evaluate(spec, fidelity=Fidelity(2), seed=0)  # Evaluation({"ap": 0.031, ..., "macs": 41.2e6, ...}, ...)
         task.verify(report)    # None: what `prepare` made is sound; InputError where it is not
     """
@@ -152,6 +153,13 @@ class ProxyTask(Protocol):
 
         Raises:
             InputError: something is missing or damaged; the message names it and says what to do.
+        """
+        ...
+
+    def load(self) -> None:
+        """Load what evaluations need, as libraries; called once by each process that evaluates, before its first job.
+
+        A worker in which it raises does not come up, so that a broken machine costs no trial.
         """
         ...
 

@@ -75,6 +75,9 @@ class Landscape:
         """Return at once: nothing is needed."""
         return ()
 
+    def load(self) -> None:
+        """Return at once: nothing is needed."""
+
     def verify(self, report: Report) -> None:
         """Return: there is nothing to read."""
 

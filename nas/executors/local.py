@@ -13,6 +13,7 @@ class LocalExecutor:
 
         Ctrl-C ends a training at once, but lets the source put on record what it is putting there.
         """
+        task.load()
         on_workers(1)
         while True:
             with Interrupt():

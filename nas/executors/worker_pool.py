@@ -52,6 +52,7 @@ class Worker:
     """One process of the cluster; it runs job after job and keeps its data open between them."""
 
     def __init__(self, task: ProxyTask) -> None:
+        task.load()
         self._task = task
         self._last: tuple[int, Outcome | None] = (-1, None)
 

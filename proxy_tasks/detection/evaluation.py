@@ -1,6 +1,7 @@
 """One evaluation of the detection task: a network built, trained, and scored by COCO's average precision."""
 
 import time
+from collections.abc import Mapping
 
 import torch
 from torch.optim.swa_utils import update_bn
@@ -10,11 +11,12 @@ from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation,
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.batch_reading import read_batches
+from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.scoring import score
-from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.detection.training import mean_of_parts, train
+from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.networks.retinanet import RetinaNet, spinenet_detector
 from proxy_tasks.networks.weights import load_network, save_network
@@ -29,23 +31,23 @@ _SEEDS = 2**32
 
 
 def evaluate_detector(
-    task: DetectionProxy, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    options: EvaluationOptions, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
 ) -> Evaluation:
-    """Train and score one spec as the task's options say; see `ProxyTask.evaluate`.
+    """Train and score one spec as the options say; see `ProxyTask.evaluate`.
 
     A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
     metrics then say how many it had before, as `epochs_before`.
     """
     keep_freed_memory()
     started = time.perf_counter()
-    device = pick_device(task.device)
-    bf16 = uses_bf16(task.precision, device.type)
-    data = _open_data(task)
+    device = pick_device(options.device)
+    bf16 = uses_bf16(options.precision, device.type)
+    data = _open_data(options)
 
     # The seed decides the random weights that the network starts from.
     torch.manual_seed(seed)
-    network = _build(spec, task.scale, data.num_classes, device)
-    anchors = make_anchors(network.output_levels, task.scale.image_size_px, task.scale.anchor_scale, device)
+    network = _build(spec, options.scale, data.num_classes, device)
+    anchors = make_anchors(network.output_levels, options.scale.image_size_px, options.scale.anchor_scale, device)
     epochs_before = 0.0
     if weights.start_from is not None:
         epochs_before = load_network(network, weights.start_from, fidelity.epochs)
@@ -53,11 +55,11 @@ def evaluate_detector(
     # A network that resumes is trained for the epochs that it lacks. Its seed is one that no run has, so it sees
     # other orders and augmentations than before.
     rows = data.train_rows[: fidelity.max_train_images]
-    batch_size = task.recipe.batch_size
+    batch_size = options.recipe.batch_size
     num_steps = max(1, round((fidelity.epochs - epochs_before) * len(rows) / batch_size))
     training_seed = seed + _SEEDS * round(epochs_before * len(rows) / batch_size)
     batches = read_batches(data.train, training_rows(rows, batch_size, num_steps, training_seed), device)
-    losses = train(network, batches, anchors, task.recipe, num_steps, bf16=bf16, seed=training_seed)
+    losses = train(network, batches, anchors, options.recipe, num_steps, bf16=bf16, seed=training_seed)
     trained = time.perf_counter()
 
     # After few steps the running averages of batch norm lag behind the weights: take them again from some images.
@@ -69,23 +71,29 @@ def evaluate_detector(
         save_network(network, weights.keep_in, fidelity.epochs)
 
     found = detect_all(network, anchors, data.scored, data.scored_rows, bf16=bf16)
-    metrics = score(data.scored.annotations, data.scored_rows, found, per_class=task.per_class_ap)
+    metrics = score(data.scored.annotations, data.scored_rows, found, per_class=options.per_class_ap)
     scored = time.perf_counter()
     seconds = {"train": trained - started, "score": scored - trained}
 
-    if task.latency:
-        metrics["latency_ms"] = _latency_ms(task, spec, data.num_classes)
+    if options.latency:
+        metrics["latency_ms"] = _latency_ms(options, spec, data.num_classes)
         seconds["latency"] = time.perf_counter() - scored
     if weights.start_from is not None:
         metrics["epochs_before"] = epochs_before
-    metrics |= {"loss": float(losses[-1]), **task.costs(spec)}
+    metrics |= {"loss": float(losses[-1]), **detector_costs(options, spec)}
     return Evaluation(metrics, seconds, loss_curve=mean_of_parts(losses, NUM_CURVE_POINTS))
 
 
-def _open_data(task: DetectionProxy) -> OpenData:
+def detector_costs(options: EvaluationOptions, spec: ArchSpec) -> Mapping[str, float]:
+    """Return what the detector of a spec costs at the task's scale; see `ProxyTask.costs`."""
+    cost = detector_cost(spec, options.scale, open_data(options.data).num_classes)
+    return {"macs": float(cost.macs), "params": float(cost.params)}
+
+
+def _open_data(options: EvaluationOptions) -> OpenData:
     """Open the data in a trial, where all that is wrong with it is this machine's."""
     try:
-        return open_data(task.data_options)
+        return open_data(options.data)
     except InputError as error:
         raise BadDataError(str(error)) from error
 
@@ -99,13 +107,13 @@ def _build(spec: ArchSpec, scale: ModelScale, num_classes: int, device: torch.de
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _latency_ms(task: DetectionProxy, spec: ArchSpec, num_classes: int) -> float:
-    size = task.scale.image_size_px
+def _latency_ms(options: EvaluationOptions, spec: ArchSpec, num_classes: int) -> float:
+    size = options.scale.image_size_px
     return network_latency(
         spec,
-        task.scale,
+        options.scale,
         (size, size),
         num_classes=num_classes,
-        device=task.device,
-        precision=task.precision,
+        device=options.device,
+        precision=options.precision,
     ).median_ms

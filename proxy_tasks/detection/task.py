@@ -8,12 +8,12 @@ from typing import get_args
 
 from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, OptionRules, Report, Weights
 from proxy_tasks.coco.image_store import FORMATS, Format
+from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.open_data import (
     Classes,
     Data,
     DataOptions,
     ScoreOn,
-    open_data,
     prepare_data,
     verify_data,
 )
@@ -109,6 +109,19 @@ class DetectionProxy:
             cache_format=self.cache_format,
         )
 
+    @property
+    def evaluation_options(self) -> EvaluationOptions:
+        """The options that an evaluation follows."""
+        return EvaluationOptions(
+            data=self.data_options,
+            scale=self.scale,
+            recipe=self.recipe,
+            device=self.device,
+            precision=self.precision,
+            latency=self.latency,
+            per_class_ap=self.per_class_ap,
+        )
+
     def prepare(self, report: Report) -> tuple[str, ...]:
         """Make or find the data and decode it; see `ProxyTask.prepare`."""
         return prepare_data(self.data_options, report)
@@ -117,17 +130,20 @@ class DetectionProxy:
         """Compare the checksums of all images; see `ProxyTask.verify`."""
         verify_data(self.data_options, report)
 
+    def load(self) -> None:
+        """Import torch and all that evaluates; see `ProxyTask.load`."""
+        import proxy_tasks.detection.evaluation  # noqa: F401  # for what importing it does
+
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what the detector costs at this scale; see `ProxyTask.costs`."""
-        # Imported here: who only prepares data does not wait for torch.
-        from proxy_tasks.networks.cost import detector_cost
+        # Imported here: a command that only prepares data does not wait for torch.
+        from proxy_tasks.detection.evaluation import detector_costs
 
-        cost = detector_cost(spec, self.scale, open_data(self.data_options).num_classes)
-        return {"macs": float(cost.macs), "params": float(cost.params)}
+        return detector_costs(self.evaluation_options, spec)
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Train and score one spec; see `ProxyTask.evaluate` and, for how it is done, `evaluate_detector`."""
-        # Imported here: who only prepares data does not wait for torch.
+        # Imported here, as in `costs`.
         from proxy_tasks.detection.evaluation import evaluate_detector
 
-        return evaluate_detector(self, spec, fidelity=fidelity, seed=seed, weights=weights)
+        return evaluate_detector(self.evaluation_options, spec, fidelity=fidelity, seed=seed, weights=weights)

@@ -42,6 +42,8 @@ class Measured:
 
     def verify(self, report: Report) -> None: ...
 
+    def load(self) -> None: ...
+
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         return {"energy_j": TASK.costs(spec)["macs"] / 10e9}
 

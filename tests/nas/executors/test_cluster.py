@@ -320,6 +320,9 @@ class Sabotaged:
     def prepare(self, report: Report) -> tuple[str, ...]:
         return self.task.prepare(report)
 
+    def load(self) -> None:
+        self.task.load()
+
     def verify(self, report: Report) -> None:
         self.task.verify(report)
 
