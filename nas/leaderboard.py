@@ -118,6 +118,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 def _write_csv(rows: Sequence[Row]) -> None:
     """Write the rows with all of their figures, unrounded."""
+    # Rows of different runs may have different figures: a column for each that any of them has.
     plain = [_plain(row) for row in rows]
     last = ("key", "reused_by")
     names = dict.fromkeys(name for one in plain for name in one if name not in last)
@@ -153,6 +154,7 @@ def _rewarded(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
     if reward is None:
         return record.trials
 
+    # Trials that lack one of the metrics, as those of an earlier version may, are left out.
     scored = [trial for trial in record.trials.values() if trial.reward is not None]
     usable = {trial.number: trial for trial in scored if set(reward.metrics) <= set(trial.metrics)}
     if scored and not usable:

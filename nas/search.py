@@ -129,6 +129,7 @@ def _print_next_commands(console: Console, setup: Setup, num_told: int, best: Tr
     if best is None:
         return
 
+    # A front needs costs, and the same reward as the search had.
     run = short_path(setup.run)
     if len(setup.reward.metrics) > 1:
         chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]

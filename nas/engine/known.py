@@ -57,6 +57,7 @@ class KnownArchitectures:
         if trial.status == "completed":
             self._trained.setdefault(training, trial.number)
 
+        # All are released, even after a failure: the first one then begins, and the others wait for that one.
         released = [waiting.number for waiting in self._waiting if _training(waiting) == training]
         self._waiting = [waiting for waiting in self._waiting if _training(waiting) != training]
         return released

@@ -34,7 +34,7 @@ class MetricReward:
     """One metric as it is; `ap` in the paper (SpineNet, arXiv 1912.05027, section 5.1).
 
     Attributes:
-        metric: to be maximised.
+        metric: name of the metric to maximise.
         costs: metrics to keep low, which a controller with several objectives looks at; the reward does not.
     """
 
@@ -93,9 +93,9 @@ class TargetReward:
     """Multiplies a metric by a factor for each cost that has a target; see `Target`.
 
     Args:
-        metric: to be maximised.
-        targets: by the name of the cost, any metric of the task, in the unit that the metric has; costs whose target is
-            None are not looked at.
+        metric: name of the metric to maximise.
+        targets: target of each cost, by its name: any metric of the task, in the unit that the metric has. Costs whose
+            target is None are not looked at.
 
     Raises:
         ValueError: no target is given.

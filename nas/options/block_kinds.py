@@ -14,7 +14,7 @@ def join_block_kinds(paths: Mapping[str, str]) -> None:
     """Import block kinds and add them to the table.
 
     Args:
-        paths: of each kind, `module.NAME` of a `BlockKind` value by the kind's own name.
+        paths: import path of a `BlockKind` value, as `module.NAME`, by the name of the kind.
 
     Raises:
         InputError: a path that cannot be imported, no block kind, one of another name, or one that cannot be added.

@@ -25,7 +25,7 @@ _LINE_EVERY_S = 30.0
 
 
 class TaskView:
-    """Shows the progress of what is made once before the first trial."""
+    """Shows the progress of work that is done once, before the first trial."""
 
     def __init__(self, console: Console) -> None:
         self._progress = progress_bar(console, _Speed(), TimeRemainingColumn())

@@ -30,7 +30,7 @@ class SearchView:
     workers there are. The panel is drawn by a thread of its own, so that times go on while this one trains.
 
     Args:
-        console: where to print.
+        console: console to print on.
         title: stands above the panel.
         num_trials: how many trials the run is to have.
         record: the run's, as it stands when the view opens.

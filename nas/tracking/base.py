@@ -28,7 +28,7 @@ class TrackedRun:
     """The run whose results are shown.
 
     Attributes:
-        folder: of the run, absolute.
+        folder: the run folder, an absolute path.
         created_at: seconds since 1970.
         config: the whole configuration, as it was when the run began.
     """

@@ -28,7 +28,7 @@ class MLflow:
     """Writes to an MLflow server or store.
 
     Attributes:
-        uri: of the server or store; None for MLFLOW_TRACKING_URI, or else for what MLflow does without.
+        uri: address of the server or store; None for MLFLOW_TRACKING_URI, or else for what MLflow does without.
         experiment: name of the experiment that all runs are put into.
         per_trial: whether each trained trial is a run of its own, below that of the search.
 
