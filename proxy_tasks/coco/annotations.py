@@ -297,7 +297,7 @@ def _repair_boxes(
     """Clip boxes to their images.
 
     Args:
-        path: for the message.
+        path: the file, named in the message.
         boxes_xywh: (M, 4) as in the file.
         sizes_px: (M, 2) height and width of each box's image.
         annotation_ids: M, for the message.

@@ -263,7 +263,7 @@ def _resume(part: Path, key: CacheKey, listed: Annotations) -> list[_Chunk]:
 
 
 def _still_holds(chunk: _Chunk, key: CacheKey, listed: Annotations, first_row: int) -> bool:
-    """Return whether the files of a chunk are what they were: somebody may have replaced some since."""
+    """Return whether the files of a chunk are what they were: some may have been replaced since."""
     names = listed.file_names[first_row : first_row + len(chunk.images)]
     sizes = [source_size(key.image_dir / name) for name in names]
     return sizes == [image.source_bytes for image in chunk.images]

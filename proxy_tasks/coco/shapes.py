@@ -40,8 +40,8 @@ class Shapes:
         num_val_images: images in `val2017`.
         image_size_px: height and width of every image.
         seed: seed of the drawing.
-        num_held_out: as in `CocoFolder`.
-        split_seed: as in `CocoFolder`.
+        num_held_out: see `CocoFolder`.
+        split_seed: see `CocoFolder`.
     """
 
     root: Path

@@ -63,10 +63,12 @@ def evaluate_detector(
     trained = time.perf_counter()
 
     # After few steps the running averages of batch norm lag behind the weights: take them again from some images.
-    batches = read_batches(data.train, training_rows(rows, batch_size, _NUM_STATISTICS_BATCHES, seed), device)
+    statistics_rows = training_rows(rows, batch_size, _NUM_STATISTICS_BATCHES, seed)
+    statistics_batches = read_batches(data.train, statistics_rows, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        update_bn((batch.images for batch in batches), network)
+        update_bn((batch.images for batch in statistics_batches), network)
 
+    # After the statistics, which belong to the network that a promotion resumes.
     if weights.keep_in is not None:
         save_network(network, weights.keep_in, fidelity.epochs)
 

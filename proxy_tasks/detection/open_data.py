@@ -129,7 +129,7 @@ def open_data(options: DataOptions) -> OpenData:
 
 
 def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None) -> OpenData:
-    """Open the splits in use; where there is somebody to report to, make what is missing."""
+    """Open the splits in use; make caches that are missing only where a `report` is given."""
 
     def check_val(val: Annotations) -> None:
         _check_classes(options, val)
@@ -161,7 +161,7 @@ def _open_split(
     report: Report | None,
     check: Callable[[Annotations], None],
 ) -> CachedSplit:
-    """Open one split; make its cache only where there is somebody to report to."""
+    """Open one split; make its cache only where a `report` is given."""
     key = folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
     if report is not None:
         return cached_split(key, report, check)
