@@ -80,6 +80,7 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     console.print(f"\n{counts or 'no trials'}; {duration(time.monotonic() - started)} this time\n")
     _print_remarks(console, record, setup.max_reused_share)
 
+    # After Ctrl-C too: what was found so far is shown and exported all the same.
     best = best_trials(record.trials, NUM_SHOWN)
     if best:
         run = short_path(setup.run)

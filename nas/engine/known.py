@@ -28,7 +28,7 @@ class KnownArchitectures:
         self._waiting: list[Trial] = []
 
     def trained_by(self, trial: Trial) -> int | None:
-        """Return the number of the first trial that trained the same architecture as long; None before there is one."""
+        """Return the first trial that gave the same architecture as much training; None before there is one."""
         return self._trained.get(_training(trial))
 
     def begin(self, trial: Trial) -> bool:

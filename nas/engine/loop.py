@@ -156,7 +156,7 @@ class Search:
         return trials[number]
 
     def _propose(self, number: int) -> Proposal:
-        """Return what the run begins with, then promotions, and where there are none what the controller proposes."""
+        """Return the next proposal: first those that the run begins with, then promotions, then the controller's."""
         begin_with = self._journal.record.created.begin_with
         if number < len(begin_with):
             return Proposal(begin_with[number])
@@ -168,7 +168,7 @@ class Search:
         return self._controller.ask(np.random.default_rng([self._plan.seed, number]))
 
     def _told_without_training(self, trial: Trial) -> Told | None:
-        """Return the result of a trial that is known at once: an earlier one's, or that it costs too much."""
+        """Return the result of a trial that need not run, as it was trained before or costs too much; else None."""
         earlier = self._known.trained_by(trial)
         if earlier is not None:
             known = self._journal.record.trials[earlier]
@@ -217,7 +217,7 @@ class Search:
         )
 
     def _fail(self, told: Told, failure: Failure) -> None:
-        """End a failed trial, or leave it open, as the policy has it for this kind of failure."""
+        """End a failed trial, or leave it open, as the policy says for this kind of failure."""
         trial = self._journal.record.trials[told.trial]
         action = self._plan.failures.action(failure, trial.attempts)
         if action == "fail":

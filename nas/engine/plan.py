@@ -12,7 +12,7 @@ _SEEDS = 2**32
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything about a search that is neither proposed nor measured.
+    """The numbers and rules of a search: how many trials, and how each is trained, limited, promoted and retried.
 
     Attributes:
         num_trials: proposals in all, those on record and promotions included.

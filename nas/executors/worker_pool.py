@@ -159,7 +159,7 @@ class WorkerPool:
             self._on_workers(num_up)
 
     def _start_workers(self) -> None:
-        """Fill the free slots; nodes are looked at now and then, as asking takes a moment."""
+        """Fill the free slots; Ray is asked for its nodes only now and then, as that takes a moment."""
         if self._supply.state is Supply.DRY or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_EVERY_S
@@ -175,7 +175,7 @@ class WorkerPool:
             self._members.append(_Member(actor, actor.node_id.remote()))
 
     def _start_jobs(self) -> None:
-        """Give jobs to idle workers; a worker for which there is none ends, and frees its slot on the cluster."""
+        """Give jobs to idle workers; end a worker that gets none, which frees its slot on the cluster."""
         # Listed first, as ending a worker takes it out of the members.
         idle = [member for member in self._members if member.reply is None]
         for member in idle:

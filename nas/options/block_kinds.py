@@ -7,7 +7,7 @@ from nas.options.builder import import_value
 from search_space import BlockKind, add_kind
 
 RECORDED_BY = ("config", "replay", "prepare")
-"""Commands that keep the option in their configuration, as it is part of what a run is."""
+"""Commands that keep the option in their configuration: it is part of what a run solves."""
 
 
 def join_block_kinds(paths: Mapping[str, str]) -> None:

@@ -75,8 +75,11 @@ class Learned:
 
 def learned_by_group(runs: Sequence[ReportedRun]) -> Mapping[str, Learned]:
     """Return what each group learned; without groups that have too few architectures to say."""
-    groups = dict.fromkeys(run.group for run in runs)
-    found = {group: _learned([run for run in runs if run.group == group]) for group in groups}
+    members: dict[str, list[ReportedRun]] = {}
+    for run in runs:
+        members.setdefault(run.group, []).append(run)
+
+    found = {group: _learned(runs_of_group) for group, runs_of_group in members.items()}
     return {group: learned for group, learned in found.items() if learned.num_all >= MIN_ARCHITECTURES}
 
 

@@ -70,7 +70,8 @@ def cautions(runs: Sequence[ReportedRun]) -> list[str]:
 def group_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what searched in each of the runs; equal names mean repetitions of one search."""
     names = [_controller_name(config) for config in configs]
-    parts = [option_texts(present_options({part: config.get(part) for part in SEARCHER})) for config in configs]
+    searchers = [{part: config.get(part) for part in SEARCHER} for config in configs]
+    parts = [option_texts(present_options(searcher)) for searcher in searchers]
 
     # A name says only what it must: the options in which runs of this controller differ.
     groups = []

@@ -165,7 +165,7 @@ def number_text(value: float, style: NumberStyle) -> str:
 def count(number: float) -> str:
     """Return a large number with three figures and K, M or B."""
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        # What three figures would round up to the next letter has it already.
+        # A number that three figures round up to the next letter gets that letter.
         if number >= 0.9995 * size:
             value = number / size
             return f"{value:.3g}{letter}" if value < 999.5 else f"{value:.0f}{letter}"

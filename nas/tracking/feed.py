@@ -1,4 +1,4 @@
-"""The feed of trackers: results reach them while the search goes on, and one that is slow or fails holds nothing up."""
+"""The feed of trackers: they get results while the search runs, and one that is slow or fails holds nothing up."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -68,7 +68,7 @@ class Result:
         return figures
 
     def page(self) -> TrialPage:
-        """Return the trial as it is shown by itself, where it was trained."""
+        """Return a trained trial as trackers show it by itself."""
         return TrialPage(
             name=f"trial {self.trial.number}",
             begun_at=self.time - sum(self.trial.seconds.values()),
