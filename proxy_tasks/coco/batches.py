@@ -96,7 +96,7 @@ def _ahead(make: Callable[[NDArray[np.int64]], T], steps: Iterable[NDArray[np.in
         try:
             while pending:
                 made = pending.popleft().result()
-                # For each that is taken one more is begun, until there are no steps left.
+                # Each batch that is taken makes way for one more, until no steps are left.
                 pending.extend(thread.submit(make, step) for step in islice(rest, 1))
                 yield made
         finally:
@@ -115,7 +115,7 @@ def _load(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> 
         labels.append(annotations.labels[kept])
         image.append(np.full(len(kept), i))
 
-    # Matching needs one entry at least: an empty box that is none.
+    # Matching needs one entry at least: a box without area, whose label -1 says that it is no object.
     if not any(len(some) for some in labels):
         boxes, labels, image = [np.zeros((1, 4))], [np.array([-1])], [np.array([0])]
 

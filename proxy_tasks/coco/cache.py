@@ -149,6 +149,7 @@ def _open(path: Path) -> CachedSplit | None:
     """Open a cache; None if it is not there or not whole."""
     try:
         meta = Meta.model_validate_json((path / "cache.json").read_bytes())
+        # Of the images only the size is checked here: reading them all takes minutes, see `check_cache`.
         if checksum(path / "arrays.npz") != meta.arrays_crc32:
             return None
         if (path / "images").stat().st_size != meta.num_bytes:

@@ -64,7 +64,7 @@ def _resample(images: Tensor, is_flipped: Tensor, factor: Tensor, offset: Tensor
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
     theta[:, :, 2] = shift
 
-    # To mirror is to look left for what is right.
+    # A mirrored image is read from right to left.
     theta[:, 0] = torch.where(is_flipped[:, None], -theta[:, 0], theta[:, 0])
 
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (B, S, S, 2)

@@ -27,7 +27,7 @@ NUM_CURVE_POINTS = 20
 """Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
 _NUM_STATISTICS_BATCHES = 20
 _SEEDS = 2**32
-"""More than there are seeds of a run."""
+"""One more than the largest seed of a run; see `Plan`."""
 
 
 def evaluate_detector(
@@ -93,7 +93,7 @@ def detector_costs(options: EvaluationOptions, spec: ArchSpec) -> Mapping[str, f
 
 
 def _open_data(options: EvaluationOptions) -> OpenData:
-    """Open the data in a trial, where all that is wrong with it is this machine's."""
+    """Open the data in a trial, where any fault in it is one of this machine."""
     try:
         return open_data(options.data)
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The data of the detection task: its splits opened and checked, and what there is in words."""
+"""The data of the detection task: its splits opened, checked and described."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -76,7 +76,7 @@ class OpenData:
 
 
 def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
-    """Make the caches that are missing, check them against the image files, and say what there is.
+    """Make the caches that are missing, check them against the image files, and describe the data.
 
     Raises:
         InputError: the data cannot be used.

@@ -128,6 +128,7 @@ def network_latency(
         scale = replace(scale, image_size_px=max(image_size_px))
 
     network = fold_norms(build_network(architecture, scale, head=head, num_classes=num_classes))
+    # Random weights would find nothing, and leave the mask head without work.
     if isinstance(network, MaskRCNN):
         network.roi_heads.score_thresh = 0.0
 
