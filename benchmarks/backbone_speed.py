@@ -42,7 +42,7 @@ class Case:
     """One thing to time.
 
     Attributes:
-        title: as printed.
+        title: its name in the table.
         kind: training steps or forward passes.
         scale: how large SpineNet-49's spec is built.
         batch_size: images in a batch.
@@ -94,6 +94,7 @@ def our_step(case: Case, images: NDArray[np.float32]) -> Callable[[], None]:
         with torch.autocast("cpu", torch.bfloat16, enabled=case.bf16):
             return [x.float() for x in module(batch)]
 
+    # Any scalar that depends on all endpoints will do as a loss: the backbone alone is timed.
     def train() -> None:
         loss = torch.stack([x.square().mean() for x in endpoints(network)]).sum()
         optimizer.zero_grad(set_to_none=True)
@@ -105,6 +106,8 @@ def our_step(case: Case, images: NDArray[np.float32]) -> Callable[[], None]:
             sum(x.sum() for x in endpoints(folded))
 
     step = train if case.kind == "train" else infer
+
+    # The first steps choose algorithms and get memory.
     for _ in range(NUM_WARM_UP_STEPS):
         step()
     return step

@@ -57,6 +57,7 @@ def run(task: Landscape, num_trials: int) -> tuple[list[Trial], list[float], lis
 
     def note(trial: Trial) -> None:
         if trial.status != "running":
+            # The second number is the resident pages.
             num_pages = int(Path("/proc/self/statm").read_text().split()[1])
             ends.append(time.perf_counter())
             resident.append(num_pages * os.sysconf("SC_PAGE_SIZE"))
@@ -101,6 +102,7 @@ def main() -> None:
     _, ends, resident = run(Landscape(), NUM_NO_OPS)
     size = NUM_NO_OPS // NUM_BLOCKS
 
+    # By thousands, so that a driver that slows down with the number of its trials shows it.
     for first in range(0, NUM_NO_OPS, size):
         last = min(first + size, NUM_NO_OPS - 1)
         print(f"trials {first:>4} to {last:>4}: {(last - first) / (ends[last] - ends[first]):.0f} trials/s")

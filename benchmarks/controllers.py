@@ -52,6 +52,7 @@ def run(config: dict[str, Any], seed: int, num_trials: int) -> Run:
     """Run one search on the landscape of its seed."""
     import torch
 
+    # One thread: there is a process for each core.
     torch.set_num_threads(1)
     trials = simulate(seeded(config, seed, num_trials))
 
@@ -66,6 +67,7 @@ def run(config: dict[str, Any], seed: int, num_trials: int) -> Run:
 
 def front_area(points: list[tuple[float, float]]) -> float:
     """Return the area that scores and multiply-adds dominate, as a share of what is possible."""
+    # From the cheapest on, each better score adds a strip that reaches from its own cost to the unit.
     area, best = 0.0, 0.0
     for score, macs in sorted(points, key=lambda point: point[1]):
         if score > best and macs < MACS_UNIT:
@@ -85,6 +87,8 @@ def paired_p(better: NDArray[np.float64], worse: NDArray[np.float64]) -> float:
     """Return how likely a mean difference as large is by chance: one-sided, from 100,000 random changes of sign."""
     differences = better - worse
     signs = np.random.default_rng(0).choice((-1.0, 1.0), (100_000, len(differences)))
+
+    # Differences that are equal but for rounding count, and so does the observed one itself: p is never 0.
     as_large = (signs * differences).mean(1) >= differences.mean() - 1e-15
     return float((1 + as_large.sum()) / (1 + len(signs)))
 
@@ -116,6 +120,8 @@ def run_all(num_seeds: int, num_trials: int, counts: Sequence[int]) -> dict[str,
 
     print(f"best score of {num_seeds} seeds, mean and 95 % interval; the highest possible is {CEILING:g}\n")
     print(f"{'results':<17}" + "".join(f"{count:>17}" for count in counts) + f"{'reused':>9}")
+
+    # Spawned, as a fork of a process with torch's threads may hang.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         for name in CONTROLLERS:
             found[name] = list(pool.map(run, [configs[name]] * num_seeds, range(num_seeds), [num_trials] * num_seeds))
@@ -143,6 +149,7 @@ def print_comparison(curves: Mapping[str, NDArray[np.float64]], counts: Sequence
             text += f"{(ours - random).mean():>+9.4f} {paired_p(ours, random):7.5f}"
         print(f"{name:<17}{text}")
 
+    # Of the mean curves: a single seed may be lucky.
     goal = curves["random"][:, -1].mean()
     print(f"\nresults until the mean is random search's after {counts[-1]}, {goal:.4f}")
     for name in CONTROLLERS[1:]:

@@ -58,6 +58,7 @@ def _write_image(path: Path, seed: int) -> None:
 
 def _document(num_images: int) -> dict[str, Any]:
     """Return the annotation file as JSON values."""
+    # COCO's 80 ids have gaps too, up to 90.
     rng = np.random.default_rng(1)
     category_ids = np.sort(rng.choice(np.arange(1, 91), NUM_CLASSES, replace=False)).tolist()
 

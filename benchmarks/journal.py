@@ -50,6 +50,7 @@ def sample_trials() -> list[tuple[Asked, Told]]:
         spec = space.decode(decisions)
         asked = Asked(trial=0, decisions=decisions, key=spec.key, spec=spec)
 
+        # Metrics with all their digits and losses with five, as the detection task has them.
         metrics = {f"metric_{k}": float(value) for k, value in enumerate(rng.random(17))}
         curve = tuple(float(f"{value:.5g}") for value in rng.random(20))
         seconds = {"train": 1.5, "score": 0.5}

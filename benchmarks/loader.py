@@ -60,6 +60,7 @@ class _Coco(Dataset[Sample]):
         with Image.open(self.images / info["file_name"]) as opened:
             image = self.transform(opened.convert("RGB"))
 
+        # Boxes are scaled as the image is, and crowds stay in: the peer may do less than ours.
         annotations = self.coco.loadAnns(self.coco.getAnnIds(self.ids[index]))
         boxes = torch.tensor([a["bbox"] for a in annotations]) * (SIZE_PX / max(info["width"], info["height"]))
 
@@ -105,6 +106,7 @@ def main() -> None:
         def ours() -> int:
             steps = rng.permutation(NUM_IMAGES).reshape(-1, BATCH_SIZE)
             num_loaded = sum(len(batch.images) for batch in load_batches(split, steps, device))
+            # Copies to a GPU may still be under way.
             wait_for(device)
             return num_loaded
 
@@ -117,6 +119,7 @@ def main() -> None:
             their_speeds.append(images_a_second(theirs))
             our_speeds.append(images_a_second(ours))
 
+    # Without the first two steps, which choose algorithms and get memory.
     step = our_step(make_batch(device), device, has_fast_bf16(device.type))
     training = BATCH_SIZE / statistics.median(seconds_of(step, device, 12)[2:])
     beside_peer = statistics.median(our_speeds) / statistics.median(their_speeds)

@@ -80,6 +80,7 @@ def main() -> None:
     for number, of_seeds in enumerate(ap):
         print(f"{number:>12}  " + "  ".join(f"{value:9.3f}" for value in of_seeds))
 
+    # Pooled: the variance of each architecture's seeds, averaged over the architectures.
     between_seeds = np.sqrt(ap.var(axis=1, ddof=1).mean())
     print(f"\nSpearman correlation between seeds      {spearman(ap[:, 0], ap[:, 1]):.3f}")
     print(f"standard deviation between seeds        {between_seeds:.3f}")

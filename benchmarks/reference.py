@@ -25,7 +25,7 @@ class Reference:
     Use as a context manager; the worker ends with it.
 
     Attributes:
-        folder: for arrays that go to the worker and come back; deleted at the end.
+        folder: holds arrays that go to the worker and come back; deleted at the end.
         version: TensorFlow's.
     """
 
@@ -48,6 +48,8 @@ class Reference:
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the reference's process was started without pipes")
         self._requests, self._answers = self._process.stdin, self._process.stdout
+
+        # The worker says this much unasked, once it is up.
         self.version: str = self._answer()["tensorflow"]
 
     def __enter__(self) -> Self:

@@ -109,6 +109,7 @@ def copy_weights(arrays: Mapping[str, NDArray[np.floating]], backbone: SpineNet,
     for name in sorted(arrays):
         theirs.setdefault(name.rpartition(".")[0], []).append(arrays[name])
 
+    # Both sides' layers come in the order in which the reference creates them.
     ours = list(layers_in_their_order(backbone, spec))
     for layer, (name, values) in zip(ours, theirs.items(), strict=True):
         if isinstance(layer, nn.Conv2d):
@@ -146,6 +147,7 @@ def compare(
     is_training: bool,
 ) -> list[float]:
     """Build both networks in the precision of the images and return how far each endpoint is off."""
+    # Arrays go through files: as text on a pipe they would be huge.
     weights, inputs, outputs = (str(reference.folder / name) for name in ("weights.npz", "images.npy", "out.npz"))
     np.save(inputs, images)
 
@@ -189,6 +191,7 @@ def main() -> None:
         "largest of all:",
         ", ".join(f"{mode} {value:.1e} (tolerance {TOLERANCES[mode]:.0e})" for mode, value in worst.items()),
     )
+    # Written so that a NaN is out of tolerance too.
     if any(not value <= TOLERANCES[mode] for mode, value in worst.items()):
         sys.exit("error: an endpoint differs by more than the tolerance")
 

@@ -36,9 +36,9 @@ class Worker:
         """Build a backbone with fresh weights.
 
         Args:
-            name: to call it by.
-            spec: as in a spec file, `blocks` with two parents each; the stem is the reference's own.
-            scale: as in a spec file.
+            name: name of the model in later requests.
+            spec: the `spec` of a spec file, with two parents for each block; the stem is the reference's own.
+            scale: the `scale` of a spec file.
             size_px: height and width of the images.
             precision: `float32`, `float64` or `mixed_bfloat16`.
         """
@@ -66,6 +66,7 @@ class Worker:
         arrays: dict[str, Any] = {}
         for i, layer in enumerate(self._layers[name]):
             shapes = [weight.shape for weight in layer.weights]
+            # Features stay near 1 through many layers. No gamma is 1 and no mean 0, which would hide a mix-up.
             if isinstance(layer, tf_keras.layers.BatchNormalization):
                 gamma, variance = rng.uniform(0.5, 1.5, (2, *shapes[0]))
                 beta, mean = rng.normal(0, 0.2, (2, *shapes[0]))
@@ -103,6 +104,7 @@ class Worker:
         def infer() -> Any:  # noqa: ANN401  # a tensor
             return tf.add_n([tf.reduce_sum(tf.cast(x, tf.float32)) for x in model(batch, training=False).values()])
 
+        # `numpy` waits for the result.
         self._steps[name] = train if kind == "train" else infer
         for _ in range(NUM_WARM_UP_STEPS):
             self._steps[name]().numpy()

@@ -61,6 +61,7 @@ def main() -> None:
         pages = {num_trials: write_page(Path(folder), num_trials) for num_trials in (1, 10, most)}
         moments = opening_times(pages, browser)
 
+    # The page of a single trial takes what plotly.js takes.
     for moment, times in moments.items():
         peer = median(times[1])
         for num_trials, seconds in times.items():

@@ -23,6 +23,7 @@ def main(old: Path, new: Path) -> int:
     for line in _differences(first_old, first_new):
         print(f"first line: {line}")
 
+    # The first event that differs is the cause of those after it.
     old_events, new_events = list(old_lines), list(new_lines)
     if len(old_events) != len(new_events):
         print(f"{len(old_events)} events and {len(new_events)} events")

@@ -24,6 +24,7 @@ def main() -> None:
     if not records:
         sys.exit("error: name the folders of one or more runs")
 
+    # Imported here, so that a wrong folder is answered at once.
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -31,6 +32,7 @@ def main() -> None:
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     for folder, record in records.items():
+        # A trial that failed has no reward and takes its turn as 0.
         rewards = [record.trials[number].reward or 0.0 for number in record.told]
         best = list(accumulate(rewards, max))
         counts = range(1, len(best) + 1)

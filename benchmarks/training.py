@@ -102,7 +102,7 @@ def make_batch(device: torch.device) -> Batch:
 
     images = torch.from_numpy(generator.normal(size=(BATCH_SIZE, SIZE_PX, SIZE_PX, 3)).astype(np.float32))
     return Batch(
-        images.to(device).permute(0, 3, 1, 2),
+        images.to(device).permute(0, 3, 1, 2),  # (B, 3, S, S), channels last
         torch.from_numpy(boxes.astype(np.float32)).to(device),
         torch.from_numpy(generator.integers(NUM_CLASSES, size=len(boxes))).to(device),
         torch.from_numpy(np.repeat(np.arange(BATCH_SIZE), counts)).to(device),
@@ -204,7 +204,7 @@ def _serve(connection: "Connection[list[float], int]", make_step: MakeStep, bf16
     torch.set_num_threads(NUM_THREADS)
     device = pick_device("auto")
     step = make_step(make_batch(device), device, bf16)
-    while num_steps := connection.recv():
+    for num_steps in iter(connection.recv, 0):
         connection.send(seconds_of(step, device, num_steps))
 
 
@@ -212,6 +212,7 @@ def compare(bf16: bool, num_rounds: int) -> tuple[float, float]:
     """Time all sides in turn, print a line, and return the median seconds of ours and of theirs as it comes."""
     sides = [Side(our_step, bf16, True), Side(their_step, bf16, False), Side(their_step, bf16, True)]
 
+    # One side at a time, as all share the processor; in turns, so that a machine that slows down slows all.
     for side in sides:
         side.warm_up()
     for _ in range(num_rounds):
@@ -263,6 +264,8 @@ def main() -> None:
     )
     print(f"{'':<9} {'ours':<22} {'torchvision':<22} {'... keeping memory':<22} times as fast")
     precisions = [False, True] if fast_bf16 else [False]
+
+    # The first precision is float32; the last is what our task would choose.
     medians = [compare(bf16, num_rounds) for bf16 in precisions]
     our_precision = "bfloat16" if fast_bf16 else "float32"
     print(f"as each comes, ours {our_precision}, theirs float32: {medians[0][1] / medians[-1][0]:.2f}")

@@ -106,15 +106,18 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
     started = warm_at = warmed_up_at = time.perf_counter()
     rows = training_rows(torch.arange(split.annotations.num_images).numpy(), variant.batch_size, 10**6, seed=0)
 
+    # Time ends the training, so the schedule only has to be longer than any.
     def until_time_is_up() -> Iterator[Batch]:
         nonlocal num_counted, warm_at, warmed_up_at
         for step, batch in enumerate(load_batches(split, rows, device)):
             if step == num_warm:
+                # The clock starts for all processes together: while one warms up, the others would seem fast.
                 wait_for(device)
                 warmed_up_at = time.perf_counter()
                 all_warm.wait()
                 warm_at = time.perf_counter()
 
+            # Three steps are counted at least, however slow they are.
             if step >= num_warm + 3 and time.perf_counter() - warm_at > seconds:
                 return
             num_counted += step >= num_warm
@@ -172,6 +175,7 @@ def needs_of_an_image(bf16: bool) -> tuple[float, float]:
     with torch.inference_mode():
         detector.eval()(torch.zeros(1, 3, PAPER_PROXY.image_size_px, PAPER_PROXY.image_size_px))
 
+    # Three passes, one forward and two backward, of two operations for each multiply-add.
     macs = detector_cost(SPEC, PAPER_PROXY, NUM_CLASSES).macs
     return 3 * 2 * macs, _PASSES_OVER_RESULTS * num_values * (2 if bf16 else 4)
 
@@ -198,6 +202,8 @@ def main() -> None:
     best = 0.0
     with generated_coco(2000) as root:
         key = CocoFolder(root).cache_key("train", PAPER_PROXY.image_size_px, "raw", root / "cache")
+
+        # Made once, before any process asks for it.
         cached_split(key, silent)
         for variant in variants:
             speed, warm_up = images_a_second(variant, key, device, seconds)

@@ -14,5 +14,5 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> type[Controller]:
-    """Import a controller when YAML names it: nobody loads algorithms that are not used."""
+    """Import a controller when YAML names it: algorithms that are not used are not loaded."""
     return lazy_class(__name__, _MODULES, name)

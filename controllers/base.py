@@ -65,7 +65,7 @@ class Controller(Protocol):
 
         Args:
             proposal: what was evaluated.
-            reward: to be maximised; None where the evaluation failed or the proposal was rejected.
+            reward: number to maximise; None where the evaluation failed or the proposal was rejected.
             objectives: what the reward is a compromise of, each to be maximised; equally many throughout a search, none
                 for a failure. A controller whose `min_objectives` is 1 ignores them.
         """

@@ -26,7 +26,7 @@ class RegularizedEvolution:
     evaluations do not join.
 
     Args:
-        space: to draw from and to mutate in.
+        space: space to draw from and to mutate in.
         population_size: members alive.
         tournament_size: members compared for each parent; all of them makes it greedy, 1 makes it a random walk.
         num_random: members before the first mutation; None for a full population.

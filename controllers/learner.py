@@ -20,7 +20,7 @@ class LearnerSettings:
     """Everything about a policy and its training that does not depend on the algorithm.
 
     Attributes:
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
         entropy_weight: weight of the policy's entropy, in nats, against the advantage, in standard deviations.
         hidden_width: units of the policy's LSTM.
         batch_size: results for each update.

@@ -29,7 +29,7 @@ class LocalSearch:
     late from the old one: it does not lead back there unless it beats the peak, which then was none.
 
     Args:
-        space: to draw from and to mutate in.
+        space: space to draw from and to mutate in.
         patience: results without improvement, failed ones included, after which a climb ends.
 
     Raises:

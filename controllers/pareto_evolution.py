@@ -20,7 +20,7 @@ class ParetoEvolution:
     join. Without objectives the reward is the only one.
 
     Args:
-        space: to draw from and to mutate in.
+        space: space to draw from and to mutate in.
         population_size: members alive.
         tournament_size: members compared for each parent.
         num_random: members before the first mutation; None for a full population.

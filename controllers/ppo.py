@@ -27,7 +27,7 @@ class PPO:
     gradient does not.
 
     Args:
-        space: to draw from.
+        space: space to draw from.
         learner: how the policy is built and trained.
         num_epochs: steps of Adam in an update, each over the whole batch.
         clip: how far the ratio may leave 1 before a result has no more pull.

@@ -13,7 +13,7 @@ class RandomSearch:
     """Proposes architectures uniformly from the space.
 
     Args:
-        space: to draw from.
+        space: space to draw from.
     """
 
     min_objectives: ClassVar[int] = 1

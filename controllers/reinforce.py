@@ -19,7 +19,7 @@ class Reinforce:
     now. One without a log-probability was not drawn from a policy: the baseline takes it in, the gradient does not.
 
     Args:
-        space: to draw from.
+        space: space to draw from.
         learner: how the policy is built and trained; each batch of results is one step.
 
     Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning (arXiv 1611.01578), section 3.2.

@@ -4,7 +4,7 @@
 class InputError(ValueError):
     """A user's mistake: a file, a path or an option that cannot be used.
 
-    The message is one line that says what was expected, what came and where. Command lines print it and exit with
+    The message is one line that says what was expected, what was found and where. Command lines print it and exit with
     status 2; it is never a bug of the program.
     """
 
@@ -13,5 +13,5 @@ class InputError(ValueError):
 
 
 def printable(text: str) -> str:
-    """Replace what could steer a terminal by spaces: the text may come from a file that somebody else wrote."""
+    """Replace characters that could steer a terminal by spaces: anybody may have written the file with the text."""
     return "".join(c if c.isprintable() else " " for c in text)

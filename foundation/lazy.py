@@ -1,4 +1,4 @@
-"""Classes of a package that are imported when somebody asks for them."""
+"""Classes of a package that are imported when they are first asked for."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,7 +11,7 @@ def lazy_class(package: str, modules: Mapping[str, str], name: str) -> type[Any]
     Args:
         package: its name.
         modules: the module of each class, by the name of the class.
-        name: what was asked for.
+        name: name that was asked for.
 
     Raises:
         AttributeError: the package has no such class.

@@ -110,7 +110,7 @@ def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    """Return all that is known of a row, as JSON has it."""
+    """Return a row with all of its figures, as JSON values."""
     figures = {name: row.value(name) for name in figure_names([row])}
     own = {"run": row.run} if row.run else {}
     return {**own, **figures, "key": row.trial.key, "reused_by": list(row.reused_by)}
@@ -118,6 +118,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 def _write_csv(rows: Sequence[Row]) -> None:
     """Write the rows with all of their figures, unrounded."""
+    # Rows of different runs may have different figures: a column for each that any of them has.
     plain = [_plain(row) for row in rows]
     last = ("key", "reused_by")
     names = dict.fromkeys(name for one in plain for name in one if name not in last)
@@ -153,11 +154,13 @@ def _rewarded(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
     if reward is None:
         return record.trials
 
+    # Trials that lack one of the metrics, as those of an earlier version may, are left out.
     scored = [trial for trial in record.trials.values() if trial.reward is not None]
     usable = {trial.number: trial for trial in scored if set(reward.metrics) <= set(trial.metrics)}
     if scored and not usable:
         known = sorted({name for trial in scored for name in trial.metrics})
-        missing = next(name for name in reward.metrics if any(name not in trial.metrics for trial in scored))
+        lacking = {name for trial in scored for name in reward.metrics if name not in trial.metrics}
+        missing = next(name for name in reward.metrics if name in lacking)
         raise InputError(f"reward: no trial of the run has the metric {missing}; they have {', '.join(known)}")
     return {number: replace(trial, reward=reward(trial.metrics)) for number, trial in usable.items()}
 

@@ -154,6 +154,7 @@ def _table(profile: "Profile", image_size_px: tuple[int, int], title: str) -> Ta
     for name in ("block", "level", "kind", "parents", "size", "params", "MACs", "% of MACs"):
         table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
 
+    # A part that is no block, as the head, has neither level nor parents.
     for part in profile.parts:
         table.add_row(*_block_cells(part, image_size_px), *_cost_cells(part.cost, profile.total))
     table.add_row("total", "", "", "", "", *_cost_cells(profile.total, profile.total), style="bold")

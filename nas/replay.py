@@ -134,6 +134,7 @@ def _summarise(console: Console, record: Record, best: Sequence[Trial], replay: 
 def _table(best: Sequence[Trial], replayed: Mapping[str, Trial]) -> Table:
     """Return the best trials of the search, each with its rank and reward in the replay where it has them."""
     rewards = {key: trial.reward for key, trial in replayed.items() if trial.reward is not None}
+    # Ranks are counted among those that were replayed, so that a failed one leaves no gap.
     in_order = sorted((trial.key for trial in best if trial.key in rewards), key=lambda key: -rewards[key])
     ranks = {key: rank for rank, key in enumerate(in_order, start=1)}
 

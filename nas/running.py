@@ -24,8 +24,8 @@ class Consoles:
     """The consoles of a command that does long work.
 
     Attributes:
-        results: for everything that quiet leaves out.
-        problems: for what goes wrong, which is always shown.
+        results: shows everything that quiet leaves out.
+        problems: shows what goes wrong, quiet or not.
     """
 
     results: Console
@@ -58,9 +58,9 @@ class Shown:
     """The texts that a person is shown of a run.
 
     Attributes:
-        title: of the live panel.
-        summarise: prints what has come out; called at the end, after Ctrl-C too.
-        numbers: to show instead of the trials' own, by key.
+        title: title of the live panel.
+        summarise: prints the results; called at the end, after Ctrl-C too.
+        numbers: numbers to show instead of the trials' own, by key.
     """
 
     title: str

@@ -80,6 +80,7 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     console.print(f"\n{counts or 'no trials'}; {duration(time.monotonic() - started)} this time\n")
     _print_remarks(console, record, setup.max_reused_share)
 
+    # After Ctrl-C too: what was found so far is shown and exported all the same.
     best = best_trials(record.trials, NUM_SHOWN)
     if best:
         run = short_path(setup.run)
@@ -129,6 +130,7 @@ def _print_next_commands(console: Console, setup: Setup, num_told: int, best: Tr
     if best is None:
         return
 
+    # A front needs costs, and the same reward as the search had.
     run = short_path(setup.run)
     if len(setup.reward.metrics) > 1:
         chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]

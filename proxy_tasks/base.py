@@ -71,7 +71,7 @@ NO_WEIGHTS = Weights()
 
 @dataclass(frozen=True, slots=True)
 class OptionRules:
-    """A task's rules for its own options, so that nobody else has to know them by name.
+    """A task's rules for its own options: no other code has to know these by name.
 
     Attributes:
         search_refusal: the reason why the task, as it is set, must not guide a search; empty where it may.

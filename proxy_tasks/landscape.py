@@ -58,7 +58,7 @@ class Landscape:
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """The score is called AP, so that rewards need no change."""
+        """Names of the figures that `evaluate` gives; the score is called AP, as rewards expect."""
         return ("ap", "macs", "params")
 
     @property
@@ -68,7 +68,7 @@ class Landscape:
 
     @property
     def option_rules(self) -> OptionRules:
-        """There are none: every option shapes the score."""
+        """Rules for no option: every option shapes the score."""
         return OptionRules()
 
     def prepare(self, report: Report) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ class Landscape:
         """Return at once: nothing is needed."""
 
     def verify(self, report: Report) -> None:
-        """Return: there is nothing to read."""
+        """Return at once: there is nothing to read."""
 
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what the blocks' own convolutions cost at scale 1 and 640 px, without resampling and head.
@@ -101,6 +101,7 @@ class Landscape:
         ap = true_score(spec, self.seed)
 
         if self.noise or self.failure_rate:
+            # Equal specs get equal noise, as a known key is not scored again.
             rng = np.random.default_rng([int(spec.key, 16), seed])
             if rng.random() < self.failure_rate:
                 raise NonFiniteLossError(f"one of the {self.failure_rate:.0%} of evaluations that fail here")
@@ -153,6 +154,7 @@ def ceiling_spec(seed: int = 0) -> ArchSpec:
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
     rng = np.random.default_rng([seed, 0])
 
+    # Levels that change at every step make `mixed` 1; the first sample that has them is taken.
     while True:
         spec = space.decode(space.sample(rng))
         inner = [block.level for block in spec.blocks if not block.is_output]
@@ -162,6 +164,8 @@ def ceiling_spec(seed: int = 0) -> ArchSpec:
     blocks = []
     for i, block in enumerate(spec.blocks):
         last = NUM_STEM_PARENTS + i - 1
+        # Each intermediate takes the feature just before it, which makes `deep` and `kept` 1; each output one far back,
+        # which makes `long` 1.
         if not block.is_output:
             parents = (last, int(rng.integers(max(0, last - 4), last)))
         else:

@@ -17,9 +17,9 @@ class Decision:
     """One categorical choice.
 
     Attributes:
-        name: says which choice. Behind the last dot choices of the same sort have the same word, as `block3.kind` and
-            `block4.kind`; digits at the end only count.
-        options: a word for each option, in order; `Decisions` hold positions among them.
+        name: names the choice. Choices of one sort share the word after the last dot, as `block3.kind` and
+            `block4.kind` do; digits at its end only number them.
+        options: a word for each option, in order; `Decisions` hold indices into them.
     """
 
     name: str

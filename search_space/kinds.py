@@ -87,6 +87,7 @@ class BlockKind:
             raise ValueError(f"kind {self.name}: expansion must be 1 or more, got {self.expansion}")
         if not 0 < self.cost < math.inf:
             raise ValueError(f"kind {self.name}: cost must be a number above 0, got {self.cost}")
+        # The class itself is looked up where a network is built: search spaces do without torch.
         if not all(part.isidentifier() for part in self.unit.split(".")) or "." not in self.unit:
             raise ValueError(f"kind {self.name}: unit must be a path as package.module.Class, got {self.unit!r}")
 
@@ -106,7 +107,7 @@ _TABLE = {kind.name: kind for kind in OWN_KINDS}
 """Every kind that specs may name, by name.
 
 It belongs to the process, not to a run: specs are plain words and are checked wherever they are read, from files,
-journals and messages alike, where there is nobody to hand a table on. A worker process adds `added_kinds()` of its
+journals and messages alike, where no table can be handed on. A worker process adds `added_kinds()` of its
 driver first.
 """
 
@@ -134,11 +135,13 @@ def add_kind(kind: BlockKind) -> None:
     Raises:
         ValueError: another kind has its name, or in its family its letter.
     """
+    # A worker is sent the same kinds with every job.
     if _TABLE.get(kind.name) == kind:
         return
 
     if kind.name in _TABLE:
         raise ValueError(f"kind {kind.name}: the name is taken by another kind")
+    # With one letter for two kinds, different architectures would have one short form.
     for other in _TABLE.values():
         if (other.family, other.letter) == (kind.family, kind.letter):
             raise ValueError(

@@ -73,12 +73,12 @@ def published_scale(name: str) -> ModelScale:
 
 @dataclass(frozen=True, slots=True)
 class NamedSpec:
-    """An architecture with what goes with it.
+    """An architecture with its name and the scale that it was trained at.
 
     Attributes:
         spec: the architecture.
-        name: what to call it: its published name, or the one in its file.
-        scale: the one that it was trained at; None where its file has none.
+        name: its published name, or the one in its file.
+        scale: the scale that it was trained at; None where its file has none.
     """
 
     spec: ArchSpec

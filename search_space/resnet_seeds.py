@@ -39,6 +39,7 @@ def resnet_seed(name: str) -> ArchSpec:
     except KeyError:
         raise InputError(f"unknown ResNet seed {name!r}; known are {', '.join(BUDGETS)}") from None
 
+    # The stem's last two blocks are features 0 and 1, so block `i` comes right after features `i` and `i + 1`.
     inner = _spread(budget.intermediate)
     blocks = [BlockSpec(level, "bottleneck", (i, i + 1)) for i, level in enumerate(inner)]
     for i, level in enumerate(OUTPUT_LEVELS, start=len(inner)):

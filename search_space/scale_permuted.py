@@ -78,6 +78,7 @@ class ScalePermutedSpace:
         kinds: tuple[str, ...] = ("bottleneck", "residual"),
         window: int | None = WINDOW,
     ) -> None:
+        # Intermediates stand before outputs, so a block's position alone says which of the two it is.
         num_inner = len(base.blocks) - len(base.output_levels)
         inner_levels = [block.level for block in base.blocks[:num_inner]]
         offsets = tuple(sorted(set(level_offsets))) or (0,)
@@ -93,6 +94,7 @@ class ScalePermutedSpace:
         self._permutes = permutation
         self._connects = connections
         self._offsets = offsets
+        # A kind that is named twice would be drawn twice as often.
         self._kinds = tuple(dict.fromkeys(kinds))
         self._window = window
         self._num_intermediates = num_inner
@@ -100,7 +102,8 @@ class ScalePermutedSpace:
         self._inner_options = tuple(sorted(self._inner_counts))
         self._output_options = tuple(sorted(base.output_levels))
 
-        # Decisions of one sort stand together; each section begins where the one before it ends.
+        # Decisions of one sort stand together, in sections. A part that is not searched has an empty section, which
+        # begins where the next one does: every index below is then right for any choice of parts.
         inner, outer = range(num_inner), range(num_inner, len(base.blocks))
         decisions: list[Decision] = []
         if permutation:
@@ -110,6 +113,7 @@ class ScalePermutedSpace:
         self._first_connection = len(decisions)
         if connections:
             for i in range(len(base.blocks)):
+                # Steps back and not feature numbers: an option means the same distance at every position.
                 steps_back = _words(range(1, self._reach(i) + 1))
                 decisions += [Decision(f"block{i}.parent{slot}", steps_back) for slot in range(NUM_PARENTS)]
 
@@ -135,7 +139,8 @@ class ScalePermutedSpace:
             raise ValueError(f"the space has {len(self._decisions)} decisions, the prefix already {index}")
         options = range(self._decisions[index].num_options)
 
-        # As many intermediates of a level as the base has, and each output's level once.
+        # As many intermediates of a level as the base has, and each output's level once. The counts add up to the
+        # number of positions, so that an option is always left.
         num_inner = self._num_intermediates
         if self._permutes and index < num_inner:
             taken = Counter(prefix)
@@ -152,6 +157,8 @@ class ScalePermutedSpace:
 
     def sample(self, rng: np.random.Generator) -> Decisions:
         """Draw an architecture; every spec of the space is equally likely."""
+        # Levels come first and their bases follow from them. Drawn the other way round, levels that several bases lead
+        # to would come more often than others.
         decisions = list[int]()
         levels = self._sample_levels(rng)
         bases = self._assign_bases(levels)
@@ -162,7 +169,8 @@ class ScalePermutedSpace:
 
         if self._connects:
             for i in range(len(self._base.blocks)):
-                # The second is drawn among one option less, and steps over the first.
+                # The second is drawn among one option less, and steps over the first. Both orders of a pair decode to
+                # the same block, so that all pairs are equally likely.
                 first, second = rng.integers(self._reach(i)), rng.integers(self._reach(i) - 1)
                 decisions += [int(first), int(second + (second >= first))]
 
@@ -184,6 +192,7 @@ class ScalePermutedSpace:
         """
         spec = self.decode(decisions)
         changes = (self._swap, self._rewire, self._change_level, self._change_kind)
+        # In random order until one is possible: the parts that are searched keep equal chances.
         for i in rng.permutation(len(changes)):
             changed = changes[i](decisions, spec, rng)
             if changed is not None:
@@ -235,6 +244,7 @@ class ScalePermutedSpace:
         if len(self._offsets) > 1:
             decisions += [self._offsets.index(level - base) for level, base in zip(inner, bases, strict=True)]
 
+        # No kinds leave each block its own; a single kind is every block's, and there is nothing to decide.
         for i, block in enumerate(spec.blocks):
             allowed = self._kinds or (self._base.blocks[i].kind,)
             if block.kind not in allowed:
@@ -248,6 +258,7 @@ class ScalePermutedSpace:
         """Count the choices of each sub-space."""
         num_inner, num_outputs = self._num_intermediates, len(self._output_options)
         labelled = math.factorial(num_inner) * math.factorial(num_outputs) if self._permutes else 1
+        # Exchanging blocks of one level changes nothing: so many labelled orders are one order.
         alike = math.prod(math.factorial(n) for n in self._inner_counts.values()) if self._permutes else 1
         ways_to_connect = (math.comb(self._reach(i), NUM_PARENTS) for i in range(len(self._base.blocks)))
 
@@ -274,9 +285,11 @@ class ScalePermutedSpace:
 
         if self._permutes:
             level = (self._inner_options if is_inner else self._output_options)[decisions[i]]
+        # A single offset is no decision, but it is added all the same.
         if is_inner:
             level += self._offsets[decisions[self._first_offset + i] if len(self._offsets) > 1 else 0]
 
+        # Block `i` is feature `NUM_STEM_PARENTS + i`; option 0 is the feature just before it.
         if self._connects:
             first = self._first_connection + NUM_PARENTS * i
             parents = tuple(NUM_STEM_PARENTS + i - 1 - step for step in decisions[first : first + NUM_PARENTS])
@@ -304,6 +317,7 @@ class ScalePermutedSpace:
     @cached_property
     def _level_counts(self) -> tuple[tuple[tuple[int, ...], ...], np.ndarray]:
         """Return every multiset of levels that offsets make of the base's, and their numbers of orders, cumulated."""
+        # Blocks of one base level are alike: how many of them take each offset matters, not which.
         multisets: set[tuple[int, ...]] = {()}
         for level, count in self._inner_counts.items():
             reached = [level + offset for offset in self._offsets]
@@ -315,6 +329,7 @@ class ScalePermutedSpace:
 
     def _sample_levels(self, rng: np.random.Generator) -> list[int]:
         """Draw levels of the intermediates; every sequence of the space is equally likely."""
+        # A multiset is drawn in proportion to its number of orders, and then one of these: so no sequence is favoured.
         if self._permutes:
             multisets, cumulated = self._level_counts
             drawn = multisets[np.searchsorted(cumulated, rng.integers(cumulated[-1]), side="right")]
@@ -348,7 +363,10 @@ class ScalePermutedSpace:
         """Try the base levels for one intermediate after another, smallest first; None where none fit."""
         left = dict(self._inner_counts)
         assigned: list[int] = []
-        # What is left of the base's blocks also says how many are assigned, so it is the whole state.
+
+        # The smallest base may leave none that fits further on, so choices are taken back. Dead ends are remembered,
+        # or that could take exponential time: what is left of the base's blocks also says how many are assigned, so
+        # it is the whole state.
         dead_ends: set[tuple[int, ...]] = set()
 
         def extend() -> bool:
@@ -383,6 +401,7 @@ class ScalePermutedSpace:
             return None
         i, j = pairs[rng.integers(len(pairs))]
 
+        # A block takes its level, offset and kind along; parents belong to the position. Outputs have no offsets.
         sections = [0]
         if len(self._offsets) > 1 and i in inner:
             sections.append(self._first_offset)
@@ -439,6 +458,8 @@ def _change_one(decisions: Decisions, section: range, num_options: int, rng: np.
     """Give one of the decisions in a section another option; None where the section is empty."""
     if not section:
         return None
+
+    # One to n - 1 steps around the n options: never the same one again, and all others equally likely.
     index = section[rng.integers(len(section))]
     return _replaced(decisions, index, int(decisions[index] + rng.integers(1, num_options)) % num_options)
 

@@ -83,6 +83,7 @@ class ArchSpec:
                 f"stem needs {NUM_STEM_PARENTS} or more blocks, levels rising from {lowest}, got {stem_levels}"
             )
 
+        # Parents are in ascending order: the first and the last one bound them all.
         for i, block in enumerate(self.blocks):
             if block.parents[0] < 0 or block.parents[-1] >= NUM_STEM_PARENTS + i:
                 raise ValueError(
@@ -129,6 +130,7 @@ class ArchSpec:
             leftovers = [number[f] for f in built.leftovers]
             blocks.append((block.level, block.kind, built.is_output, parents, leftovers))
 
+        # Keys are on record in journals and spec files: this text must stay as it is.
         return hashlib.sha256(repr((stem, blocks)).encode()).hexdigest()[:16]
 
 
@@ -171,9 +173,11 @@ def live_blocks(spec: ArchSpec, output_levels: Collection[int] | None = None) ->
     if not wanted or not wanted <= set(spec.output_levels):
         raise ValueError(f"outputs have the levels {sorted(spec.output_levels)}, asked for are {sorted(wanted)}")
 
+    # Of the whole spec, before anything is dropped: leftovers stay where they are with all outputs.
     leftovers = _leftovers(spec)
 
-    # From the last block back: whatever a live block reads is live.
+    # Whatever a live block reads is live. Every child comes after its parents, so one pass from the last block back
+    # finds them all.
     is_wanted = [block.is_output and block.level in wanted for block in spec.blocks]
     is_live = [False] * NUM_STEM_PARENTS + is_wanted
     for i, block in reversed(list(enumerate(spec.blocks))):
@@ -190,6 +194,7 @@ def live_blocks(spec: ArchSpec, output_levels: Collection[int] | None = None) ->
 
 def _leftovers(spec: ArchSpec) -> list[tuple[int, ...]]:
     """Return for each block the features that the leftover rule adds to it; see `live_blocks`."""
+    # Uses are counted as far as the network is built: those by later blocks do not count yet.
     features = spec.features
     num_uses = [0] * len(features)
     leftovers: list[tuple[int, ...]] = []
@@ -256,9 +261,11 @@ class ModelScale:
             ("resample_alpha", self.resample_alpha),
             ("anchor_scale", self.anchor_scale),
         ):
+            # Written so that a NaN, which compares with nothing, is refused too.
             if not 0 < factor < math.inf:
                 raise ValueError(f"{name} must be a number above 0, got {factor}")
 
+        # The lowest level is the narrowest, and widths are truncated: that of its resamplings may be nothing.
         if int(self.block_width(MIN_LEVEL) * self.resample_alpha) < 1:
             raise ValueError(
                 f"width_multiplier {self.width_multiplier} with resample_alpha {self.resample_alpha} leaves a "

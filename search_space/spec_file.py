@@ -73,6 +73,7 @@ def read_spec(path: str | Path) -> SpecFile:
     try:
         text = Path(path).read_bytes()
     except (OSError, ValueError) as error:
+        # A ValueError is a path that no system takes, as one with a null byte.
         raise InputError(f"cannot read spec {path}: {getattr(error, 'strerror', error)}") from None
 
     try:
@@ -80,6 +81,7 @@ def read_spec(path: str | Path) -> SpecFile:
     except ValidationError as error:
         raise InputError(f"{path}: {first_error(error)}") from None
 
+    # The key covers all that is built: a spec that was edited and kept its key is noticed.
     if document.key is not None and document.key != document.spec.key:
         raise InputError(f"{path}: key: the spec's own key is {document.spec.key}, got {document.key}")
     return document

@@ -15,7 +15,7 @@ def architecture_svg(spec: ArchSpec, title: str = "", *, compact: bool = False) 
     height: auto`.
 
     Args:
-        spec: what to draw.
+        spec: architecture to draw.
         title: text above the picture, none if empty; also read out by screen readers.
         compact: blocks and connections alone, for pictures too small to read text in.
     """

@@ -128,7 +128,7 @@ def lay_out(spec: ArchSpec, title: str = "", *, compact: bool = False) -> Layout
     """Place everything: blocks from left to right in order of computation, one row a level, the highest level on top.
 
     Args:
-        spec: what to draw.
+        spec: architecture to draw.
         title: text above the picture; cut where it is longer than the picture; none if empty.
         compact: blocks and connections alone, for pictures too small to read text in. There is no title either.
     """
@@ -208,6 +208,7 @@ def _connect(
 ) -> tuple[Connection, ...]:
     column_of = {block.feature: column for column, block in enumerate(blocks)}
 
+    # Blocks that are not built show their parents all the same, pale; the leftover rule is for built ones alone.
     ends: list[tuple[int, int, ConnectionKind]] = []
     for stem_block in blocks[1 : len(spec.stem)]:
         ends.append((stem_block.feature - 1, stem_block.feature, "stem"))

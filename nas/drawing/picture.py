@@ -74,7 +74,7 @@ def draw(spec: ArchSpec, title: str = "", *, compact: bool = False) -> Picture:
     """Draw an architecture.
 
     Args:
-        spec: what to draw.
+        spec: architecture to draw.
         title: text above the picture, none if empty.
         compact: blocks and connections alone, for pictures too small to read text in.
     """
@@ -206,6 +206,7 @@ def _split_head(curve: Curve) -> tuple[Curve, Curve]:
         reached = bezier(start, a, b, tip, middle)
         low, high = (middle, high) if math.dist(reached, tip) > HEAD_LENGTH else (low, middle)
 
+    # The part of the segment up to there, by de Casteljau's construction.
     first, second = _lerp(start, a, low), _lerp(a, b, low)
     base = bezier(start, a, b, tip, low)
     length = math.dist(base, tip) or 1.0

@@ -40,6 +40,7 @@ def _draw_shape(canvas: ImageDraw.ImageDraw, shape: Shape, scale: float) -> None
         canvas.polygon(points, fill=shape.fill)
     if shape.stroke:
         width = max(1, round(shape.stroke_width * scale))
+        # One point past the start, so that the last corner is joined as the others are.
         if shape.is_closed:
             points = [*points, points[0], points[1]]
         for dash in _dashes(points, shape.dash, scale):
@@ -78,6 +79,7 @@ def _dashes(points: list[Point], dash: tuple[float, float] | None, scale: float)
 def _draw_text(canvas: ImageDraw.ImageDraw, text: Text, scale: float) -> None:
     label = text.label
     font = ImageFont.load_default(label.size * scale)
+    # Pillow's own font has no bold letters: an outline thickens them.
     thickness = 0.015 * label.size * scale if label.is_bold else 0
     canvas.text(
         (label.x * scale, label.y * scale),

@@ -85,9 +85,9 @@ class _Route:
 
     Attributes:
         heights: at each stop, from the gap behind its first block to the gap before its last; empty at first.
-        side: where it enters its last block.
-        start_shift: how far from the middle of the side it leaves.
-        end_shift: how far from the middle of the side it enters.
+        side: side on which it enters its last block.
+        start_shift: distance from the middle of its first block's side to where it leaves.
+        end_shift: distance from the middle of that side to where it enters.
     """
 
     heights: list[float]
@@ -121,7 +121,8 @@ class _Router:
         x, y = self._start(i)
         stops = self._stops(wire)
 
-        # From stop to stop, the least cost of being at each height, and the height before it. G heights.
+        # A dynamic programme over stops. A way's cost is a sum over neighbouring stops, so for each of the G heights of
+        # the grid it is enough to know the cheapest way that leads there: its cost, and the height before it.
         came_from = []
         costs: NDArray[np.float64] = np.zeros(0)
         for n, stop in enumerate(stops):
@@ -146,6 +147,7 @@ class _Router:
             heights.append(float(self._grid[level]))
         route.heights = heights[::-1]
 
+        # From now on the wires that are routed after this one keep away from it here.
         for stop in stops:
             self._users[stop].add(i)
 
@@ -179,7 +181,8 @@ class _Router:
         passed = list(zip(self._stops(wire), points[1:], strict=True))
         kept = points
 
-        # From the middle on, where a connection is furthest from what fixes its ends.
+        # A stop is left out where the curve without it still passes all stops well. From the middle on, where a
+        # connection is furthest from what fixes its ends.
         for point in sorted(points[1:], key=lambda p: abs(p[0] - (points[0][0] + end[0]) / 2)):
             fewer = smooth_curve([p for p in kept if p != point], end, side)
             if all(self._may_pass(stop, p, height_at(fewer, p[0])) for stop, p in passed):
@@ -199,6 +202,8 @@ class _Router:
         ys = [self._start(i)[1], *route.heights]
         bounds = [(-np.inf, np.inf)]
         bounds += [self._bounds(stop, y) for stop, y in zip(stops, route.heights, strict=True)]
+
+        # An entry from the left is one more point of the line; a turn from above or below is added to the curve later.
         if route.side == "left":
             x, y = self._end(i, "left")
             xs, ys, bounds = [*xs, x], [*ys, y], [*bounds, (-np.inf, np.inf)]
@@ -242,6 +247,7 @@ class _Router:
             free = np.abs(self._grid - block.y) - block.half_size
             costs = np.where(free < CLEARANCE, np.inf, CROWDING * np.maximum(0, 2 - free / CLEARANCE))
 
+        # Its own way of the pass before does not push it. A wire's heights begin at its first stop, see `_stops`.
         others = sorted(self._users[stop] - {i})
         if others:
             heights = np.array([self._routes[n].heights[stop - 4 * self._wires[n].start - 3] for n in others])

@@ -20,16 +20,16 @@ class FailurePolicy:
 
     Attributes:
         nan: training diverged.
-        out_of_memory: of the GPU or of the machine.
+        out_of_memory: the GPU or the machine had no memory left.
         timeout: the trial took longer than the executor allows.
         worker_lost: its process died.
         node_lost: its machine died or left the cluster.
         bad_spec: the architecture cannot be built.
         bad_data: the data or its cache is missing or damaged where the trial ran.
         error: anything else that was raised.
-        max_retries: for each kind; 0 is to fail at once.
+        max_retries: most retries of a trial for each kind of failure; 0 lets it fail at once.
         max_failed_share: largest share of the last `window` trials that may fail; more stop the search.
-        window: trials looked at; those of earlier starts of a run do not count.
+        window: how many of the last trials are looked at; those of earlier starts of a run do not count.
 
     Raises:
         ValueError: a number out of range.
@@ -59,8 +59,8 @@ class FailurePolicy:
         """Return what to do about a failure of a trial.
 
         Args:
-            failure: of the attempt that has just ended.
-            attempts: failures of the earlier ones.
+            failure: failure of the attempt that has just ended.
+            attempts: failures of the trial's earlier attempts.
         """
         # Every kind but `over_limit`, which no evaluation ends in, is a field of this class.
         action: Action = getattr(self, failure.kind)
@@ -84,6 +84,7 @@ class FailureWatch:
     def why_stop(self) -> str | None:
         """Return why the search should stop; None while it should not."""
         failed = [trial for trial in self._recent if trial.failure is not None]
+        # Against the whole window, even before it is full: one failure among the first two trials stops nothing.
         if len(failed) <= self._policy.max_failed_share * self._policy.window:
             return None
         return f"{len(failed)} of the last {len(self._recent)} trials failed: {'; '.join(failure_lines(failed))}"

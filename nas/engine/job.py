@@ -15,9 +15,9 @@ class Job:
         trial: number of the trial.
         spec: the architecture.
         fidelity: how much training it gets.
-        seed: of the training.
-        weights: where its network starts from, and where it is left.
-        kinds: block kinds from outside the package, which a worker's process has not heard of.
+        seed: seed of the training.
+        weights: file that its network starts from, and file that it is kept in.
+        kinds: block kinds from outside the package, which a worker's process does not know.
     """
 
     trial: int

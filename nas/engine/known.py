@@ -28,7 +28,7 @@ class KnownArchitectures:
         self._waiting: list[Trial] = []
 
     def trained_by(self, trial: Trial) -> int | None:
-        """Return the number of the first trial that trained the same architecture as long; None before there is one."""
+        """Return the first trial that gave the same architecture as much training; None before there is one."""
         return self._trained.get(_training(trial))
 
     def begin(self, trial: Trial) -> bool:
@@ -57,6 +57,7 @@ class KnownArchitectures:
         if trial.status == "completed":
             self._trained.setdefault(training, trial.number)
 
+        # All are released, even after a failure: the first one then begins, and the others wait for that one.
         released = [waiting.number for waiting in self._waiting if _training(waiting) == training]
         self._waiting = [waiting for waiting in self._waiting if _training(waiting) != training]
         return released

@@ -34,10 +34,10 @@ class Search:
 
     Args:
         space: decodes proposals.
-        controller: fresh, told nothing so far; it hears of the first rung alone, as rewards of different amounts of
-            training do not compare.
+        controller: a fresh one, told nothing so far; it hears of the first rung alone, as rewards of different amounts
+            of training do not compare.
         reward: metrics to reward.
-        journal: of this run; what it begins with is proposed before the controller is asked.
+        journal: journal of this run; what it begins with is proposed before the controller is asked.
         plan: how many trials, and how each is handled.
         costs: what a spec costs, under the names that `plan.limits` has; called only where there is a limit.
         on_change: called with each trial as it starts, as an attempt at it fails, and as it ends.
@@ -80,6 +80,8 @@ class Search:
         # Asked and not told. The queue holds those to start before anything new is proposed.
         self._running = {trial.number: trial.proposal for trial in trials.values() if trial.status == "running"}
         self._queue = deque(self._running)
+
+        # In the order in which results came: a fresh controller then knows what the one before it knew.
         for number in journal.record.told:
             self._learn(trials[number])
             self._known.end(trials[number])
@@ -109,7 +111,7 @@ class Search:
         return None
 
     def finish_trial(self, outcome: Outcome) -> None:
-        """Record what came back, then tell the controller, unless the trial is to be run again.
+        """Record the outcome of a job, then tell the controller, unless the trial is to be run again.
 
         A reward that is not finite makes the trial a failed one; metrics that are finite are kept.
 
@@ -154,17 +156,19 @@ class Search:
         return trials[number]
 
     def _propose(self, number: int) -> Proposal:
-        """Return what the run begins with, then promotions, and where there are none what the controller proposes."""
+        """Return the next proposal: first those that the run begins with, then promotions, then the controller's."""
         begin_with = self._journal.record.created.begin_with
         if number < len(begin_with):
             return Proposal(begin_with[number])
         promoted = self._halving.promotion(self._running.values())
         if promoted is not None:
             return promoted
+
+        # Seeded by the trial's number: a resumed run draws what the uninterrupted one would have drawn.
         return self._controller.ask(np.random.default_rng([self._plan.seed, number]))
 
     def _told_without_training(self, trial: Trial) -> Told | None:
-        """Return the result of a trial that is known at once: an earlier one's, or that it costs too much."""
+        """Return the result of a trial that need not run, as it was trained before or costs too much; else None."""
         earlier = self._known.trained_by(trial)
         if earlier is not None:
             known = self._journal.record.trials[earlier]
@@ -191,6 +195,8 @@ class Search:
         """Return an evaluation with its reward; failed where a figure that the reward looks at is not finite."""
         reward = self._reward(evaluation.metrics)
         objectives = objectives_of(self._reward, evaluation.metrics)
+
+        # A reward may be finite where a cost is not: some ignore costs, and an infinite one makes a factor of 0.
         failure = None
         if not math.isfinite(reward):
             failure = Failure("nan", f"the reward is {reward}")
@@ -211,7 +217,7 @@ class Search:
         )
 
     def _fail(self, told: Told, failure: Failure) -> None:
-        """End a failed trial, or leave it open, as the policy has it for this kind of failure."""
+        """End a failed trial, or leave it open, as the policy says for this kind of failure."""
         trial = self._journal.record.trials[told.trial]
         action = self._plan.failures.action(failure, trial.attempts)
         if action == "fail":
@@ -222,6 +228,8 @@ class Search:
         self._known.interrupt(trial)
         self._journal.append(AttemptFailed(trial=told.trial, failure=failure))
         self._on_change(self._journal.record.trials[told.trial])
+
+        # Before anything new is proposed: other trials may be waiting for this architecture.
         if action == "retry":
             self._queue.appendleft(told.trial)
         else:
@@ -255,7 +263,7 @@ class Search:
         self._halving.note(trial.proposal, trial.reward)
 
     def _stop_if_nothing_fits(self) -> None:
-        """Stop a search of which every proposal so far was over a limit: the space holds hardly any other."""
+        """Stop a search if every proposal so far was over a limit: the space holds hardly any other."""
         trials = self._journal.record.trials.values()
         if len(trials) < MAX_FIRST_REJECTED or any(trial.status != "rejected" for trial in trials):
             return

@@ -12,16 +12,16 @@ _SEEDS = 2**32
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything about a search that is neither proposed nor measured.
+    """The numbers and rules of a search: how many trials, and how each is trained, limited, promoted and retried.
 
     Attributes:
         num_trials: proposals in all, those on record and promotions included.
-        seed: of the proposals, and of every evaluation: equal specs then give equal metrics, so that a known key
-            needs no training.
-        fidelity: of every trial; of the first rung where there are promotions.
-        limits: what costs more is never trained.
-        promotion: of the best to more training.
-        failures: handling of failed trials.
+        seed: seed of the proposals, and of every evaluation: equal specs then give equal metrics, and a known key needs
+            no training.
+        fidelity: training of every trial; of the first rung where there are promotions.
+        limits: costs above which an architecture is never trained.
+        promotion: how the best are promoted to more training.
+        failures: how failed trials are handled.
 
     Raises:
         ValueError: a number out of range.

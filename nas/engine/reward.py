@@ -24,17 +24,17 @@ class Reward(Protocol):
 
 
 def objectives_of(reward: Reward, metrics: Mapping[str, float]) -> tuple[float, ...]:
-    """Return what a reward is a compromise of, each to be maximised: its metric and its costs, negative."""
+    """Return the objectives that a reward weighs up, each to be maximised: its metric, and its costs negated."""
     first, *costs = reward.metrics
     return (metrics[first], *(-metrics[cost] for cost in costs))
 
 
 @dataclass(frozen=True, slots=True)
 class MetricReward:
-    """One metric as it is; `ap` in the paper (SpineNet, arXiv 1912.05027, section 5.1).
+    """Rewards one metric, unchanged; `ap` in the paper (SpineNet, arXiv 1912.05027, section 5.1).
 
     Attributes:
-        metric: to be maximised.
+        metric: name of the metric to maximise.
         costs: metrics to keep low, which a controller with several objectives looks at; the reward does not.
     """
 
@@ -53,7 +53,7 @@ class MetricReward:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure that a cost should stay below, and how much missing it takes off the reward.
+    """The value that a cost should stay below, and how much a higher cost takes off the reward.
 
     The metric is multiplied by `(target / cost) ** weight`.
 
@@ -93,9 +93,9 @@ class TargetReward:
     """Multiplies a metric by a factor for each cost that has a target; see `Target`.
 
     Args:
-        metric: to be maximised.
-        targets: by the name of the cost, any metric of the task, in the unit that the metric has; costs whose target is
-            None are not looked at.
+        metric: name of the metric to maximise.
+        targets: target of each cost, by its name: any metric of the task, in the unit that the metric has. Costs whose
+            target is None are not looked at.
 
     Raises:
         ValueError: no target is given.

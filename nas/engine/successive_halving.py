@@ -69,8 +69,8 @@ class _Rung:
     """Results of one amount of training.
 
     Attributes:
-        results: of all decisions, the best first.
-        waiting: those of them that were not promoted, the best first.
+        results: every result, the best first.
+        waiting: the results whose decisions were not promoted, the best first.
         entries: the results by their decisions.
     """
 
@@ -98,11 +98,13 @@ class _Rung:
 
     def next_promoted(self, running_above: Set[Decisions], reduction: int) -> Decisions | None:
         """Return the best decisions to promote; None where none are good enough, or enough were promoted."""
+        # Promotions that are running count as promoted: they are marked only when their results come.
         num_promotable = len(self.results) // reduction
         num_promoted = len(self.results) - len(self.waiting) + len(running_above)
         if num_promoted >= num_promotable:
             return None
 
+        # The best that waits may still rank too low among all results, those already promoted included.
         best = next((entry for entry in self.waiting if entry[2] not in running_above), None)
         if best is None or bisect_left(self.results, best) >= num_promotable:
             return None

@@ -45,6 +45,7 @@ class WarmStart:
                 raise InputError(f"warm_start.run: no trial of {self.run} has a reward yet")
             found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in best]
 
+        # By key: several files, or trials of another run, may hold one architecture under different names.
         by_key: dict[str, Decisions] = {}
         for name, spec in found:
             by_key.setdefault(spec.key, _encoded(space, name, spec))

@@ -10,7 +10,7 @@ _Event: TypeAlias = Literal["given", "none", "held", "outcome"]
 
 
 class Supply(Enum):
-    """The prospects of a source that is asked for another job."""
+    """The chances that a source has another job."""
 
     UNASKED = "no worker has asked so far"
     PLENTY = "the last answer was a job"
@@ -51,7 +51,7 @@ class JobSupply:
 
     @property
     def state(self) -> Supply:
-        """The prospects of the source now."""
+        """The chances that the source has another job now."""
         return self._state
 
     def next_job(self) -> Job | None:

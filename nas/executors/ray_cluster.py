@@ -23,7 +23,7 @@ class RayExecutor:
     """Run jobs at the same time on every node of a Ray cluster, or on this machine.
 
     Args:
-        address: of a running cluster, `auto` to find it; None starts Ray on this machine and stops it at the end.
+        address: head of a running cluster, `auto` to find it; None starts Ray on this machine and stops it at the end.
         cpus_per_trial: cores for each trial; torch uses as many threads.
         gpus_per_trial: GPUs for each trial, a fraction or a whole number; None gives one where the cluster has any.
         max_concurrent: most trials at a time; None for as many as the cluster holds, as it grows and shrinks. On a
@@ -46,6 +46,7 @@ class RayExecutor:
         for name, value in (("cpus_per_trial", cpus_per_trial), ("max_concurrent", max_concurrent)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be 1 or more, got {value}")
+        # Ray takes a fraction from a single GPU, and above one only whole GPUs.
         if gpus_per_trial is not None and (gpus_per_trial < 0 or (gpus_per_trial > 1 and gpus_per_trial % 1)):
             raise ValueError(f"gpus_per_trial must be 0 to 1, or a whole number above, got {gpus_per_trial}")
         if timeout_s is not None and timeout_s <= 0:
@@ -65,6 +66,8 @@ class RayExecutor:
         from nas.executors.worker_pool import WorkerPool
 
         was_running = ray.is_initialized()
+
+        # Interrupts are held back: one that came while Ray starts would leave half a cluster behind.
         with Interrupt() as interrupt:
             try:
                 if not was_running:

@@ -88,7 +88,7 @@ class _Member:
 class WorkerPool:
     """A pool has a worker for each slot, each with one job at a time; its processes end with it.
 
-    `JobSupply` says what pool and source owe each other, and holds what can be expected of the source. The pool turns
+    `JobSupply` holds the protocol between pool and source, and how many jobs the source may still have. The pool turns
     that into workers: one for each slot while there is plenty, one at a time near the end, none while the source is
     dry. A worker that is given no job ends, and leaves its slot to others on the cluster.
 
@@ -132,6 +132,7 @@ class WorkerPool:
         Raises:
             InputError: workers cannot be started.
         """
+        # Jobs first: the source's answers decide how many workers are started, and whether any is.
         self._start_jobs()
         is_running = any(member.job is not None for member in self._members)
         if not is_running and not self._supply.has_more():
@@ -158,7 +159,7 @@ class WorkerPool:
             self._on_workers(num_up)
 
     def _start_workers(self) -> None:
-        """Fill the free slots; nodes are looked at now and then, as asking takes a moment."""
+        """Fill the free slots; Ray is asked for its nodes only now and then, as that takes a moment."""
         if self._supply.state is Supply.DRY or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_EVERY_S
@@ -174,7 +175,8 @@ class WorkerPool:
             self._members.append(_Member(actor, actor.node_id.remote()))
 
     def _start_jobs(self) -> None:
-        """Give jobs to idle workers; a worker for which there is none ends, and frees its slot on the cluster."""
+        """Give jobs to idle workers; end a worker that gets none, which frees its slot on the cluster."""
+        # Listed first, as ending a worker takes it out of the members.
         idle = [member for member in self._members if member.reply is None]
         for member in idle:
             job = self._supply.next_job()
@@ -205,6 +207,7 @@ class WorkerPool:
             self._num_failed_starts = 0
             return
 
+        # The answer to a question after a silence: the job was lost on its way, and no outcome will come.
         if value is None:
             value = Outcome(member.job.trial, Failure("worker_lost", f"the job did not arrive {self._where(member)}"))
         if isinstance(value.result, Failure) and value.result.kind not in LEAVES_WORKER_SOUND:

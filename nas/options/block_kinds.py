@@ -7,14 +7,14 @@ from nas.options.builder import import_value
 from search_space import BlockKind, add_kind
 
 RECORDED_BY = ("config", "replay", "prepare")
-"""Commands that keep the option in their configuration, as it is part of what a run is."""
+"""Commands that keep the option in their configuration: it is part of what a run solves."""
 
 
 def join_block_kinds(paths: Mapping[str, str]) -> None:
     """Import block kinds and add them to the table.
 
     Args:
-        paths: of each kind, `module.NAME` of a `BlockKind` value by the kind's own name.
+        paths: import path of a `BlockKind` value, as `module.NAME`, by the name of the kind.
 
     Raises:
         InputError: a path that cannot be imported, no block kind, one of another name, or one that cannot be added.

@@ -51,13 +51,14 @@ def build(cls: type[T], node: Mapping[str, Any], where: str) -> T:
         problem = first_error(error)
         raise InputError(f"{where}.{problem}".lstrip(".")) from None
     except InputError:
+        # A ValueError too, but it names its option already.
         raise
     except ValueError as error:
         raise InputError(f"{where}: {error}" if where else str(error)) from None
 
 
 def import_value(path: str, where: str) -> Any:  # noqa: ANN401  # whatever a module holds
-    """Return what stands under `module.NAME`.
+    """Import the value that `module.NAME` names.
 
     Raises:
         InputError: there is no such module, or nothing of that name in it.
@@ -111,6 +112,7 @@ def _unknown_option(cls: type[Any], name: str, known: list[str], where: str) -> 
 def _build_value(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401  # any YAML value and type
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{where}: needs a finite number, got {value}")
+    # Hydra reads `name=` as empty text; null is how an option is left empty.
     if value == "":
         raise InputError(f"{where}: needs a value")
     if not isinstance(value, Mapping):
@@ -123,10 +125,13 @@ def _build_value(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401  # a
             raise InputError(f"{where}._target_: {path} is no class or function")
         return build(target, {name: v for name, v in value.items() if name != "_target_"}, where)
 
+    # Without `_target_` the type decides: the first alternative of a union that takes a mapping.
     alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     for alternative in alternatives:
         if _is_buildable(alternative):
             return build(alternative, value, where)
+
+    # A mapping that stays one: there may be objects to build inside.
     return {name: _build_value(v, Any, f"{where}.{name}") for name, v in value.items()}
 
 
@@ -159,6 +164,7 @@ def _checked(options: _Options, values: Mapping[str, Any]) -> dict[str, Any]:
         fields[f"option{i}"] = (options.hint(name), Field(default, alias=name))
     model = create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True, extra="forbid"), **fields)
 
+    # Only what was given is handed on: for the rest the signature has its own defaults.
     checked = model.model_validate(values)
     return {name: _absolute(getattr(checked, f"option{i}")) for i, name in enumerate(names) if name in values}
 

@@ -34,6 +34,7 @@ def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = ()) -
 
     Choices in the folders `extra_dirs` are shown too.
     """
+    # Flags stand for an option, so a command without the option has no such flags.
     flags = _FLAGS + _FLAGS_OF_LONG_WORK * ("verbosity" in option_names(config_name))
     lines = [summary.strip(), "", flags, "Options, as name=value:"]
     for path in own_files(config_name):
@@ -61,6 +62,7 @@ def _choice_lines(group: str, default: str | None, extra_dirs: Sequence[Path]) -
             # An experiment sets options that are explained elsewhere.
             continue
 
+        # Choices of one group often share all their options, and differ in the values alone.
         texts = tuple((option.name, option.comment) for option in options)
         if texts in explained:
             other, known = explained[texts]

@@ -89,6 +89,7 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     if short and "verbosity" not in option_names(config_name):
         raise InputError(f"unknown flag {short[0]}; --help lists flags and options")
 
+    # Hydra looks for choices in further folders where an option of its own names them.
     overrides = [_quoted_if_needed(override) for override in _opened(given, config_name, extra_dirs)]
     if extra_dirs:
         folders = ",".join(f"file://{path}" for path in extra_dirs)
@@ -99,6 +100,7 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
             composed = hydra.compose(config_name, overrides)
             config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
+        # An OmegaConf error too, so it comes first: a `???` in the YAML was not filled in.
         raise InputError(f"{error.full_key}: needs a value; --help explains it") from None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InputError(_explain(error, config_name, extra_dirs)) from None
@@ -140,6 +142,8 @@ def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], N
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Return the overrides, those that flags stand for included, and the folders of `--config-dir`."""
     overrides, extra_dirs = [], []
+
+    # An iterator: `--config-dir` takes the argument after it too.
     rest = iter(arguments)
     for argument in rest:
         if argument == "--config-dir":
@@ -165,7 +169,10 @@ def _existing_dir(path: str) -> Path:
 
 
 def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:
-    """Return the overrides, those of names that an open mapping takes without listing them as Hydra wants them."""
+    """Return the overrides, with `++` before names that the YAML does not list but an open mapping takes.
+
+    Hydra adds no name to a configuration without it.
+    """
     listed = set(option_names(config_name, extra_dirs))
     prefixes = tuple(f"{name}." for name in open_mappings(config_name, extra_dirs))
     names = [override.partition("=")[0] for override in overrides]
@@ -188,6 +195,7 @@ def _quoted_if_needed(override: str) -> str:
             parsed = parser.parse_override(candidate)
         except HydraException:
             continue
+        # Hydra parses `a,b` without an error, but as two values to run one after the other.
         if not parsed.is_sweep_override():
             return candidate
     return override
@@ -195,9 +203,13 @@ def _quoted_if_needed(override: str) -> str:
 
 def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> str:
     """Return the one line of a Hydra error that helps."""
+    # Hydra's errors have no codes: these sentences are all that tells them apart.
     text = str(error)
-    if found := re.search(r"Could not override '([^']+)'", text):
-        option = found[1]
+    unknown_option = re.search(r"Could not override '([^']+)'", text)
+    unknown_choice = re.search(r"Could not find '([^']+)/([^'/]+)'", text)
+
+    if unknown_option:
+        option = unknown_option[1]
         known = option_names(config_name, extra_dirs)
         if option in known:
             return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
@@ -205,9 +217,10 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
         hint = f"did you mean {close[0]}?" if close else "--help lists them"
         return f"unknown option {option}; {hint}"
 
-    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        names = ", ".join(path.stem for path in choice_files(found[1], extra_dirs))
-        return f"unknown choice {found[1]}={found[2]}; there are {names}"
+    if unknown_choice:
+        group, choice = unknown_choice.groups()
+        names = ", ".join(path.stem for path in choice_files(group, extra_dirs))
+        return f"unknown choice {group}={choice}; there are {names}"
 
     if "Config group override must be a string" in text:
         return "a choice, as scale=tiny, needs a name; leave it out for the default"

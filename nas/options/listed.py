@@ -20,7 +20,7 @@ class Option:
 
     Attributes:
         name: whole or below the file's own part of the configuration; nested names with dots.
-        default: as the file has it.
+        default: its value in the file, as text.
         comment: what the file says of it; empty for nothing.
         is_open: whether it stands for any name below a mapping that is open.
     """
@@ -49,7 +49,11 @@ def included_groups(config_name: str) -> list[tuple[str, str | None]]:
     for line in text.splitlines():
         if line.strip() == "- config":
             groups += [("config", None), *included_groups("config")]
-        elif found := re.match(r"  - (\w+): \[?([\w-]+)", line):
+            continue
+
+        # As `  - scale: tiny`, or `  - tracking: [mlflow]` where several may be chosen.
+        found = re.match(r"  - (\w+): \[?([\w-]+)", line)
+        if found:
             groups.append((found[1], None if found[2] == "null" else found[2]))
     return groups
 
@@ -97,6 +101,7 @@ def options_in(path: Path, extra_dirs: Sequence[Path] = ()) -> list[Option]:
     Included is what stands in its defaults as `- /learner@learner: policy_gradient`: the comments are those of that
     file, the defaults those of this one where it has its own.
     """
+    # A file need not explain again what it only gives another default.
     own = {option.name: option for option in _parsed(path)}
     options = {name: option for name, option in own.items() if option.comment}
 
@@ -116,7 +121,8 @@ def _includes(path: Path) -> list[tuple[str, str, str]]:
 
 
 def _parsed(path: Path) -> Iterator[Option]:
-    """Give the options of one YAML file, each with the comment above it; nested ones with dots."""
+    """Yield the options of one YAML file, each with the comment above it; nested ones with dots."""
+    # Line by line: a YAML parser drops the comments.
     comment: list[str] = []
     parents: list[tuple[int, str]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -135,6 +141,8 @@ def _parsed(path: Path) -> Iterator[Option]:
 
         indent, key = len(found[1]), found[2]
         default, _, behind = (part.strip() for part in found[3].partition(" # "))
+
+        # Mappings that are indented less enclose this line.
         parents = [parent for parent in parents if parent[0] < indent]
         name = ".".join([*(parent for _, parent in parents), key])
         if behind.startswith(_OPEN):
@@ -146,7 +154,7 @@ def _parsed(path: Path) -> Iterator[Option]:
 
 
 def _open_options(prefix: str, comments: Sequence[str]) -> Iterator[Option]:
-    """Give what stands for any name below a mapping, if its comments say that it is open."""
+    """Yield the option that stands for any name below a mapping, if its comments say that it is open."""
     if comments:
         text = " ".join(comment.removeprefix(_OPEN) for comment in comments)
         yield Option(f"{prefix}{_ANY_NAME}", "", text, is_open=True)

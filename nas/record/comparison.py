@@ -6,7 +6,7 @@ from nas.record.trial import Trial
 def compares(trial: Trial, rung: int = 0) -> bool:
     """Return whether a trial has a reward that compares with those of a rung.
 
-    Trials of another rung had another amount of training: whoever ranks, draws or averages rewards asks here first.
+    Trials of another rung had another amount of training: code that ranks, draws or averages rewards asks here first.
     """
     return trial.reward is not None and trial.rung == rung
 

@@ -47,12 +47,12 @@ class _Event(BaseModel):
 
 
 class Created(_Event):
-    """A run was begun. The first line, which says what the run is.
+    """The first line of a journal, which says what the run is.
 
     Attributes:
-        schema_version: of the journal's layout.
+        schema_version: version of the journal's layout.
         config: the whole configuration, resolved.
-        versions: of the packages that do the work.
+        versions: versions of the packages that do the work.
         begin_with: decisions of the first trials, which are proposed before the controller's own.
         decisions: what the space decides, with a word for each option; empty where an older version began the run.
         time: seconds since 1970, as in all events.
@@ -67,7 +67,7 @@ class Created(_Event):
 
 
 class Asked(_Event):
-    """A controller proposed something. Written before anything runs."""
+    """A trial was proposed. Written before it runs."""
 
     event: Literal["asked"] = "asked"
     trial: int

@@ -11,11 +11,11 @@ class FailureCount:
     """One kind of failure among some trials.
 
     Attributes:
-        kind: as on record.
-        first_trial: number of the trial in which it came first.
-        first_message: what that one said.
+        kind: the kind's word on record.
+        first_trial: number of the first trial that failed in this way.
+        first_message: message of that failure.
         num_ended: trials that ended in it.
-        num_retried: attempts that failed so and did not end their trial.
+        num_retried: attempts that failed in this way without ending their trial.
     """
 
     kind: FailureKind

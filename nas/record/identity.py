@@ -20,7 +20,7 @@ Changes: TypeAlias = Literal["at any start", "in a replay", "never"]
 """When an option may have another value than the one on record."""
 
 Concern: TypeAlias = Literal["repetition", "machine", "searcher", "problem"]
-"""The aspect that an option belongs to: one run of several, who computes it, what searches, or what is to be solved."""
+"""The aspect that an option belongs to: one repetition, the machine, the search algorithm, or the problem to solve."""
 
 
 @dataclass(frozen=True, slots=True)

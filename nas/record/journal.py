@@ -21,7 +21,7 @@ from search_space import Decision, Decisions
 
 FILE_NAME = "journal.jsonl"
 _TAIL_BYTES = 65536
-"""Bytes read at a time where the last line break is looked for."""
+"""Bytes read at a time, from the end, to find the last line break."""
 
 
 class Journal:
@@ -38,7 +38,7 @@ class Journal:
         folder: the run folder; made if need be.
         config: the run's configuration, for the first line of a new journal.
         begin_with: decisions of its first trials; a journal with trials keeps those that it has.
-        decisions: of the space, for the first line of a new journal.
+        decisions: the space's decisions, for the first line of a new journal.
 
     Raises:
         InputError: another process has the journal open, it cannot be written, or it is damaged.
@@ -51,6 +51,8 @@ class Journal:
         begin_with: Sequence[Decisions] = (),
         decisions: Sequence[Decision] = (),
     ) -> None:
+        # Links first: opening the lock or the journal would follow them. The lock before the journal: a line that
+        # another process is writing must not be cut off as a torn one.
         path = folder / FILE_NAME
         refuse_links(folder)
         try:
@@ -66,6 +68,7 @@ class Journal:
         try:
             self.record = self._opened_record(config, begin_with, decisions)
         except BaseException:
+            # Ctrl-C too: a lock that is left behind lasts as long as the process.
             self.close()
             raise
 
@@ -110,17 +113,22 @@ class Journal:
             decisions=tuple(decisions),
         )
         self._write(created)
+
+        # The file's name is on disk only once its folder is.
         sync_folder(self.folder)
         return Record(created)
 
     def _write(self, event: Created | Event) -> None:
+        """Append one line and wait until it is on disk, whole or not at all."""
         line = event.model_dump_json(exclude_none=True).encode() + b"\n"
         end = os.fstat(self._descriptor).st_size
         try:
+            # The system may take only a part of the line, and says how much.
             while line:
                 line = line[os.write(self._descriptor, line) :]
             os.fsync(self._descriptor)
         except OSError as error:
+            # Half a line would become one with the next event.
             os.ftruncate(self._descriptor, end)
             raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
 
@@ -174,6 +182,7 @@ def _read_lines(path: Path) -> Record | None:
         try:
             record = _with_event(record, ANY_EVENT.validate_json(line))
         except ValidationError as error:
+            # A ValueError too, so it comes first: its own text has several lines.
             raise InputError(f"{path}, line {number}: {first_error(error)}") from None
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from None

@@ -76,12 +76,12 @@ def filter_rows(rows: Sequence[Row], where: str) -> list[Row]:
     Raises:
         InputError: a condition that cannot be read, or a figure that no row has.
     """
-    left = list(rows)
+    remaining = list(rows)
     for condition in where.split(" and "):
         name, sign, limit = _parsed(condition)
-        _check_known(name, left, "where")
-        left = [row for row in left if _holds(row.value(name), sign, limit)]
-    return left
+        _check_known(name, remaining, "where")
+        remaining = [row for row in remaining if _holds(row.value(name), sign, limit)]
+    return remaining
 
 
 def sort_rows(rows: Sequence[Row], by: str) -> list[Row]:

@@ -12,9 +12,9 @@ class Record:
 
     Attributes:
         created: the first line.
-        trials: by number.
+        trials: the trials by number.
         told: numbers of the trials that ended, in the order in which their results came.
-        told_at: when, for each of them, in seconds since 1970.
+        told_at: time of each of these results, in seconds since 1970.
     """
 
     def __init__(self, created: Created) -> None:
@@ -61,5 +61,7 @@ class Record:
             failure=event.failure,
             reused_from=event.reused_from,
         )
+
+        # The order matters: a resumed run tells its controller in it.
         self.told.append(event.trial)
         self.told_at.append(event.time)

@@ -24,7 +24,7 @@ class Failure:
             architecture cannot be built; `bad_data`: the data or its cache is missing or damaged where it ran;
             `over_limit`: it costs too much, and was never trained; `error`: anything else that was raised.
         message: one line.
-        traceback: where it was raised, if it was.
+        traceback: trace of the exception, if there was one.
     """
 
     kind: FailureKind
@@ -40,19 +40,19 @@ class Trial:
     """One numbered proposal, from ask to tell.
 
     Attributes:
-        number: from 0, in the order of asking.
-        proposal: what the controller asked for.
-        spec: what it means.
+        number: counted from 0, in the order of asking.
+        proposal: decisions that the controller, or a promotion, proposed.
+        spec: architecture that the decisions describe.
         key: canonical key of the spec.
         status: `running` until it is told; `reused` when an earlier trial had the same key; `rejected` when it was over
             a hard limit and never trained.
         reward: what the controller was told; None while running, when failed and when rejected.
-        metrics: what the proxy task found; of the earlier trial where reused; the costs where rejected.
+        metrics: the proxy task's metrics; those of the earlier trial where reused; the costs where rejected.
         seconds: durations of the evaluation; empty where nothing was trained.
         loss_curve: mean training loss in equally long parts of the training; empty where nothing was trained.
         failure: why it failed or was rejected, if it was.
         reused_from: number of the earlier trial, where reused.
-        attempts: failures that did not end it, as it was run again.
+        attempts: failures of earlier attempts, after which it was run again.
     """
 
     number: int

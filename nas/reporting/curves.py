@@ -48,9 +48,11 @@ def best_so_far(record: Record) -> Floats:
 
 def mean_curves(runs: Sequence[ReportedRun]) -> Mapping[str, MeanCurve]:
     """Return the curve of each group, as far as its shortest run goes and from where all its runs have a reward."""
-    groups = dict.fromkeys(run.group for run in runs)
-    members = {group: [i for i, run in enumerate(runs) if run.group == group] for group in groups}
-    return {group: _mean_curve(runs, members[group]) for group in groups}
+    members: dict[str, list[int]] = {}
+    for i, run in enumerate(runs):
+        members.setdefault(run.group, []).append(i)
+
+    return {group: _mean_curve(runs, indices) for group, indices in members.items()}
 
 
 def _mean_curve(runs: Sequence[ReportedRun], members: Sequence[int]) -> MeanCurve:

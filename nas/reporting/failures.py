@@ -12,12 +12,12 @@ class FailureRow:
     """One kind of failure.
 
     Attributes:
-        kind: as on record.
+        kind: the kind's word on record.
         num_trials: trials that ended in it.
-        num_retried: attempts that failed so and did not end their trial.
+        num_retried: attempts that failed in this way without ending their trial.
         first_run: name of the first reported run that has it.
         first_trial: number of the first trial there that has it.
-        message: what that one said.
+        message: message of that failure.
     """
 
     kind: str

@@ -16,7 +16,7 @@ from search_space import ArchSpec, Decision
 
 TOP_SHARE = 0.1
 MIN_ARCHITECTURES = 10
-"""Fewest architectures that say something."""
+"""Fewest architectures from which a group's lessons are drawn."""
 _MIN_FOR_INTERVAL = 5
 
 _LEVEL = "level of an intermediate block"
@@ -62,8 +62,8 @@ class Learned:
         num_top: those of them in the best tenth, which is taken in each run.
         features: what is counted.
         levels: levels to which the rows of `positions` belong.
-        positions: for each level, at each position, by how much more often (share) it stands there in the best tenth
-            than in all; empty where architectures differ in length.
+        positions: for each level, at each position, share of the best tenth that has it there, less the share of all;
+            empty where architectures differ in length.
     """
 
     num_all: int
@@ -75,8 +75,11 @@ class Learned:
 
 def learned_by_group(runs: Sequence[ReportedRun]) -> Mapping[str, Learned]:
     """Return what each group learned; without groups that have too few architectures to say."""
-    groups = dict.fromkeys(run.group for run in runs)
-    found = {group: _learned([run for run in runs if run.group == group]) for group in groups}
+    members: dict[str, list[ReportedRun]] = {}
+    for run in runs:
+        members.setdefault(run.group, []).append(run)
+
+    found = {group: _learned(runs_of_group) for group, runs_of_group in members.items()}
     return {group: learned for group, learned in found.items() if learned.num_all >= MIN_ARCHITECTURES}
 
 
@@ -99,6 +102,8 @@ def _learned(runs: Sequence[ReportedRun]) -> Learned:
         # The best tenth is taken in each run: its rewards may not compare with those of the others.
         ranked = best_trials(run.record.trials)
         num_top = np.ceil(TOP_SHARE * len(ranked))
+
+        # In step: entry n of specs, of marks and of counts belongs to the same architecture.
         specs += [trial.spec for trial in ranked]
         is_top += [rank < num_top for rank in range(len(ranked))]
         counted.append(_count_run(run.record.created.decisions, ranked))
@@ -114,7 +119,7 @@ class _RunCounts:
 
     Attributes:
         options: the words that can be counted, in order, by the name of the feature.
-        counts: for each architecture, by the name of the feature.
+        counts: counted words of each architecture, by the name of the feature.
     """
 
     options: Mapping[str, Sequence[str]]
@@ -158,7 +163,7 @@ def _count_options(trial: Trial, decisions: Sequence[Decision], names: Sequence[
     counts: defaultdict[str, Counts] = defaultdict(Counter)
     counts[_LEVEL].update(str(block.level) for block in trial.spec.blocks if not block.is_output)
 
-    # A record that somebody wrote by hand may hold decisions that are not of its space.
+    # A record that was edited by hand may hold decisions that are not of its space.
     chosen = trial.proposal.decisions
     if len(chosen) != len(decisions):
         return counts
@@ -169,6 +174,7 @@ def _count_options(trial: Trial, decisions: Sequence[Decision], names: Sequence[
 
 
 def _features(runs: Sequence[_RunCounts], is_top: NDArray[np.bool_]) -> tuple[Feature, ...]:
+    # Dictionaries as ordered sets: options keep the order in which their spaces list them.
     options: dict[str, dict[str, None]] = {}
     for run in runs:
         for name, words in run.options.items():
@@ -198,6 +204,7 @@ def _in_order(words: Iterable[str]) -> list[str]:
 
 
 def _feature(name: str, words: Sequence[str], counts: Sequence[Counts], is_top: NDArray[np.bool_]) -> Feature:
+    # Options that no architecture has would only be empty bars.
     occurring = {option for counted in counts for option in counted}
     options = [word for word in words if word in occurring]
     table = np.array([[counted[option] for option in options] for counted in counts], dtype=np.float64)  # (N, K)
@@ -226,6 +233,7 @@ def _shares(totals: Floats) -> tuple[float, ...]:
 def _positions(
     specs: Sequence[ArchSpec], is_top: NDArray[np.bool_]
 ) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
+    # A position means the same in all architectures only where they have equally many blocks.
     if len({len(spec.blocks) for spec in specs}) != 1:
         return (), ()
 

@@ -59,7 +59,7 @@ class PageFigure:
     """The part of a figure that the page's plots and its table need.
 
     Attributes:
-        name: as in the columns of the trials.
+        name: its name in the columns of the trials.
         title: its name for a reader.
         style: how its number is written.
         better: which direction is better.
@@ -105,6 +105,7 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
     # Imported here so that help does not wait for it.
     from plotly.offline import get_plotlyjs
 
+    # The policy names scripts by the hash of their exact text, so they are made before it.
     plotly, script = get_plotlyjs(), "\n".join(_asset(name) for name in _SCRIPTS)
 
     return Template(_asset("page.html")).substitute(
@@ -166,6 +167,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 def _licence() -> str:
     """Return the text of plotly.js's licence, which comes with the package."""
+    # The text stands in an HTML comment, which two hyphens in a row could end.
     found = [path for path in distribution("plotly").files or () if path.name.startswith("LICENSE")]
     return "\n".join(path.read_text(encoding="utf-8").replace("--", "- -") for path in found[:1])
 

@@ -70,8 +70,10 @@ def cautions(runs: Sequence[ReportedRun]) -> list[str]:
 def group_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what searched in each of the runs; equal names mean repetitions of one search."""
     names = [_controller_name(config) for config in configs]
-    parts = [option_texts(present_options({part: config.get(part) for part in SEARCHER})) for config in configs]
+    searchers = [{part: config.get(part) for part in SEARCHER} for config in configs]
+    parts = [option_texts(present_options(searcher)) for searcher in searchers]
 
+    # A name says only what it must: the options in which runs of this controller differ.
     groups = []
     for name, options in zip(names, parts, strict=True):
         alike = [other for other_name, other in zip(names, parts, strict=True) if other_name == name]
@@ -85,6 +87,8 @@ def _controller_name(config: Mapping[str, Any]) -> str:
     """Return the name of the shipped choice that has the run's controller, or else the name of its class."""
     controller = config.get("controller")
     target = str(controller.get("_target_", "")) if isinstance(controller, Mapping) else ""
+
+    # Several choices may have one class: the shortest name is that of its plain form.
     for path in sorted(choice_files("controller"), key=lambda path: len(path.stem)):
         if f"\n_target_: {target}\n" in path.read_text(encoding="utf-8"):
             return path.stem

@@ -20,7 +20,7 @@ _PLOT = '<div class="plot {size}" id="{id}" role="img" aria-label="{label}"></di
 
 
 def title(runs: Sequence[ReportedRun]) -> str:
-    """Return what the page is about."""
+    """Return the page's title: the name of the run, or of what is compared."""
     if len(runs) == 1:
         return runs[0].name
     groups = list(dict.fromkeys(run.group for run in runs))
@@ -44,11 +44,12 @@ def subtitle(runs: Sequence[ReportedRun]) -> str:
 
 
 def facts(runs: Sequence[ReportedRun]) -> str:
-    """Return the figures that a reader looks for first."""
+    """Return the figures that a reader looks for first, as terms and their descriptions."""
     trials = [trial for run in runs for trial in run.record.trials.values()]
     shown: list[tuple[str, str]] = []
 
     ranked = sorted((trial for trial in trials if trial.reward is not None), key=ranking_key)
+    # None or one: without a reward there is no best.
     for best in ranked[:1]:
         shown.append(("best reward", f"{best.reward:.4f}"))
         for figure in shown_figures(best.metrics, "facts"):
@@ -112,6 +113,7 @@ def _progress(runs: Sequence[ReportedRun], curves: Mapping[str, MeanCurve]) -> s
 
 
 def _curve_row(number: int, group: str, curve: MeanCurve, runs: Sequence[ReportedRun]) -> str:
+    # A run without results has no last point.
     best = [float(best_so_far(runs[i].record)[-1]) for i in curve.runs if len(runs[i].record.told)]
     cells = (
         f"{len(curve.runs)}",
@@ -200,6 +202,7 @@ def _failures(runs: Sequence[ReportedRun]) -> str:
 
 def _failure(row: FailureRow, most: int, names_run: bool) -> str:
     where = f"trial {row.first_trial}" + (f" of {row.first_run}" if names_run else "")
+    # The bar of the most frequent kind is 9 rem wide.
     width = 9 * (row.num_trials + row.num_retried) / most
     return (
         f'<tr><td>{escape(row.kind)}</td><td class="number">{row.num_trials or ""}</td>'
@@ -220,6 +223,7 @@ def _table() -> str:
         '<output id="count"></output>'
     )
 
+    # The page's script fills in heads and rows, as many rows as are shown at a time.
     table = '<table class="trials"><thead><tr id="heads"></tr></thead><tbody id="rows"></tbody></table>'
     body = f'<div class="controls">{controls}</div><div class="scroll">{table}</div>'
     return f'<section id="trials"><h2>All trials</h2>{body}</section>'
@@ -237,6 +241,7 @@ def _configuration(runs: Sequence[ReportedRun]) -> str:
 
 
 def _options_table(runs: Sequence[ReportedRun], different: Mapping[str, Sequence[str]]) -> str:
+    # Both stand in columns of their own.
     hidden = ("run", "controller._target_")
     shown = {name: texts for name, texts in different.items() if name not in hidden}
 
@@ -250,6 +255,7 @@ def _options_table(runs: Sequence[ReportedRun], different: Mapping[str, Sequence
 
 def _versions(runs: Sequence[ReportedRun]) -> list[str]:
     """Return the packages' versions, once for all runs that have the same."""
+    # As text, since a mapping cannot be a key.
     names_of: dict[str, list[str]] = {}
     for run in runs:
         names_of.setdefault(json.dumps(run.record.created.versions), []).append(run.name)

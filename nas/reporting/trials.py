@@ -21,9 +21,9 @@ class TrialColumns:
         status: running, completed, failed, reused or rejected.
         rung: how often its architecture had been promoted.
         reward: what the controller was told.
-        seconds: of the evaluation, all parts together.
-        metrics: by name; figures have seven digits.
-        key: of the architecture.
+        seconds: time of the evaluation, all parts together.
+        metrics: values of each metric, by name; figures have seven digits.
+        key: key of the architecture.
         spec: its blocks in short form.
         failure: kind and message; empty where it did not fail.
     """

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, assert_never
 from foundation import printable
 
 Better: TypeAlias = Literal["higher", "lower", "neither"]
-"""Direction in which a figure is to move; `neither` where nobody has said."""
+"""Direction in which a figure is to move; `neither` where that is not known."""
 
 NumberStyle: TypeAlias = Literal["whole", "fraction", "percent", "count", "tenths", "seconds", "adaptive"]
 """A way to write a number; see `number_text`."""
@@ -22,13 +22,13 @@ class Figure:
     """One figure of a trial and the way it is shown.
 
     Attributes:
-        name: as on record.
-        head: what a terminal calls it.
-        title: what a report calls it.
+        name: its name on record.
+        head: its name in a terminal.
+        title: its name in a report.
         style: how its number is written.
         better: which direction is better.
-        views: where it is shown.
-        unit: what follows the number in a sentence, in place of the figure's name.
+        views: views that show it.
+        unit: word that follows the number in a sentence, in place of the figure's name.
         terminal_style: how a terminal writes its number, where that differs.
     """
 
@@ -64,7 +64,7 @@ class Figure:
 
 
 _OWN_VIEWS: tuple[View, ...] = ("panel", "table", "replay", "card", "hover", "page_table")
-"""Views that show a figure of which this table knows nothing: a metric of somebody's own task."""
+"""Views that show a figure that this table does not hold: a metric of a user's own task."""
 
 
 def _precision(name: str, *views: View) -> Figure:
@@ -110,18 +110,18 @@ _TABLE: tuple[Figure, ...] = (
     Figure("loss", "loss", "final training loss", "fraction", "lower", ("page_table",)),
     Figure("seconds", "seconds", "seconds", "seconds", "lower", ("table", "hover", "page_table")),
 )
-"""In the order in which figures are shown; those that are unknown come before the last one."""
+"""The known figures, in the order in which they are shown; unknown ones come before the last."""
 
 _KNOWN: Mapping[str, Figure] = {figure.name: figure for figure in _TABLE}
 _POSITIONS: Mapping[str, float] = {name: position for position, name in enumerate(_KNOWN)}
 
 
 def figure_of(name: str) -> Figure:
-    """Return how a figure is shown; that of one class, as `ap/person`, is written as that of all, and in no view."""
+    """Return how a figure is shown; that of a single class, as `ap/person`, is written as that of all, in no view."""
     if name in _KNOWN:
         return _KNOWN[name]
 
-    # Names come from files that somebody else may have written, and end up in a terminal.
+    # Names come from files that anybody may have written, and end up in a terminal.
     shown_name = printable(name)
     whole, _, part = name.partition("/")
     if part and whole in _KNOWN:
@@ -144,7 +144,7 @@ def shown_figures(names: Iterable[str], view: View) -> list[Figure]:
 
 
 def number_text(value: float, style: NumberStyle) -> str:
-    """Return a number in a style: `adaptive` suits any size, as nobody knows what it is."""
+    """Return a number in a style: `adaptive` suits any size, for figures that are not known."""
     match style:
         case "whole" | "seconds":
             return f"{value:.0f}"
@@ -165,7 +165,7 @@ def number_text(value: float, style: NumberStyle) -> str:
 def count(number: float) -> str:
     """Return a large number with three figures and K, M or B."""
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        # What three figures would round up to the next letter has it already.
+        # A number that three figures round up to the next letter gets that letter.
         if number >= 0.9995 * size:
             value = number / size
             return f"{value:.3g}{letter}" if value < 999.5 else f"{value:.0f}{letter}"

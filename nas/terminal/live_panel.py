@@ -34,12 +34,12 @@ would not be erased."""
 class LivePanel:
     """The panel of one moment, as rich draws it; always of the same height.
 
-    Threads print beside it: each erases the panel that it knows of, and draws a new one. With one height that is the
-    right one whoever comes first.
+    Threads print beside it: each erases the panel that it last drew, and draws a new one. With one height that erases
+    the right lines, whichever thread comes first.
 
     Args:
-        title: what is searched.
-        standing: how it stands.
+        title: text in the panel's upper edge.
+        standing: status of the search at that moment.
     """
 
     def __init__(self, title: str, standing: Standing) -> None:
@@ -47,7 +47,7 @@ class LivePanel:
         self._standing = standing
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it in the width and the characters that there are."""
+        """Draw the panel in the width and the characters that the terminal has."""
         standing = self._standing
         width = min(options.max_width - _ECHO_WIDTH, _MAX_WIDTH)
         cut: OverflowMethod = "crop" if options.ascii_only else "ellipsis"
@@ -55,6 +55,8 @@ class LivePanel:
         lines = Table.grid(padding=(0, 2, 0, 0))
         lines.add_column(style="dim", overflow=cut, no_wrap=True, min_width=_LABEL_WIDTH)
         lines.add_column(overflow=cut, no_wrap=True)
+
+        # Every row is always there, with or without something to say: the height must not change.
         lines.add_row("ended", _ended(standing, width // 5, cut))
         lines.add_row("trials", _counts(standing))
         lines.add_row("best", _best(standing))
@@ -103,6 +105,8 @@ def _counts(standing: Standing) -> Text:
         number = standing.statuses.get(status, 0)
         if number:
             parts.append(Text(f"{number} {name}{f' ({kinds})' if status == 'failed' else ''}", style))
+
+    # Attempts are not trials: theirs are still running, or counted above.
     if standing.num_retried:
         attempts = "attempt" if standing.num_retried == 1 else "attempts"
         parts.append(Text(f"{standing.num_retried} {attempts} lost", "yellow"))

@@ -25,7 +25,7 @@ _LINE_EVERY_S = 30.0
 
 
 class TaskView:
-    """Shows the progress of what is made once before the first trial."""
+    """Shows the progress of work that is done once, before the first trial."""
 
     def __init__(self, console: Console) -> None:
         self._progress = progress_bar(console, _Speed(), TimeRemainingColumn())
@@ -44,7 +44,7 @@ class TaskView:
         """Show that `num_done` of `num_total` are done."""
         is_new = what not in self._bars
         if is_new:
-            # With what an earlier start has done, so that it does not count as speed.
+            # Begins at what an earlier start has done, which must not count as speed.
             self._bars[what] = self._progress.add_task(what, total=num_total, completed=num_done)
         self._progress.update(self._bars[what], completed=num_done, total=num_total)
 
@@ -70,7 +70,7 @@ class TaskView:
 
 
 class _Speed(ProgressColumn):
-    """A column with the number that is done in a second."""
+    """A column with the speed, in steps a second."""
 
     def render(self, task: Task) -> Text:
         """Return the text of the column."""
@@ -79,7 +79,7 @@ class _Speed(ProgressColumn):
 
 
 def progress_bar(console: Console, *columns: ProgressColumn, transient: bool = False) -> Progress:
-    """Return a bar with what every bar shows and `columns` behind it; shows nothing where there is no terminal."""
+    """Return a progress bar, with `columns` after the usual ones; it shows nothing where there is no terminal."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

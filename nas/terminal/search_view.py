@@ -30,7 +30,7 @@ class SearchView:
     workers there are. The panel is drawn by a thread of its own, so that times go on while this one trains.
 
     Args:
-        console: where to print.
+        console: console to print on.
         title: stands above the panel.
         num_trials: how many trials the run is to have.
         record: the run's, as it stands when the view opens.
@@ -91,7 +91,7 @@ class SearchView:
             self._console.print(f"{num_workers} workers")
 
     def stopping(self, why: str) -> None:
-        """Say that no more trials are started, and what is waited for."""
+        """Say that no more trials are started, and which are still awaited."""
         with self._lock:
             num_running = self._tally.standing(time.monotonic()).num_running
         waits = f"; waiting for {num_running} running trials, Ctrl-C to leave them" if num_running else ""

@@ -14,7 +14,7 @@ NUM_PARTS = 40
 """Most points of the curve of rewards."""
 
 Change: TypeAlias = Literal["started", "attempt_failed", "ended", "ended_best"]
-"""A change of a trial's status; `ended_best`: with the best reward so far."""
+"""A change of a trial's status; `ended_best` where it ended with the best reward so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Standing:
         elapsed_s: time since this start.
         per_hour: trials an hour since this start; None before the first has ended.
         left_s: time until the last trial at this speed; None where that is not known.
-        num_workers: workers that are up; None where nobody told.
+        num_workers: workers that are up; None before the executor has said.
         busy_share: share of the workers' time since this start that went into trials; None before there were any.
     """
 
@@ -64,7 +64,7 @@ class Standing:
 
 
 class Tally:
-    """Counts what happens in a search. Times are of one clock that never goes back, in seconds.
+    """Counts what happens in a search. Times are in seconds, of one clock that never goes back.
 
     Args:
         record: the run's, as it stands at the start. Trials that are open in it are not running yet.
@@ -113,6 +113,7 @@ class Tally:
         self._num_ended += 1
         self._count(trial)
 
+        # Without the number, the key's last part: an equal reward is no new best.
         if trial.reward is None or (self._best is not None and ranking_key(trial)[:2] >= ranking_key(self._best)[:2]):
             return "ended"
         self._best = trial
@@ -131,6 +132,8 @@ class Tally:
         elapsed_s = now_s - self._started_s
         num_left = self._num_trials - self.num_done
         has_speed = self._num_ended > 0 and elapsed_s > 0
+
+        # Running is what this start has begun: trials that are open on record may still wait for a worker.
         longest = min(self._running, key=lambda number: self._running[number], default=None)
         running: dict[Status, int] = {"running": len(self._running)} if self._running else {}
 
@@ -159,6 +162,7 @@ class Tally:
 
     def _pass_time(self, now_s: float) -> None:
         """Count the time since the last change, in which nothing changed."""
+        # A first trial may start just before its worker is counted: no more can be busy than are up.
         num_workers = self._num_workers or 0
         self._busy_s += (now_s - self._noted_s) * min(len(self._running), num_workers)
         self._worker_s += (now_s - self._noted_s) * num_workers

@@ -54,6 +54,7 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
     """Return the columns that these rows fill; AP in percent."""
     metrics = {name for row in rows for name in row.trial.metrics}
 
+    # Columns that would be empty are left out: a terminal is narrow.
     columns = [Column("#", "right", lambda rank, row: str(rank))]
     if any(row.run for row in rows):
         columns.append(Column("run", "left", lambda rank, row: row.run))

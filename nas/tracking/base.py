@@ -28,7 +28,7 @@ class TrackedRun:
     """The run whose results are shown.
 
     Attributes:
-        folder: of the run, absolute.
+        folder: the run folder, an absolute path.
         created_at: seconds since 1970.
         config: the whole configuration, as it was when the run began.
     """
@@ -48,11 +48,11 @@ class TrackerLog(Protocol):
     """One run, open in a tracker; see `Tracker`."""
 
     def add(self, result: Result) -> None:
-        """Show a result. Every start of a run gives all its results, from the first; what is there is left out."""
+        """Show a result. Every start of a run gives all its results again; those that are shown already are skipped."""
         ...
 
     def close(self) -> None:
-        """Wait until everything is where it belongs."""
+        """Wait until all results have arrived."""
         ...
 
 

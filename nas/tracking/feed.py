@@ -1,4 +1,4 @@
-"""The feed of trackers: results reach them while the search goes on, and one that is slow or fails holds nothing up."""
+"""The feed of trackers: they get results while the search runs, and one that is slow or fails holds nothing up."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -22,9 +22,9 @@ class Tracking:
     """Shows a run in several trackers, from its first result on; each has a thread of its own.
 
     Args:
-        trackers: by name.
-        run: what is shown.
-        record: of the run; results on it are handed over at once, and later ones when `update` is called.
+        trackers: the trackers by name.
+        run: the run that is shown.
+        record: the run's record; results on it are handed over at once, and later ones when `update` is called.
         say: called with a line that may be left out.
         warn: called with a line where a tracker fails.
     """

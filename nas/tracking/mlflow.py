@@ -28,7 +28,7 @@ class MLflow:
     """Writes to an MLflow server or store.
 
     Attributes:
-        uri: of the server or store; None for MLFLOW_TRACKING_URI, or else for what MLflow does without.
+        uri: address of the server or store; None for MLFLOW_TRACKING_URI, or else for what MLflow does without.
         experiment: name of the experiment that all runs are put into.
         per_trial: whether each trained trial is a run of its own, below that of the search.
 
@@ -120,6 +120,7 @@ class MLflowLog:
             metrics += _metrics({"loss_curve": loss}, percent, page.ended_at)
         self._client.log_batch(child, metrics=metrics)
 
+        # Last: a trial that is still running when the next start looks was cut short, see `_find_trials`.
         status = "FINISHED" if page.is_completed else "FAILED"
         self._client.set_terminated(child, status, _ms(page.ended_at))
 
@@ -135,7 +136,7 @@ class MLflowLog:
             self._client.log_batch(run_id, params=params[start : start + _MAX_AT_ONCE])
 
     def _runs(self, condition: str) -> Iterator[Any]:
-        """Give all runs of the experiment that keep a condition; the server gives them in pages."""
+        """Yield all runs of the experiment that meet a condition; the server gives them in pages."""
         token = None
         while True:
             page = self._client.search_runs([self._experiment], condition, page_token=token)

@@ -20,10 +20,10 @@ class TrialPage:
         begun_at: when its evaluation began, in seconds since 1970.
         ended_at: when its result came.
         is_completed: whether it has a reward; else it failed.
-        hyperparameters: what the architecture is, as columns of a table: its key, its short form, and each block's
+        hyperparameters: the architecture as columns of a table: its key, its short form, and each block's
             parts.
         losses: points of the loss curve, each with the percent of the training that was done.
-        figures: what was found: its reward, every metric, and the seconds that it took.
+        figures: its reward, every metric, and the seconds that it took.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Result:
         number: 1 for the first result of the run, 2 for the second.
         time: when it came, in seconds since 1970.
         trial: the trial, with its outcome.
-        best_reward: of the results so far, this one included; None while none has one.
+        best_reward: best reward of the results so far, this one included; None while none has one.
         num_ended: how many results so far have each status.
     """
 
@@ -68,7 +68,7 @@ class Result:
         return figures
 
     def page(self) -> TrialPage:
-        """Return the trial as it is shown by itself, where it was trained."""
+        """Return a trained trial as trackers show it by itself."""
         return TrialPage(
             name=f"trial {self.trial.number}",
             begun_at=self.time - sum(self.trial.seconds.values()),

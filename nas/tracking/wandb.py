@@ -75,6 +75,7 @@ class WeightsAndBiasesLog:
 
         self._search = self._begin("search", run.folder.name, dict(options_of(run.config)))
         self._search.define_metric("*", step_metric="result")
+        # Offline the package cannot say how far it got, so everything is written again.
         self._num_known = self._search.step if settings.mode == "online" else 0
 
     def add(self, result: Result) -> None:
@@ -82,6 +83,8 @@ class WeightsAndBiasesLog:
         if self._settings.per_trial and result.number > self._num_trials_known:
             if result.is_trained:
                 self._add_trial(result.page())
+
+            # After the trial: a kill in between hands it over again, under the same id.
             write_whole(self._marker, f"{self._destination}\n{result.number}".encode())
 
         if result.number > self._num_known:
@@ -92,7 +95,7 @@ class WeightsAndBiasesLog:
         self._search.finish()
 
     def _read_marker(self) -> int:
-        """Return up to which result trials have been handed over; 0 where that was to another destination."""
+        """Return the number of the last result whose trial was handed over; 0 where that was to another destination."""
         if not self._marker.is_file():
             return 0
         destination, _, number = self._marker.read_text().partition("\n")

@@ -262,6 +262,7 @@ def _of_listed_images(
         if annotation["category_id"] not in label_of:
             raise InputError(f"{path}: annotations[{i}]: unknown category_id {annotation['category_id']}")
 
+    # A few annotations of images that are not listed are dropped; many mean that the file belongs to other images.
     listed = [annotation for annotation in annotations if annotation["image_id"] in row_of]
     num_unlisted = len(annotations) - len(listed)
 
@@ -275,6 +276,7 @@ def _of_listed_images(
 
 def _check_files(path: Path, image_dir: Path, images: list[_Image]) -> None:
     """Check that nearly all image files are there, and that all names stay inside the folder."""
+    # A data set may come from anywhere: its names must not reach files outside.
     is_there = []
     for image in images:
         name = PurePosixPath(image["file_name"])
@@ -297,7 +299,7 @@ def _repair_boxes(
     """Clip boxes to their images.
 
     Args:
-        path: for the message.
+        path: the file, named in the message.
         boxes_xywh: (M, 4) as in the file.
         sizes_px: (M, 2) height and width of each box's image.
         annotation_ids: M, for the message.

@@ -64,7 +64,7 @@ def load_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device:
 
     Args:
         split: images of S px.
-        steps: for each batch the rows of its images, (B,).
+        steps: rows of each batch's images, (B,).
         device: the network's.
     """
     if device.type != "cuda":
@@ -96,7 +96,7 @@ def _ahead(make: Callable[[NDArray[np.int64]], T], steps: Iterable[NDArray[np.in
         try:
             while pending:
                 made = pending.popleft().result()
-                # For each that is taken one more is begun, until there are no steps left.
+                # Each batch that is taken makes way for one more, until no steps are left.
                 pending.extend(thread.submit(make, step) for step in islice(rest, 1))
                 yield made
         finally:
@@ -111,20 +111,20 @@ def _load(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> 
     for i, row in enumerate(rows):
         first, end = annotations.first_box[row], annotations.first_box[row + 1]
         kept = np.flatnonzero(~annotations.is_crowd[first:end])[:MAX_BOXES] + first
-        boxes.append(annotations.boxes_xyxy[kept] * split.scales[row])
+        boxes.append(annotations.boxes_xyxy[kept] * split.scales[row])  # pixels of the cached image
         labels.append(annotations.labels[kept])
         image.append(np.full(len(kept), i))
 
-    # Matching needs one entry at least: an empty box that is none.
+    # Matching needs one entry at least: a box without area, whose label -1 says that it is no object.
     if not any(len(some) for some in labels):
         boxes, labels, image = [np.zeros((1, 4))], [np.array([-1])], [np.array([0])]
 
     return _Loaded(
-        pixels=_read_pixels(split, rows, device),
-        sizes_px=_to_device(split.sizes_px[rows], device),
-        boxes_xyxy=_to_device(np.concatenate(boxes).astype(np.float32), device),
-        labels=_to_device(np.concatenate(labels), device),
-        image=_to_device(np.concatenate(image), device),
+        pixels=_read_pixels(split, rows, device),  # (B, S, S, 3)
+        sizes_px=_to_device(split.sizes_px[rows], device),  # (B, 2)
+        boxes_xyxy=_to_device(np.concatenate(boxes).astype(np.float32), device),  # (N, 4)
+        labels=_to_device(np.concatenate(labels), device),  # (N,)
+        image=_to_device(np.concatenate(image), device),  # (N,)
     )
 
 
@@ -138,7 +138,7 @@ def _read_pixels(split: CachedSplit, rows: NDArray[np.int64], device: torch.devi
         stacked = stacked.permute(0, 2, 3, 1).contiguous()  # (B, S, S, 3)
 
         # torchvision decodes on a stream of its own, which does not wait for this one: before it gets the memory of
-        # these images again, they must have been copied. Nobody but this thread waits.
+        # these images again, they must have been copied. Only this thread waits.
         torch.cuda.current_stream(device).synchronize()
         return stacked
 

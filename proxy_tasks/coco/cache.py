@@ -25,14 +25,14 @@ class CachedSplit:
 
     Attributes:
         images: the long side fills S, the rest (right or bottom) is black.
-        annotations: of these images, boxes in pixels of the original ones.
+        annotations: annotations of these images, boxes in pixels of the original ones.
         listed_ids: ids of all images that the annotation file lists, those that could not be used included, ascending.
         scales: (N,) factor from original pixels to pixels of `images`.
         sizes_px: (N, 2) height and width in `images`, without padding.
         image_size_px: S.
         fingerprint: stands for the annotations; the same for caches of other sizes and formats.
         path: folder of the cache.
-        left_out: by file name, the images that could not be used, each with the reason.
+        left_out: reason for each image that could not be used, by its file name.
     """
 
     images: Images
@@ -149,6 +149,7 @@ def _open(path: Path) -> CachedSplit | None:
     """Open a cache; None if it is not there or not whole."""
     try:
         meta = Meta.model_validate_json((path / "cache.json").read_bytes())
+        # Of the images only the size is checked here: reading them all takes minutes, see `check_cache`.
         if checksum(path / "arrays.npz") != meta.arrays_crc32:
             return None
         if (path / "images").stat().st_size != meta.num_bytes:

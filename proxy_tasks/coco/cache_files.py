@@ -34,7 +34,7 @@ class CacheKey:
         annotation_file: COCO JSON.
         image_dir: folder that its file names are below.
         image_size_px: side of the cached squares.
-        image_format: of the cached images.
+        image_format: format of the cached images.
         max_images: use only this many of the images, chosen at random but always the same; None for all.
         cache_dir: folder of all caches.
     """
@@ -99,7 +99,7 @@ class Arrays:
     """`arrays.npz`: the annotations, and where each image lies; N images.
 
     Attributes:
-        annotations: of these images.
+        annotations: annotations of these images.
         starts: (N + 1,) where each image begins in `images`, in bytes, and where the last ends.
         crc32: (N,) checksum of each image's bytes.
         source_bytes: (N,) size of the file that each image was made from.

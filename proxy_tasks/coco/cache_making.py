@@ -122,6 +122,7 @@ def _encoded(key: CacheKey, listed: Annotations, row: int) -> _Encoded:
             raise UnusableImageError(f"there is no file {file}")
         decoded, repair = decode_image(file, (height, width))
     except UnusableImageError as error:
+        # Left out and on record, up to the share that `check_share` allows.
         return _Encoded(_Image(source_bytes=source_bytes, left_out=str(error)), b"")
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
@@ -234,11 +235,12 @@ def _finish(part: Path, key: CacheKey, fingerprint: str, listed: Annotations, im
 
 
 def _resume(part: Path, key: CacheKey, listed: Annotations) -> list[_Chunk]:
-    """Return the chunks that are on disk and still hold, and cut off what is behind them."""
+    """Return the chunks that are on disk and still valid, and cut off what comes after them."""
     images, progress = part / "images", part / "progress.jsonl"
     for path in (images, progress):
         path.touch()
 
+    # The first line that does not hold ends it: pixels behind it would stand at the wrong offsets.
     chunks: list[_Chunk] = []
     num_images_bytes = num_progress_bytes = num_images = 0
     with progress.open("rb") as lines:
@@ -248,6 +250,7 @@ def _resume(part: Path, key: CacheKey, listed: Annotations) -> list[_Chunk]:
             except ValidationError:
                 break
 
+            # A kill may have cut the line; a full disk, or another machine's, may have lost pixels that it promises.
             is_whole = line.endswith(b"\n") and num_images_bytes + chunk.num_bytes <= images.stat().st_size
             if not is_whole or not _still_holds(chunk, key, listed, num_images):
                 break
@@ -263,7 +266,7 @@ def _resume(part: Path, key: CacheKey, listed: Annotations) -> list[_Chunk]:
 
 
 def _still_holds(chunk: _Chunk, key: CacheKey, listed: Annotations, first_row: int) -> bool:
-    """Return whether the files of a chunk are what they were: somebody may have replaced some since."""
+    """Return whether the files of a chunk are what they were: some may have been replaced since."""
     names = listed.file_names[first_row : first_row + len(chunk.images)]
     sizes = [source_size(key.image_dir / name) for name in names]
     return sizes == [image.source_bytes for image in chunk.images]

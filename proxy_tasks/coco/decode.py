@@ -51,7 +51,7 @@ def decode_image(file: Path, expected_size: tuple[int, int]) -> Decoded:
     only where its size fits the annotations in no other way.
 
     Args:
-        file: of any format that Pillow reads.
+        file: image file of any format that Pillow reads.
         expected_size: height and width that the annotations give.
 
     Raises:

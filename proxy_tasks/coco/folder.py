@@ -18,13 +18,13 @@ class CocoFolder:
     """Any data set in COCO's format; the defaults are COCO 2017's own names.
 
     Attributes:
-        root: the folder that holds everything; None when nobody has said yet.
+        root: the folder that holds everything; None where it has not been named yet.
         train_annotations: JSON of the training images, below `root`.
         train_images: folder of the training images, below `root`.
         val_annotations: JSON of the validation images, below `root`.
         val_images: folder of the validation images, below `root`.
         num_held_out: training images that are never trained on and whose AP is the reward.
-        split_seed: of the choice of those images; the same for every trial.
+        split_seed: seed of the choice of those images; the same for every trial.
         max_images: use only this many images of each split, chosen at random but always the same; None for all.
     """
 

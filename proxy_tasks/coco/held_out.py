@@ -72,6 +72,8 @@ def recorded_split(
 
     if len(choice.held_out) != num_held_out or sorted([*choice.train, *choice.held_out]) != listed.tolist():
         raise _damaged(path)
+
+    # Rows change when an image is left out or repaired, ids do not.
     row_of = {image_id: row for row, image_id in enumerate(split.annotations.image_ids.tolist())}
     return _rows(choice.train, row_of), _rows(choice.held_out, row_of)
 

@@ -40,8 +40,8 @@ class Shapes:
         num_val_images: images in `val2017`.
         image_size_px: height and width of every image.
         seed: seed of the drawing.
-        num_held_out: as in `CocoFolder`.
-        split_seed: as in `CocoFolder`.
+        num_held_out: see `CocoFolder`.
+        split_seed: see `CocoFolder`.
     """
 
     root: Path
@@ -67,6 +67,7 @@ class Shapes:
         Raises:
             InputError: `root` holds something else, or cannot be written.
         """
+        # What was drawn is on record, as the same folder with other options would hold other images.
         recipe: dict[str, int] = {name: getattr(self, name) for name in _DRAWN}
         recipe_file = self.root / _RECIPE_FILE
         if not self.root.exists():
@@ -112,6 +113,7 @@ class Shapes:
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for i in range(num_images):
+            # A seed for each image: one more image changes none of the others.
             picture, shapes = draw_image(np.random.default_rng([self.seed, split, i]), self.image_size_px)
             file_name = f"{i:012d}.jpg"
             picture.save(root / name / file_name, quality=_JPEG_QUALITY)
@@ -154,6 +156,7 @@ def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, lis
         color = tuple(rng.integers(150, 256, size=3).tolist())
 
         box_xywh = (x, y, float(round(side)), float(round(side)))
+        # Dropped and not drawn again: a crowded image would take many tries. The first one always stands.
         if any(_overlaps(box_xywh, other) for _, other in shapes):
             continue
         _draw_shape(pen, CLASSES[label], box_xywh, color)

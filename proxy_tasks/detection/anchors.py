@@ -24,7 +24,7 @@ def make_anchors(levels: tuple[int, ...], image_size_px: int, anchor_scale: floa
 
         # Three sizes and three ratios at every position.
         sizes = torch.tensor([anchor_scale * stride * 2 ** (o / NUM_OCTAVES) for o in range(NUM_OCTAVES)])
-        roots = torch.tensor(ASPECT_RATIOS).sqrt()
+        roots = torch.tensor(ASPECT_RATIOS).sqrt()  # (3,); the area stays the same
         half = torch.stack((sizes[:, None] * roots, sizes[:, None] / roots), dim=-1).reshape(-1, 2) / 2  # (9, 2)
 
         middle = (torch.arange(num) + 0.5) * stride
@@ -64,16 +64,17 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor, imag
 
     # The first box that overlaps as much. `num_boxes` stands for no box, so that the smallest index wins.
     box = torch.arange(num_boxes, device=image.device)  # (N,)
-    nobody = image.new_full((num_images, num_anchors), num_boxes)
-    is_best = iou == best_iou[image]
-    matched = nobody.scatter_reduce(0, of_image, torch.where(is_best, box[:, None], num_boxes), "amin")  # (B, A)
+    no_box = image.new_full((num_images, num_anchors), num_boxes)  # (B, A)
+    is_best = iou == best_iou[image]  # (N, A)
+    matched = no_box.scatter_reduce(0, of_image, torch.where(is_best, box[:, None], num_boxes), "amin")  # (B, A)
 
     # Every box claims its best anchor, the first of several if they claim the same.
     claims = image * num_anchors + iou.argmax(dim=1)  # (N,) in the flat (B * A,)
-    claimants = torch.where(is_box[:, 0], box, num_boxes)
-    claimed = nobody.view(-1).scatter_reduce(0, claims, claimants, "amin").view_as(matched)  # (B, A)
+    claimants = torch.where(is_box[:, 0], box, num_boxes)  # (N,)
+    claimed = no_box.view(-1).scatter_reduce(0, claims, claimants, "amin").view_as(matched)  # (B, A)
 
-    owner = torch.where(claimed < num_boxes, claimed, matched)
+    # A claim goes before an overlap, so that no box is left without an anchor.
+    owner = torch.where(claimed < num_boxes, claimed, matched)  # (B, A)
     return torch.where(owner < num_boxes, owner, -1)
 
 
@@ -81,8 +82,8 @@ def encode_boxes(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
     """Return (..., 4) offsets (y, x, log height, log width) of boxes from anchors of the same shape."""
     centre, size = _centre_size(boxes_xyxy)  # (..., 2) x, y
     anchor_centre, anchor_size = _centre_size(anchors_xyxy)
-    shift = (centre - anchor_centre) / anchor_size
-    growth = (size / anchor_size).clamp(min=1e-6).log()
+    shift = (centre - anchor_centre) / anchor_size  # (..., 2)
+    growth = (size / anchor_size).clamp(min=1e-6).log()  # (..., 2); no logarithm of 0
     return torch.cat((shift.flip(-1), growth.flip(-1)), dim=-1)  # (..., 4) y before x
 
 
@@ -91,9 +92,9 @@ def decode_boxes(codes: Tensor, anchors_xyxy: Tensor) -> Tensor:
 
     Differs: the reference decodes with a legacy convention in which a box's size is one pixel more.
     """
-    anchor_centre, anchor_size = _centre_size(anchors_xyxy)
-    centre = codes[..., :2].flip(-1) * anchor_size + anchor_centre
-    half = codes[..., 2:].flip(-1).clamp(max=MAX_LOG_SIZE).exp() * anchor_size / 2
+    anchor_centre, anchor_size = _centre_size(anchors_xyxy)  # (..., 2) x, y
+    centre = codes[..., :2].flip(-1) * anchor_size + anchor_centre  # (..., 2) x before y again
+    half = codes[..., 2:].flip(-1).clamp(max=MAX_LOG_SIZE).exp() * anchor_size / 2  # (..., 2)
     return torch.cat((centre - half, centre + half), dim=-1)
 
 
@@ -108,10 +109,10 @@ def _pairwise_iou(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
     anchors = anchors_xyxy.T.contiguous()  # (4, A)
 
     # In place: at 512 px there are 49,000 anchors.
-    width = torch.minimum(right, anchors[2]).sub_(torch.maximum(left, anchors[0])).clamp_(min=0)
-    height = torch.minimum(bottom, anchors[3]).sub_(torch.maximum(top, anchors[1])).clamp_(min=0)
+    width = torch.minimum(right, anchors[2]).sub_(torch.maximum(left, anchors[0])).clamp_(min=0)  # (N, A)
+    height = torch.minimum(bottom, anchors[3]).sub_(torch.maximum(top, anchors[1])).clamp_(min=0)  # (N, A)
     intersection = width.mul_(height)  # (N, A)
 
-    box_area = (right - left) * (bottom - top)
-    anchor_area = (anchors[2] - anchors[0]) * (anchors[3] - anchors[1])
+    box_area = (right - left) * (bottom - top)  # (N, 1)
+    anchor_area = (anchors[2] - anchors[0]) * (anchors[3] - anchors[1])  # (A,)
     return intersection.div_((box_area + anchor_area).sub_(intersection).clamp_(min=1e-9))

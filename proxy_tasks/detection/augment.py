@@ -14,7 +14,7 @@ MIN_SIDE_PX = 1.0
 def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple[float, float]) -> Batch:
     """Flip half of the images and scale each by a factor from `jitter`.
 
-    An image that grows is cropped at a random place; one that shrinks keeps its top left corner and zeros fill the
+    An image that grows is cropped at a random position; one that shrinks keeps its top left corner and zeros fill the
     rest. Boxes follow exactly. Those of which less than `MIN_SIDE_PX` is left get the label -1.
 
     Args:
@@ -29,7 +29,7 @@ def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple
     num_images, size = batch.images.shape[0], batch.images.shape[-1]
     device = batch.images.device
 
-    # Four numbers an image, whatever is switched on: flip, factor, and the place of the crop in x and y.
+    # Four numbers an image, whatever is switched on: flip, factor, and the position of the crop in x and y.
     uniform = torch.from_numpy(rng.random((4, num_images), dtype=np.float32))  # (4, B)
     if device.type == "cuda":
         uniform = uniform.pin_memory().to(device, non_blocking=True)
@@ -40,13 +40,13 @@ def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple
 
     images, boxes = batch.images, batch.boxes_xyxy
     if flip:
-        mirrored = torch.stack((size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]), dim=-1)
+        mirrored = torch.stack((size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]), dim=-1)  # (N, 4)
         boxes = torch.where(is_flipped[batch.image, None], mirrored, boxes)  # (N, 4)
 
     # Flip and scale are one resampling; a flip alone moves pixels without computing any.
     if jitter != (1.0, 1.0):
         images = _resample(images, is_flipped, factor, offset)
-        boxes = boxes * factor[batch.image, None] - offset.repeat(1, 2)[batch.image]
+        boxes = boxes * factor[batch.image, None] - offset.repeat(1, 2)[batch.image]  # (N, 4)
     elif flip:
         images = torch.where(is_flipped[:, None, None, None], images.flip(3), images)
 
@@ -60,11 +60,11 @@ def _resample(images: Tensor, is_flipped: Tensor, factor: Tensor, offset: Tensor
     size = images.shape[-1]
     # In grid_sample's coordinates pixel centres p + 0.5 of an image of S px lie at 2 (p + 0.5) / S - 1.
     shift = (1 - factor[:, None] + 2 * offset / size) / factor[:, None]  # (B, 2)
-    theta = torch.zeros(len(images), 2, 3, device=images.device)
+    theta = torch.zeros(len(images), 2, 3, device=images.device)  # (B, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
     theta[:, :, 2] = shift
 
-    # To mirror is to look left for what is right.
+    # A mirrored image is read from right to left.
     theta[:, 0] = torch.where(is_flipped[:, None], -theta[:, 0], theta[:, 0])
 
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (B, S, S, 2)

@@ -43,15 +43,15 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, image_size_px: int) -> Dete
 
     # The best pairs of anchor and class of each image, without those that score too low.
     scores, pair = all_scores.topk(min(MAX_CANDIDATES, all_scores.shape[1]), dim=1)  # (B, candidates)
-    image, rank = torch.nonzero(scores > MIN_SCORE, as_tuple=True)
+    image, rank = torch.nonzero(scores > MIN_SCORE, as_tuple=True)  # (N,) each
     scores, pair = scores[image, rank], pair[image, rank]  # (N,)
-    anchor, labels = pair // num_classes, pair % num_classes
+    anchor, labels = pair // num_classes, pair % num_classes  # (N,) each
 
     boxes = decode_boxes(raw.box_codes.float()[image, anchor], anchors_xyxy[anchor])  # (N, 4)
-    boxes = clip_boxes_to_image(boxes, (image_size_px, image_size_px))
+    boxes = clip_boxes_to_image(boxes, (image_size_px, image_size_px))  # (N, 4)
 
     # In double precision: suppression tells images and classes apart by adding to the coordinates.
-    keep = batched_nms(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)
+    keep = batched_nms(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)  # (M,)
 
     # Best first within each image, then cut each image at its limit.
     keep = keep[torch.argsort(image[keep], stable=True)]

@@ -27,7 +27,7 @@ NUM_CURVE_POINTS = 20
 """Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
 _NUM_STATISTICS_BATCHES = 20
 _SEEDS = 2**32
-"""More than there are seeds of a run."""
+"""One more than the largest seed of a run; see `Plan`."""
 
 
 def evaluate_detector(
@@ -63,10 +63,12 @@ def evaluate_detector(
     trained = time.perf_counter()
 
     # After few steps the running averages of batch norm lag behind the weights: take them again from some images.
-    batches = read_batches(data.train, training_rows(rows, batch_size, _NUM_STATISTICS_BATCHES, seed), device)
+    statistics_rows = training_rows(rows, batch_size, _NUM_STATISTICS_BATCHES, seed)
+    statistics_batches = read_batches(data.train, statistics_rows, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        update_bn((batch.images for batch in batches), network)
+        update_bn((batch.images for batch in statistics_batches), network)
 
+    # After the statistics, which belong to the network that a promotion resumes.
     if weights.keep_in is not None:
         save_network(network, weights.keep_in, fidelity.epochs)
 
@@ -91,7 +93,7 @@ def detector_costs(options: EvaluationOptions, spec: ArchSpec) -> Mapping[str, f
 
 
 def _open_data(options: EvaluationOptions) -> OpenData:
-    """Open the data in a trial, where all that is wrong with it is this machine's."""
+    """Open the data in a trial, where any fault in it is one of this machine."""
     try:
         return open_data(options.data)
     except InputError as error:

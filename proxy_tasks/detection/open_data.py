@@ -1,4 +1,4 @@
-"""The data of the detection task: its splits opened and checked, and what there is in words."""
+"""The data of the detection task: its splits opened, checked and described."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -76,7 +76,7 @@ class OpenData:
 
 
 def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
-    """Make the caches that are missing, check them against the image files, and say what there is.
+    """Make the caches that are missing, check them against the image files, and describe the data.
 
     Raises:
         InputError: the data cannot be used.
@@ -129,7 +129,7 @@ def open_data(options: DataOptions) -> OpenData:
 
 
 def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None) -> OpenData:
-    """Open the splits in use; where there is somebody to report to, make what is missing."""
+    """Open the splits in use; make caches that are missing only where a `report` is given."""
 
     def check_val(val: Annotations) -> None:
         _check_classes(options, val)
@@ -161,7 +161,7 @@ def _open_split(
     report: Report | None,
     check: Callable[[Annotations], None],
 ) -> CachedSplit:
-    """Open one split; make its cache only where there is somebody to report to."""
+    """Open one split; make its cache only where a `report` is given."""
     key = folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
     if report is not None:
         return cached_split(key, report, check)

@@ -20,6 +20,7 @@ _MOMENTUM = 0.9
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the optimizer; weight decay acts on kernels, not on biases and normalisation."""
+    # Kernels have more than one dimension; biases and normalisation have one.
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups = [

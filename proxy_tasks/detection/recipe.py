@@ -52,6 +52,7 @@ class Recipe:
             if word not in words:
                 raise ValueError(f"{name} must be {' or '.join(words)}, got {word!r}")
 
+        # Batch normalisation in training needs two images. Ranges are written so that a NaN is refused too.
         if self.batch_size < 2:
             raise ValueError(f"batch_size must be 2 or more, got {self.batch_size}")
         for name, value in (("learning_rate", self.learning_rate), ("gradient_clip_norm", self.gradient_clip_norm)):

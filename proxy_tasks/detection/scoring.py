@@ -86,6 +86,7 @@ def _ap_of_classes(annotations: Annotations, evaluation: COCOeval) -> dict[str, 
 
 def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
     """Return a COCO document of some images, under ids of our own; see `_results`."""
+    # Ids begin at 1: pycocotools takes a match with id 0 for none.
     boxes: list[dict[str, Any]] = []
     for row in rows:
         for i in range(annotations.first_box[row], annotations.first_box[row + 1]):

@@ -37,7 +37,7 @@ class DetectionProxy:
         cache_dir: folder that decoded images are kept in.
         cache_format: `raw`, `3 * image_size_px**2` bytes an image, or `jpeg`, about a tenth, decoded when read.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
-        precision: of the convolutions; `auto` is bfloat16 where the processor computes it fast.
+        precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
         latency: whether to time each network on one image after training, normalisation folded, as `latency_ms`. A time
             is never the same twice, so neither are such metrics.
         per_class_ap: whether the metrics hold AP of each class too, as `ap/` and the category's name.

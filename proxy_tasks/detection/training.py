@@ -35,10 +35,10 @@ def train(
         network: maps (B, 3, S, S) images to `RawDetections`.
         batches: `num_steps` of them, on the network's device.
         anchors_xyxy: (A, 4) the anchors that the network's outputs belong to.
-        recipe: see there.
+        recipe: optimizer, schedule and augmentation; see `Recipe`.
         num_steps: the schedule's length.
         bf16: compute convolutions in bfloat16.
-        seed: of the augmentation.
+        seed: seed of the augmentation.
 
     Returns:
         (num_steps,) the loss of each step; fewer where there were fewer batches.

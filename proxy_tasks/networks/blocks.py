@@ -83,7 +83,7 @@ class MBConvUnit(nn.Module):
         width: channels returned.
         stride: in pixels, of the depthwise convolution.
         style: activation and reference.
-        skip_rate: as in `BottleneckUnit`.
+        skip_rate: see `BottleneckUnit`.
 
     Source: MobileNetV2 (arXiv 1801.04381), MnasNet (arXiv 1807.11626); tensorflow/tpu nn_blocks.py mbconv_block.
     """

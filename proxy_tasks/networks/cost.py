@@ -17,7 +17,7 @@ from search_space import ArchSpec, ModelScale
 _CountedLayer: TypeAlias = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 _NUM_MASKS = 100
-"""Boxes for which Mask R-CNN computes a mask; the published figures count so."""
+"""Boxes for which Mask R-CNN computes a mask; the published figures are counted so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _count_macs(network: nn.Module, image_size_px: tuple[int, int]) -> Mapping[n
 
 
 def _run_mask_rcnn(network: MaskRCNN, image: Tensor) -> None:
-    """Run every part on shapes that do not depend on what is found."""
+    """Run every part on fixed shapes: how many boxes are found depends on values, which the meta device lacks."""
     heads = network.roi_heads
     features = list(network.backbone(image).values())
     channels = features[0].shape[1]

@@ -15,8 +15,8 @@ class FeatureShape:
 
     Attributes:
         level: it has stride `2**level` px.
-        width: of the block that makes it, see `ModelScale.block_width`.
-        channels: of the feature itself.
+        width: width of the block that makes it, see `ModelScale.block_width`.
+        channels: channels of the feature itself.
     """
 
     level: int

@@ -17,13 +17,13 @@ class Latency:
     """Time of one forward pass, and under which conditions it was taken.
 
     Attributes:
-        median_ms: of all runs.
+        median_ms: median of all runs.
         quartiles_ms: a quarter of the runs was faster than the first, a quarter slower than the second.
         num_runs: how many were timed.
         batch_size: images a run.
         image_size_px: height and width.
         device: name of the processor or GPU, with the number of threads.
-        precision: of the convolutions; TF32 is what cuDNN makes of float32 by default.
+        precision: number format of the convolutions; TF32 is what cuDNN makes of float32 by default.
     """
 
     median_ms: float
@@ -60,7 +60,7 @@ def measure_latency(
         network: maps (B, 3, H, W) images to anything.
         image_size_px: height and width.
         batch_size: images a run.
-        device: where to run.
+        device: device to run on.
         bf16: compute convolutions in bfloat16.
         num_warmups: runs before those that count.
         num_runs: runs that count, two or more.

@@ -29,7 +29,7 @@ class LayerStyle:
 
     Attributes:
         activation: `relu` or `silu`.
-        reference: whose paddings and pools; see `Reference`.
+        reference: code whose paddings and pools it has; see `Reference`.
     """
 
     activation: Literal["relu", "silu"]

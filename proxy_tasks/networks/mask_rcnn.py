@@ -31,7 +31,7 @@ class MaskHeads:
         width: channels of every convolution.
         num_convs: convolutions before the prediction, of the box head and of the mask head.
         num_proposal_convs: the same of the proposal head.
-        fc_width: of the box head's fully connected layer.
+        fc_width: width of the box head's fully connected layer.
         anchor_scale: side of the anchors in strides of their level.
         activation: after every normalisation.
 

@@ -50,11 +50,11 @@ def build_network(
 
     Args:
         architecture: a name out of `network_names()`, or any spec.
-        scale: how big; None is the published scale of that name, or SpineNet-49's for a spec.
+        scale: how big each part is; None is the published scale of that name, or SpineNet-49's for a spec.
         head: `retinanet` detects boxes, `mask_rcnn` boxes and masks, `classifier` says what the image shows, `none`
             returns the features.
-        num_classes: of the head, without background.
-        reference: whose network, where the released ones differ.
+        num_classes: classes of the head, without background.
+        reference: code whose network it is, where the released ones differ.
 
     Returns:
         `RetinaNet`, torchvision's `MaskRCNN`, `Classifier`, or the backbone.

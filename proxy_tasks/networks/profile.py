@@ -31,10 +31,10 @@ class Part:
 
     Attributes:
         name: `stem`, the number of a feature (what parents refer to), `endpoints`, or a part of the head.
-        cost: of the part; for a block with the resampling of its parents.
-        level: of a block.
-        kind: of a block.
-        parents: of a block, leftovers excluded.
+        cost: cost of the part; that of a block includes the resampling of its parents.
+        level: a block's level.
+        kind: a block's kind.
+        parents: a block's parents, without leftovers.
         leftovers: features added to an output as they are.
         is_output: whether the head reads the block.
     """
@@ -54,7 +54,7 @@ class Profile:
 
     Attributes:
         parts: in order of computation; their costs add up to the total.
-        total: of the whole network, boxes and suppression not counted.
+        total: cost of the whole network, boxes and suppression not counted.
         not_built: numbers of the features that reach no output.
     """
 
@@ -74,11 +74,11 @@ def profile_network(
     """Count a network block by block, in well under a second; nothing is computed.
 
     Args:
-        architecture: as in `build_network`; a spec's rows are its blocks, the baseline's its stages.
-        scale: how big.
+        architecture: see `build_network`; a spec's rows are its blocks, the baseline's its stages.
+        scale: how big each part is.
         image_size_px: height and width of the image.
-        head: as in `build_network`.
-        num_classes: of the head, without background.
+        head: see `build_network`.
+        num_classes: classes of the head, without background.
 
     Raises:
         ValueError: see `build_network`.
@@ -128,6 +128,7 @@ def network_latency(
         scale = replace(scale, image_size_px=max(image_size_px))
 
     network = fold_norms(build_network(architecture, scale, head=head, num_classes=num_classes))
+    # Random weights would find nothing, and leave the mask head without work.
     if isinstance(network, MaskRCNN):
         network.roi_heads.score_thresh = 0.0
 

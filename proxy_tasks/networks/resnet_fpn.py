@@ -17,7 +17,7 @@ class ResNet50FPN(nn.Module):
     """torchvision's ResNet-50, stages 3 to 5, and its pyramid for levels 3 to 7; level 6 comes from 5, 7 from 6.
 
     Args:
-        output_channels: of every feature.
+        output_channels: channels of every feature.
 
     Source: Feature Pyramid Networks (arXiv 1612.03144); RetinaNet (arXiv 1708.02002), section 4.
     Differs: tensorflow/tpu also normalises each pyramid feature, 2,560 parameters in all.

@@ -21,7 +21,7 @@ class SpineNet(nn.Module):
     Args:
         spec: the topology.
         scale: how big each part is.
-        reference: whose network, where the released ones differ.
+        reference: code whose network it is, where the released ones differ.
         output_levels: outputs to return, all by default; blocks that feed none of them are not built.
 
     Raises:

@@ -43,6 +43,7 @@ def load_network(network: nn.Module, path: Path, max_epochs: float) -> float:
         return epochs
 
     except OSError:
+        # Not there: training from scratch is slower, and right.
         return 0.0
 
     except (EOFError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError) as error:
