@@ -14,9 +14,9 @@ HELP = """\
 python -m nas.draw spec=NAME_OR_FILE [out=FOLDER_OR_FILE] [name=value ...]
 
 Draw an architecture: blocks from left to right in order of computation, one row a level, outputs outlined in red,
-arrows from the blocks that each one reads. Published are spinenet-49, spinenet-mobile-49, r0-sp53, r23-sp30 and the
-other scales of SpineNet, which look alike. Spec files are what nas.search and nas.export write. Numbers on blocks are
-those that nas.profile shows and that parents in spec files refer to.
+arrows from the blocks that each one reads. Published names are spinenet-49, spinenet-mobile-49, r0-sp53, r23-sp30 and
+the other scales of SpineNet, which look alike. Spec files are written by nas.search and nas.export. Numbers on blocks
+are those that nas.profile shows and that parents in spec files refer to.
 
   python -m nas.draw spec=spinenet-49
   python -m nas.draw spec=runs/quickstart/best/01-....json out=best.svg

@@ -13,10 +13,10 @@ from proxy_tasks.base import ProxyTask
 HELP = """\
 python -m nas.prepare [name=value ...]
 
-Read, decode and resize the images of a search once, and keep the result where the search finds it. Takes the options of
-the search. A search does the same when it finds no cache; this does it beforehand, on a machine without a GPU for
-instance. Stopped, the same command resumes; done, it returns at once. The validation set, which replays use, is
-prepared with task.score_on=val.
+Read, decode and resize the images of a search once, and keep the result where the search finds it. The options are
+those of the search. A search does the same when it finds no cache; this command does it beforehand, for instance on a
+machine without a GPU. If it was stopped, the same command resumes; once all is there, it returns at once. The
+validation set, which replays use, is prepared with task.score_on=val.
 
   python -m nas.prepare experiment=spinenet data.root=/data/coco
   python -m nas.prepare experiment=spinenet data.root=/data/coco task.score_on=val

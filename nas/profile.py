@@ -24,9 +24,9 @@ HELP = """\
 python -m nas.profile spec=NAME_OR_FILE [scale=NAME] [name=value ...]
 
 Show the blocks of an architecture: level, parents, parameters and multiply-adds of each, the total, and how long the
-network takes on this machine. Published are spinenet-49s, -49, -96, -143, -143l and -190 (one spec at six scales),
-spinenet-mobile-49, -49s and -49xs, r0-sp53, r23-sp30 and, to compare with, r50-fpn. Spec files are what nas.search
-and nas.export write. Without scale=, the published scale of that name is used, or the one in the file.
+network takes on this machine. Published names are spinenet-49s, -49, -96, -143, -143l and -190 (one spec at six
+scales), spinenet-mobile-49, -49s and -49xs, r0-sp53, r23-sp30 and, to compare with, r50-fpn. Spec files are written by
+nas.search and nas.export. Without scale=, the published scale of that name is used, or the one in the file.
 
   python -m nas.profile spec=spinenet-96
   python -m nas.profile spec=r0-sp53 scale=spinenet-49s image_size_px=[600,800] num_classes=91

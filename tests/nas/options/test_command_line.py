@@ -134,7 +134,7 @@ def test_every_yaml_says_how_to_run_it() -> None:
         (["tracking.wandb.mode=offline"], "option tracking.wandb.mode belongs to another choice of tracking"),
         (["tracking.tensorboard.per_trail=false"], "did you mean tracking.tensorboard.per_trial?"),
         (["experiment=nonsense"], "unknown choice experiment=nonsense; there are quickstart, spinenet"),
-        (["controller=nonsense"], "unknown choice controller=nonsense; there are evolution"),
+        (["controller=nonsense"], "unknown choice controller=nonsense; there are "),
         (["num_trails=3"], "unknown option num_trails; did you mean num_trials?"),
         (["zzz=3"], "unknown option zzz; --help lists them"),
         (["executor=local", "executor.address=x"], "option executor.address belongs to another choice of executor"),
@@ -243,7 +243,7 @@ def test_help_and_errors_know_choices_of_ones_own(tmp_path: Path) -> None:
     text = help_text("config", "", (tmp_path,))
     assert re.search(r"controller=hill +Climb\.", text)
     assert re.search(r"controller\.patience=3 +Failures before a restart\.", text)
-    with pytest.raises(InputError, match="there are evolution, evolution_small, hill, local_search"):
+    with pytest.raises(InputError, match=r"there are (\w+, )*hill(,|$)"):
         compose("config", ["--config-dir", str(tmp_path), "controller=hil"])
     with pytest.raises(InputError, match=r"did you mean controller\.patience\?"):
         compose("config", ["--config-dir", str(tmp_path), "controller=hill", "controller.patiens=2"])
