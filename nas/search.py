@@ -88,7 +88,7 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
 
-    _print_next_commands(console, setup, len(record.told), best[0] if best else None)
+    _print_next_commands(console, setup, record, best[0] if best else None)
     print_tracking_hints(setup, console)
 
 
@@ -120,8 +120,9 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
         )
 
 
-def _print_next_commands(console: Console, setup: Setup, num_told: int, best: Trial | None) -> None:
+def _print_next_commands(console: Console, setup: Setup, record: Record, best: Trial | None) -> None:
     """Print the commands that resume or extend the run, and where it has a best trial those that look into it."""
+    num_told = len(record.told)
     again = _this_command("nas.search", without=("num_trials",))
     if num_told < setup.num_trials:
         console.print(f"Resume:  {again} num_trials={setup.num_trials}", soft_wrap=True)
@@ -130,13 +131,17 @@ def _print_next_commands(console: Console, setup: Setup, num_told: int, best: Tr
     if best is None:
         return
 
+    # Kinds of somebody's own are named to every command that reads the run's specs.
+    kinds = [f"block_kinds.{name}={path}" for name, path in record.created.config.get("block_kinds", {}).items()]
+    of_run = [f"run={short_path(setup.run)}", *kinds]
+
     # A front needs costs, and the same reward as the search had.
-    run = short_path(setup.run)
     if len(setup.reward.metrics) > 1:
         chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
-        front = shlex.join([python_command(), "-m", "nas.leaderboard", f"run={run}", *chosen, "front=true"])
+        front = shlex.join([python_command(), "-m", "nas.leaderboard", *of_run, *chosen, "front=true"])
         console.print(f"Front:   {front}", soft_wrap=True)
-    console.print(f"Report:  {python_command()} -m nas.report run={shlex.quote(run)}", soft_wrap=True)
+    report = shlex.join([python_command(), "-m", "nas.report", *of_run])
+    console.print(f"Report:  {report}", soft_wrap=True)
 
     # Longer than any trial of the search was trained: else the replay would find out nothing.
     most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs

@@ -21,6 +21,8 @@ def test_a_kind_of_ones_own_is_searched_ranked_and_drawn(command: Run, tmp_path:
     done = command("nas.search", *TINY_LANDSCAPE, KIND, SPACE)
     assert done.returncode == 0, done.stderr
     assert re.search(r"\b[1-7]s\b", done.stdout)
+    # What it proposes to do next can be pasted.
+    assert f"nas.report run=run {KIND}\n" in done.stdout
 
     # The record names the kind, and nobody imports what a record names: each command is told again.
     refused = command("nas.leaderboard", "run=run")

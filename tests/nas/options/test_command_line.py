@@ -133,7 +133,7 @@ def test_every_yaml_says_how_to_run_it() -> None:
     [
         (["tracking.wandb.mode=offline"], "option tracking.wandb.mode belongs to another choice of tracking"),
         (["tracking.tensorboard.per_trail=false"], "did you mean tracking.tensorboard.per_trial?"),
-        (["experiment=nonsense"], "unknown choice experiment=nonsense; there are quickstart, spinenet"),
+        (["experiment=nonsense"], "unknown choice experiment=nonsense; there are "),
         (["controller=nonsense"], "unknown choice controller=nonsense; there are "),
         (["num_trails=3"], "unknown option num_trails; did you mean num_trials?"),
         (["zzz=3"], "unknown option zzz; --help lists them"),
