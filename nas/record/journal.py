@@ -65,9 +65,11 @@ class Journal:
 
         self.folder = folder
         self._path = path
-        self._end, self._needs_break = _end_of_events(self._descriptor)
 
         try:
+            self._lock.cover(self._descriptor)
+            self._size = os.fstat(self._descriptor).st_size
+            self._end, self._needs_break = _end_of_events(self._descriptor, self._size)
             self.record = self._opened_record(config, begin_with, decisions)
         except BaseException:
             self.close()
@@ -77,7 +79,8 @@ class Journal:
         """Write an event to disk, then take it into `record`.
 
         Raises:
-            InputError: the disk is full or gone; the journal before this event is intact.
+            InputError: the disk is full or gone; the journal before this event is intact. Or the journal is not at its
+                path any more, or was changed there; then nothing is written.
         """
         self._write(event)
         self.record.add(event)
@@ -99,7 +102,8 @@ class Journal:
         self, config: Mapping[str, Any], begin_with: Sequence[Decisions], decisions: Sequence[Decision]
     ) -> Record:
         """Return what the journal holds; write its first line where it has no trials."""
-        record = _read(self._path)
+        with open(self._descriptor, "rb", closefd=False) as file:
+            record = _read(self._path, file)
         if record is not None and record.trials:
             return record
 
@@ -120,6 +124,7 @@ class Journal:
         if self._needs_break:
             line = b"\n" + line
 
+        self._check_unchanged()
         try:
             # What follows the last event was cut short by a kill. It goes only now: a refused journal stays as it is.
             os.ftruncate(self._descriptor, self._end)
@@ -127,8 +132,35 @@ class Journal:
             os.fsync(self._descriptor)
         except OSError as error:
             os.ftruncate(self._descriptor, self._end)
+            self._size = self._end
             raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
-        self._end, self._needs_break = self._end + len(line), False
+        self._size = self._end = self._end + len(line)
+        self._needs_break = False
+
+    def _check_unchanged(self) -> None:
+        """Check that the path still is the open file, and that the file ends where this process left it.
+
+        Raises:
+            InputError: it is not or does not.
+        """
+        held = os.fstat(self._descriptor)
+        try:
+            is_there = os.path.samestat(self._path.stat(), held)
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        except OSError as error:
+            raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
+
+        if not is_there:
+            raise InputError(
+                f"{self._path} was removed or replaced while this search was running; nothing was written since, so "
+                "bring back the run folder and start again: the search resumes from all that is on record there"
+            )
+        if held.st_size != self._size:
+            raise InputError(
+                f"{self._path} was changed while this search was running: it has {held.st_size} bytes, of which this "
+                f"search left {self._size}; nothing was written since, so put back what it held and start again"
+            )
 
 
 def refuse_links(folder: Path) -> None:
@@ -168,7 +200,8 @@ def read_record(folder: Path) -> Record:
     if not path.is_file():
         raise InputError(f"no run at {folder}: there is no {FILE_NAME}")
 
-    record = _read(path)
+    with path.open("rb") as file:
+        record = _read(path, file)
     if record is None:
         raise InputError(f"no run at {folder}: {FILE_NAME} is empty")
     return record
@@ -184,14 +217,14 @@ def line_asking(folder: Path, trial: int) -> int:
     raise ValueError(f"no line asks for trial {trial}")
 
 
-def _read(path: Path) -> Record | None:
-    """Return what a journal holds; None where it holds no event.
+def _read(path: Path, file: BinaryIO) -> Record | None:
+    """Return what a journal holds, from the start of its file; None where it holds no event.
 
     Raises:
         InputError: a line that is damaged or does not fit.
     """
     record: Record | None = None
-    with path.open("rb") as file, _no_collections():
+    with _no_collections():
         for number, line in _lines(file):
             try:
                 record = _with_event(record, ANY_EVENT.validate_json(line))
@@ -288,9 +321,8 @@ def _is_cut_short(line: bytes) -> bool:
     return False
 
 
-def _end_of_events(descriptor: int) -> tuple[int, bool]:
+def _end_of_events(descriptor: int, size: int) -> tuple[int, bool]:
     """Return how many of a journal's bytes are events, and whether the last of them lacks its line break."""
-    size = os.fstat(descriptor).st_size
     end = _end_of_last_line(descriptor, size)
     rest = os.pread(descriptor, size - end, end)
     if not rest or _is_cut_short(rest):
