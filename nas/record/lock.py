@@ -1,5 +1,6 @@
 """The run lock: one process per run folder."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -11,6 +12,9 @@ FILE_NAME = "lock"
 """The file that is locked besides the journal: older versions lock and read this one alone."""
 HOLDER_NAME = "journal.holder"
 """The file that says who has the run, for the case that the lock file was deleted."""
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""Answers of file systems that have no locks, or were mounted without them."""
 
 
 class RunLock:
@@ -19,7 +23,7 @@ class RunLock:
     It is complete once it has its journal too, which no clean-up takes for a file that nobody needs.
 
     Raises:
-        InputError: another process has it; the message names that one.
+        InputError: another process has it, which the message names; or the folder cannot be locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +35,7 @@ class RunLock:
         """Lock the journal itself, given by its descriptor, and note down who has the run.
 
         Raises:
-            InputError: another process has it; the message names that one.
+            InputError: another process has it, which the message names; or it cannot be locked.
         """
         # Whoever has the journal has lost the lock file: what stands in this one is not theirs.
         self._take(journal, (HOLDER_NAME,))
@@ -48,14 +52,26 @@ class RunLock:
         self._file.close()
 
     def _take(self, descriptor: int, names: tuple[str, ...]) -> None:
-        """Lock one file, or refuse with what the first of the named files that has a word says of its holder."""
+        """Lock one file; where another process has it, name that one by the first of the named files that does."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             self.release()
+            raise InputError(self._why_not(error, names)) from None
+
+    def _why_not(self, error: OSError, names: tuple[str, ...]) -> str:
+        """Return why a file could not be locked, and what to do where its file system has no locks."""
+        if error.errno in _HELD:
             notes = [_note(self._folder / name) for name in names]
             holder = next(filter(None, notes), "another process")
-            raise InputError(f"the run folder {self._folder} is in use by {holder}") from None
+            return f"the run folder {self._folder} is in use by {holder}"
+
+        if error.errno in _NO_LOCKS:
+            return (
+                f"the file system of the run folder {self._folder} has no locks ({error.strerror}), so two searches "
+                "could write there at once; put the run folder on another disk (run=...), or mount this one with locks"
+            )
+        return f"the run folder {self._folder} cannot be locked: {error.strerror}"
 
 
 def _note(path: Path) -> str:

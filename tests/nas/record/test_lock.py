@@ -1,6 +1,8 @@
 """One process per run folder, whatever happens to the folder meanwhile."""
 
+import errno
 import fcntl
+import os
 import re
 import shutil
 import subprocess
@@ -152,3 +154,47 @@ def test_a_search_whose_run_folder_is_moved_away_ends_in_one_line(tmp_path: Path
     assert re.fullmatch(r"error: \S*journal\.jsonl was removed or replaced while this search was running.*\n", error)
     assert not journal.exists()
     assert read_record(tmp_path / "moved").told
+
+
+# No such file system can be mounted where the tests run: the system call answers as one of them would.
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("is_on_record", [False, True])
+def test_a_file_system_without_locks_is_named_and_not_taken_for_a_run_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_on_record: bool
+) -> None:
+    run = tmp_path / "run"
+    if is_on_record:
+        Journal(run, {}).close()
+
+    def without_locks(descriptor: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    message = (
+        rf"the file system of the run folder .*run has no locks \({os.strerror(number)}\).* on another disk \(run="
+    )
+    with pytest.raises(InputError, match=message) as refused:
+        Journal(run, {})
+    assert "in use" not in str(refused.value)
+    assert (run / FILE_NAME).exists() == is_on_record
+
+
+@pytest.mark.parametrize("number", [errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES])
+def test_a_lock_that_is_held_is_a_run_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    Journal(tmp_path, {}).close()
+
+    def held(descriptor: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", held)
+    with pytest.raises(InputError, match=rf"is in use by process {os.getpid()} on \S+$"):
+        Journal(tmp_path, {})
+
+
+def test_any_other_failure_to_lock_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(descriptor: object, operation: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(InputError, match=r"the run folder .* cannot be locked: Input/output error$"):
+        Journal(tmp_path, {})
