@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from foundation import InputError, first_error, sync_folder
+from foundation import InputError, first_error, make_folder, sync_folder
 from nas.record.events import ANY_EVENT, SCHEMA_VERSION, Asked, Created, Event
 from nas.record.lock import RunLock
 from nas.record.record import Record
@@ -57,7 +57,7 @@ class Journal:
         path = folder / FILE_NAME
         refuse_links(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             self._lock = RunLock(folder)
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:

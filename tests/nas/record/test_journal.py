@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import resource
 import signal
@@ -278,3 +279,54 @@ def test_a_journal_of_a_newer_version_says_so_and_which(tmp_path: Path, old: byt
     with pytest.raises(InputError, match=message):
         Journal(tmp_path, CONFIG)
     assert (tmp_path / FILE_NAME).read_bytes() == content
+
+
+def test_an_event_is_written_then_synced_and_only_then_taken_into_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(tmp_path, CONFIG) as journal:
+        calls: list[tuple[str, int]] = []
+        write, fsync = os.write, os.fsync
+
+        def noted_write(descriptor: int, content: bytes) -> int:
+            assert os.path.samestat(os.fstat(descriptor), (tmp_path / FILE_NAME).stat())
+            calls.append(("write", len(journal.record.trials)))
+            return write(descriptor, content)
+
+        def noted_fsync(descriptor: int) -> None:
+            assert os.path.samestat(os.fstat(descriptor), (tmp_path / FILE_NAME).stat())
+            calls.append(("sync", len(journal.record.trials)))
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "write", noted_write)
+        monkeypatch.setattr(os, "fsync", noted_fsync)
+        for trial in range(2):
+            journal.append(asked(trial))
+            calls.append(("returned", len(journal.record.trials)))
+    assert calls == [("write", 0), ("sync", 0), ("returned", 1), ("write", 1), ("sync", 1), ("returned", 2)]
+
+
+def test_a_new_journal_is_synced_and_so_is_every_folder_with_a_new_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs" / "new"
+    synced: list[tuple[Path, list[str], int]] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        entries = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+        synced.append((path, entries, path.stat().st_size))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    Journal(run, CONFIG).close()
+    size = (run / FILE_NAME).stat().st_size
+    folders = {path: entries for path, entries, _ in synced if entries}
+    assert "runs" in folders[tmp_path]
+    assert "new" in folders[tmp_path / "runs"]
+    # The folder comes after its file, which is whole by then.
+    last_two = synced[-2:]
+    assert [path for path, *_ in last_two] == [run / FILE_NAME, run]
+    assert last_two[0][2] == size
+    assert FILE_NAME in folders[run]
