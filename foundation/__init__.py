@@ -1,7 +1,7 @@
 """The ground that every room stands on: a user's mistake, paths, files written whole, messages of failed checks."""
 
 from foundation.errors import InputError, printable
-from foundation.files import sync_folder, write_whole
+from foundation.files import make_folder, sync_folder, write_whole
 from foundation.lazy import lazy_class
 from foundation.paths import absolute_path, short_path
 from foundation.validation import first_error
@@ -11,6 +11,7 @@ __all__ = [
     "absolute_path",
     "first_error",
     "lazy_class",
+    "make_folder",
     "printable",
     "short_path",
     "sync_folder",

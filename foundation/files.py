@@ -20,7 +20,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     # Nobody can guess this name and put a link or a file there first; a mode with "x" would refuse either.
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _write_new(part, content)
 
         try:
@@ -43,6 +43,14 @@ def _write_new(path: Path, content: bytes | memoryview) -> None:
         except BaseException:
             path.unlink()
             raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing; each new entry is on disk when this returns."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.events import Asked
-from nas.record.identity import check_config, may_change_in_replay, open_run
+from nas.record.identity import check_config, check_decisions, may_change_in_replay, open_run
 from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials
@@ -57,7 +57,7 @@ def main(config: dict[str, Any]) -> None:
     prepare_task(setup.task, consoles.results)
 
     folder = setup.run / "replays" / _folder_name(setup)
-    with open_run(folder, search_config, setup.task) as journal:
+    with open_run(folder, search_config, setup.task, setup.space) as journal:
         _ask_for(best, journal)
 
         replay = replace(
@@ -84,6 +84,7 @@ def _best_of_search(setup: Setup, config: Mapping[str, Any], top: int) -> list[T
     """
     record = read_record(setup.run)
     check_config(record, setup.run, config, may_change_in_replay(setup.task))
+    check_decisions(record, setup.run, setup.space)
     refuse_links(setup.run)
 
     best = best_trials(record.trials, top)

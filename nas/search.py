@@ -61,7 +61,7 @@ def main(config: dict[str, Any]) -> None:
         prepare_task(setup.task, consoles.results)
 
     here = short_path(setup.run)
-    with open_run(setup.run, config, setup.task, begin_with, setup.space.decisions) as journal:
+    with open_run(setup.run, config, setup.task, setup.space, begin_with) as journal:
         record = journal.record
         if is_begun:
             consoles.results.print(f"{here}: {len(record.told)} trials on record, {setup.num_trials} asked for")

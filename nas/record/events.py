@@ -3,13 +3,15 @@
 import time
 from dataclasses import fields
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from nas.record.trial import Failure
 from search_space import ArchSpec, BlockSpec, Decision
 
+SCHEMA_VERSION: Final = 1
+"""The layout of journals that this version writes and reads."""
 MAX_RUNG = 20
 """More promotions than any search makes."""
 
@@ -59,7 +61,7 @@ class Created(_Event):
     """
 
     event: Literal["created"] = "created"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = SCHEMA_VERSION
     config: dict[str, Any]
     versions: dict[str, str]
     begin_with: tuple[tuple[int, ...], ...] = ()

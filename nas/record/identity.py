@@ -4,6 +4,7 @@ The tables here are the one place for it. An option that `OPTIONS` does not name
 solves: it stays as it is between two starts, and runs that are compared should share it.
 """
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,14 @@ from typing import Any, Literal, TypeAlias
 
 from foundation import InputError
 from nas.options.configuration import options_of
-from nas.record.journal import Journal
+from nas.record.journal import FILE_NAME, Journal, line_asking
 from nas.record.record import Record
+from nas.record.trial import Trial
 from proxy_tasks import ProxyTask
-from search_space import Decision, Decisions
+from search_space import Decisions, SearchSpace
+
+MAX_DECODED = 10_000
+"""Most trials that are decoded on opening, which takes some 0.3 ms each; see `check_decisions`."""
 
 Changes: TypeAlias = Literal["at any start", "in a replay", "never"]
 """When an option may have another value than the one on record."""
@@ -95,8 +100,8 @@ def open_run(
     folder: Path,
     config: Mapping[str, Any],
     task: ProxyTask,
+    space: SearchSpace,
     begin_with: Sequence[Decisions] = (),
-    decisions: Sequence[Decision] = (),
 ) -> Journal:
     """Open a run's journal to resume it, or begin a new one.
 
@@ -104,15 +109,16 @@ def open_run(
         folder: the run folder.
         config: the whole configuration.
         task: says which of its options may change between two starts.
+        space: that the run searches.
         begin_with: see `Journal`.
-        decisions: see `Journal`.
 
     Raises:
-        InputError: the folder belongs to another configuration, or see `Journal`.
+        InputError: the folder belongs to another configuration, a trial of it is not of the space, or see `Journal`.
     """
-    journal = Journal(folder, config, begin_with, decisions)
+    journal = Journal(folder, config, begin_with, space.decisions)
     try:
         check_config(journal.record, folder, config, may_change(task))
+        check_decisions(journal.record, folder, space)
     except InputError:
         journal.close()
         raise
@@ -170,6 +176,52 @@ def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_ch
                 f"the run folder {folder} was made with {name}={_show(was)}, now it is {_show(value)}; "
                 "use the recorded value, or name another folder with run=..."
             )
+
+
+def check_decisions(record: Record, folder: Path, space: SearchSpace) -> None:
+    """Check that the decisions on record are of a space, so that every controller of the space can be told of them.
+
+    In a journal of more than `MAX_DECODED` trials, only the number and the ranges of each trial's options are checked:
+    options that exclude each other then go unnoticed.
+
+    Raises:
+        InputError: some are not; the message names the line.
+    """
+    path = folder / FILE_NAME
+    for decisions in record.created.begin_with:
+        try:
+            space.decode(decisions)
+        except ValueError as error:
+            raise InputError(f"{path}, line 1: created.begin_with: {error}") from None
+
+    num_options = [decision.num_options for decision in space.decisions]
+    is_long = len(record.trials) > MAX_DECODED
+    for trial in record.trials.values():
+        if is_long and _are_in_range(trial.proposal.decisions, num_options):
+            continue
+        try:
+            _check_decoded(trial, space)
+        except ValueError as error:
+            line = line_asking(folder, trial.number)
+            raise InputError(f"{path}, line {line}: asked.decisions: {error}") from None
+
+
+def _are_in_range(decisions: Decisions, num_options: Sequence[int]) -> bool:
+    is_whole = len(decisions) == len(num_options) and min(decisions, default=0) >= 0
+    return is_whole and all(map(operator.lt, decisions, num_options))
+
+
+def _check_decoded(trial: Trial, space: SearchSpace) -> None:
+    """Check that a trial's decisions describe its spec.
+
+    Raises:
+        ValueError: they describe another one, or none.
+    """
+    decoded = space.decode(trial.proposal.decisions)
+
+    # Comparing specs is ten times as fast as making keys; where they differ, only blocks that are not built may.
+    if decoded != trial.spec and decoded.key != trial.spec.key:
+        raise ValueError(f"they describe the architecture {decoded.key}, the spec beside them is {trial.spec.key}")
 
 
 def _show(value: Any) -> str:  # noqa: ANN401  # any YAML value

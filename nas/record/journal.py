@@ -9,17 +9,20 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
-from foundation import InputError, first_error, sync_folder
-from nas.record.events import ANY_EVENT, Created, Event
+from foundation import InputError, first_error, make_folder, sync_folder
+from nas.record.events import ANY_EVENT, SCHEMA_VERSION, Asked, Created, Event
 from nas.record.lock import RunLock
 from nas.record.record import Record
 from search_space import Decision, Decisions
 
 FILE_NAME = "journal.jsonl"
+PACKAGE = "spinenet-search"
+"""The name under which `versions` has this package."""
 _TAIL_BYTES = 65536
 """Bytes read at a time, from the end, to find the last line break."""
 
@@ -27,8 +30,8 @@ _TAIL_BYTES = 65536
 class Journal:
     """A run folder's journal, open for appending by this process alone.
 
-    Every event is on disk when `append` returns. A last line that a kill cut short is removed on opening; a journal
-    without trials is begun again.
+    Every event is on disk when `append` returns. A journal without trials is begun again. One with trials stays byte
+    for byte until the first `append`, which removes a last line that a kill cut short.
 
     Attributes:
         folder: the run folder.
@@ -56,7 +59,7 @@ class Journal:
         path = folder / FILE_NAME
         refuse_links(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             self._lock = RunLock(folder)
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
@@ -66,6 +69,9 @@ class Journal:
         self._path = path
 
         try:
+            self._lock.cover(self._descriptor)
+            self._size = os.fstat(self._descriptor).st_size
+            self._end, self._needs_break = _end_of_events(self._descriptor, self._size)
             self.record = self._opened_record(config, begin_with, decisions)
         except BaseException:
             # Ctrl-C too: a lock that is left behind lasts as long as the process.
@@ -76,7 +82,8 @@ class Journal:
         """Write an event to disk, then take it into `record`.
 
         Raises:
-            InputError: the disk is full or gone; the journal before this event is intact.
+            InputError: the disk is full or gone; the journal before this event is intact. Or the journal is not at its
+                path any more, or was changed there; then nothing is written.
         """
         self._write(event)
         self.record.add(event)
@@ -97,15 +104,14 @@ class Journal:
     def _opened_record(
         self, config: Mapping[str, Any], begin_with: Sequence[Decisions], decisions: Sequence[Decision]
     ) -> Record:
-        """Return what the journal holds, a torn last line removed; write its first line where it has no trials."""
-        _cut_torn_line(self._descriptor)
-        if os.fstat(self._descriptor).st_size:
-            record = read_record(self.folder)
-            if record.trials:
-                return record
+        """Return what the journal holds; write its first line where it has no trials."""
+        with open(self._descriptor, "rb", closefd=False) as file:
+            record = _read(self._path, file)
+        if record is not None and record.trials:
+            return record
 
         # A run that has asked for nothing yet holds nothing to keep: it may become another one.
-        os.ftruncate(self._descriptor, 0)
+        self._end, self._needs_break = 0, False
         created = Created(
             config=dict(config),
             versions=package_versions(),
@@ -121,16 +127,47 @@ class Journal:
     def _write(self, event: Created | Event) -> None:
         """Append one line and wait until it is on disk, whole or not at all."""
         line = event.model_dump_json(exclude_none=True).encode() + b"\n"
-        end = os.fstat(self._descriptor).st_size
+        if self._needs_break:
+            line = b"\n" + line
+
+        self._check_unchanged()
         try:
-            # The system may take only a part of the line, and says how much.
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+            # What follows the last event was cut short by a kill. It goes only now: a refused journal stays as it is.
+            os.ftruncate(self._descriptor, self._end)
+            _write_all(self._descriptor, line)
             os.fsync(self._descriptor)
         except OSError as error:
             # Half a line would become one with the next event.
-            os.ftruncate(self._descriptor, end)
+            os.ftruncate(self._descriptor, self._end)
+            self._size = self._end
             raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
+        self._size = self._end = self._end + len(line)
+        self._needs_break = False
+
+    def _check_unchanged(self) -> None:
+        """Check that the path still is the open file, and that the file ends where this process left it.
+
+        Raises:
+            InputError: it is not or does not.
+        """
+        held = os.fstat(self._descriptor)
+        try:
+            is_there = os.path.samestat(self._path.stat(), held)
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        except OSError as error:
+            raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
+
+        if not is_there:
+            raise InputError(
+                f"{self._path} was removed or replaced while this search was running; nothing was written since, so "
+                "bring back the run folder and start again: the search resumes from all that is on record there"
+            )
+        if held.st_size != self._size:
+            raise InputError(
+                f"{self._path} was changed while this search was running: it has {held.st_size} bytes, of which this "
+                f"search left {self._size}; nothing was written since, so put back what it held and start again"
+            )
 
 
 def refuse_links(folder: Path) -> None:
@@ -155,7 +192,8 @@ def has_trials(folder: Path) -> bool:
     path = folder / FILE_NAME
     if not path.is_file():
         return False
-    first_two = list(islice(_whole_lines(path), 2))
+    with path.open("rb") as file:
+        first_two = list(islice(_lines(file), 2))
     return len(first_two) == 2
 
 
@@ -169,24 +207,64 @@ def read_record(folder: Path) -> Record:
     if not path.is_file():
         raise InputError(f"no run at {folder}: there is no {FILE_NAME}")
 
-    with _no_collections():
-        record = _read_lines(path)
+    with path.open("rb") as file:
+        record = _read(path, file)
     if record is None:
         raise InputError(f"no run at {folder}: {FILE_NAME} is empty")
     return record
 
 
-def _read_lines(path: Path) -> Record | None:
+def line_asking(folder: Path, trial: int) -> int:
+    """Return the number of the line that asks for a trial of a journal that can be read."""
+    with (folder / FILE_NAME).open("rb") as file:
+        for number, line in _lines(file):
+            event = ANY_EVENT.validate_json(line)
+            if isinstance(event, Asked) and event.trial == trial:
+                return number
+    raise ValueError(f"no line asks for trial {trial}")
+
+
+def _read(path: Path, file: BinaryIO) -> Record | None:
+    """Return what a journal holds, from the start of its file; None where it holds no event.
+
+    Raises:
+        InputError: a line that is damaged or does not fit.
+    """
     record: Record | None = None
-    for number, line in _whole_lines(path):
-        try:
-            record = _with_event(record, ANY_EVENT.validate_json(line))
-        except ValidationError as error:
-            # A ValueError too, so it comes first: its own text has several lines.
-            raise InputError(f"{path}, line {number}: {first_error(error)}") from None
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
+    with _no_collections():
+        for number, line in _lines(file):
+            try:
+                record = _with_event(record, ANY_EVENT.validate_json(line))
+            except ValidationError as error:
+                if record is None:
+                    _refuse_newer(path, line)
+                raise InputError(f"{path}, line {number}: {first_error(error)}") from None
+            except ValueError as error:
+                raise InputError(f"{path}, line {number}: {error}") from None
     return record
+
+
+def _refuse_newer(path: Path, first_line: bytes) -> None:
+    """Check that a first line that is not understood has no newer layout than this version reads.
+
+    Raises:
+        InputError: it has; the message names the version that wrote it, where the line does.
+    """
+    try:
+        first = from_json(first_line)
+    except ValueError:
+        return
+
+    # The line may hold anything: a newer layout need not even have the parts that are looked for here.
+    layout = first.get("schema_version") if isinstance(first, dict) else None
+    if not isinstance(layout, int) or layout <= SCHEMA_VERSION:
+        return
+    versions = first.get("versions")
+    version = versions.get(PACKAGE) if isinstance(versions, dict) else None
+    raise InputError(
+        f"{path} was written by a newer version, {PACKAGE} {version or '(it does not say which)'}: its layout is "
+        f"{layout}, and this version reads {SCHEMA_VERSION}; install that version to use this run"
+    )
 
 
 def _with_event(record: Record | None, event: Created | Event) -> Record:
@@ -221,7 +299,7 @@ def _no_collections() -> Iterator[None]:
 def package_versions() -> dict[str, str]:
     """Return versions of Python and of the packages that shape results."""
     versions = {"python": platform.python_version()}
-    for name in ("spinenet-search", "torch", "torchvision", "ray", "numpy", "hotcoco"):
+    for name in (PACKAGE, "torch", "torchvision", "ray", "numpy", "hotcoco"):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -229,20 +307,39 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.endswith(b"\n"):
-                yield number, line
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield a journal's lines with their numbers, without blank ones and without a last line that was cut short."""
+    for number, line in enumerate(file, start=1):
+        if line.strip() and not _is_cut_short(line):
+            yield number, line
 
 
-def _cut_torn_line(descriptor: int) -> None:
-    """Remove what follows the last line break: a line that was being written when the process was killed."""
-    size = os.fstat(descriptor).st_size
+def _is_cut_short(line: bytes) -> bool:
+    """Return whether a line was being written when its process was killed.
+
+    No part of an event is JSON by itself, so what lacks nothing but the line break is a whole event.
+    """
+    if line.endswith(b"\n"):
+        return False
+    try:
+        from_json(line)
+    except ValueError:
+        return True
+    return False
+
+
+def _end_of_events(descriptor: int, size: int) -> tuple[int, bool]:
+    """Return how many of a journal's bytes are events, and whether the last of them lacks its line break."""
     end = _end_of_last_line(descriptor, size)
-    if end < size:
-        os.ftruncate(descriptor, end)
-        os.fsync(descriptor)
+    rest = os.pread(descriptor, size - end, end)
+    if not rest or _is_cut_short(rest):
+        return end, False
+    return size, True
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
 
 
 def _end_of_last_line(descriptor: int, size: int) -> int:

@@ -125,3 +125,30 @@ write_whole(Path({str(path)!r}), b"new")
     assert "KeyboardInterrupt" in done.stderr
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_content_is_synced_before_it_takes_its_name_and_each_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "made" / "file"
+    calls: list[tuple[str, Path, bytes]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        synced = Path(f"/proc/self/fd/{descriptor}").readlink()
+        calls.append(("sync", synced.parent, synced.read_bytes()) if synced.is_file() else ("sync", synced, b""))
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        calls.append(("rename", target, source.read_bytes()))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    write_whole(path, b"content")
+    assert calls == [
+        ("sync", tmp_path, b""),
+        ("sync", path.parent, b"content"),
+        ("rename", path, b"content"),
+        ("sync", path.parent, b""),
+    ]

@@ -4,10 +4,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from foundation import InputError
 from nas.options.command_line import compose
+from nas.record import identity
 from nas.record.events import Asked
 from nas.record.identity import (
     OPTIONS,
@@ -19,11 +21,13 @@ from nas.record.identity import (
     open_run,
     present_options,
 )
-from nas.record.journal import Journal
+from nas.record.journal import FILE_NAME, Journal
 from proxy_tasks.landscape import Landscape
-from search_space import published_spec
+from search_space import Decisions, ScalePermutedSpace, resnet_seed
 
-SPEC = published_spec("spinenet-49")
+SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
+DECISIONS = SPACE.sample(np.random.default_rng(0))
+SPEC = SPACE.decode(DECISIONS)
 LEARNER = {
     "hidden_width": 64,
     "learning_rate": 0.02,
@@ -38,7 +42,7 @@ LEARNER = {
 def begun(folder: Path, config: dict[str, Any]) -> None:
     """Begin a run with one trial, so that its first line stays."""
     with Journal(folder, config) as journal:
-        journal.append(Asked(trial=0, decisions=(1, 2), key=SPEC.key, spec=SPEC))
+        journal.append(Asked(trial=0, decisions=DECISIONS, key=SPEC.key, spec=SPEC))
 
 
 def test_a_run_from_before_an_option_existed_can_be_resumed(tmp_path: Path) -> None:
@@ -50,20 +54,20 @@ def test_a_run_from_before_an_option_existed_can_be_resumed(tmp_path: Path) -> N
     for recipe in (older["recipe"], older["task"]["recipe"]):
         del recipe["ema_decay"]
     begun(tmp_path, older)
-    open_run(tmp_path, config, Landscape()).close()
+    open_run(tmp_path, config, Landscape(), SPACE).close()
     changed = compose("config", ["experiment=quickstart", "task.latency=true"])
     with pytest.raises(InputError, match=r"was made with task\.latency=False, now it is True; use the recorded value"):
-        open_run(tmp_path, changed, Landscape())
+        open_run(tmp_path, changed, Landscape(), SPACE)
 
 
 @pytest.mark.parametrize("cls", ["controllers.reinforce.Reinforce", "controllers.ppo.PPO"])
 def test_a_run_from_before_learners_were_values_can_be_resumed(tmp_path: Path, cls: str) -> None:
     begun(tmp_path, {"controller": {"_target_": cls, "space": {"window": 5}, **LEARNER}})
     now = {"controller": {"_target_": cls, "space": {"window": 5}, "learner": LEARNER}}
-    open_run(tmp_path, now, Landscape()).close()
+    open_run(tmp_path, now, Landscape(), SPACE).close()
     changed = {"controller": {**now["controller"], "learner": {**LEARNER, "batch_size": 16}}}
     with pytest.raises(InputError, match=r"was made with controller\.learner\.batch_size=8, now it is 16"):
-        open_run(tmp_path, changed, Landscape())
+        open_run(tmp_path, changed, Landscape(), SPACE)
 
 
 @pytest.mark.parametrize("name", ["ppo", "reinforce"])
@@ -72,7 +76,7 @@ def test_an_older_run_of_a_policy_goes_with_the_options_of_today(tmp_path: Path,
     older = copy.deepcopy(now)
     older["controller"] |= older["controller"].pop("learner", {})
     begun(tmp_path, older)
-    open_run(tmp_path, now, Landscape()).close()
+    open_run(tmp_path, now, Landscape(), SPACE).close()
 
 
 def test_options_of_a_controller_of_ones_own_keep_their_names() -> None:
@@ -88,7 +92,7 @@ def test_options_of_a_controller_of_ones_own_keep_their_names() -> None:
 def test_a_run_from_before_rewards_moved_can_be_resumed(tmp_path: Path, name: str) -> None:
     begun(tmp_path, {"reward": {"_target_": f"nas.reward.{name}", "metric": "ap"}})
     now = {"reward": {"_target_": f"nas.engine.reward.{name}", "metric": "ap"}}
-    open_run(tmp_path, now, Landscape()).close()
+    open_run(tmp_path, now, Landscape(), SPACE).close()
 
 
 def test_a_kind_of_ones_own_belongs_to_the_run(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_a_kind_of_ones_own_belongs_to_the_run(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"was made with block_kinds\.separable=mine\.kinds\.SEPARABLE, now it is null"
     ):
-        open_run(tmp_path, {"block_kinds": {}}, Landscape())
+        open_run(tmp_path, {"block_kinds": {}}, Landscape(), SPACE)
 
 
 @pytest.mark.parametrize(
@@ -136,3 +140,53 @@ def test_an_option_belongs_to_one_aspect_of_a_run() -> None:
     # A seed below another option is no repetition.
     assert concern_of("task.seed") == "problem"
     assert concern_of("fidelity.epochs") == "problem"
+
+
+@pytest.mark.parametrize(
+    ("decisions", "message"),
+    [
+        (DECISIONS[:-1], "the space has 70 decisions, got 69"),
+        ((99, *DECISIONS[1:]), r"block0\.level: legal options are .*, got 99"),
+        ((-1, *DECISIONS[1:]), r"block0\.level: legal options are .*, got -1"),
+        # In range, but the seed has one block of level 2.
+        ((0, 0, *DECISIONS[2:]), r"block1\.level: legal options are \[1, 2, 3\], got 0"),
+        (SPACE.sample(np.random.default_rng(1)), r"they describe the architecture \S+, the spec beside them is \S+"),
+    ],
+)
+def test_decisions_that_are_not_of_the_space_are_refused_by_line(
+    tmp_path: Path, decisions: Decisions, message: str
+) -> None:
+    with Journal(tmp_path, {}) as journal:
+        journal.append(Asked(trial=0, decisions=DECISIONS, key=SPEC.key, spec=SPEC))
+        journal.append(Asked(trial=1, decisions=decisions, key=SPEC.key, spec=SPEC))
+    content = (tmp_path / FILE_NAME).read_bytes() + b'{"event":"to'
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(InputError, match=rf"journal\.jsonl, line 3: asked\.decisions: {message}"):
+        open_run(tmp_path, {}, Landscape(), SPACE)
+    assert (tmp_path / FILE_NAME).read_bytes() == content
+
+
+def test_first_trials_that_are_not_of_the_space_are_refused_by_line(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}, begin_with=[DECISIONS, (1, 2)]) as journal:
+        journal.append(Asked(trial=0, decisions=DECISIONS, key=SPEC.key, spec=SPEC))
+    with pytest.raises(InputError, match=r"line 1: created\.begin_with: the space has 70 decisions, got 2"):
+        open_run(tmp_path, {}, Landscape(), SPACE)
+
+
+def test_in_a_long_journal_options_out_of_range_are_refused_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if two trials were too many to decode.
+    monkeypatch.setattr(identity, "MAX_DECODED", 1)
+    with Journal(tmp_path, {}) as journal:
+        journal.append(Asked(trial=0, decisions=DECISIONS, key=SPEC.key, spec=SPEC))
+        journal.append(Asked(trial=1, decisions=(99, *DECISIONS[1:]), key=SPEC.key, spec=SPEC))
+    with pytest.raises(InputError, match=r"line 3: asked\.decisions: block0\.level: legal options are .*, got 99"):
+        open_run(tmp_path, {}, Landscape(), SPACE)
+
+
+def test_other_options_are_named_before_decisions_of_another_space(tmp_path: Path) -> None:
+    begun(tmp_path, {"space": {"window": 5}})
+    smaller = ScalePermutedSpace(resnet_seed("r0-sp53"), level_offsets=())
+    with pytest.raises(InputError, match=r"was made with space\.window=5"):
+        open_run(tmp_path, {"space": {"window": 7}}, Landscape(), smaller)

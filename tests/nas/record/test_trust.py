@@ -101,3 +101,14 @@ def test_a_link_in_the_run_folder_is_not_written_through(call: Run, run: Path, t
     assert done.returncode == 2
     assert re.fullmatch(r"error: \S+best leads out of the run folder.*\n", done.stderr)
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("controller", ["ppo", "pareto_evolution", "local_search"])
+def test_forged_decisions_are_one_line_whatever_controller_searches(call: Run, tmp_path: Path, controller: str) -> None:
+    search = (*TINY_LANDSCAPE, f"controller={controller}", "reward=tradeoff")
+    assert call("nas.search", *search).returncode == 0
+    edit(tmp_path / "run", 1, lambda event: event.update(decisions=[99, *event["decisions"][1:]]))
+    for module, arguments in (("nas.search", (*search, "num_trials=9")), ("nas.replay", (*search, "top=1"))):
+        done = call(module, *arguments)
+        assert done.returncode == 2
+        assert re.fullmatch(r"error: \S+journal\.jsonl, line 2: asked\.decisions: .* got 99\n", done.stderr)
