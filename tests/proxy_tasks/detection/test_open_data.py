@@ -180,3 +180,30 @@ def test_validation_data_of_other_classes_is_refused(tmp_path: Path) -> None:
     for classes in ("dense", "ids"):
         with pytest.raises(InputError, match="training and validation annotations have different categories"):
             dataclasses.replace(mixed, classes=classes).prepare(silent)
+
+
+def test_validation_data_that_gives_an_id_another_name_is_refused_and_both_names_are_shown(tmp_path: Path) -> None:
+    mixed = task(tmp_path, score_on="val")
+    path = mixed.data.folder(silent).paths("val")[0]
+    document = json.loads(path.read_text())
+    # The same ids and the same names, but each means the other.
+    first, second = document["categories"][:2]
+    first["name"], second["name"] = second["name"], first["name"]
+    path.write_text(json.dumps(document))
+    message = (
+        "training and validation annotations have different categories: "
+        "id 1 is 'circle' in training and 'square' in validation"
+    )
+    for classes in ("dense", "ids"):
+        with pytest.raises(InputError, match=message):
+            dataclasses.replace(mixed, classes=classes).prepare(silent)
+
+
+def test_a_category_that_only_one_split_has_is_named(tmp_path: Path) -> None:
+    mixed = task(tmp_path, score_on="val")
+    path = mixed.data.folder(silent).paths("val")[0]
+    document = json.loads(path.read_text())
+    document["categories"].append({"id": 7, "name": "star"})
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="id 7 is missing in training and 'star' in validation"):
+        mixed.prepare(silent)
