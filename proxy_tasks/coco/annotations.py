@@ -24,6 +24,12 @@ OVERHANG_PX = 1.0
 NO_CATEGORY = "(no category)"
 """Name of a class that no category has; see `with_id_labels`."""
 _MAX_ID_LABELS = 10_000
+MAX_BOXES = 1000
+"""Most boxes of one image that are trained on; sets of crowded pictures hold some hundreds.
+
+A bound for memory: each box of a batch is compared with every anchor, of which there are 49,000 at 512 px, and takes
+about 1 MB meanwhile. Differs: the reference keeps 100, and the rest is background to it.
+"""
 
 
 _Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -118,6 +124,13 @@ class Annotations:
             is_crowd=self.is_crowd[boxes],
             areas=self.areas[boxes],
         )
+
+
+def num_beyond_bound(annotations: Annotations, rows: NDArray[np.int64]) -> int:
+    """Return how many boxes of the images `rows`, (R,), are not trained on because their image has too many."""
+    before = np.concatenate(([0], np.cumsum(~annotations.is_crowd)))  # (M + 1,) boxes to train on before each
+    counts = before[annotations.first_box[rows + 1]] - before[annotations.first_box[rows]]  # (R,)
+    return int((counts - MAX_BOXES).clip(min=0).sum())
 
 
 def check_id_labels(category_ids: tuple[int, ...]) -> None:

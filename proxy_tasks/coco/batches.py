@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from proxy_tasks.coco.annotations import MAX_BOXES
 from proxy_tasks.coco.cache import CachedSplit
 from proxy_tasks.coco.image_store import JpegImages
 
 # ImageNet's mean and deviation per channel of RGB in [0, 1], as in the reference's input pipeline.
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
-MAX_BOXES = 100
-"""Most boxes of an image that are kept; the reference's limit."""
 _NUM_AHEAD = 3
 """Batches that are read ahead of the one in use."""
 

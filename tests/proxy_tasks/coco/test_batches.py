@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from proxy_tasks.base import silent
-from proxy_tasks.coco.annotations import Annotations
-from proxy_tasks.coco.batches import MAX_BOXES, Batch, load_batches, normalise, training_rows
+from proxy_tasks.coco.annotations import MAX_BOXES, Annotations, num_beyond_bound
+from proxy_tasks.coco.batches import Batch, load_batches, normalise, training_rows
 from proxy_tasks.coco.cache import CachedSplit, cached_split
 from tests.proxy_tasks.coco.test_cache import write_coco
 
@@ -80,9 +80,17 @@ def test_crowds_are_not_trained_on() -> None:
     assert batch.labels.tolist() == [-1]
 
 
-def test_at_most_a_hundred_boxes_an_image_are_kept() -> None:
-    batch = load(split([150, 1]), 0, 1)
-    assert torch.bincount(batch.image).tolist() == [MAX_BOXES, 1]
+def test_all_147_boxes_of_a_full_image_are_trained_on() -> None:
+    batch = load(split([147, 1]), 0, 1)
+    assert torch.bincount(batch.image).tolist() == [147, 1]
+
+
+def test_boxes_beyond_the_bound_are_left_out_and_counted() -> None:
+    full = split([MAX_BOXES + 5, 1])
+    assert torch.bincount(load(full, 0, 1).image).tolist() == [MAX_BOXES, 1]
+    assert num_beyond_bound(full.annotations, np.array([0, 1])) == 5
+    assert num_beyond_bound(full.annotations, np.array([1])) == 0
+    assert num_beyond_bound(split([MAX_BOXES + 5], crowd=True).annotations, np.array([0])) == 0
 
 
 def test_batches_come_in_order_and_all_of_them() -> None:
