@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from foundation import InputError, first_error
+from proxy_tasks.coco.box_format import other_format
 
 MAX_BAD_SHARE = 0.001
 """Largest share of bad boxes that are repaired, and of images that cannot be used and are left out.
@@ -171,9 +172,9 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
     area: they are left out or clipped, and counted. As many images may have no file; these are not left out here.
 
     Raises:
-        InputError: more of these, not JSON, a field missing or of the wrong type, no images or categories, an id or
-            file name used twice, an image that lies outside the folder, or an annotation of an unknown category. The
-            message names the first.
+        InputError: more of these, boxes that look like another format, not JSON, a field missing or of the wrong type,
+            no images or categories, an id or file name used twice, an image that lies outside the folder, or an
+            annotation of an unknown category. The message names the first.
     """
     document = _read_document(path)
     images = sorted(document["images"], key=lambda image: image["id"])
@@ -319,9 +320,15 @@ def _repair_boxes(
         (M, 4) corners inside the image; (M,) which boxes have an area then; how many had to be repaired.
 
     Raises:
-        InputError: more than `MAX_BAD_SHARE` had to be.
+        InputError: more than `MAX_BAD_SHARE` had to be, or the boxes of the file look like another format.
     """
     limits = sizes_px[:, ::-1].astype(np.float64)  # (M, 2) width, height
+    looks = other_format(boxes_xywh, limits, overhang_px=OVERHANG_PX, max_bad_share=MAX_BAD_SHARE)
+    if looks:
+        raise InputError(
+            f"{path}: the boxes look {looks}; expected x, y, width, height in pixels, x and y of the top left corner"
+        )
+
     with np.errstate(over="ignore", invalid="ignore"):
         corners = np.concatenate((boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]), axis=1)  # (M, 4)
 
