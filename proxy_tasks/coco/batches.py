@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from proxy_tasks.coco.annotations import MAX_BOXES
 from proxy_tasks.coco.cache import CachedSplit
 from proxy_tasks.coco.image_store import JpegImages
 
@@ -57,7 +56,9 @@ class _Loaded(NamedTuple):
 
 
 def load_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[Batch]:
-    """Yield a batch for each step, read ahead in a thread; crowd boxes are left out, as in the reference.
+    """Yield a batch for each step, read ahead in a thread.
+
+    Crowds are left out, as in the reference, and so are boxes without area in their image.
 
     On CUDA batches are copied on a stream of their own, so that neither copy nor network waits for the other.
 
@@ -108,8 +109,7 @@ def _load(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> 
     annotations = split.annotations
     boxes, labels, image = [], [], []
     for i, row in enumerate(rows):
-        first, end = annotations.first_box[row], annotations.first_box[row + 1]
-        kept = np.flatnonzero(~annotations.is_crowd[first:end])[:MAX_BOXES] + first
+        kept = annotations.boxes_to_train_on(row)
         boxes.append(annotations.boxes_xyxy[kept] * split.scales[row])
         labels.append(annotations.labels[kept])
         image.append(np.full(len(kept), i))

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -149,9 +150,21 @@ def test_a_few_bad_boxes_among_many_are_repaired_and_counted(tmp_path: Path) -> 
     content["annotations"].append({**good, "id": 5000, "bbox": [15, 15, 10, 3]})
     content["annotations"].append({**good, "id": 5001, "bbox": [5, 5, 0, 3]})
     annotations = read_annotations(*write(tmp_path, content))
-    assert annotations.repairs == {"boxes clipped to their image or, without area, left out": 2}
-    assert len(annotations.boxes_xyxy) == 2999
-    assert annotations.boxes_xyxy[-1].tolist() == [15, 15, 20, 18]
+    assert annotations.repairs == {
+        "boxes clipped to their image for training": 1,
+        "boxes without area in their image scored but not trained on": 1,
+    }
+    assert annotations.boxes_xyxy[-2].tolist() == [15, 15, 20, 18]
+    assert annotations.boxes_xywh[-2:].tolist() == [[15, 15, 10, 3], [5, 5, 0, 3]]
+    assert annotations.is_trained_on.tolist() == [True] * 2999 + [False]
+
+
+def test_a_box_that_is_no_number_among_many_is_left_out_and_counted(tmp_path: Path) -> None:
+    content = many_good_boxes()
+    content["annotations"].append({**content["annotations"][0], "id": 5000, "bbox": [1, 2, math.nan, 3]})
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.repairs == {"boxes that are no numbers left out": 1}
+    assert len(annotations.boxes_xyxy) == 2998
 
 
 def test_a_few_boxes_of_images_that_are_not_listed_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -174,11 +187,28 @@ def test_taking_images_takes_their_boxes(tmp_path: Path) -> None:
     assert annotations.take(np.array([], dtype=int)).num_images == 0
 
 
-def test_boxes_that_stick_out_by_rounding_are_clipped(tmp_path: Path) -> None:
+def test_boxes_that_stick_out_by_less_than_a_pixel_are_clipped_for_training_and_counted(tmp_path: Path) -> None:
     content = document()
     content["annotations"][1]["bbox"] = [-0.4, 0, 40.9, 30.5]
     annotations = read_annotations(*write(tmp_path, content))
     assert annotations.boxes_xyxy[1].tolist() == [0, 0, 40, 30]
+    assert annotations.boxes_xywh[1].tolist() == [-0.4, 0, 40.9, 30.5]
+    assert annotations.repairs == {"boxes clipped to their image for training": 1}
+
+
+def test_a_box_that_lies_wholly_in_the_pixel_around_its_image_is_counted_and_scored(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][1]["bbox"] = [40.2, 5, 0.7, 5]
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.boxes_xywh[1].tolist() == [40.2, 5, 0.7, 5]
+    assert annotations.is_trained_on.tolist() == [False, False]
+    assert annotations.repairs == {"boxes without area in their image scored but not trained on": 1}
+
+
+def test_a_sum_that_floating_point_rounds_is_no_repair(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][1]["bbox"] = [0.1, 0, 39.900000000000006, 30]
+    annotations = read_annotations(*write(tmp_path, content))
     assert not annotations.repairs
 
 

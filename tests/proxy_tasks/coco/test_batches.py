@@ -36,6 +36,7 @@ def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
         file_names=tuple(str(i) for i in range(len(num_boxes))),
         sizes_px=np.full((len(num_boxes), 2), 16),
         first_box=np.concatenate(([0], np.cumsum(num_boxes))),
+        boxes_xywh=np.tile([2.0, 4.0, 4.0, 4.0], (total, 1)),
         boxes_xyxy=np.tile([2.0, 4.0, 6.0, 8.0], (total, 1)),
         labels=np.arange(total) % 3,
         is_crowd=np.full(total, crowd),
@@ -73,6 +74,14 @@ def test_a_batch_holds_the_images_and_their_scaled_boxes() -> None:
     assert batch.image.tolist() == [0, 1, 1]
     assert batch.labels.tolist() == [2, 0, 1]
     assert batch.boxes_xyxy.tolist() == [[1, 2, 3, 4]] * 3
+
+
+def test_boxes_without_area_in_their_image_are_not_trained_on() -> None:
+    with_empty = split([3, 1])
+    with_empty.annotations.boxes_xyxy[1, 2] = 2.0
+    batch = load(with_empty, 0, 1)
+    assert batch.labels.tolist() == [0, 2, 0]
+    assert batch.image.tolist() == [0, 0, 1]
 
 
 def test_crowds_are_not_trained_on() -> None:
