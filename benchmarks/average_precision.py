@@ -33,6 +33,7 @@ def make_truth(rng: np.random.Generator) -> Annotations:
         file_names=tuple(f"{i}.jpg" for i in range(NUM_IMAGES)),
         sizes_px=np.full((NUM_IMAGES, 2), (480, 640)),
         first_box=np.concatenate(([0], np.cumsum(counts))),
+        boxes_xywh=xywh,
         boxes_xyxy=np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1),
         labels=rng.integers(NUM_CLASSES, size=len(xywh)),
         is_crowd=rng.random(len(xywh)) < 0.01,

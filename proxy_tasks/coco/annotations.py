@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from foundation import InputError, first_error
+from proxy_tasks.coco.box_format import other_format
 
 MAX_BAD_SHARE = 0.001
 """Largest share of bad boxes that are repaired, and of images that cannot be used and are left out.
@@ -21,9 +22,17 @@ COCO 2017 itself holds a few. More means that the data is not what it says, as w
 """
 OVERHANG_PX = 1.0
 """Pixels by which a box may stick out of its image: annotation tools round."""
+_ROUNDING_PX = 1e-6
+"""Difference that adding a position and a size may make in floating point, which is no repair."""
 NO_CATEGORY = "(no category)"
 """Name of a class that no category has; see `with_id_labels`."""
 _MAX_ID_LABELS = 10_000
+MAX_BOXES = 1000
+"""Most boxes of one image that are trained on; sets of crowded pictures hold some hundreds.
+
+A bound for memory: each box of a batch is compared with every anchor, of which there are 49,000 at 512 px, and takes
+about 1 MB meanwhile. Differs: the reference keeps 100, and the rest is background to it.
+"""
 
 
 _Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -71,7 +80,8 @@ class Annotations:
         file_names: (N,) below the image folder.
         sizes_px: (N, 2) height and width.
         first_box: (N + 1,) the boxes of image i are those from `first_box[i]` to before `first_box[i + 1]`.
-        boxes_xyxy: (M, 4) corners in pixels of the original image, inside it.
+        boxes_xywh: (M, 4) as in the file, to score against: top left corner, width and height in pixels.
+        boxes_xyxy: (M, 4) corners in pixels of the original image, clipped to it, to train on; some have no area left.
         labels: (M,) class index in 0 .. K-1.
         is_crowd: (M,) true for a box around a group, which detections are not counted against.
         areas: (M,) as in the file, pixels squared; decides whether COCO calls an object small, medium or large.
@@ -84,6 +94,7 @@ class Annotations:
     file_names: tuple[str, ...]
     sizes_px: NDArray[np.int64]
     first_box: NDArray[np.int64]
+    boxes_xywh: NDArray[np.float64]
     boxes_xyxy: NDArray[np.float64]
     labels: NDArray[np.int64]
     is_crowd: NDArray[np.bool_]
@@ -96,6 +107,17 @@ class Annotations:
     def num_images(self) -> int:
         """The number of images, N."""
         return len(self.file_names)
+
+    @property
+    def is_trained_on(self) -> NDArray[np.bool_]:
+        """(M,) true for a box that is no crowd and has an area inside its image."""
+        return _have_area(self.boxes_xyxy) & ~self.is_crowd
+
+    def boxes_to_train_on(self, row: int) -> NDArray[np.int64]:
+        """Return the boxes of image `row` that are trained on, the first `MAX_BOXES`."""
+        mine = slice(self.first_box[row], self.first_box[row + 1])
+        boxes = np.flatnonzero(_have_area(self.boxes_xyxy[mine]) & ~self.is_crowd[mine])[:MAX_BOXES]
+        return boxes + int(self.first_box[row])
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Return the annotations of some images only, in the order of `rows`, (R,)."""
@@ -113,11 +135,25 @@ class Annotations:
             file_names=tuple(self.file_names[row] for row in rows),
             sizes_px=self.sizes_px[rows],
             first_box=np.concatenate(([0], ends)),
+            boxes_xywh=self.boxes_xywh[boxes],
             boxes_xyxy=self.boxes_xyxy[boxes],
             labels=self.labels[boxes],
             is_crowd=self.is_crowd[boxes],
             areas=self.areas[boxes],
         )
+
+
+def _have_area(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (M,) true for each of (M, 4) boxes that has an area."""
+    has_area: NDArray[np.bool_] = np.all(boxes_xyxy[:, 2:] > boxes_xyxy[:, :2], axis=1)
+    return has_area
+
+
+def num_beyond_bound(annotations: Annotations, rows: NDArray[np.int64]) -> int:
+    """Return how many boxes of the images `rows`, (R,), are not trained on because their image has too many."""
+    before = np.concatenate(([0], np.cumsum(annotations.is_trained_on)))  # (M + 1,) boxes to train on before each
+    counts = before[annotations.first_box[rows + 1]] - before[annotations.first_box[rows]]  # (R,)
+    return int((counts - MAX_BOXES).clip(min=0).sum())
 
 
 def check_id_labels(category_ids: tuple[int, ...]) -> None:
@@ -154,13 +190,14 @@ def with_id_labels(annotations: Annotations) -> Annotations:
 def read_annotations(path: Path, image_dir: Path) -> Annotations:
     """Read a COCO `instances_*.json` and check it against the image folder.
 
-    Up to `MAX_BAD_SHARE` of the boxes may belong to images that are not listed, lie outside their image or have no
-    area: they are left out or clipped, and counted. As many images may have no file; these are not left out here.
+    Up to `MAX_BAD_SHARE` of the boxes may belong to images that are not listed, which are left out, or leave their
+    image or have no area: these are clipped for training, and stay as they are for scoring. All are counted. As many
+    images may have no file; these are not left out here.
 
     Raises:
-        InputError: more of these, not JSON, a field missing or of the wrong type, no images or categories, an id or
-            file name used twice, an image that lies outside the folder, or an annotation of an unknown category. The
-            message names the first.
+        InputError: more of these, boxes that look like another format, not JSON, a field missing or of the wrong type,
+            no images or categories, an id or file name used twice, an image that lies outside the folder, or an
+            annotation of an unknown category. The message names the first.
     """
     document = _read_document(path)
     images = sorted(document["images"], key=lambda image: image["id"])
@@ -178,7 +215,7 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
     sizes_px = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)  # (N, 2)
     boxes_xywh = np.array([a["bbox"] for a in annotations], dtype=np.float64).reshape(-1, 4)
     annotation_ids = [a["id"] for a in annotations]
-    boxes_xyxy, is_kept, num_clipped = _repair_boxes(path, boxes_xywh, sizes_px[image_of_box], annotation_ids)
+    boxes_xyxy, is_number, repairs = _repair_boxes(path, boxes_xywh, sizes_px[image_of_box], annotation_ids)
 
     labels = np.array([label_of[a["category_id"]] for a in annotations], dtype=np.int64)
     is_crowd = np.array([a.get("iscrowd", 0) for a in annotations], dtype=np.bool_)
@@ -186,19 +223,17 @@ def read_annotations(path: Path, image_dir: Path) -> Annotations:
     areas = np.array([a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations], dtype=np.float64)
 
     _check_files(path, image_dir, images)
-    repairs = {
-        "boxes clipped to their image or, without area, left out": num_clipped,
-        "boxes of images that are not listed left out": num_unlisted,
-    }
+    repairs["boxes of images that are not listed left out"] = num_unlisted
     return Annotations(
         image_ids=np.array([image["id"] for image in images], dtype=np.int64),
         file_names=tuple(image["file_name"] for image in images),
         sizes_px=sizes_px,
-        first_box=np.searchsorted(image_of_box[is_kept], np.arange(len(images) + 1)),
-        boxes_xyxy=boxes_xyxy[is_kept],
-        labels=labels[is_kept],
-        is_crowd=is_crowd[is_kept],
-        areas=areas[is_kept],
+        first_box=np.searchsorted(image_of_box[is_number], np.arange(len(images) + 1)),
+        boxes_xywh=boxes_xywh[is_number],
+        boxes_xyxy=boxes_xyxy[is_number],
+        labels=labels[is_number],
+        is_crowd=is_crowd[is_number],
+        areas=areas[is_number],
         category_ids=tuple(category["id"] for category in categories),
         category_names=tuple(category["name"] for category in categories),
         repairs={repair: number for repair, number in repairs.items() if number},
@@ -295,7 +330,7 @@ def _check_files(path: Path, image_dir: Path, images: list[_Image]) -> None:
 
 def _repair_boxes(
     path: Path, boxes_xywh: NDArray[np.float64], sizes_px: NDArray[np.int64], annotation_ids: list[int]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], dict[str, int]]:
     """Clip boxes to their images.
 
     Args:
@@ -305,12 +340,19 @@ def _repair_boxes(
         annotation_ids: M, for the message.
 
     Returns:
-        (M, 4) corners inside the image; (M,) which boxes have an area then; how many had to be repaired.
+        (M, 4) corners inside the image, some of them without area; (M,) which boxes are of finite numbers; in words,
+        what was repaired, and how often.
 
     Raises:
-        InputError: more than `MAX_BAD_SHARE` had to be.
+        InputError: more than `MAX_BAD_SHARE` had to be, or the boxes of the file look like another format.
     """
     limits = sizes_px[:, ::-1].astype(np.float64)  # (M, 2) width, height
+    looks = other_format(boxes_xywh, limits, overhang_px=OVERHANG_PX, max_bad_share=MAX_BAD_SHARE)
+    if looks:
+        raise InputError(
+            f"{path}: the boxes look {looks}; expected x, y, width, height in pixels, x and y of the top left corner"
+        )
+
     with np.errstate(over="ignore", invalid="ignore"):
         corners = np.concatenate((boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]), axis=1)  # (M, 4)
 
@@ -324,10 +366,21 @@ def _repair_boxes(
         reason = "has no area" if not has_area[i] else f"leaves its image of {limits[i].astype(int).tolist()} px"
         return f"{path}: annotation {annotation_ids[i]}: box {boxes_xywh[i].tolist()} (x, y, width, height) {reason}"
 
-    num_bad = int(is_bad.sum())
-    check_share(num_bad, len(annotation_ids), "boxes", first_bad)
+    check_share(int(is_bad.sum()), len(annotation_ids), "boxes", first_bad)
+
+    is_number: NDArray[np.bool_] = np.all(np.isfinite(corners), axis=1)
+    clipped = np.clip(np.nan_to_num(corners), 0, np.tile(limits, 2))  # (M, 4)
 
     # A box that lies outside altogether has no area once it is clipped.
-    corners = np.clip(np.nan_to_num(corners), 0, np.tile(limits, 2))
-    is_kept: NDArray[np.bool_] = np.logical_and(has_area, (corners[:, 2:] > corners[:, :2]).all(axis=1))
-    return corners, is_kept, num_bad
+    is_left = _have_area(clipped)
+    with np.errstate(invalid="ignore"):
+        is_clipped = (np.abs(clipped - corners) > _ROUNDING_PX).any(axis=1)
+    return (
+        clipped,
+        is_number,
+        {
+            "boxes clipped to their image for training": int((is_number & is_left & is_clipped).sum()),
+            "boxes without area in their image scored but not trained on": int((is_number & ~is_left).sum()),
+            "boxes that are no numbers left out": int((~is_number).sum()),
+        },
+    )

@@ -19,8 +19,6 @@ from proxy_tasks.coco.image_store import JpegImages
 # ImageNet's mean and deviation per channel of RGB in [0, 1], as in the reference's input pipeline.
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
-MAX_BOXES = 100
-"""Most boxes of an image that are kept; the reference's limit."""
 _NUM_AHEAD = 3
 """Batches that are read ahead of the one in use."""
 
@@ -58,7 +56,9 @@ class _Loaded(NamedTuple):
 
 
 def load_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[Batch]:
-    """Yield a batch for each step, read ahead in a thread; crowd boxes are left out, as in the reference.
+    """Yield a batch for each step, read ahead in a thread.
+
+    Crowds are left out, as in the reference, and so are boxes without area in their image.
 
     On CUDA batches are copied on a stream of their own, so that neither copy nor network waits for the other.
 
@@ -109,8 +109,7 @@ def _load(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> 
     annotations = split.annotations
     boxes, labels, image = [], [], []
     for i, row in enumerate(rows):
-        first, end = annotations.first_box[row], annotations.first_box[row + 1]
-        kept = np.flatnonzero(~annotations.is_crowd[first:end])[:MAX_BOXES] + first
+        kept = annotations.boxes_to_train_on(row)
         boxes.append(annotations.boxes_xyxy[kept] * split.scales[row])  # pixels of the cached image
         labels.append(annotations.labels[kept])
         image.append(np.full(len(kept), i))

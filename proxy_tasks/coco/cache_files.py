@@ -20,7 +20,7 @@ from foundation import InputError
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.image_store import Format
 
-VERSION = 2
+VERSION = 4
 """Version of these files and of how pixels are made; a cache of another version lies beside, unused."""
 NO_FILE = -1
 """Size of an image file that is not there."""

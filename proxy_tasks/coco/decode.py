@@ -9,10 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from proxy_tasks.coco.deep_pixels import (
+    Depth,
+    UnknownScaleError,
+    check_high_bytes,
+    floats_to_bytes,
+    integers_to_bytes,
+    stated_depth,
+)
+
 _ORIENTATION = 0x0112
 _FIRST_ON_ITS_SIDE = 5
 """Smallest EXIF orientation that exchanges height and width."""
-_MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "16-bit grey", "I": "16-bit grey"}
+_MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "F": "floating-point grey of 0 to 1"}
 _ERRORS = (
     OSError,
     SyntaxError,
@@ -46,28 +55,33 @@ class Decoded(NamedTuple):
 def decode_image(file: Path, expected_size: tuple[int, int]) -> Decoded:
     """Read an image as RGB.
 
-    Grey and palette images are spread over three channels, CMYK is converted, transparency dropped, and of 16-bit
-    values the high byte is kept. Boxes are drawn on the pixels as stored or as EXIF turns them: the image is turned
-    only where its size fits the annotations in no other way.
+    Grey and palette images are spread over three channels, CMYK is converted, transparency dropped, and deep values
+    are scaled to eight bits as `deep_pixels` says. Boxes are drawn on the pixels as stored or as EXIF turns them: the
+    image is turned only where its size fits the annotations in no other way.
 
     Args:
         file: image file of any format that Pillow reads.
         expected_size: height and width that the annotations give.
 
     Raises:
-        UnusableImageError: the file is not an image, is cut off, or has another size.
+        UnusableImageError: the file is not an image, is cut off, or has another size or values of unknown scale.
         OSError: the file cannot be read.
     """
     try:
         with Image.open(file) as opened:
-            mode = opened.mode
+            depth = stated_depth(opened)
+            conversion = _conversion(opened.mode, depth)
 
             # The annotations may be about the image as EXIF turns it: then height and width are exchanged.
             is_turned = (opened.height, opened.width) != expected_size == (opened.width, opened.height)
             if is_turned and opened.getexif().get(_ORIENTATION, 1) >= _FIRST_ON_ITS_SIDE:
-                return Decoded(_to_rgb(ImageOps.exif_transpose(opened)), "images turned as their EXIF data says")
+                turned = _to_rgb(ImageOps.exif_transpose(opened), depth)
+                also = f" and {conversion}" if conversion else ""
+                return Decoded(turned, f"images turned as their EXIF data says{also}")
 
-            image = _to_rgb(opened)
+            image = _to_rgb(opened, depth)
+    except UnknownScaleError as error:
+        raise UnusableImageError(f"{file} has {error}") from None
     except _ERRORS as error:
         # With a number it is the system's error, which could not read the file; else the file itself is damaged.
         if isinstance(error, OSError) and error.errno is not None:
@@ -79,17 +93,39 @@ def decode_image(file: Path, expected_size: tuple[int, int]) -> Decoded:
             f"{file} is {image.width}x{image.height} px, its annotations say {expected_size[1]}x{expected_size[0]}"
         )
 
-    return Decoded(image, "" if mode == "RGB" else f"images converted from {_MODE_NAMES.get(mode, mode)} to RGB")
+    return Decoded(image, f"images {conversion}" if conversion else "")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    # Pillow would clip 16-bit values at 255; their high byte is the picture.
+def _conversion(mode: str, depth: Depth) -> str:
+    """Return in words what has to be done to an image of a mode of Pillow's; empty for RGB of eight bits."""
+    if depth.has_deep_channels:
+        return "converted from 16-bit channels to RGB"
+    if mode == "RGB":
+        return ""
+    if mode.startswith("I"):
+        scale = "" if depth.largest is None else " by the largest value that their files state"
+        return f"converted from 16-bit grey{scale} to RGB"
+    return f"converted from {_MODE_NAMES.get(mode, mode)} to RGB"
+
+
+def _to_rgb(image: Image.Image, depth: Depth) -> Image.Image:
+    """Return an image as RGB of eight bits.
+
+    Raises:
+        UnknownScaleError: it does not tell which of its values is white.
+    """
+    # Pillow would clip these at 255.
     if image.mode.startswith("I"):
-        values = np.asarray(image)
-        return Image.fromarray((values.clip(0, 2**16 - 1) >> 8).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(integers_to_bytes(np.asarray(image), depth.largest)).convert("RGB")
+    if image.mode == "F":
+        return Image.fromarray(floats_to_bytes(np.asarray(image))).convert("RGB")
+
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
-    return image.convert("RGB")
+    rgb = image.convert("RGB")
+    if depth.has_deep_channels:
+        check_high_bytes(rgb)
+    return rgb
 
 
 def fit(image: Image.Image, size_px: int) -> NDArray[np.uint8]:

@@ -83,13 +83,25 @@ class CocoFolder:
         return CacheKey(annotation_file, image_dir, image_size_px, image_format, self.max_images, cache_dir)
 
     def check_categories(self, train: Annotations, val: Annotations) -> None:
-        """Check that both splits have the same categories.
+        """Check that both splits have the same categories: the same ids, and each of the same name.
 
         Raises:
-            InputError: they have not.
+            InputError: they have not; the message shows the first that differs as each split has it.
         """
-        if val.category_ids != train.category_ids:
-            raise InputError(f"{self.root}: training and validation annotations have different categories")
+        train_names = dict(zip(train.category_ids, train.category_names, strict=True))
+        val_names = dict(zip(val.category_ids, val.category_names, strict=True))
+
+        for number in sorted({*train_names, *val_names}):
+            in_train, in_val = train_names.get(number), val_names.get(number)
+            if in_train != in_val:
+                raise InputError(
+                    f"{self.root}: training and validation annotations have different categories: id {number} is "
+                    f"{_quoted(in_train)} in training and {_quoted(in_val)} in validation"
+                )
+
+
+def _quoted(category_name: str | None) -> str:
+    return "missing" if category_name is None else repr(category_name)
 
 
 def check_split(num_held_out: int, split_seed: int) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foundation import InputError
 from proxy_tasks.base import Report, silent
-from proxy_tasks.coco.annotations import Annotations, check_id_labels, with_id_labels
+from proxy_tasks.coco.annotations import MAX_BOXES, Annotations, check_id_labels, num_beyond_bound, with_id_labels
 from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, check_source, existing_split
 from proxy_tasks.coco.description import describe_split
 from proxy_tasks.coco.folder import CocoFolder, SplitName
@@ -89,6 +89,10 @@ def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
         *describe_split("train", data.train),
         f"{len(data.train_rows)} images to train on, {len(data.held_out_rows)} held out for the reward",
     ]
+
+    num_beyond = num_beyond_bound(data.train.annotations, data.train_rows)
+    if num_beyond:
+        lines.append(f"  {num_beyond} boxes not trained on: they are beyond the first {MAX_BOXES} of their image")
 
     if data.val is None:
         lines.append(_why_not_val(folder))

@@ -48,7 +48,7 @@ def score(
     any detection those that have objects are 0.
 
     Args:
-        annotations: the objects that are there.
+        annotations: the objects that are there; their boxes count as in the file, also where they leave the image.
         rows: the images to score on.
         found: the detections in these images.
         per_class: return AP of each class too, as `ap/` and its name, with its id where names repeat.
@@ -90,13 +90,12 @@ def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[
     boxes: list[dict[str, Any]] = []
     for row in rows:
         for i in range(annotations.first_box[row], annotations.first_box[row + 1]):
-            x1, y1, x2, y2 = annotations.boxes_xyxy[i].tolist()
             boxes.append(
                 {
                     "id": len(boxes) + 1,
                     "image_id": int(row) + 1,
                     "category_id": int(annotations.labels[i]) + 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "bbox": annotations.boxes_xywh[i].tolist(),
                     "area": float(annotations.areas[i]),
                     "iscrowd": int(annotations.is_crowd[i]),
                 }

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -149,9 +150,21 @@ def test_a_few_bad_boxes_among_many_are_repaired_and_counted(tmp_path: Path) -> 
     content["annotations"].append({**good, "id": 5000, "bbox": [15, 15, 10, 3]})
     content["annotations"].append({**good, "id": 5001, "bbox": [5, 5, 0, 3]})
     annotations = read_annotations(*write(tmp_path, content))
-    assert annotations.repairs == {"boxes clipped to their image or, without area, left out": 2}
-    assert len(annotations.boxes_xyxy) == 2999
-    assert annotations.boxes_xyxy[-1].tolist() == [15, 15, 20, 18]
+    assert annotations.repairs == {
+        "boxes clipped to their image for training": 1,
+        "boxes without area in their image scored but not trained on": 1,
+    }
+    assert annotations.boxes_xyxy[-2].tolist() == [15, 15, 20, 18]
+    assert annotations.boxes_xywh[-2:].tolist() == [[15, 15, 10, 3], [5, 5, 0, 3]]
+    assert annotations.is_trained_on.tolist() == [True] * 2999 + [False]
+
+
+def test_a_box_that_is_no_number_among_many_is_left_out_and_counted(tmp_path: Path) -> None:
+    content = many_good_boxes()
+    content["annotations"].append({**content["annotations"][0], "id": 5000, "bbox": [1, 2, math.nan, 3]})
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.repairs == {"boxes that are no numbers left out": 1}
+    assert len(annotations.boxes_xyxy) == 2998
 
 
 def test_a_few_boxes_of_images_that_are_not_listed_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -174,11 +187,28 @@ def test_taking_images_takes_their_boxes(tmp_path: Path) -> None:
     assert annotations.take(np.array([], dtype=int)).num_images == 0
 
 
-def test_boxes_that_stick_out_by_rounding_are_clipped(tmp_path: Path) -> None:
+def test_boxes_that_stick_out_by_less_than_a_pixel_are_clipped_for_training_and_counted(tmp_path: Path) -> None:
     content = document()
     content["annotations"][1]["bbox"] = [-0.4, 0, 40.9, 30.5]
     annotations = read_annotations(*write(tmp_path, content))
     assert annotations.boxes_xyxy[1].tolist() == [0, 0, 40, 30]
+    assert annotations.boxes_xywh[1].tolist() == [-0.4, 0, 40.9, 30.5]
+    assert annotations.repairs == {"boxes clipped to their image for training": 1}
+
+
+def test_a_box_that_lies_wholly_in_the_pixel_around_its_image_is_counted_and_scored(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][1]["bbox"] = [40.2, 5, 0.7, 5]
+    annotations = read_annotations(*write(tmp_path, content))
+    assert annotations.boxes_xywh[1].tolist() == [40.2, 5, 0.7, 5]
+    assert annotations.is_trained_on.tolist() == [False, False]
+    assert annotations.repairs == {"boxes without area in their image scored but not trained on": 1}
+
+
+def test_a_sum_that_floating_point_rounds_is_no_repair(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][1]["bbox"] = [0.1, 0, 39.900000000000006, 30]
+    annotations = read_annotations(*write(tmp_path, content))
     assert not annotations.repairs
 
 
@@ -188,3 +218,70 @@ def test_a_file_without_annotations_has_no_boxes(tmp_path: Path) -> None:
     annotations = read_annotations(*write(tmp_path, content))
     assert annotations.boxes_xyxy.shape == (0, 4)
     assert np.array_equal(annotations.first_box, [0, 0, 0])
+
+
+def with_boxes(boxes_xywh: np.ndarray, size: tuple[int, int] = (640, 480)) -> dict[str, Any]:
+    """A document whose image 9 has these boxes."""
+    content = document()
+    content["images"][0].update(width=size[0], height=size[1])
+    content["annotations"] = [
+        {"id": i, "image_id": 9, "category_id": 3, "bbox": box} for i, box in enumerate(boxes_xywh.tolist())
+    ]
+    return content
+
+
+def true_boxes(number: int, largest_share: float) -> np.ndarray:
+    """Boxes anywhere in an image of 640x480 px, some of which touch its edges; (N, 4) as COCO has them."""
+    rng = np.random.default_rng(7)
+    size = np.array([640, 480])
+    sides = size * rng.uniform(0.005, largest_share, (number, 2))
+    corner = ((size - sides) * rng.beta(0.7, 0.7, (number, 2))).clip(0, size - sides)
+    return np.concatenate((corner, sides), axis=1)
+
+
+@pytest.mark.parametrize("largest_share", [0.03, 0.3, 1.0], ids=["small", "middling", "large"])
+@pytest.mark.parametrize("number", [100, 3000])
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ("corners", "look like corners (x1, y1, x2, y2)"),
+        ("centres", "look like centres and sizes (centre x, centre y, width, height)"),
+        ("normalised", "look normalised: they lie in 0 to 1"),
+    ],
+)
+def test_boxes_of_another_format_are_recognised_from_the_whole_set(
+    tmp_path: Path, style: str, message: str, number: int, largest_share: float
+) -> None:
+    boxes = true_boxes(number, largest_share)
+    match style:
+        case "corners":
+            boxes[:, 2:] += boxes[:, :2]
+        case "centres":
+            boxes[:, :2] += boxes[:, 2:] / 2
+        case _:
+            boxes /= [640, 480, 640, 480]
+    with pytest.raises(InputError, match=re.escape(f"instances.json: the boxes {message}; ")) as caught:
+        read_annotations(*write(tmp_path, with_boxes(boxes)))
+    assert str(caught.value).endswith("expected x, y, width, height in pixels, x and y of the top left corner")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("largest_share", [0.03, 0.3, 1.0], ids=["small", "middling", "large"])
+@pytest.mark.parametrize("number", [1, 20, 3000])
+def test_true_boxes_are_taken_for_no_other_format(tmp_path: Path, number: int, largest_share: float) -> None:
+    annotations = read_annotations(*write(tmp_path, with_boxes(true_boxes(number, largest_share))))
+    assert len(annotations.boxes_xyxy) == number
+
+
+def test_one_large_object_in_each_image_is_taken_for_no_corners(tmp_path: Path) -> None:
+    boxes = np.tile([[100, 80, 400, 350]], (2000, 1))
+    boxes[7, 2] = 560
+    annotations = read_annotations(*write(tmp_path, with_boxes(boxes)))
+    assert len(annotations.boxes_xyxy) == 2000
+
+
+def test_a_bad_box_among_good_ones_is_named_and_no_format_is_suspected(tmp_path: Path) -> None:
+    boxes = true_boxes(100, 0.3)
+    boxes[3] = [600, 10, 100, 30]
+    with pytest.raises(InputError, match=r"annotation 3: box .* leaves its image of \[640, 480\] px; 1 of 100 boxes"):
+        read_annotations(*write(tmp_path, with_boxes(boxes)))

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from proxy_tasks.base import silent
-from proxy_tasks.coco.annotations import Annotations
-from proxy_tasks.coco.batches import MAX_BOXES, Batch, load_batches, normalise, training_rows
+from proxy_tasks.coco.annotations import MAX_BOXES, Annotations, num_beyond_bound
+from proxy_tasks.coco.batches import Batch, load_batches, normalise, training_rows
 from proxy_tasks.coco.cache import CachedSplit, cached_split
 from tests.proxy_tasks.coco.test_cache import write_coco
 
@@ -36,6 +36,7 @@ def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
         file_names=tuple(str(i) for i in range(len(num_boxes))),
         sizes_px=np.full((len(num_boxes), 2), 16),
         first_box=np.concatenate(([0], np.cumsum(num_boxes))),
+        boxes_xywh=np.tile([2.0, 4.0, 4.0, 4.0], (total, 1)),
         boxes_xyxy=np.tile([2.0, 4.0, 6.0, 8.0], (total, 1)),
         labels=np.arange(total) % 3,
         is_crowd=np.full(total, crowd),
@@ -75,14 +76,30 @@ def test_a_batch_holds_the_images_and_their_scaled_boxes() -> None:
     assert batch.boxes_xyxy.tolist() == [[1, 2, 3, 4]] * 3
 
 
+def test_boxes_without_area_in_their_image_are_not_trained_on() -> None:
+    with_empty = split([3, 1])
+    with_empty.annotations.boxes_xyxy[1, 2] = 2.0
+    batch = load(with_empty, 0, 1)
+    assert batch.labels.tolist() == [0, 2, 0]
+    assert batch.image.tolist() == [0, 0, 1]
+
+
 def test_crowds_are_not_trained_on() -> None:
     batch = load(split([3], crowd=True), 0)
     assert batch.labels.tolist() == [-1]
 
 
-def test_at_most_a_hundred_boxes_an_image_are_kept() -> None:
-    batch = load(split([150, 1]), 0, 1)
-    assert torch.bincount(batch.image).tolist() == [MAX_BOXES, 1]
+def test_all_147_boxes_of_a_full_image_are_trained_on() -> None:
+    batch = load(split([147, 1]), 0, 1)
+    assert torch.bincount(batch.image).tolist() == [147, 1]
+
+
+def test_boxes_beyond_the_bound_are_left_out_and_counted() -> None:
+    full = split([MAX_BOXES + 5, 1])
+    assert torch.bincount(load(full, 0, 1).image).tolist() == [MAX_BOXES, 1]
+    assert num_beyond_bound(full.annotations, np.array([0, 1])) == 5
+    assert num_beyond_bound(full.annotations, np.array([1])) == 0
+    assert num_beyond_bound(split([MAX_BOXES + 5], crowd=True).annotations, np.array([0])) == 0
 
 
 def test_batches_come_in_order_and_all_of_them() -> None:

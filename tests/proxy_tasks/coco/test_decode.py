@@ -1,5 +1,8 @@
 """Images as they come: every kind of file that a data set may hold."""
 
+import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +75,131 @@ def test_of_sixteen_bits_the_high_byte_is_kept(tmp_path: Path, suffix: str) -> N
     image, repair = decode_image(tmp_path / f"a.{suffix}", (30, 40))
     assert np.array_equal(np.asarray(image), np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2))
     assert repair == "images converted from 16-bit grey to RGB"
+
+
+def ramp(largest: float, smallest: float = 0) -> np.ndarray:
+    return np.linspace(smallest, largest, 40 * 30).reshape(30, 40)
+
+
+def test_floating_images_from_0_to_1_are_scaled_by_255_and_never_black(tmp_path: Path) -> None:
+    Image.fromarray(ramp(1).astype(np.float32)).save(tmp_path / "a.tif")
+    image, repair = decode_image(tmp_path / "a.tif", (30, 40))
+    assert np.array_equal(np.asarray(image)[..., 0], np.rint(ramp(1).astype(np.float32) * 255).astype(np.uint8))
+    assert repair == "images converted from floating-point grey of 0 to 1 to RGB"
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (ramp(1.5), "0 to 1.5"),
+        (ramp(255), "0 to 255"),
+        (ramp(1, -0.25), "-0.25 to 1"),
+        (np.full((30, 40), np.nan), "nan to nan"),
+        (np.full((30, 40), np.inf), "inf to inf"),
+    ],
+)
+def test_floating_images_of_another_range_cannot_be_used(tmp_path: Path, values: np.ndarray, found: str) -> None:
+    Image.fromarray(values.astype(np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(UnusableImageError, match=re.escape(f"a.tif has floating-point values of {found}; ")):
+        decode_image(tmp_path / "a.tif", (30, 40))
+
+
+@pytest.mark.parametrize("largest", [4095, 4000, 1023])
+def test_of_sixteen_bits_whose_largest_value_is_stated_that_value_becomes_white(tmp_path: Path, largest: int) -> None:
+    values = ramp(largest).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={281: largest})
+    image, repair = decode_image(tmp_path / "a.tif", (30, 40))
+    assert np.array_equal(np.asarray(image)[..., 0], values.astype(int) * 256 // (largest + 1))
+    assert np.asarray(image).max() == 255
+    assert repair == "images converted from 16-bit grey by the largest value that their files state to RGB"
+
+
+def test_twelve_bits_a_sample_become_eight(tmp_path: Path) -> None:
+    values = ramp(4095).astype(np.uint16)
+    pairs = values.reshape(-1, 2).astype(int)
+    packed = np.stack((pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255), axis=1)
+    (tmp_path / "a.tif").write_bytes(tiff(40, 30, 12, packed.astype(np.uint8).tobytes()))
+    image, _ = decode_image(tmp_path / "a.tif", (30, 40))
+    assert np.array_equal(np.asarray(image)[..., 0], (values >> 4).astype(np.uint8))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_twelve_bits_in_sixteen_that_nothing_states_cannot_be_used(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(ramp(4095).astype(np.uint16)).save(tmp_path / f"a.{suffix}")
+    with pytest.raises(UnusableImageError, match=rf"a\.{suffix} has 16-bit values of 0 to 4095, .* their scale is not"):
+        decode_image(tmp_path / f"a.{suffix}", (30, 40))
+
+
+def test_a_stated_largest_value_that_is_exceeded_cannot_be_used(tmp_path: Path) -> None:
+    Image.fromarray(ramp(5000).astype(np.uint16)).save(tmp_path / "a.tif", tiffinfo={281: 4095})
+    with pytest.raises(UnusableImageError, match=r"values of 0 to 5000, but states that they reach 4095"):
+        decode_image(tmp_path / "a.tif", (30, 40))
+
+
+def test_a_black_image_of_sixteen_bits_is_black(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((30, 40), np.uint16)).save(tmp_path / "a.png")
+    assert not pixels_of(tmp_path / "a.png", (30, 40)).any()
+
+
+@pytest.mark.parametrize(("smallest", "largest"), [(0, 70_000), (-5, 20_000)])
+def test_whole_numbers_beyond_sixteen_bits_cannot_be_used(tmp_path: Path, smallest: int, largest: int) -> None:
+    Image.fromarray(ramp(largest, smallest).astype(np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(UnusableImageError, match=f"values of {smallest} to {largest}, which are not 16-bit"):
+        decode_image(tmp_path / "a.tif", (30, 40))
+
+
+def test_a_portable_map_of_twelve_bits_is_scaled_as_its_head_says(tmp_path: Path) -> None:
+    values = ramp(4095).astype(">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5\n40 30\n4095\n" + values.tobytes())
+    assert np.abs(pixels_of(tmp_path / "a.pgm", (30, 40))[..., 0].astype(int) - (values.astype(int) >> 4)).max() <= 1
+
+
+@pytest.mark.parametrize("num_channels", [2, 3, 4], ids=["grey and alpha", "colours", "colours and alpha"])
+def test_sixteen_bits_a_channel_keep_their_high_byte_and_are_counted(tmp_path: Path, num_channels: int) -> None:
+    values = np.repeat(ramp(65535).astype(np.uint16)[..., None], num_channels, axis=2)
+    (tmp_path / "a.png").write_bytes(png(values))
+    image, repair = decode_image(tmp_path / "a.png", (30, 40))
+    assert np.array_equal(np.asarray(image)[..., 0], (values[..., 0] >> 8).astype(np.uint8))
+    assert repair == "images converted from 16-bit channels to RGB"
+
+
+@pytest.mark.parametrize("num_channels", [2, 3, 4], ids=["grey and alpha", "colours", "colours and alpha"])
+def test_twelve_bits_in_channels_of_sixteen_cannot_be_used(tmp_path: Path, num_channels: int) -> None:
+    values = np.repeat(ramp(4095).astype(np.uint16)[..., None], num_channels, axis=2)
+    if num_channels != 3:
+        values[..., -1] = 65535
+    (tmp_path / "a.png").write_bytes(png(values))
+    with pytest.raises(UnusableImageError, match=r"a\.png has 16-bit values below 4096, "):
+        decode_image(tmp_path / "a.png", (30, 40))
+
+
+def tiff(width: int, height: int, num_bits: int, data: bytes) -> bytes:
+    """An uncompressed grey TIFF of one strip; Pillow reads 12 bits a sample, but writes none."""
+    short, long = 3, 4
+    entries = [
+        (256, short, width), (257, short, height), (258, short, num_bits), (259, short, 1), (262, short, 1),
+        (273, long, 8), (277, short, 1), (278, short, height), (279, long, len(data)),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        directory += struct.pack("<HHII", tag, kind, 1, value)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(data)) + data + directory + struct.pack("<I", 0)
+
+
+def png(values: np.ndarray) -> bytes:
+    """A PNG of (H, W, C) 16-bit values; Pillow reads such files, but writes none."""
+    height, width, num_channels = values.shape
+    color_type = {2: 4, 3: 2, 4: 6}[num_channels]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    ]
+    written = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        written += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return written
 
 
 def test_an_image_annotated_as_stored_is_not_turned(tmp_path: Path) -> None:

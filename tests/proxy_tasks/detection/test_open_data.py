@@ -8,6 +8,7 @@ from PIL import Image
 
 from foundation import InputError
 from proxy_tasks import silent
+from proxy_tasks.coco.annotations import MAX_BOXES
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.detection.open_data import open_data
 from proxy_tasks.detection.task import DetectionProxy
@@ -180,3 +181,48 @@ def test_validation_data_of_other_classes_is_refused(tmp_path: Path) -> None:
     for classes in ("dense", "ids"):
         with pytest.raises(InputError, match="training and validation annotations have different categories"):
             dataclasses.replace(mixed, classes=classes).prepare(silent)
+
+
+def test_validation_data_that_gives_an_id_another_name_is_refused_and_both_names_are_shown(tmp_path: Path) -> None:
+    mixed = task(tmp_path, score_on="val")
+    path = mixed.data.folder(silent).paths("val")[0]
+    document = json.loads(path.read_text())
+    # The same ids and the same names, but each means the other.
+    first, second = document["categories"][:2]
+    first["name"], second["name"] = second["name"], first["name"]
+    path.write_text(json.dumps(document))
+    message = (
+        "training and validation annotations have different categories: "
+        "id 1 is 'circle' in training and 'square' in validation"
+    )
+    for classes in ("dense", "ids"):
+        with pytest.raises(InputError, match=message):
+            dataclasses.replace(mixed, classes=classes).prepare(silent)
+
+
+def test_a_category_that_only_one_split_has_is_named(tmp_path: Path) -> None:
+    mixed = task(tmp_path, score_on="val")
+    path = mixed.data.folder(silent).paths("val")[0]
+    document = json.loads(path.read_text())
+    document["categories"].append({"id": 7, "name": "star"})
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="id 7 is missing in training and 'star' in validation"):
+        mixed.prepare(silent)
+
+
+def test_boxes_that_are_too_many_to_train_on_are_counted_in_the_summary(tmp_path: Path) -> None:
+    crowded = task(tmp_path)
+    path = crowded.data.folder(silent).paths("train")[0]
+    document = json.loads(path.read_text())
+    category = document["categories"][0]["id"]
+    for image in document["images"]:
+        box = {"image_id": image["id"], "category_id": category, "bbox": [1, 1, 20, 20], "area": 400}
+        first = len(document["annotations"]) + 1
+        document["annotations"] += [{**box, "id": first + i} for i in range(MAX_BOXES)]
+    others = len(document["annotations"]) - MAX_BOXES * len(document["images"])
+    path.write_text(json.dumps(document))
+    line = next(line for line in crowded.prepare(silent) if "not trained on" in line)
+    number = int(line.split()[0])
+    assert line == f"  {number} boxes not trained on: they are beyond the first {MAX_BOXES} of their image"
+    # 64 of the 96 images are trained on, and each had a box at least.
+    assert 64 <= number < others

@@ -1,14 +1,17 @@
 import contextlib
 import io
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.annotations import Annotations, read_annotations
 from proxy_tasks.detection import scoring
 from proxy_tasks.detection.scoring import METRIC_NAMES, ScoredBoxes, score
 
@@ -28,6 +31,7 @@ def random_truth(rng: np.random.Generator, num_images: int, with_crowds: bool) -
         file_names=tuple(f"{i}.jpg" for i in range(num_images)),
         sizes_px=np.full((num_images, 2), 256),
         first_box=np.concatenate(([0], np.cumsum(counts))),
+        boxes_xywh=np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1),
         boxes_xyxy=boxes,
         labels=rng.integers(0, 3, size=num_boxes),
         is_crowd=(rng.random(num_boxes) < 0.2) & with_crowds,
@@ -138,3 +142,63 @@ def test_only_the_rows_asked_for_count() -> None:
     )
     assert score(truth, rows, perfect)["ap50"] == 1.0
     assert score(truth, np.arange(6), perfect)["ar100"] < 1.0
+
+
+@pytest.mark.parametrize("library", ["hotcoco", "pycocotools"])
+def test_figures_equal_those_of_pycocotools_on_the_file_though_its_boxes_overhang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    if library == "pycocotools":
+        monkeypatch.setattr(scoring, "COCO", COCO)
+        monkeypatch.setattr(scoring, "COCOeval", COCOeval)
+    rng = np.random.default_rng(5)
+    size, per_image, num_images = 40, 25, 80
+    Image.new("RGB", (size, size)).save(tmp_path / "any.png")
+    images = [{"id": i, "file_name": f"./{'/' * i}any.png", "width": size, "height": size} for i in range(num_images)]
+
+    # Small boxes of which many reach up to a pixel beyond an edge, some lie beyond it, and two have no area.
+    boxes = np.concatenate(
+        (rng.uniform(-1, 38, (num_images * per_image, 2)), rng.uniform(1, 6, (num_images * per_image, 2))), 1
+    )
+    boxes[:, 2:] = np.minimum(boxes[:, 2:], size + 1 - boxes[:, :2])
+    boxes[:20] = [size + 0.1, 5, 0.8, 6]
+    boxes[-2:, 2] = 0
+    annotations = [
+        {
+            "id": i + 1,
+            "image_id": i // per_image,
+            "category_id": 1 + i % 2,
+            "bbox": box,
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+        }
+        for i, box in enumerate(boxes.tolist())
+    ]
+    categories = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+
+    # Detections are inside the image, as a network's are.
+    truth = read_annotations(path, tmp_path)
+    found_boxes = np.clip(truth.boxes_xyxy + rng.normal(0, 0.3, truth.boxes_xyxy.shape), 0, size)
+    found_boxes[:, 2:] = np.maximum(found_boxes[:, 2:], found_boxes[:, :2] + 0.1)
+    rows = np.arange(len(boxes)) // per_image
+    found = ScoredBoxes(rows, found_boxes, truth.labels, rng.random(len(boxes)))
+    ours = score(truth, np.arange(num_images), found)
+
+    results = [
+        {
+            "image_id": int(row),
+            "category_id": int(label) + 1,
+            "bbox": [*box[:2], *(box[2:] - box[:2])],
+            "score": value,
+        }
+        for row, box, label, value in zip(found.rows, found.boxes_xyxy, found.labels, found.scores, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(path))
+        evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    assert list(ours.values()) == pytest.approx([float(value) for value in evaluation.stats], abs=1e-6)
