@@ -3,12 +3,13 @@
 from foundation.errors import InputError, printable
 from foundation.files import sync_folder, write_whole
 from foundation.lazy import lazy_class
-from foundation.paths import absolute_path, short_path
+from foundation.paths import absolute_path, current_folder, short_path
 from foundation.validation import first_error
 
 __all__ = [
     "InputError",
     "absolute_path",
+    "current_folder",
     "first_error",
     "lazy_class",
     "printable",

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
-from foundation import InputError, short_path
+from foundation import InputError, absolute_path, current_folder, short_path
 from nas.options.block_kinds import RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, help_text
 from nas.options.listed import EXPERIMENTS, choice_files, open_mappings, option_names
@@ -75,7 +75,7 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the configuration that the overrides give, interpolations resolved.
 
     Raises:
-        InputError: an unknown option or choice, or an override that cannot be parsed.
+        InputError: an unknown option or choice, an override that cannot be parsed, or no folder to start from.
     """
     # Imported here so that help does not wait for them.
     import hydra
@@ -84,6 +84,8 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
     from yaml import YAMLError
 
+    # Hydra asks for this folder, relative paths start from it, and workers are sent to it.
+    current_folder()
     given, extra_dirs = _split_flags(arguments)
     short = [argument for argument in arguments if argument in _SHORT_FOR]
     if short and "verbosity" not in option_names(config_name):
@@ -161,7 +163,7 @@ def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 def _existing_dir(path: str) -> Path:
     if not path or not Path(path).is_dir():
         raise InputError(f"--config-dir needs a folder, got {path or 'nothing'}")
-    return Path(path).absolute()
+    return absolute_path(Path(path))
 
 
 def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:

@@ -2,7 +2,10 @@
 
 import importlib
 import inspect
+import os
 import re
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -267,3 +270,17 @@ def test_constructors_and_yaml_have_the_same_defaults(name: str) -> None:
     if "learner" in defaults:
         defaults["learner"] = asdict(defaults["learner"])
     assert defaults == node
+
+
+COMMANDS = ("search", "replay", "leaderboard", "report", "export", "draw", "profile", "prepare")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_started_in_a_deleted_folder_is_one_line(command: str, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    shell = f"rmdir {folder} && exec {sys.executable} -m nas.{command}"
+    environment = os.environ | {"PYTHONPATH": str(EXPERIMENTS.parent)}
+    done = subprocess.run(["sh", "-c", shell], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: the current folder has been deleted; change to another one first\n"
