@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from foundation import InputError, absolute_path, current_folder, short_path
 from nas.options.block_kinds import RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, help_text
-from nas.options.listed import EXPERIMENTS, choice_files, open_mappings, option_names
+from nas.options.listed import EXPERIMENTS, all_options, choice_files, open_mappings, option_names
+from nas.options.text_values import quoted, text_as_written
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -80,7 +84,6 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     # Imported here so that help does not wait for them.
     import hydra
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
     from yaml import YAMLError
 
@@ -98,13 +101,24 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
 
     try:
         with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3"):
-            composed = hydra.compose(config_name, overrides)
-            config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+            config = _composed(config_name, overrides)
+
+            # Once it is known which classes have the options, it is known which options are text.
+            listed = all_options(config_name, extra_dirs)
+            as_written = text_as_written(overrides, config_name, config, listed, _value_of)
+            return config if as_written == overrides else _composed(config_name, as_written)
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key}: needs a value; --help explains it") from None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InputError(_explain(error, config_name, extra_dirs)) from None
 
+
+def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    import hydra
+    from omegaconf import OmegaConf
+
+    composed = hydra.compose(config_name, list(overrides))
+    config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     if not isinstance(config, dict):
         raise TypeError(f"{config_name} is not a mapping")
     return {str(name): value for name, value in config.items()}
@@ -179,20 +193,28 @@ def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Pat
 
 def _quoted_if_needed(override: str) -> str:
     """Return the override with its value in quotes if Hydra would not read it as one value, as `~/coco` or `a,b`."""
+    name, _, value = override.partition("=")
+    for candidate in (override, f"{name}={quoted(value)}"):
+        parsed = _parsed(candidate)
+        if parsed is not None and not parsed.is_sweep_override():
+            return candidate
+    return override
+
+
+def _value_of(override: str) -> Any:  # noqa: ANN401  # any value that Hydra's grammar knows
+    """Return the value that Hydra reads in an override; None where it reads none, or several."""
+    parsed = _parsed(override)
+    return None if parsed is None or parsed.is_delete() or parsed.is_sweep_override() else parsed.value()
+
+
+def _parsed(override: str) -> "Override | None":
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    parser = OverridesParser.create()
-    name, _, value = override.partition("=")
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    for candidate in (override, f'{name}="{escaped}"'):
-        try:
-            parsed = parser.parse_override(candidate)
-        except HydraException:
-            continue
-        if not parsed.is_sweep_override():
-            return candidate
-    return override
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException:
+        return None
 
 
 def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> str:
