@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from foundation import InputError, absolute_path, current_folder, short_path
+from foundation import InputError, current_folder, short_path
 from nas.options.block_kinds import RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, help_text
 from nas.options.listed import EXPERIMENTS, all_options, choice_files, open_mappings, option_names
@@ -96,8 +96,8 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
 
     overrides = [_quoted_if_needed(override) for override in _opened(given, config_name, extra_dirs)]
     if extra_dirs:
-        folders = ",".join(f"file://{path}" for path in extra_dirs)
-        overrides.append(_quoted_if_needed(f"hydra.searchpath=[{folders}]"))
+        folders = ",".join(quoted(f"file://{path}") for path in extra_dirs)
+        overrides.append(f"hydra.searchpath=[{folders}]")
 
     try:
         with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3"):
@@ -177,7 +177,7 @@ def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 def _existing_dir(path: str) -> Path:
     if not path or not Path(path).is_dir():
         raise InputError(f"--config-dir needs a folder, got {path or 'nothing'}")
-    return absolute_path(Path(path))
+    return current_folder() / path
 
 
 def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:

@@ -239,6 +239,18 @@ def test_a_folder_of_ones_own_adds_choices(tmp_path: Path) -> None:
     assert isinstance(setup.executor, LocalExecutor)
 
 
+FOLDER_NAMES = ("a=b", "a,b", "it's", '"a', "a(b", " a ", "ü", "a[{b", "a\\", "${x}", "~a#;&!", "null", "1e3", "\udcff")
+
+
+@pytest.mark.parametrize("name", FOLDER_NAMES)
+def test_a_folder_of_ones_own_may_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    choices = tmp_path / name / "experiment"
+    choices.mkdir(parents=True)
+    (choices / "mine.yaml").write_text("# @package _global_\nnum_trials: 7\n")
+    assert compose("config", [f"--config-dir={name}", "experiment=mine"])["num_trials"] == 7
+
+
 def test_help_and_errors_know_choices_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "controller").mkdir()
     yaml = "# Climb.\n_target_: hill.Climb\n# Failures before a restart.\npatience: 3\n"
