@@ -4,6 +4,7 @@ from foundation.errors import InputError, printable
 from foundation.files import sync_folder, write_whole
 from foundation.lazy import lazy_class
 from foundation.paths import absolute_path, current_folder, short_path
+from foundation.suggestion import nearest, nearest_hint
 from foundation.validation import first_error
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "current_folder",
     "first_error",
     "lazy_class",
+    "nearest",
+    "nearest_hint",
     "printable",
     "short_path",
     "sync_folder",

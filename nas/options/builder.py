@@ -5,14 +5,13 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from foundation import InputError, absolute_path, first_error
+from foundation import InputError, absolute_path, first_error, nearest
 
 T = TypeVar("T")
 
@@ -141,8 +140,8 @@ def _options_of(target: type[Any]) -> _Options:
 
 
 def _unknown_option(cls: type[Any], name: str, known: list[str], where: str) -> str:
-    close = get_close_matches(name, known, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    close = nearest(name, known)
+    hint = f" (did you mean {close}?)" if close else ""
     owner = f"{cls.__name__} has" if where else "there are"
     return f"{where}: no option {name}{hint}; {owner} {', '.join(known) or 'none'}".removeprefix(": ")
 

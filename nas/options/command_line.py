@@ -1,20 +1,19 @@
 """The command line that all commands share: Hydra's grammar, flags, and mistakes in one line."""
 
-import difflib
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from foundation import InputError, current_folder, short_path
+from foundation import InputError, current_folder, nearest_hint, short_path
 from nas.options.block_kinds import RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, help_text
-from nas.options.listed import EXPERIMENTS, all_options, choice_files, open_mappings, option_names
+from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
 from nas.options.text_values import quoted, text_as_written
 
 if TYPE_CHECKING:
@@ -94,7 +93,8 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     if short and "verbosity" not in option_names(config_name):
         raise InputError(f"unknown flag {short[0]}; --help lists flags and options")
 
-    overrides = [_quoted_if_needed(override) for override in _opened(given, config_name, extra_dirs)]
+    groups = {group for group, _ in included_groups(config_name)}
+    overrides = [_quoted_if_needed(override, groups) for override in _opened(given, config_name, extra_dirs)]
     if extra_dirs:
         folders = ",".join(quoted(f"file://{path}") for path in extra_dirs)
         overrides.append(f"hydra.searchpath=[{folders}]")
@@ -191,9 +191,15 @@ def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Pat
     ]
 
 
-def _quoted_if_needed(override: str) -> str:
-    """Return the override with its value in quotes if Hydra would not read it as one value, as `~/coco` or `a,b`."""
+def _quoted_if_needed(override: str, groups: Collection[str]) -> str:
+    """Return the override with its value in quotes if Hydra would not read it as one value, as `~/coco` or `a,b`.
+
+    The choice of a group is a name, as in `scale=49`, where it should have been `scale=spinenet-49`.
+    """
     name, _, value = override.partition("=")
+    if name in groups and isinstance(_value_of(override), int | float):
+        return f"{name}={quoted(value)}"
+
     for candidate in (override, f"{name}={quoted(value)}"):
         parsed = _parsed(candidate)
         if parsed is not None and not parsed.is_sweep_override():
@@ -225,13 +231,11 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
         known = option_names(config_name, extra_dirs)
         if option in known:
             return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
-        close = difflib.get_close_matches(option, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "--help lists them"
-        return f"unknown option {option}; {hint}"
+        return f"unknown option {option}{nearest_hint(option, known) or '; --help lists them'}"
 
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        names = ", ".join(path.stem for path in choice_files(found[1], extra_dirs))
-        return f"unknown choice {found[1]}={found[2]}; there are {names}"
+        names = [path.stem for path in choice_files(found[1], extra_dirs)]
+        return f"unknown choice {found[1]}={found[2]}; there are {', '.join(names)}{nearest_hint(found[2], names)}"
 
     if "Config group override must be a string" in text:
         return "a choice, as scale=tiny, needs a name; leave it out for the default"

@@ -14,6 +14,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from foundation import InputError, first_error, sync_folder
+from nas.record.below import runs_below
 from nas.record.events import ANY_EVENT, Created, Event
 from nas.record.lock import RunLock
 from nas.record.record import Record
@@ -159,7 +160,7 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / FILE_NAME
     if not path.is_file():
-        raise InputError(f"no run at {folder}: there is no {FILE_NAME}")
+        raise InputError(f"no run at {folder}: there is no {FILE_NAME}{runs_below(folder, FILE_NAME)}")
 
     with _no_collections():
         record = _read_lines(path)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from foundation import InputError
+from foundation import InputError, nearest_hint
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials, ranking_key
 
@@ -173,4 +173,4 @@ def _holds(value: float | None, sign: str, limit: float) -> bool:
 def _check_known(name: str, rows: Sequence[Row], option: str) -> None:
     known = figure_names(rows)
     if rows and name not in known:
-        raise InputError(f"{option}: no trial has {name}; they have {', '.join(known)}")
+        raise InputError(f"{option}: no trial has {name}; they have {', '.join(known)}{nearest_hint(name, known)}")
