@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +20,7 @@ from nas.options.text_values import quoted, text_as_written
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
+PACKAGE = "spinenet-search"
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 _SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
@@ -58,6 +60,14 @@ def python_command() -> str:
     """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
     path = short_path(sys.executable)
     return "python" if path.startswith("..") else path
+
+
+def version_text() -> str:
+    """Return name and version of this package, as `spinenet-search 0.1.0`."""
+    try:
+        return f"{PACKAGE} {version(PACKAGE)}"
+    except PackageNotFoundError:
+        return f"{PACKAGE}, used from a folder without being installed"
 
 
 def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -139,11 +149,15 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], None], arguments: list[str]) -> None:
-    """Print the help or the configuration if the arguments ask for it; do the work if not."""
+    """Print the help, the version or the configuration if the arguments ask for it; do the work if not."""
     if {"-h", "--help"} & set(arguments):
-        rest = [a for a in arguments if a not in ("-h", "--help", "--cfg")]
+        rest = [a for a in arguments if a not in ("-h", "--help", "--cfg", "--version")]
         _, extra_dirs = _split_flags(rest)
         print(help_text(config_name, summary, extra_dirs))
+        return
+
+    if "--version" in arguments:
+        print(version_text())
         return
 
     if "--cfg" in arguments:

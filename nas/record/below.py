@@ -8,7 +8,7 @@ from foundation import short_path
 NUM_SHOWN = 10
 """Most runs that a message names."""
 _DEPTHS = ("*", "*/*")
-"""Where runs are looked for: a folder of data may hold a million files further down."""
+"""Folders that are searched for runs: a folder of data may hold a million files further down."""
 
 
 def runs_below(folder: Path, file_name: str) -> str:
