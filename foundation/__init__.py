@@ -3,15 +3,19 @@
 from foundation.errors import InputError, printable
 from foundation.files import make_folder, sync_folder, write_whole
 from foundation.lazy import lazy_class
-from foundation.paths import absolute_path, short_path
+from foundation.paths import absolute_path, current_folder, short_path
+from foundation.suggestion import nearest, nearest_hint
 from foundation.validation import first_error
 
 __all__ = [
     "InputError",
     "absolute_path",
+    "current_folder",
     "first_error",
     "lazy_class",
     "make_folder",
+    "nearest",
+    "nearest_hint",
     "printable",
     "short_path",
     "sync_folder",

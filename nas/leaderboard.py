@@ -19,7 +19,7 @@ from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.failures import failure_lines
 from nas.record.journal import read_record
-from nas.record.ranking import Row, figure_names, filter_rows, rows_of, sort_rows
+from nas.record.ranking import Row, figure_names, filter_rows, ranges_of, rows_of, sort_rows
 from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.terminal.console import make_console
@@ -33,6 +33,7 @@ a run. With reward= they are ranked again by what the journal has on them; nothi
 
   python -m nas.leaderboard run=runs/quickstart top=20
   python -m nas.leaderboard run=runs/quickstart 'where=macs<75e6 and ap>0.5' sort=-ap
+  python -m nas.leaderboard run=runs/coco 'where="ap/traffic light">0.3' sort='-ap/traffic light'
   python -m nas.leaderboard run=[runs/evolution,runs/random] top=null format=csv > trials.csv
   python -m nas.leaderboard run=runs/quickstart reward=targets reward.macs.target=75e6
   python -m nas.leaderboard run=runs/quickstart reward=tradeoff front=true
@@ -69,7 +70,12 @@ def main(config: dict[str, Any]) -> None:
 
     # Filter before the front is taken: a row that is left out beats none.
     if options.where is not None:
-        rows = filter_rows(rows, options.where)
+        ranked, rows = rows, filter_rows(rows, options.where)
+        if ranked and not rows:
+            print(
+                f"where: keeps none of {len(ranked)} architectures, which have {ranges_of(ranked, options.where)}",
+                file=sys.stderr,
+            )
     title = f"Best of {', '.join(records)}"
     if options.front and options.reward is not None:
         rows = front_of(rows, options.reward)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from foundation import InputError
+from foundation import InputError, nearest_hint
 from search_space.spec import ArchSpec, ModelScale
 from search_space.spec_file import read_spec
 
@@ -55,7 +55,8 @@ def published_spec(name: str) -> ArchSpec:
         InputError: there is none of that name.
     """
     if name not in published_names():
-        raise InputError(f"unknown published spec {name!r}; known are {', '.join(published_names())}")
+        known = published_names()
+        raise InputError(f"unknown published spec {name!r}; known are {', '.join(known)}{nearest_hint(name, known)}")
     if name in PUBLISHED_SCALES:
         name = "spinenet-mobile-49" if "mobile" in name else "spinenet-49"
     return read_spec(_FOLDER / f"{name}.json").spec

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from foundation import InputError
+from foundation import InputError, nearest_hint
 from search_space.spec import ArchSpec, BlockSpec, StemBlock
 
 OUTPUT_LEVELS = (3, 4, 5, 6, 7)
@@ -37,7 +37,9 @@ def resnet_seed(name: str) -> ArchSpec:
     try:
         budget = BUDGETS[name]
     except KeyError:
-        raise InputError(f"unknown ResNet seed {name!r}; known are {', '.join(BUDGETS)}") from None
+        raise InputError(
+            f"unknown ResNet seed {name!r}; known are {', '.join(BUDGETS)}{nearest_hint(name, [*BUDGETS])}"
+        ) from None
 
     # The stem's last two blocks are features 0 and 1, so block `i` comes right after features `i` and `i + 1`.
     inner = _spread(budget.intermediate)

@@ -1,5 +1,6 @@
 """The wheel: everything in it, and it works from another folder."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.options.commands import COMMANDS
 from search_space import published_names, published_spec
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +47,30 @@ def test_the_wheel_runs_a_search_from_another_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "3 completed" in done.stdout
     assert (elsewhere / "r" / "journal.jsonl").exists()
+    for package in PACKAGES:
+        assert (tmp_path / "site" / package / "py.typed").is_file()
+
+    def installed(*command: str) -> subprocess.CompletedProcess[str]:
+        script = str(tmp_path / "site" / "bin" / "spinenet-search")
+        return subprocess.run(
+            [script, *command], cwd=elsewhere, env=environment, capture_output=True, text=True, check=False
+        )
+
+    assert [line.split()[0] for line in installed().stdout.splitlines()[-8:]] == [one.name for one in COMMANDS]
+    assert installed("search", "--version").stdout == installed("--version").stdout == "spinenet-search 0.1.0\n"
+    done = installed("search", *arguments[:-1], "run=by_script")
+    assert done.returncode == 0, done.stderr
+    asked = [
+        [line for line in (elsewhere / run / "journal.jsonl").read_text().splitlines() if '"asked"' in line]
+        for run in ("r", "by_script")
+    ]
+    assert len(asked[0]) == 3
+    assert [json.loads(line)["key"] for line in asked[0]] == [json.loads(line)["key"] for line in asked[1]]
+
+    # A module of somebody's own is found in the folder that the command starts in, as python -m finds it.
+    (elsewhere / "mine.py").write_text("KIND = 1\n")
+    done = installed("draw", "spec=spinenet-49", "block_kinds.x=mine.KIND")
+    assert done.stderr == "error: block_kinds.x: mine.KIND is no BlockKind\n"
     published = (
         "from search_space import published_names as names, published_spec as spec; "
         "print(*sorted({spec(name).key for name in names()}))"

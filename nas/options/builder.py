@@ -5,14 +5,13 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from foundation import InputError, absolute_path, first_error
+from foundation import InputError, absolute_path, first_error, nearest
 
 T = TypeVar("T")
 
@@ -70,6 +69,45 @@ def import_value(path: str, where: str) -> Any:  # noqa: ANN401  # whatever a mo
         raise InputError(f"{where}: cannot import {path}: {error}") from None
 
 
+def option_types(config: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+    """Return the types that an option may have, as `str` and `None`; none where nobody can tell.
+
+    Args:
+        config: the configuration, with the class of the whole as `_target_`.
+        name: the option's whole name.
+    """
+    parts = name.split(".")
+    nodes: list[Any] = [config]
+    for part in parts[:-1]:
+        nodes.append(nodes[-1].get(part) if isinstance(nodes[-1], Mapping) else None)
+
+    # The innermost class that the configuration names is the one to ask: those around it need not be imported.
+    depth = max(i for i, node in enumerate(nodes) if isinstance(node, Mapping) and "_target_" in node)
+    try:
+        owner = import_value(str(nodes[depth]["_target_"]), name)
+        hints = _alternatives(_options_of(owner).hint(parts[depth]))
+        for part in parts[depth + 1 :]:
+            hints = _types_below(hints, part)
+    except (InputError, TypeError, ValueError, KeyError, NameError):
+        # Building it says what is wrong.
+        return ()
+    return hints
+
+
+def _types_below(hints: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    """Return the types of an option below a part that may have these types; none where none of them has options."""
+    for hint in hints:
+        if get_origin(hint) in (dict, Mapping):
+            return _alternatives(get_args(hint)[1])
+        if _is_buildable(hint):
+            return _alternatives(_options_of(hint).hint(name))
+    return ()
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401  # any type hint
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
 @dataclass(frozen=True, slots=True)
 class _Options:
     """The named options of a class or function.
@@ -103,8 +141,8 @@ def _options_of(target: type[Any]) -> _Options:
 
 
 def _unknown_option(cls: type[Any], name: str, known: list[str], where: str) -> str:
-    close = get_close_matches(name, known, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    close = nearest(name, known)
+    hint = f" (did you mean {close}?)" if close else ""
     owner = f"{cls.__name__} has" if where else "there are"
     return f"{where}: no option {name}{hint}; {owner} {', '.join(known) or 'none'}".removeprefix(": ")
 
@@ -126,8 +164,7 @@ def _build_value(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401  # a
         return build(target, {name: v for name, v in value.items() if name != "_target_"}, where)
 
     # Without `_target_` the type decides: the first alternative of a union that takes a mapping.
-    alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    for alternative in alternatives:
+    for alternative in _alternatives(hint):
         if _is_buildable(alternative):
             return build(alternative, value, where)
 

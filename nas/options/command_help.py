@@ -20,6 +20,7 @@ VERBOSITY_FLAGS: Mapping[str, tuple[str, str]] = {"quiet": ("-q", "--quiet"), "v
 _FLAGS = """\
 Flags:
   -h, --help          this text
+  --version           print the version of the package
   --cfg               print the composed configuration and stop
   --config-dir DIR    look for YAML files in DIR too, laid out as the package's experiments/
 """

@@ -1,21 +1,26 @@
 """The command line that all commands share: Hydra's grammar, flags, and mistakes in one line."""
 
-import difflib
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from foundation import InputError, short_path
+from foundation import InputError, current_folder, nearest_hint, short_path
 from nas.options.block_kinds import RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, help_text
-from nas.options.listed import EXPERIMENTS, choice_files, open_mappings, option_names
+from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
+from nas.options.text_values import quoted, text_as_written
 
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+PACKAGE = "spinenet-search"
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 _SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
@@ -57,6 +62,14 @@ def python_command() -> str:
     return "python" if path.startswith("..") else path
 
 
+def version_text() -> str:
+    """Return name and version of this package, as `spinenet-search 0.1.0`."""
+    try:
+        return f"{PACKAGE} {version(PACKAGE)}"
+    except PackageNotFoundError:
+        return f"{PACKAGE}, used from a folder without being installed"
+
+
 def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the configuration that a command's work takes, once specs may name the user's own kinds of blocks.
 
@@ -75,36 +88,49 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the configuration that the overrides give, interpolations resolved.
 
     Raises:
-        InputError: an unknown option or choice, or an override that cannot be parsed.
+        InputError: an unknown option or choice, an override that cannot be parsed, or no folder to start from.
     """
     # Imported here so that help does not wait for them.
     import hydra
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
     from yaml import YAMLError
 
+    # Hydra asks for this folder, relative paths start from it, and workers are sent to it.
+    current_folder()
     given, extra_dirs = _split_flags(arguments)
     short = [argument for argument in arguments if argument in _SHORT_FOR]
     if short and "verbosity" not in option_names(config_name):
         raise InputError(f"unknown flag {short[0]}; --help lists flags and options")
 
     # Hydra looks for choices in further folders where an option of its own names them.
-    overrides = [_quoted_if_needed(override) for override in _opened(given, config_name, extra_dirs)]
+    groups = {group for group, _ in included_groups(config_name)}
+    overrides = [_quoted_if_needed(override, groups) for override in _opened(given, config_name, extra_dirs)]
     if extra_dirs:
-        folders = ",".join(f"file://{path}" for path in extra_dirs)
-        overrides.append(_quoted_if_needed(f"hydra.searchpath=[{folders}]"))
+        folders = ",".join(quoted(f"file://{path}") for path in extra_dirs)
+        overrides.append(f"hydra.searchpath=[{folders}]")
 
     try:
         with hydra.initialize_config_dir(str(EXPERIMENTS), version_base="1.3"):
-            composed = hydra.compose(config_name, overrides)
-            config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+            config = _composed(config_name, overrides)
+
+            # Once it is known which classes have the options, it is known which options are text.
+            listed = all_options(config_name, extra_dirs)
+            as_written = text_as_written(overrides, config_name, config, listed, _value_of)
+            return config if as_written == overrides else _composed(config_name, as_written)
     except MissingMandatoryValue as error:
         # An OmegaConf error too, so it comes first: a `???` in the YAML was not filled in.
         raise InputError(f"{error.full_key}: needs a value; --help explains it") from None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InputError(_explain(error, config_name, extra_dirs)) from None
 
+
+def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    import hydra
+    from omegaconf import OmegaConf
+
+    composed = hydra.compose(config_name, list(overrides))
+    config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     if not isinstance(config, dict):
         raise TypeError(f"{config_name} is not a mapping")
     return {str(name): value for name, value in config.items()}
@@ -125,11 +151,15 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], None], arguments: list[str]) -> None:
-    """Print the help or the configuration if the arguments ask for it; do the work if not."""
+    """Print the help, the version or the configuration if the arguments ask for it; do the work if not."""
     if {"-h", "--help"} & set(arguments):
-        rest = [a for a in arguments if a not in ("-h", "--help", "--cfg")]
+        rest = [a for a in arguments if a not in ("-h", "--help", "--cfg", "--version")]
         _, extra_dirs = _split_flags(rest)
         print(help_text(config_name, summary, extra_dirs))
+        return
+
+    if "--version" in arguments:
+        print(version_text())
         return
 
     if "--cfg" in arguments:
@@ -165,7 +195,7 @@ def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 def _existing_dir(path: str) -> Path:
     if not path or not Path(path).is_dir():
         raise InputError(f"--config-dir needs a folder, got {path or 'nothing'}")
-    return Path(path).absolute()
+    return current_folder() / path
 
 
 def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:
@@ -182,23 +212,36 @@ def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Pat
     ]
 
 
-def _quoted_if_needed(override: str) -> str:
-    """Return the override with its value in quotes if Hydra would not read it as one value, as `~/coco` or `a,b`."""
+def _quoted_if_needed(override: str, groups: Collection[str]) -> str:
+    """Return the override with its value in quotes if Hydra would not read it as one value, as `~/coco` or `a,b`.
+
+    The choice of a group is a name, as in `scale=49`, where it should have been `scale=spinenet-49`.
+    """
+    name, _, value = override.partition("=")
+    if name in groups and isinstance(_value_of(override), int | float):
+        return f"{name}={quoted(value)}"
+
+    for candidate in (override, f"{name}={quoted(value)}"):
+        parsed = _parsed(candidate)
+        if parsed is not None and not parsed.is_sweep_override():
+            return candidate
+    return override
+
+
+def _value_of(override: str) -> Any:  # noqa: ANN401  # any value that Hydra's grammar knows
+    """Return the value that Hydra reads in an override; None where it reads none, or several."""
+    parsed = _parsed(override)
+    return None if parsed is None or parsed.is_delete() or parsed.is_sweep_override() else parsed.value()
+
+
+def _parsed(override: str) -> "Override | None":
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    parser = OverridesParser.create()
-    name, _, value = override.partition("=")
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    for candidate in (override, f'{name}="{escaped}"'):
-        try:
-            parsed = parser.parse_override(candidate)
-        except HydraException:
-            continue
-        # Hydra parses `a,b` without an error, but as two values to run one after the other.
-        if not parsed.is_sweep_override():
-            return candidate
-    return override
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException:
+        return None
 
 
 def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> str:
@@ -213,14 +256,12 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
         known = option_names(config_name, extra_dirs)
         if option in known:
             return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
-        close = difflib.get_close_matches(option, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "--help lists them"
-        return f"unknown option {option}; {hint}"
+        return f"unknown option {option}{nearest_hint(option, known) or '; --help lists them'}"
 
     if unknown_choice:
         group, choice = unknown_choice.groups()
-        names = ", ".join(path.stem for path in choice_files(group, extra_dirs))
-        return f"unknown choice {group}={choice}; there are {names}"
+        names = [path.stem for path in choice_files(group, extra_dirs)]
+        return f"unknown choice {group}={choice}; there are {', '.join(names)}{nearest_hint(choice, names)}"
 
     if "Config group override must be a string" in text:
         return "a choice, as scale=tiny, needs a name; leave it out for the default"

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from foundation import InputError, first_error, make_folder, sync_folder
+from nas.record.below import runs_below
 from nas.record.events import ANY_EVENT, SCHEMA_VERSION, Asked, Created, Event
 from nas.record.lock import RunLock
 from nas.record.record import Record
@@ -205,7 +206,7 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / FILE_NAME
     if not path.is_file():
-        raise InputError(f"no run at {folder}: there is no {FILE_NAME}")
+        raise InputError(f"no run at {folder}: there is no {FILE_NAME}{runs_below(folder, FILE_NAME)}")
 
     with path.open("rb") as file:
         record = _read(path, file)

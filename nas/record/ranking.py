@@ -1,11 +1,12 @@
 """The rows of a leaderboard over one run or several: made, filtered and sorted."""
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from foundation import InputError
+from foundation import InputError, nearest_hint
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials, ranking_key
 
@@ -17,6 +18,14 @@ _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
+
+_QUOTED = r"""(?:"(?P<double>(?:[^"]|"")*)"|'(?P<single>(?:[^']|'')*)')"""
+"""A name in quotes of either kind; a quote that is part of it stands twice."""
+_BARE = r"(?P<bare>\S(?:(?!<|>|==|!=).)*?)"
+"""A name without quotes goes up to the first comparison."""
+_COMPARED = r"(?P<sign><=|>=|==|!=|<|>)\s*(?P<limit>\S+?)"
+_CONDITION = re.compile(rf"\s*(?:{_QUOTED}|{_BARE})\s*{_COMPARED}(?:\s+and\s+(?=\S)|\s*\Z)")
+"""A condition with the `and` behind it, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +82,45 @@ def figure_names(rows: Iterable[Row]) -> list[str]:
 def filter_rows(rows: Sequence[Row], where: str) -> list[Row]:
     """Return the rows that meet all conditions, as `macs<80e6 and ap>0.5`; one without the figure does not meet it.
 
+    A figure's name may be in quotes, and is where it holds a comparison, as `"ap/a<b">0.5`.
+
     Raises:
         InputError: a condition that cannot be read, or a figure that no row has.
     """
     remaining = list(rows)
-    for condition in where.split(" and "):
-        name, sign, limit = _parsed(condition)
-        _check_known(name, remaining, "where")
+    for name, sign, limit in _parsed(where):
+        _check_known(name, rows, "where")
         remaining = [row for row in remaining if _holds(row.value(name), sign, limit)]
     return remaining
+
+
+def ranges_of(rows: Sequence[Row], where: str) -> str:
+    """Return what values the rows have of each figure that conditions name, as `ap 0.1 to 0.6, macs 5e+09 to 7e+09`.
+
+    Raises:
+        InputError: a condition that cannot be read.
+    """
+    texts = []
+    for name in dict.fromkeys(name for name, _, _ in _parsed(where)):
+        known = [value for value in (row.value(name) for row in rows) if value is not None]
+        texts.append(f"{name} {min(known):.6g} to {max(known):.6g}" if known else f"{name} nowhere")
+    return ", ".join(texts)
 
 
 def sort_rows(rows: Sequence[Row], by: str) -> list[Row]:
     """Return the rows by a figure, lowest first; highest first with a minus in front. Rows without it come last.
 
+    The figure's name may be in quotes.
+
     Raises:
         InputError: a figure that no row has.
     """
-    name = by.removeprefix("-")
+    # A name that begins with a minus itself is found as it stands.
+    known = figure_names(rows)
+    is_downwards = by.startswith("-") and (by not in known or by[1:] in known)
+    name = _unquoted(by[1:] if is_downwards else by)
     _check_known(name, rows, "sort")
-    sign = -1 if by.startswith("-") else 1
+    sign = -1 if is_downwards else 1
     return sorted(rows, key=lambda row: (row.value(name) is None, sign * (row.value(name) or 0.0)))
 
 
@@ -105,13 +133,37 @@ def _reused_by(record: Record) -> dict[int, list[int]]:
     return reused_by
 
 
-def _parsed(condition: str) -> tuple[str, str, float]:
-    found = re.fullmatch(r"\s*([\w/ ]+?)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*", condition)
-    try:
-        name, sign, limit = found.groups() if found else ("", "", "")
-        return name, sign, float(limit)
-    except ValueError:
-        raise InputError(f"where: needs conditions such as macs<80e6, got {condition!r}") from None
+def _parsed(where: str) -> list[tuple[str, str, float]]:
+    """Return the conditions, each as a figure's name, a comparison and a number."""
+    conditions: list[tuple[str, str, float]] = []
+    start = 0
+    while start < len(where) or not conditions:
+        found = _CONDITION.match(where, start)
+        try:
+            limit = float(found["limit"]) if found else math.nan
+        except ValueError:
+            limit = math.nan
+        if found is None or math.isnan(limit):
+            raise InputError(f"where: needs conditions such as macs<80e6, got {where[start:]!r}")
+
+        conditions.append((_name_in(found), found["sign"], limit))
+        start = found.end()
+    return conditions
+
+
+def _unquoted(name: str) -> str:
+    found = re.fullmatch(_QUOTED, name)
+    return _name_in(found) if found else name
+
+
+def _name_in(found: re.Match[str]) -> str:
+    """Return the name that a match holds, bare or in quotes."""
+    names = found.groupdict()
+    if names["double"] is not None:
+        return found["double"].replace('""', '"')
+    if names["single"] is not None:
+        return found["single"].replace("''", "'")
+    return found["bare"]
 
 
 def _holds(value: float | None, sign: str, limit: float) -> bool:
@@ -121,4 +173,4 @@ def _holds(value: float | None, sign: str, limit: float) -> bool:
 def _check_known(name: str, rows: Sequence[Row], option: str) -> None:
     known = figure_names(rows)
     if rows and name not in known:
-        raise InputError(f"{option}: no trial has {name}; they have {', '.join(known)}")
+        raise InputError(f"{option}: no trial has {name}; they have {', '.join(known)}{nearest_hint(name, known)}")

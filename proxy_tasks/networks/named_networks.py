@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias, assert_never, get_args
 
 from torch import nn
 
-from foundation import InputError
+from foundation import InputError, nearest_hint
 from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.mask_rcnn import SPINENET_190_HEADS, mask_heads, mask_rcnn
@@ -94,5 +94,6 @@ def _backbone(architecture: str | ArchSpec, scale: ModelScale, reference: Refere
 
 def _known(name: str) -> str:
     if name not in network_names():
-        raise InputError(f"unknown network {name!r}; known are {', '.join(network_names())}")
+        known = network_names()
+        raise InputError(f"unknown network {name!r}; known are {', '.join(known)}{nearest_hint(name, known)}")
     return name

@@ -49,6 +49,7 @@ def test_titles_can_be_given_and_left_out(call: Run, tmp_path: Path, title: str,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("spec=spinenet-94",), "; did you mean spinenet-96?"),
         (("spec=spinet",), "unknown published spec 'spinet'; known are r0-sp53, r23-sp30"),
         (("spec=absent.json",), "cannot read spec absent.json: No such file"),
         (("spec=broken.json",), "broken.json: Invalid JSON"),

@@ -81,6 +81,7 @@ def test_profile_names_blocks_that_are_not_built(profile: Profile, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("spec=r50-fnp",), "r50-fpn; did you mean r50-fpn?"),
         (("spec=spinet",), "unknown network 'spinet'; known are r0-sp53, r23-sp30"),
         (("spec=absent.json",), "cannot read spec absent.json"),
         (("scale=huge",), "unknown choice scale=huge; there are paper_proxy, spinenet-143"),

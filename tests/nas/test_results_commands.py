@@ -81,12 +81,48 @@ def test_markdown_has_the_table_with_its_bars_escaped(call: Run, run: Path) -> N
     assert len({len(re.split(r"(?<!\\)\|", line)) for line in lines}) == 1
 
 
+@pytest.mark.parametrize("module", ["nas.leaderboard", "nas.export", "nas.report"])
+def test_a_folder_of_runs_lists_the_runs_below_it(call: Run, tmp_path: Path, module: str) -> None:
+    for name in ("a", "b/c"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "journal.jsonl").write_text("")
+    done = call(module, "run=runs")
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: no run at .*runs: there is no journal.jsonl; runs below it are runs/a, runs/b/c\n", done.stderr
+    )
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "markdown"])
+def test_a_filter_that_keeps_nothing_says_which_values_there_are(call: Run, run: Path, form: str) -> None:
+    done = call("nas.leaderboard", "run=run", "where=ap>50", f"format={form}")
+    values = [trial.metrics["ap"] for trial in read_record(run).trials.values() if trial.reward is not None]
+    assert done.returncode == 0
+    number = len({trial.key for trial in read_record(run).trials.values() if trial.reward is not None})
+    shown = f"ap {min(values):.6g} to {max(values):.6g}"
+    assert done.stderr == f"where: keeps none of {number} architectures, which have {shown}\n"
+
+
+def test_figures_of_any_name_are_named_on_the_command_line(call: Run, run: Path) -> None:
+    journal = run / "journal.jsonl"
+    names = ("ap/T-shirt", "ap/parasail_(sports)", "ap/a and b", "ap/a<b", "a,b")
+    for name in names:
+        journal.write_text(journal.read_text().replace('"params":', f'{json.dumps(name)}:0.25,"params":'))
+    for name in names:
+        done = call("nas.leaderboard", "run=run", f'where="{name}">0.2 and ap>0', f"sort=-{name}", "format=csv")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(done.stdout.splitlines()) == 11
+        done = call("nas.leaderboard", "run=run", f'sort="{name}"', "format=csv")
+        assert len(done.stdout.splitlines()) == 11
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
         ("where=macs~3", r"where: needs conditions such as macs<80e6, got 'macs~3'"),
         ("where=macs<many", r"where: needs conditions such as macs<80e6, got 'macs<many'"),
         ("where=speed<3", "where: no trial has speed; they have trial, rung, reward, seconds, ap, macs, params"),
+        ("sort=-mac", "sort: no trial has mac; they have .*; did you mean macs\\?"),
         ("sort=-speed", "sort: no trial has speed; they have trial, rung"),
         ("format=xml", "format: Input should be 'table', 'csv', 'json' or 'markdown'"),
         ("run=[]", "run: needs a folder"),

@@ -2,7 +2,10 @@
 
 import importlib
 import inspect
+import os
 import re
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -135,6 +138,14 @@ def test_every_yaml_says_how_to_run_it() -> None:
         (["tracking.tensorboard.per_trail=false"], "did you mean tracking.tensorboard.per_trial?"),
         (["experiment=nonsense"], "unknown choice experiment=nonsense; there are "),
         (["controller=nonsense"], "unknown choice controller=nonsense; there are "),
+        (["experiment=quikstart"], "unknown choice experiment=quikstart; there are "),
+        (["experiment=quikstart"], "; did you mean quickstart?"),
+        (["controller=randm"], "; did you mean random?"),
+        (["scale=spinenet-94"], "; did you mean spinenet-96?"),
+        (["scale=49"], "unknown choice scale=49; there are "),
+        (["scale=49"], "; did you mean spinenet-49?"),
+        (["scale=1e3"], "unknown choice scale=1e3; there are "),
+        (["space=around_spec", "space.base.spec=spinnet-49"], "; did you mean spinenet-49?"),
         (["num_trails=3"], "unknown option num_trails; did you mean num_trials?"),
         (["zzz=3"], "unknown option zzz; --help lists them"),
         (["executor=local", "executor.address=x"], "option executor.address belongs to another choice of executor"),
@@ -236,6 +247,18 @@ def test_a_folder_of_ones_own_adds_choices(tmp_path: Path) -> None:
     assert isinstance(setup.executor, LocalExecutor)
 
 
+FOLDER_NAMES = ("a=b", "a,b", "it's", '"a', "a(b", " a ", "ü", "a[{b", "a\\", "${x}", "~a#;&!", "null", "1e3", "\udcff")
+
+
+@pytest.mark.parametrize("name", FOLDER_NAMES)
+def test_a_folder_of_ones_own_may_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    choices = tmp_path / name / "experiment"
+    choices.mkdir(parents=True)
+    (choices / "mine.yaml").write_text("# @package _global_\nnum_trials: 7\n")
+    assert compose("config", [f"--config-dir={name}", "experiment=mine"])["num_trials"] == 7
+
+
 def test_help_and_errors_know_choices_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "controller").mkdir()
     yaml = "# Climb.\n_target_: hill.Climb\n# Failures before a restart.\npatience: 3\n"
@@ -267,3 +290,17 @@ def test_constructors_and_yaml_have_the_same_defaults(name: str) -> None:
     if "learner" in defaults:
         defaults["learner"] = asdict(defaults["learner"])
     assert defaults == node
+
+
+COMMANDS = ("search", "replay", "leaderboard", "report", "export", "draw", "profile", "prepare")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_started_in_a_deleted_folder_is_one_line(command: str, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    shell = f"rmdir {folder} && exec {sys.executable} -m nas.{command}"
+    environment = os.environ | {"PYTHONPATH": str(EXPERIMENTS.parent)}
+    done = subprocess.run(["sh", "-c", shell], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: the current folder has been deleted; change to another one first\n"

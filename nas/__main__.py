@@ -1,0 +1,50 @@
+"""The command spinenet-search, and python -m nas: list the commands, or run one of them."""
+
+import runpy
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+from foundation import InputError, current_folder, nearest_hint
+from nas.options.command_line import EXIT_USER_ERROR, version_text
+from nas.options.commands import COMMANDS
+
+HELP = """\
+spinenet-search COMMAND [name=value ...], which is python -m nas.COMMAND [name=value ...]
+
+Commands, each with its own --help:
+"""
+
+
+def main() -> NoReturn:
+    """Do what the command line asks for, and exit; see `run_command` for the exit status of a command."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    names = [command.name for command in COMMANDS]
+    if name in names:
+        _run(name, arguments)
+
+    if name in ("-h", "--help"):
+        print(HELP + "\n".join(f"  {command.name:<12} {command.purpose}" for command in COMMANDS))
+    elif name == "--version":
+        print(version_text())
+    else:
+        message = f"unknown command {name}; there are {', '.join(names)}{nearest_hint(name, names)}"
+        print(f"error: {InputError(message)}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    sys.exit(0)
+
+
+def _run(name: str, arguments: list[str]) -> NoReturn:
+    """Run a command as `python -m` does, processes that it starts included, and exit."""
+    # A task or a block kind of somebody's own may lie in this folder; last, so that it hides nothing of ours.
+    # Where the folder has been deleted, the command says so if it needs one.
+    with suppress(InputError):
+        sys.path.append(str(current_folder()))
+
+    sys.argv[1:] = arguments
+    runpy.run_module(f"nas.{name}", run_name="__main__", alter_sys=True)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

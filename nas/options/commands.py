@@ -1,0 +1,33 @@
+"""The table of commands: each one's name, its options, and what it is for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command, which is the module `nas.NAME` too.
+
+    Attributes:
+        name: as a person types it.
+        config_name: YAML file in `experiments/` that holds its options.
+        options: path of the class that its options fill.
+        purpose: one line for people.
+    """
+
+    name: str
+    config_name: str
+    options: str
+    purpose: str
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("search", "config", "nas.setup.Setup", "search for architectures, or resume a search"),
+    Command("prepare", "prepare", "nas.setup.Setup", "read, decode and resize the images of a search beforehand"),
+    Command("leaderboard", "leaderboard", "nas.leaderboard.Options", "rank the architectures of one run or several"),
+    Command("report", "report", "nas.report.Options", "write what runs found as one HTML page"),
+    Command("replay", "replay", "nas.setup.Setup", "train the best architectures of a run again"),
+    Command("export", "export", "nas.export.Options", "write found architectures as spec files"),
+    Command("draw", "draw", "nas.draw.Options", "draw an architecture"),
+    Command("profile", "profile", "nas.profile.Options", "show what an architecture costs, block by block"),
+)
+"""In the order in which a person meets them."""
