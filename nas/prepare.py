@@ -52,7 +52,7 @@ def _prepare(options: Options) -> None:
 
     for line in lines:
         console.print(line, soft_wrap=True)
-    if options.verify:
+    if options.verify and lines:
         console.print("checksums are right")
 
 

@@ -83,7 +83,7 @@ def _best_of_search(setup: Setup, config: Mapping[str, Any], top: int) -> list[T
         InputError: there is no such run, it was made with other options, or it has no reward yet.
     """
     record = read_record(setup.run)
-    check_config(record, setup.run, config, may_change_in_replay(setup.task))
+    check_config(record, setup.run, config, setup.task, may_change_in_replay(setup.task))
     check_decisions(record, setup.run, setup.space)
     refuse_links(setup.run)
 

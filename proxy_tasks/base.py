@@ -79,6 +79,7 @@ class OptionRules:
         machine: names of options that no metric depends on; they may change between two starts of one run.
         replay: names of options that a replay may set otherwise than its search did.
         replay_label: a word that tells apart replays which score on different data; may be empty.
+        added_since: options that runs of older versions do not have, with the values that do what those runs did.
     """
 
     search_refusal: str = ""
@@ -86,6 +87,7 @@ class OptionRules:
     machine: tuple[str, ...] = ()
     replay: tuple[str, ...] = ()
     replay_label: str = ""
+    added_since: Mapping[str, object] = field(default_factory=dict)
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -167,6 +169,9 @@ class ProxyTask(Protocol):
         """Return what is known of a spec without training it: a figure for each of `cost_names`.
 
         They equal the metrics of the same names. Called after `prepare`.
+
+        Raises:
+            BadSpecError: the architecture cannot be built.
         """
         ...
 

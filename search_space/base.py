@@ -25,6 +25,12 @@ class Decision:
     name: str
     options: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        # The journal records them, and would be refused when it is read again.
+        for option in self.options:
+            if not isinstance(option, str):
+                raise ValueError(f"decision {self.name}: options must be words, got {option!r}")
+
     @property
     def num_options(self) -> int:
         """Number of options."""

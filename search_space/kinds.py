@@ -133,7 +133,7 @@ def add_kind(kind: BlockKind) -> None:
     """Let specs name a kind from outside the package; nothing happens where the same kind is there already.
 
     Raises:
-        ValueError: another kind has its name, or in its family its letter.
+        ValueError: another kind has its name or its letter.
     """
     # A worker is sent the same kinds with every job.
     if _TABLE.get(kind.name) == kind:
@@ -143,10 +143,8 @@ def add_kind(kind: BlockKind) -> None:
         raise ValueError(f"kind {kind.name}: the name is taken by another kind")
     # With one letter for two kinds, different architectures would have one short form.
     for other in _TABLE.values():
-        if (other.family, other.letter) == (kind.family, kind.letter):
-            raise ValueError(
-                f"kind {kind.name}: {other.name} has the letter {kind.letter!r} in the {kind.family.name} family"
-            )
+        if other.letter == kind.letter:
+            raise ValueError(f"kind {kind.name}: {other.name} has the letter {kind.letter!r}")
 
     _TABLE[kind.name] = kind
 

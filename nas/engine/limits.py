@@ -31,7 +31,8 @@ class Limits:
     def violation(self, costs: Mapping[str, float]) -> str | None:
         """Return which limit is broken and by how much; None where all are kept."""
         for name, limit in self._given.items():
-            if costs[name] > limit:
+            # A cost that is not a number keeps no limit.
+            if not costs[name] <= limit:
                 return f"{name} {cost_text(costs[name])}, limit {cost_text(limit)}"
         return None
 

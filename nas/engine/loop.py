@@ -18,7 +18,7 @@ from nas.engine.successive_halving import SuccessiveHalving
 from nas.record.events import Asked, AttemptFailed, Told
 from nas.record.journal import Journal
 from nas.record.trial import Failure, Trial
-from proxy_tasks import Evaluation
+from proxy_tasks import BadSpecError, Evaluation
 from search_space import ArchSpec, SearchSpace
 from search_space.kinds import added_kinds
 
@@ -178,12 +178,15 @@ class Search:
         # Costs take time to find out, so they are asked for only where a limit looks at them.
         if not self._plan.limits.names:
             return None
-        costs = self._costs(trial.spec)
+        try:
+            costs = self._costs(trial.spec)
+        except BadSpecError as error:
+            return Told(trial=trial.number, status="failed", failure=Failure("bad_spec", str(error)))
         violation = self._plan.limits.violation(costs)
         if violation is None:
             return None
         failure = Failure("over_limit", violation)
-        return Told(trial=trial.number, status="rejected", metrics=dict(costs), failure=failure)
+        return Told(trial=trial.number, status="rejected", metrics=_finite(costs), failure=failure)
 
     def _job(self, trial: Trial) -> Job:
         promotion = self._plan.promotion
@@ -203,14 +206,12 @@ class Search:
         elif not all(math.isfinite(objective) for objective in objectives):
             failure = Failure("nan", "a cost is not finite")
 
-        # JSON has no word for a number that is not finite.
-        metrics = {name: value for name, value in evaluation.metrics.items() if math.isfinite(value)}
         is_curve_finite = all(math.isfinite(loss) for loss in evaluation.loss_curve)
         return Told(
             trial=number,
             status="completed" if failure is None else "failed",
             reward=reward if failure is None else None,
-            metrics=metrics,
+            metrics=_finite(evaluation.metrics),
             seconds=dict(evaluation.seconds),
             loss_curve=evaluation.loss_curve if is_curve_finite else (),
             failure=failure,
@@ -281,3 +282,8 @@ class Search:
         if self._why_stopped is None:
             self._why_stopped = why
             self._on_stop(why)
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures that a journal can hold: JSON has no word for a number that is not finite."""
+    return {name: value for name, value in figures.items() if math.isfinite(value)}

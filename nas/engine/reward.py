@@ -82,11 +82,17 @@ class Target:
             raise ValueError(f"form must be hard or soft, got {self.form!r}")
 
     def factor(self, cost: float) -> float:
-        """Return what the metric is multiplied by."""
-        if self.target is None:
+        """Return what the metric is multiplied by; not finite where the cost allows no finite factor."""
+        if self.target is None or (self.form == "hard" and cost <= self.target):
             return 1.0
-        factor = math.pow(self.target / cost, self.weight)
-        return min(factor, 1.0) if self.form == "hard" else factor
+
+        # A cost of nothing would be rewarded without end; for one below nothing there is no ratio at all.
+        if not cost > 0:
+            return math.inf if cost == 0 else math.nan
+        try:
+            return math.pow(self.target / cost, self.weight)
+        except OverflowError:
+            return math.inf
 
 
 class TargetReward:
@@ -101,7 +107,7 @@ class TargetReward:
         ValueError: no target is given.
     """
 
-    def __init__(self, metric: str = "ap", **targets: Target) -> None:
+    def __init__(self, /, metric: str = "ap", **targets: Target) -> None:
         self._metric = metric
         self._targets = {name: target for name, target in targets.items() if target.target is not None}
         if not self._targets:

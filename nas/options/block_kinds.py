@@ -6,20 +6,26 @@ from foundation import InputError
 from nas.options.builder import import_value
 from search_space import BlockKind, add_kind
 
+BUILT_BY = ("config", "replay")
+"""Commands that build networks of a run's specs."""
 RECORDED_BY = ("config", "replay", "prepare")
 """Commands that keep the option in their configuration: it is part of what a run solves."""
 
 
-def join_block_kinds(paths: Mapping[str, str]) -> None:
+def join_block_kinds(paths: Mapping[str, str] | None, *, checks_units: bool = False) -> None:
     """Import block kinds and add them to the table.
 
     Args:
         paths: import path of a `BlockKind` value, as `module.NAME`, by the name of the kind.
+        checks_units: import the unit of each kind too, so that a mistake in it is not taken for an architecture's.
 
     Raises:
         InputError: a path that cannot be imported, no block kind, one of another name, or one that cannot be added.
     """
-    for name, path in paths.items():
+    if not isinstance(paths, Mapping | None):
+        raise InputError(f"block_kinds: needs names with import paths, as block_kinds.mine=module.NAME, got {paths}")
+
+    for name, path in (paths or {}).items():
         where = f"block_kinds.{name}"
         kind = import_value(str(path), where)
         if not isinstance(kind, BlockKind):
@@ -31,3 +37,6 @@ def join_block_kinds(paths: Mapping[str, str]) -> None:
             add_kind(kind)
         except ValueError as error:
             raise InputError(f"{where}: {error}") from None
+
+        if checks_units:
+            import_value(kind.unit, f"{where}: unit")

@@ -65,7 +65,7 @@ def import_value(path: str, where: str) -> Any:  # noqa: ANN401  # whatever a mo
     module_name, _, name = path.rpartition(".")
     try:
         return getattr(import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
         raise InputError(f"{where}: cannot import {path}: {error}") from None
 
 

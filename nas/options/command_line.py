@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from foundation import InputError, current_folder, nearest_hint, short_path
-from nas.options.block_kinds import RECORDED_BY, join_block_kinds
+from nas.options.block_kinds import BUILT_BY, RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, help_text
 from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
 from nas.options.text_values import quoted, text_as_written
@@ -77,7 +77,7 @@ def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]
         InputError: as `compose` and `join_block_kinds`.
     """
     config = compose(config_name, arguments)
-    join_block_kinds(config.get("block_kinds", {}))
+    join_block_kinds(config.get("block_kinds"), checks_units=config_name in BUILT_BY)
     if config_name not in RECORDED_BY:
         # Such a command reads specs, but has no use for the option once the kinds are known.
         config.pop("block_kinds", None)

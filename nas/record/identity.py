@@ -60,16 +60,13 @@ REFERRED_TO = ("data", "scale", "recipe", "space")
 """Parts of the configuration that others refer to, and so repeat."""
 
 ADDED_SINCE: Mapping[str, object] = {
-    "task.latency": False,
-    "task.cache_format": "raw",
-    "task.per_class_ap": False,
     "warm_start.specs": [],
     "warm_start.top": 10,
     "promotion.num_rungs": 1,
     "promotion.reduction": 4,
     "promotion.keep_weights": True,
 }
-"""Options that older runs do not have, with the values that do what those runs did."""
+"""Options that older runs do not have, with the values that do what those runs did; a task says which of its own."""
 
 MOVED_CLASSES: Mapping[str, str] = {
     "nas.reward.MetricReward": "nas.engine.reward.MetricReward",
@@ -117,7 +114,7 @@ def open_run(
     """
     journal = Journal(folder, config, begin_with, space.decisions)
     try:
-        check_config(journal.record, folder, config, may_change(task))
+        check_config(journal.record, folder, config, task, may_change(task))
         check_decisions(journal.record, folder, space)
     except InputError:
         journal.close()
@@ -156,13 +153,16 @@ def present_options(config: Mapping[str, Any]) -> dict[str, Any]:
     return {renamed.get(name, name): value for name, value in moved.items()}
 
 
-def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_change: tuple[str, ...]) -> None:
+def check_config(
+    record: Record, folder: Path, config: Mapping[str, Any], task: ProxyTask, may_change: tuple[str, ...]
+) -> None:
     """Check that a record was made with this configuration.
 
     Raises:
         InputError: it was not; the message names one option that differs and both its values.
     """
     recorded, now = present_options(record.created.config), present_options(config)
+    added = {**ADDED_SINCE, **{f"task.{name}": value for name, value in task.option_rules.added_since.items()}}
 
     # A part that others refer to stands in them too; its own name is the one that can be set.
     names = sorted({*now, *recorded}, key=lambda name: (name.split(".")[0] not in REFERRED_TO, name))
@@ -170,7 +170,7 @@ def check_config(record: Record, folder: Path, config: Mapping[str, Any], may_ch
     for name in names:
         if any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change):
             continue
-        was, value = recorded.get(name, ADDED_SINCE.get(name)), now.get(name)
+        was, value = recorded.get(name, added.get(name)), now.get(name)
         if was != value:
             raise InputError(
                 f"the run folder {folder} was made with {name}={_show(was)}, now it is {_show(value)}; "

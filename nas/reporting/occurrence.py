@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from nas.record.trial import Trial, best_trials
 from nas.reporting.bootstrap import share_interval
 from nas.reporting.runs import ReportedRun
-from search_space import ArchSpec, Decision
+from search_space import ArchSpec, Decision, kind_names
+from search_space.spec import NUM_STEM_PARENTS
 
 TOP_SHARE = 0.1
 MIN_ARCHITECTURES = 10
@@ -140,6 +141,11 @@ def _count_run(decisions: Sequence[Decision], ranked: Sequence[Trial]) -> _RunCo
     options = {_LEVEL: dict.fromkeys(levels)}
     for name, decision in zip(names, decisions, strict=True):
         options.setdefault(name, {}).update(dict.fromkeys(decision.options))
+    if not decisions:
+        options[_HEADINGS["kind"]] = dict.fromkeys(kind_names())
+    for of_one in counts:
+        for name, counted in of_one.items():
+            options.setdefault(name, {}).update(dict.fromkeys(counted))
     return _RunCounts({name: list(words) for name, words in options.items()}, counts)
 
 
@@ -162,6 +168,8 @@ def _feature_name(decision: Decision, trials: Sequence[Trial]) -> str:
 def _count_options(trial: Trial, decisions: Sequence[Decision], names: Sequence[str]) -> dict[str, Counts]:
     counts: defaultdict[str, Counts] = defaultdict(Counter)
     counts[_LEVEL].update(str(block.level) for block in trial.spec.blocks if not block.is_output)
+    if not decisions:
+        counts.update(_count_spec(trial.spec))
 
     # A record that was edited by hand may hold decisions that are not of its space.
     chosen = trial.proposal.decisions
@@ -170,6 +178,17 @@ def _count_options(trial: Trial, decisions: Sequence[Decision], names: Sequence[
     for name, decision, option in zip(names, decisions, chosen, strict=True):
         if 0 <= option < decision.num_options:
             counts[name][decision.options[option]] += 1
+    return counts
+
+
+def _count_spec(spec: ArchSpec) -> dict[str, Counts]:
+    """Count what the spec itself says of its decisions, for a run of an older version that has no words for them."""
+    kind, steps_back = _HEADINGS["kind"], _HEADINGS["parent"]
+    counts: dict[str, Counts] = {kind: Counter(block.kind for block in spec.blocks)}
+    for feature, block in enumerate(spec.blocks, start=NUM_STEM_PARENTS):
+        role = "outputs" if block.is_output else "intermediate blocks"
+        steps = counts.setdefault(f"{steps_back}, {role}", Counter())
+        steps.update(str(feature - parent) for parent in block.parents)
     return counts
 
 

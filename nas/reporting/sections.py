@@ -172,7 +172,8 @@ def _learned(runs: Sequence[ReportedRun], learned: Mapping[str, Learned]) -> str
     old = runs_without_decisions([run for run in runs if run.group in learned])
     if old:
         which = ", ".join(old) if len(runs) > 1 else "this run"
-        text += f" Only levels are counted of {which}, recorded by an older version without the decisions of the space."
+        text += f" Of {which}, recorded by an older version without the decisions of the space, the specs are counted:"
+        text += " levels, kinds and connections."
 
     controls = '<label>Controller <select id="learned-group"></select></label><output id="learned-count"></output>'
     holder = '<div class="panels" id="learned"></div>'

@@ -95,6 +95,7 @@ class DetectionProxy:
             machine=("cache_dir",),
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
+            added_since={"latency": False, "cache_format": "raw", "per_class_ap": False},
         )
 
     @property

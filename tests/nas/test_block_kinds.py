@@ -14,7 +14,9 @@ SPACE = "space.kinds=[bottleneck,separable]"
 
 @pytest.fixture(autouse=True)
 def module(tmp_path: Path) -> None:
-    (tmp_path / "separable_blocks.py").write_text(MODULE)
+    # A second kind has lost its module.
+    lost = "LOST = BlockKind('lost', RESNET, 'l', 'cross', expansion=1, cost=1, unit='separable_blocks.Lost')"
+    (tmp_path / "separable_blocks.py").write_text(f"{MODULE}{lost}\n")
 
 
 def test_a_kind_of_ones_own_is_searched_ranked_and_drawn(command: Run, tmp_path: Path) -> None:
@@ -81,6 +83,12 @@ def test_the_same_command_resumes_a_search_with_a_kind_of_ones_own(command: Run)
             "error: block_kinds.separable: separable_blocks.nn is no BlockKind",
         ),
         ("block_kinds.other=separable_blocks.SEPARABLE", "SEPARABLE is named 'separable'"),
+        (
+            "block_kinds.lost=separable_blocks.LOST",
+            "block_kinds.lost: unit: cannot import separable_blocks.Lost",
+        ),
+        ("block_kinds.x=.y.z", "error: block_kinds.x: cannot import .y.z"),
+        ("block_kinds=foo", "error: block_kinds: needs names with import paths"),
     ],
 )
 def test_a_wrong_entry_is_one_line(command: Run, entry: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """What may and what may not be put together into a run."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,9 +13,9 @@ from foundation import InputError
 from nas.engine.reward import Target, TargetReward
 from nas.executors.local import LocalExecutor
 from nas.options.command_line import compose
-from nas.record.journal import Journal
+from nas.record.journal import Journal, read_record
 from nas.setup import Setup, build_setup
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, OptionRules, ProxyTask, Report, Weights
+from proxy_tasks.base import NO_WEIGHTS, BadSpecError, Evaluation, Fidelity, OptionRules, ProxyTask, Report, Weights
 from proxy_tasks.landscape import Landscape
 from search_space import ArchSpec
 
@@ -114,3 +115,30 @@ def test_a_target_for_a_metric_that_an_option_adds_names_that_option() -> None:
 def test_what_does_not_go_together_is_one_line(argument: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_setup(config_of(argument))
+
+
+@dataclass(frozen=True, slots=True)
+class Odd(Measured):
+    """A task whose costs are what they should not be."""
+
+    energy_j: float | None
+
+    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+        if self.energy_j is None:
+            raise BadSpecError("a block is left no channel")
+        return {"energy_j": self.energy_j}
+
+
+@pytest.mark.parametrize(
+    ("energy_j", "status", "kind"),
+    [(math.inf, "rejected", "over_limit"), (math.nan, "rejected", "over_limit"), (None, "failed", "bad_spec")],
+)
+def test_a_cost_that_is_no_number_ends_its_trial_and_not_the_search(
+    tmp_path: Path, energy_j: float | None, status: str, kind: str
+) -> None:
+    setup = replace(measured_setup({"energy_j": 1.0}), task=Odd(energy_j), num_trials=3)
+    with Journal(tmp_path, {}) as journal:
+        LocalExecutor().run(setup.search(journal), setup.task)
+    trials = read_record(tmp_path).trials.values()
+    assert [trial.status for trial in trials] == [status] * 3
+    assert {trial.failure.kind for trial in trials if trial.failure} == {kind}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_space import ArchSpec, Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
+from search_space import ArchSpec, Decision, Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
 from search_space.spec import live_blocks, short_form
 
 SPACES: dict[str, SearchSpace] = {
@@ -109,3 +109,8 @@ def test_the_example_in_the_contract_is_true() -> None:
     (example,) = doctest.DocTestFinder(recurse=False).find(SearchSpace, globs=names)
     assert len(example.examples) == 7
     assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def test_options_that_are_no_words_are_refused_before_they_are_on_record() -> None:
+    with pytest.raises(ValueError, match=r"decision stage1\.width: options must be words, got 0"):
+        Decision("stage1.width", (0, 1, 2))  # type: ignore[arg-type]  # what somebody else's space may do

@@ -1,4 +1,5 @@
 import math
+from typing import Literal
 
 import pytest
 
@@ -101,3 +102,16 @@ def test_any_metric_can_have_a_target() -> None:
     reward = TargetReward("miou", energy_j=Target(3))
     assert reward.metrics == ("miou", "energy_j")
     assert reward({"miou": 0.5, "energy_j": 6.0}) == 0.25
+
+
+@pytest.mark.parametrize("form", ["hard", "soft"])
+@pytest.mark.parametrize("cost", [0.0, -1.0, math.nan, 1e-300])
+def test_no_cost_ends_in_an_exception(form: Literal["hard", "soft"], cost: float) -> None:
+    factor = Target(2.0, weight=10.0, form=form).factor(cost)
+    # The loop makes what is not finite a failed trial; below a hard target a cost does not matter.
+    assert factor == 1.0 if form == "hard" and cost <= 2 else not math.isfinite(factor)
+
+
+def test_a_metric_of_any_name_can_have_a_target() -> None:
+    reward = TargetReward("ap", **{"self": Target(1.0)})
+    assert reward({"ap": 0.5, "self": 2.0}) == 0.25

@@ -22,8 +22,10 @@ from nas.record.identity import (
     present_options,
 )
 from nas.record.journal import FILE_NAME, Journal
+from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection import DetectionProxy
 from proxy_tasks.landscape import Landscape
-from search_space import Decisions, ScalePermutedSpace, resnet_seed
+from search_space import Decisions, ModelScale, ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 DECISIONS = SPACE.sample(np.random.default_rng(0))
@@ -54,10 +56,12 @@ def test_a_run_from_before_an_option_existed_can_be_resumed(tmp_path: Path) -> N
     for recipe in (older["recipe"], older["task"]["recipe"]):
         del recipe["ema_decay"]
     begun(tmp_path, older)
-    open_run(tmp_path, config, Landscape(), SPACE).close()
+    # The task says which of its options are younger than the run.
+    task = DetectionProxy(Shapes(tmp_path / "shapes"), ModelScale())
+    open_run(tmp_path, config, task, SPACE).close()
     changed = compose("config", ["experiment=quickstart", "task.latency=true"])
     with pytest.raises(InputError, match=r"was made with task\.latency=False, now it is True; use the recorded value"):
-        open_run(tmp_path, changed, Landscape(), SPACE)
+        open_run(tmp_path, changed, task, SPACE)
 
 
 @pytest.mark.parametrize("cls", ["controllers.reinforce.Reinforce", "controllers.ppo.PPO"])
@@ -122,10 +126,10 @@ def test_what_may_differ(tmp_path: Path, overrides: tuple[str, ...], may_resume:
     changed = compose("config", ["task=landscape", *overrides])
     for allowed, is_allowed in ((may_change, may_resume), (may_change_in_replay, may_be_replayed)):
         if is_allowed:
-            check_config(record, tmp_path, changed, allowed(Landscape()))
+            check_config(record, tmp_path, changed, Landscape(), allowed(Landscape()))
         else:
             with pytest.raises(InputError, match="was made with"):
-                check_config(record, tmp_path, changed, allowed(Landscape()))
+                check_config(record, tmp_path, changed, Landscape(), allowed(Landscape()))
 
 
 def test_the_table_names_options_that_there_are() -> None:

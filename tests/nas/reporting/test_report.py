@@ -212,19 +212,28 @@ def test_decisions_that_are_not_of_the_space_are_not_counted(wrong: tuple[int, .
     assert width.of_all == pytest.approx((34 / 38, 4 / 38), abs=1e-4)
 
 
-def test_a_run_of_an_older_version_has_levels_and_positions_alone(tmp_path: Path, call: Run) -> None:
+def test_a_run_of_an_older_version_has_what_its_specs_say(tmp_path: Path, call: Run) -> None:
     new, old = write_run(tmp_path / "new", [0.1] * 20), write_run(tmp_path / "old", [0.1] * 20, decisions=())
     with_decisions, without = learned_from(new), learned_from(old)
-    assert [feature.name for feature in without.features] == ["level of an intermediate block"]
-    assert without.features[0] == with_decisions.features[0]
+    by_name = {feature.name: feature for feature in with_decisions.features}
+    assert [feature.name for feature in without.features] == [
+        "level of an intermediate block",
+        "kind of a block",
+        "steps back to a parent, intermediate blocks",
+        "steps back to a parent, outputs",
+    ]
+    # The same choices, counted from the spec that they lead to.
+    assert all(feature == by_name[feature.name] for feature in without.features)
     assert without.positions == with_decisions.positions
     # Beside a new run of its group it changes nothing of what that one says.
     (both,) = learned_by_group(reported(new, old)).values()
-    assert [feature.of_all for feature in both.features] == [feature.of_all for feature in with_decisions.features]
+    assert {feature.name: feature.of_all for feature in both.features} == {
+        feature.name: feature.of_all for feature in with_decisions.features
+    }
 
     for arguments, sentence in (
-        ("run=old", "Only levels are counted of this run, recorded by an older version"),
-        ("run=[new,old]", "Only levels are counted of old, recorded by an older version"),
+        ("run=old", "Of this run, recorded by an older version"),
+        ("run=[new,old]", "Of old, recorded by an older version"),
         ("run=new", ""),
     ):
         assert call("nas.report", arguments, "out=page.html").returncode == 0
