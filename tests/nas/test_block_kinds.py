@@ -13,7 +13,7 @@ SPACE = "space.kinds=[bottleneck,separable]"
 
 
 @pytest.fixture(autouse=True)
-def module(tmp_path: Path) -> None:
+def own_module(tmp_path: Path) -> None:
     # A second kind has lost its module.
     lost = "LOST = BlockKind('lost', RESNET, 'l', 'cross', expansion=1, cost=1, unit='separable_blocks.Lost')"
     (tmp_path / "separable_blocks.py").write_text(f"{MODULE}{lost}\n")
