@@ -68,12 +68,13 @@ class ArchSpec:
         if not self.stem:
             raise ValueError(f"stem needs {NUM_STEM_PARENTS} or more blocks, got none")
         first = kind_named(self.stem[0].kind)
-        everything: tuple[StemBlock | BlockSpec, ...] = (*self.stem, *self.blocks)
-        for block in everything:
-            if kind_named(block.kind).family != first.family:
+        # Each kind once: journals hold specs by the hundred thousand.
+        kinds = [block.kind for block in self.stem] + [block.kind for block in self.blocks]
+        for kind in dict.fromkeys(kinds):
+            if kind_named(kind).family != first.family:
                 raise ValueError(
-                    f"{first.name} and {block.kind} blocks cannot be mixed, stem included: "
-                    f"they are of the families {first.family.name} and {kind_named(block.kind).family.name}"
+                    f"{first.name} and {kind} blocks cannot be mixed, stem included: "
+                    f"they are of the families {first.family.name} and {kind_named(kind).family.name}"
                 )
 
         lowest = self.family.stem_level
@@ -91,10 +92,11 @@ class ArchSpec:
                     f"block, got {list(block.parents)}"
                 )
 
-        if not self.output_levels:
+        output_levels = self.output_levels
+        if not output_levels:
             raise ValueError("at least one block must be an output")
-        if len(set(self.output_levels)) != len(self.output_levels):
-            raise ValueError(f"each output needs a level of its own, got {list(self.output_levels)}")
+        if len(set(output_levels)) != len(output_levels):
+            raise ValueError(f"each output needs a level of its own, got {list(output_levels)}")
 
     @property
     def family(self) -> Family:
