@@ -132,17 +132,16 @@ class _RunCounts:
 
 
 def _count_run(decisions: Sequence[Decision], ranked: Sequence[Trial]) -> _RunCounts:
-    """Count the options of each architecture: levels from its spec, all else from the decisions on record."""
+    """Count the options of each architecture, from the decisions on record and from its spec."""
     names = [_feature_name(decision, ranked) for decision in decisions]
     counts = [_count_options(trial, decisions, names) for trial in ranked]
 
-    # Specs have levels in any space; no decision names their options.
-    levels = {level for of_one in counts for level in of_one[_LEVEL]}
-    options = {_LEVEL: dict.fromkeys(levels)}
+    # Words stand in the order of their space; an older version's record has none, and kinds that of their table.
+    options: dict[str, dict[str, None]] = {} if decisions else {_HEADINGS["kind"]: dict.fromkeys(kind_names())}
     for name, decision in zip(names, decisions, strict=True):
         options.setdefault(name, {}).update(dict.fromkeys(decision.options))
-    if not decisions:
-        options[_HEADINGS["kind"]] = dict.fromkeys(kind_names())
+
+    # No decision names what is counted from specs, as levels are.
     for of_one in counts:
         for name, counted in of_one.items():
             options.setdefault(name, {}).update(dict.fromkeys(counted))

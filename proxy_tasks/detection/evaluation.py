@@ -88,11 +88,10 @@ def evaluate_detector(
 
 def detector_costs(options: EvaluationOptions, spec: ArchSpec) -> Mapping[str, float]:
     """Return what the detector of a spec costs at the task's scale; see `ProxyTask.costs`."""
+    num_classes = open_data(options.data).num_classes
     try:
-        cost = detector_cost(spec, options.scale, open_data(options.data).num_classes)
+        cost = detector_cost(spec, options.scale, num_classes)
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
         raise BadSpecError(str(error)) from error
     return {"macs": float(cost.macs), "params": float(cost.params)}
 
