@@ -15,7 +15,7 @@ from nas.options.configuration import options_of
 from nas.record.journal import FILE_NAME, Journal, line_asking
 from nas.record.record import Record
 from nas.record.trial import Trial
-from proxy_tasks import ProxyTask
+from proxy_tasks.base import DataTask, ProxyTask
 from search_space import Decisions, SearchSpace
 
 MAX_DECODED = 10_000
@@ -105,16 +105,18 @@ def open_run(
     Args:
         folder: the run folder.
         config: the whole configuration.
-        task: says which of its options may change between two starts.
+        task: says which of its options may change between two starts, and once it is tied to data, to which.
         space: that the run searches.
         begin_with: see `Journal`.
 
     Raises:
-        InputError: the folder belongs to another configuration, a trial of it is not of the space, or see `Journal`.
+        InputError: the folder belongs to another configuration or other data, a trial of it is not of the space, or see
+            `Journal`.
     """
-    journal = Journal(folder, config, begin_with, space.decisions)
+    journal = Journal(folder, config, begin_with, space.decisions, _data_content(task))
     try:
         check_config(journal.record, folder, config, task, may_change(task))
+        check_data(journal.record, folder, task)
         check_decisions(journal.record, folder, space)
     except InputError:
         journal.close()
@@ -178,6 +180,26 @@ def check_config(
             )
 
 
+def check_data(record: Record, folder: Path, task: ProxyTask) -> None:
+    """Check that a task is tied to the data that a run was begun on, wherever it lies.
+
+    Nothing is checked of a run that an older version began, and of a task that is not tied yet.
+
+    Raises:
+        InputError: it is tied to other data; the message names the part that differs.
+    """
+    recorded, now = record.created.data or {}, _data_content(task)
+
+    # A replay may use more of the data than its search did.
+    for part, was in recorded.items():
+        value = now.get(part, was)
+        if value != was:
+            raise InputError(
+                f"the run folder {folder} was begun on other {part}: their content had the hash {was}, now it has "
+                f"{value}; bring back what was there, or name another folder with run=..."
+            )
+
+
 def check_decisions(record: Record, folder: Path, space: SearchSpace) -> None:
     """Check that the decisions on record are of a space, so that every controller of the space can be told of them.
 
@@ -222,6 +244,10 @@ def _check_decoded(trial: Trial, space: SearchSpace) -> None:
     # Comparing specs is ten times as fast as making keys; where they differ, only blocks that are not built may.
     if decoded != trial.spec and decoded.key != trial.spec.key:
         raise ValueError(f"they describe the architecture {decoded.key}, the spec beside them is {trial.spec.key}")
+
+
+def _data_content(task: ProxyTask) -> Mapping[str, str]:
+    return task.data_content if isinstance(task, DataTask) else {}
 
 
 def _show(value: Any) -> str:  # noqa: ANN401  # any YAML value
