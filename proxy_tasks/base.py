@@ -79,6 +79,8 @@ class OptionRules:
         machine: names of options that no metric depends on; they may change between two starts of one run.
         replay: names of options that a replay may set otherwise than its search did.
         replay_label: a word that tells apart replays which score on different data; may be empty.
+        places: names of options that say where data lies and not what it holds, as `data.root`. They may change where
+            the content of the data is on record; see `DataTask`.
         added_since: options that runs of older versions do not have, with the values that do what those runs did.
     """
 
@@ -87,6 +89,7 @@ class OptionRules:
     machine: tuple[str, ...] = ()
     replay: tuple[str, ...] = ()
     replay_label: str = ""
+    places: tuple[str, ...] = ()
     added_since: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self, get_args
 
 from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, OptionRules, Report, Weights
+from proxy_tasks.coco.folder import PLACES
 from proxy_tasks.coco.image_store import FORMATS, Format
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.open_data import (
@@ -89,7 +90,7 @@ class DetectionProxy:
 
     @property
     def option_rules(self) -> OptionRules:
-        """The validation set is for replays; the cache folder may differ between machines."""
+        """The validation set is for replays; the cache folder may differ between machines, and data may be moved."""
         refusal = (
             "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
         )
@@ -99,6 +100,7 @@ class DetectionProxy:
             machine=("cache_dir",),
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
+            places=tuple(f"data.{name}" for name in PLACES),
             added_since={"latency": False, "cache_format": "raw", "per_class_ap": False},
         )
 

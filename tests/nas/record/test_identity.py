@@ -145,6 +145,16 @@ def tied_task(annotations: str, images: str) -> DetectionProxy:
     return DetectionProxy(CocoFolder(None), ModelScale(), content=content)
 
 
+def test_data_may_lie_elsewhere_where_its_content_is_on_record(tmp_path: Path) -> None:
+    begun(tmp_path, compose("config", [*COCO, "data.root=/data/coco"]), CONTENT)
+    moved = compose("config", [*COCO, "data.root=/mnt/new", "data.train_images=images", "data.val_images=v"])
+    open_run(tmp_path, moved, tied_task("1a", "2b"), SPACE).close()
+    # A resumed run is opened before its data is prepared, and checked again afterwards.
+    open_run(tmp_path, moved, DetectionProxy(CocoFolder(None), ModelScale()), SPACE).close()
+    with pytest.raises(InputError, match=r"was made with data\.num_held_out=7392, now it is 9"):
+        open_run(tmp_path, compose("config", [*COCO, "data.num_held_out=9"]), tied_task("1a", "2b"), SPACE)
+
+
 @pytest.mark.parametrize(
     ("annotations", "images", "message"),
     [
@@ -159,6 +169,34 @@ def test_a_run_is_not_resumed_on_other_data_than_it_was_begun_on(
     begun(tmp_path, config, CONTENT)
     with pytest.raises(InputError, match=rf"was begun on other {message}; bring back what was there"):
         open_run(tmp_path, config, tied_task(annotations, images), SPACE)
+
+
+def test_a_run_of_an_older_version_resumes_where_its_data_lies_in_any_spelling(tmp_path: Path) -> None:
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "link").symlink_to("coco")
+    begun(tmp_path / "run", compose("config", [*COCO, f"data.root={tmp_path}/coco"]))
+    for root in ("coco/", "../{name}/coco", "link", "link/."):
+        spelled = compose("config", [*COCO, f"data.root={tmp_path}/{root.format(name=tmp_path.name)}"])
+        open_run(tmp_path / "run", spelled, tied_task("1a", "2b"), SPACE).close()
+    # Nobody can tell whether what lies elsewhere is the same.
+    message = r"was made with data\.root=.*/coco, now it is .*/other; use the recorded value \(a link there to the data"
+    with pytest.raises(InputError, match=message):
+        open_run(
+            tmp_path / "run", compose("config", [*COCO, f"data.root={tmp_path}/other"]), tied_task("1a", "2b"), SPACE
+        )
+
+
+def test_the_run_of_a_warm_start_may_be_spelled_in_another_way(tmp_path: Path) -> None:
+    begun(tmp_path / "run", compose("config", ["task=landscape", f"warm_start.run={tmp_path}/first"]))
+    spelled = compose("config", ["task=landscape", f"warm_start.run={tmp_path}/first/"])
+    open_run(tmp_path / "run", spelled, Landscape(), SPACE).close()
+    with pytest.raises(InputError, match=r"was made with warm_start\.run=.*/first, now it is .*/second"):
+        open_run(
+            tmp_path / "run",
+            compose("config", ["task=landscape", f"warm_start.run={tmp_path}/second"]),
+            Landscape(),
+            SPACE,
+        )
 
 
 def test_the_table_names_options_that_there_are() -> None:
