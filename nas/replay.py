@@ -16,7 +16,7 @@ from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.events import Asked
-from nas.record.identity import check_config, check_decisions, may_change_in_replay, open_run
+from nas.record.identity import check_config, check_data, check_decisions, may_change_in_replay, open_run
 from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials
@@ -52,9 +52,12 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, {name: value for name, value in config.items() if name == "top"}, "")
     search_config = {name: value for name, value in config.items() if name != "top"}
     setup = build_setup(search_config)
-    best = _best_of_search(setup, search_config, options.top)
+    record = read_record(setup.run)
+    best = _best_of_search(record, setup, search_config, options.top)
+
     consoles = make_consoles(setup.verbosity)
-    prepare_task(setup.task, consoles.results)
+    setup = replace(setup, task=prepare_task(setup.task, consoles.results))
+    check_data(record, setup.run, setup.task)
 
     folder = setup.run / "replays" / _folder_name(setup)
     with open_run(folder, search_config, setup.task, setup.space) as journal:
@@ -76,13 +79,12 @@ def main(config: dict[str, Any]) -> None:
         run_and_show(replay, journal, consoles, Shown(title, summarise, numbers))
 
 
-def _best_of_search(setup: Setup, config: Mapping[str, Any], top: int) -> list[Trial]:
+def _best_of_search(record: Record, setup: Setup, config: Mapping[str, Any], top: int) -> list[Trial]:
     """Return the best trials of the run that the configuration belongs to.
 
     Raises:
-        InputError: there is no such run, it was made with other options, or it has no reward yet.
+        InputError: the run was made with other options, or it has no reward yet.
     """
-    record = read_record(setup.run)
     check_config(record, setup.run, config, setup.task, may_change_in_replay(setup.task))
     check_decisions(record, setup.run, setup.space)
     refuse_links(setup.run)

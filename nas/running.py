@@ -16,7 +16,7 @@ from nas.terminal.progress import TaskView
 from nas.terminal.search_view import SearchView
 from nas.tracking.base import TrackedRun
 from nas.tracking.feed import Tracking
-from proxy_tasks.base import ProxyTask
+from proxy_tasks.base import DataTask, ProxyTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,15 @@ def make_consoles(verbosity: Verbosity) -> Consoles:
     return Consoles(make_console(quiet=True) if verbosity == "quiet" else problems, problems)
 
 
-def prepare_task(task: ProxyTask, console: Console) -> None:
-    """Make what every trial needs, with its progress on a console.
+def prepare_task(task: ProxyTask, console: Console) -> ProxyTask:
+    """Make what every trial needs, with its progress on a console; return the task, tied to its data if it has any.
 
     Raises:
         InputError: the data cannot be used.
     """
     with TaskView(console) as view:
         task.prepare(view.report)
+    return task.tied_to_data() if isinstance(task, DataTask) else task
 
 
 def is_finished(record: Record, num_trials: int) -> bool:

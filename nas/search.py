@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from foundation import InputError, short_path
 from nas.exporting.specs import export_trials
 from nas.options.command_line import python_command, run_command
 from nas.record.failures import failure_lines
-from nas.record.identity import open_run
+from nas.record.identity import check_data, open_run
 from nas.record.journal import has_trials
 from nas.record.ranking import Row
 from nas.record.record import Record
@@ -58,7 +59,7 @@ def main(config: dict[str, Any]) -> None:
     begin_with: tuple[Decisions, ...] = ()
     if not is_begun:
         begin_with = setup.warm_start.decisions(setup.space)
-        prepare_task(setup.task, consoles.results)
+        setup = replace(setup, task=prepare_task(setup.task, consoles.results))
 
     here = short_path(setup.run)
     with open_run(setup.run, config, setup.task, setup.space, begin_with) as journal:
@@ -66,7 +67,8 @@ def main(config: dict[str, Any]) -> None:
         if is_begun:
             consoles.results.print(f"{here}: {len(record.told)} trials on record, {setup.num_trials} asked for")
             if not is_finished(record, setup.num_trials):
-                prepare_task(setup.task, consoles.results)
+                setup = replace(setup, task=prepare_task(setup.task, consoles.results))
+                check_data(record, setup.run, setup.task)
 
         summarise = partial(_summarise, consoles.results, record, setup, started)
         run_and_show(setup, journal, consoles, Shown(here, summarise))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from foundation import InputError
 from search_space import ArchSpec
@@ -79,6 +79,8 @@ class OptionRules:
         machine: names of options that no metric depends on; they may change between two starts of one run.
         replay: names of options that a replay may set otherwise than its search did.
         replay_label: a word that tells apart replays which score on different data; may be empty.
+        places: names of options that say where data lies and not what it holds, as `data.root`. They may change where
+            the content of the data is on record; see `DataTask`.
         added_since: options that runs of older versions do not have, with the values that do what those runs did.
     """
 
@@ -87,6 +89,7 @@ class OptionRules:
     machine: tuple[str, ...] = ()
     replay: tuple[str, ...] = ()
     replay_label: str = ""
+    places: tuple[str, ...] = ()
     added_since: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -185,5 +188,29 @@ class ProxyTask(Protocol):
             NonFiniteLossError: training diverged.
             BadSpecError: the architecture cannot be built.
             BadDataError: what `prepare` made is not there, or damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class DataTask(ProxyTask, Protocol):
+    """A proxy task whose results depend on data that a person can move or change between two starts of a run.
+
+    A run keeps the content of its data on record: the data may lie elsewhere at the next start, but be no other::
+
+        task.prepare(report)
+        task = task.tied_to_data()
+        task.data_content    # {"training annotations": "1c07...", "training images": "9be2..."}
+    """
+
+    @property
+    def data_content(self) -> Mapping[str, str]:
+        """Hashes of the content of each part of the data, by its name; empty until the task is tied to it."""
+        ...
+
+    def tied_to_data(self) -> Self:
+        """Return the task tied to the data that `prepare` has just found.
+
+        Evaluations of that task, on whichever machine, raise `BadDataError` where the data they find is other data.
         """
         ...

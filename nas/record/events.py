@@ -57,6 +57,8 @@ class Created(_Event):
         versions: versions of the packages that do the work.
         begin_with: decisions of the first trials, which are proposed before the controller's own.
         decisions: what the space decides, with a word for each option; empty where an older version began the run.
+        data: what stands for the content of the task's data, by its part; None where the task has none, or an older
+            version began the run.
         time: seconds since 1970, as in all events.
     """
 
@@ -66,6 +68,7 @@ class Created(_Event):
     versions: dict[str, str]
     begin_with: tuple[tuple[int, ...], ...] = ()
     decisions: tuple[Decision, ...] = ()
+    data: dict[str, str] | None = None
 
 
 class Asked(_Event):

@@ -43,6 +43,7 @@ class Journal:
         config: the run's configuration, for the first line of a new journal.
         begin_with: decisions of its first trials; a journal with trials keeps those that it has.
         decisions: the space's decisions, for the first line of a new journal.
+        data: the content of the task's data, for the first line of a new journal.
 
     Raises:
         InputError: another process has the journal open, it cannot be written, or it is damaged.
@@ -54,7 +55,16 @@ class Journal:
         config: Mapping[str, Any],
         begin_with: Sequence[Decisions] = (),
         decisions: Sequence[Decision] = (),
+        data: Mapping[str, str] | None = None,
     ) -> None:
+        created = Created(
+            config=dict(config),
+            versions=package_versions(),
+            begin_with=tuple(begin_with),
+            decisions=tuple(decisions),
+            data=dict(data) if data else None,
+        )
+
         # Links first: opening the lock or the journal would follow them. The lock before the journal: a line that
         # another process is writing must not be cut off as a torn one.
         path = folder / FILE_NAME
@@ -73,7 +83,7 @@ class Journal:
             self._lock.cover(self._descriptor)
             self._size = os.fstat(self._descriptor).st_size
             self._end, self._needs_break = _end_of_events(self._descriptor, self._size)
-            self.record = self._opened_record(config, begin_with, decisions)
+            self.record = self._opened_record(created)
         except BaseException:
             # Ctrl-C too: a lock that is left behind lasts as long as the process.
             self.close()
@@ -102,10 +112,8 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _opened_record(
-        self, config: Mapping[str, Any], begin_with: Sequence[Decisions], decisions: Sequence[Decision]
-    ) -> Record:
-        """Return what the journal holds; write its first line where it has no trials."""
+    def _opened_record(self, created: Created) -> Record:
+        """Return what the journal holds; make `created` its first line where it has no trials."""
         with open(self._descriptor, "rb", closefd=False) as file:
             record = _read(self._path, file)
         if record is not None and record.trials:
@@ -113,12 +121,6 @@ class Journal:
 
         # A run that has asked for nothing yet holds nothing to keep: it may become another one.
         self._end, self._needs_break = 0, False
-        created = Created(
-            config=dict(config),
-            versions=package_versions(),
-            begin_with=tuple(begin_with),
-            decisions=tuple(decisions),
-        )
         self._write(created)
 
         # The file's name is on disk only once its folder is.

@@ -20,7 +20,7 @@ def describe_split(name: str, split: CachedSplit) -> tuple[str, ...]:
         f"  {split.path} ({num_gigabytes:.2g} GB)",
     ]
     lines += [f"  {number} {repair}" for repair, number in annotations.repairs.items()]
-    lines += [f"    {image.reason}" for image in list(split.left_out.values())[:_NUM_NAMED]]
+    lines += [f"    {reason}" for reason in list(split.left_out.values())[:_NUM_NAMED]]
 
     # Names come from the data set's own files.
     return tuple(printable(line) for line in lines)

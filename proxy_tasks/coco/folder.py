@@ -11,6 +11,8 @@ from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.image_store import Format
 
 SplitName: TypeAlias = Literal["train", "val"]
+PLACES = ("root", "train_annotations", "train_images", "val_annotations", "val_images")
+"""Options that say where a data set lies and nothing of what it holds."""
 
 
 @dataclass(frozen=True, slots=True)

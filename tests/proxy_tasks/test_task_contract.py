@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from proxy_tasks import Fidelity, ProxyTask, silent
+from proxy_tasks.base import DataTask
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
@@ -81,7 +82,9 @@ def test_equal_keys_give_equal_metrics(task: ProxyTask) -> None:
 
 
 def test_a_task_is_small_and_crosses_processes(task: ProxyTask) -> None:
-    pickled = pickle.dumps(task)
+    # As a search hands it to its workers.
+    tied = task.tied_to_data() if isinstance(task, DataTask) else task
+    pickled = pickle.dumps(tied)
     assert len(pickled) < 10_000
     again: ProxyTask = pickle.loads(pickled)
     spec = random_spec(0)
@@ -96,6 +99,14 @@ def test_preparing_again_makes_nothing_and_says_the_same(task: ProxyTask) -> Non
     first, second = (task.prepare(lambda what, done, total: reports.append(what)) for _ in range(2))
     assert reports == []
     assert first == second
+
+
+def test_a_task_that_data_can_be_moved_from_says_what_its_content_is(task: ProxyTask) -> None:
+    if not isinstance(task, DataTask):
+        assert not task.option_rules.places
+        return
+    assert not task.data_content
+    assert task.tied_to_data().data_content
 
 
 def test_what_preparing_says_are_lines(task: ProxyTask) -> None:

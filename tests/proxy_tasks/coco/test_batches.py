@@ -10,6 +10,7 @@ from proxy_tasks.base import silent
 from proxy_tasks.coco.annotations import MAX_BOXES, Annotations, num_beyond_bound
 from proxy_tasks.coco.batches import Batch, load_batches, normalise, training_rows
 from proxy_tasks.coco.cache import CachedSplit, cached_split
+from proxy_tasks.coco.cache_files import SplitContent
 from tests.proxy_tasks.coco.test_cache import write_coco
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
         scales=np.full(num_images, 0.5),
         sizes_px=np.full((num_images, 2), 8),
         image_size_px=8,
-        fingerprint="",
+        content=SplitContent("", ""),
         path=Path(),
         left_out={},
     )

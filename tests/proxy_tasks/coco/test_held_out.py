@@ -36,7 +36,7 @@ def test_a_split_without_training_or_scoring_images_is_refused(num_held_out: int
 
 
 def record_of(split: CachedSplit, num_held_out: int, seed: int) -> Path:
-    return split.path.parent / f"held_out-{num_held_out}-seed{seed}-{split.fingerprint}.json"
+    return split.path.parent / f"held_out-{num_held_out}-seed{seed}-{split.content.annotations}.json"
 
 
 def test_the_choice_is_on_record_beside_the_images(split: CachedSplit) -> None:
