@@ -52,7 +52,7 @@ def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple
 
     boxes = boxes.clamp(0, size)
     is_left = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE_PX).all(dim=-1)  # (N,)
-    return Batch(images, boxes, torch.where(is_left, batch.labels, -1), batch.image)
+    return Batch(images, batch.sizes_px, boxes, torch.where(is_left, batch.labels, -1), batch.image)
 
 
 def _resample(images: Tensor, is_flipped: Tensor, factor: Tensor, offset: Tensor) -> Tensor:

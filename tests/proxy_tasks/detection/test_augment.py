@@ -12,6 +12,10 @@ from proxy_tasks.detection.augment import augment
 SIZE = 32
 
 
+def whole(num_images: int) -> torch.Tensor:
+    return torch.full((num_images, 2), float(SIZE))
+
+
 def batch(num_images: int, seed: int = 0) -> Batch:
     """Images that are dark but for the pixels of one box each."""
     rng = np.random.default_rng(seed)
@@ -22,7 +26,7 @@ def batch(num_images: int, seed: int = 0) -> Batch:
         x2, y2 = x1 + rng.integers(6, 12), y1 + rng.integers(6, 12)
         images[i, :, y1:y2, x1:x2] = 1.0
         boxes[i] = torch.tensor([x1, y1, x2, y2])
-    return Batch(images, boxes, torch.arange(num_images) % 3, torch.arange(num_images))
+    return Batch(images, whole(num_images), boxes, torch.arange(num_images) % 3, torch.arange(num_images))
 
 
 def noise(num_images: int, seed: int) -> Batch:
@@ -30,7 +34,13 @@ def noise(num_images: int, seed: int) -> Batch:
     corner = torch.rand(3 * num_images, 2, generator=generator) * SIZE * 0.7
     boxes = torch.cat((corner, corner + torch.rand(3 * num_images, 2, generator=generator) * SIZE * 0.3), dim=1)
     images = torch.randn(num_images, 3, SIZE, SIZE, generator=generator)
-    return Batch(images, boxes, torch.ones(3 * num_images, dtype=torch.long), torch.arange(num_images).repeat(3))
+    return Batch(
+        images,
+        whole(num_images),
+        boxes,
+        torch.ones(3 * num_images, dtype=torch.long),
+        torch.arange(num_images).repeat(3),
+    )
 
 
 def slow_pixel(image: np.ndarray, x: float, y: float) -> np.ndarray:

@@ -2,14 +2,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchvision.ops import box_iou, nms
+from torchvision.ops import box_iou, clip_boxes_to_image, nms
 
 from proxy_tasks.detection.anchors import decode_boxes, make_anchors
 from proxy_tasks.detection.detections import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, detect
 from proxy_tasks.networks.retinanet import RawDetections
 
-SIZE = 64
-ANCHORS = make_anchors((3, 4), SIZE, 3.0, torch.device("cpu"))
+SIZE = 64.0
+ANCHORS = make_anchors((3, 4), int(SIZE), 3.0, torch.device("cpu"))
 
 
 def raw(seed: int, num_images: int, num_classes: int, bias: float) -> RawDetections:
@@ -24,10 +24,12 @@ def raw(seed: int, num_images: int, num_classes: int, bias: float) -> RawDetecti
 @settings(max_examples=20, deadline=None)
 def test_batched_suppression_equals_one_image_and_class_at_a_time(seed: int, bias: float) -> None:
     given_raw = raw(seed, 3, 2, bias)
-    found = detect(given_raw, ANCHORS, SIZE)
+    sizes_px = torch.tensor([[SIZE, SIZE], [20.0, SIZE], [SIZE, 33.0]])
+    found = detect(given_raw, ANCHORS, sizes_px)
     for image in range(3):
         expected = []
-        boxes = decode_boxes(given_raw.box_codes[image], ANCHORS).clamp(0, SIZE)
+        height, width = sizes_px[image].tolist()
+        boxes = clip_boxes_to_image(decode_boxes(given_raw.box_codes[image], ANCHORS), (height, width))
         for k in range(2):
             scores = given_raw.class_logits[image, :, k].sigmoid()
             is_kept = scores > MIN_SCORE
@@ -42,7 +44,7 @@ def test_batched_suppression_equals_one_image_and_class_at_a_time(seed: int, bia
 
 
 def test_detections_are_few_inside_the_image_and_do_not_overlap() -> None:
-    found = detect(raw(0, 2, 3, 2.0), ANCHORS, SIZE)
+    found = detect(raw(0, 2, 3, 2.0), ANCHORS, torch.full((2, 2), SIZE))
     for image in range(2):
         mine = found.image == image
         assert 0 < mine.sum() <= MAX_DETECTIONS
@@ -56,5 +58,5 @@ def test_detections_are_few_inside_the_image_and_do_not_overlap() -> None:
 
 
 def test_nothing_is_found_where_no_score_is_high_enough() -> None:
-    found = detect(raw(0, 2, 3, -50.0), ANCHORS, SIZE)
+    found = detect(raw(0, 2, 3, -50.0), ANCHORS, torch.full((2, 2), SIZE))
     assert [len(values) for values in found] == [0, 0, 0, 0]

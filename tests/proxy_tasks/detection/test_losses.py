@@ -14,7 +14,7 @@ NUM_CLASSES = 2
 
 def batch(boxes: list[list[float]], labels: list[int]) -> Batch:
     image = torch.zeros(len(labels), dtype=torch.long)
-    return Batch(torch.zeros(1, 3, 32, 32), torch.tensor(boxes), torch.tensor(labels), image)
+    return Batch(torch.zeros(1, 3, 32, 32), torch.full((1, 2), 32.0), torch.tensor(boxes), torch.tensor(labels), image)
 
 
 def match(given: Batch) -> torch.Tensor:
