@@ -26,8 +26,9 @@ def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple
 
     Source: tensorflow/tpu dataloader/retinanet_parser.py and utils/input_utils.py, in batch.
     Differs: there the original image is resampled; here the one in the square, so what grows is no sharper, and its
-        outermost half pixel is blended with zeros. There scaled sizes and crops are rounded to whole pixels, and a box
-        is kept with any area that is left: under a jitter of 0.5 to 2 at 512 px that is 0.2 % more of small objects.
+        outermost half pixel is blended with zeros. There scaled sizes and crops are rounded to whole pixels. There
+        boxes are clipped a pixel before the square's edge, and kept with any area that is left: under a jitter of 0.5
+        to 2 at 512 px that is 0.2 % more of small objects.
     """
     num_images, size = batch.images.shape[0], batch.images.shape[-1]
     device = batch.images.device
