@@ -29,7 +29,7 @@ class CachedSplit:
         images: the long side fills S, the rest (right or bottom) is black.
         annotations: annotations of these images, boxes in pixels of the original ones.
         listed_ids: ids of all images that the annotation file lists, those that could not be used included, ascending.
-        scales: (N,) factor from original pixels to pixels of `images`.
+        scales_xy: (N, 2) factors from original pixels to pixels of `images`, of x and of y: sizes are rounded.
         sizes_px: (N, 2) height and width in `images`, without padding.
         image_size_px: S.
         content: stands for annotations and images; the same for caches of other sizes and formats.
@@ -40,7 +40,7 @@ class CachedSplit:
     images: Images
     annotations: Annotations
     listed_ids: NDArray[np.int64]
-    scales: NDArray[np.float64]
+    scales_xy: NDArray[np.float64]
     sizes_px: NDArray[np.int64]
     image_size_px: int
     content: SplitContent
@@ -184,13 +184,14 @@ def _open(path: Path) -> CachedSplit | None:
     except (OSError, ValidationError):
         return None
 
-    size, sizes_px = meta.image_size_px, arrays.annotations.sizes_px
+    size, original_px = meta.image_size_px, arrays.annotations.sizes_px
+    sizes_px = np.array([fitted_size(height, width, size) for height, width in original_px.tolist()])  # (N, 2)
     return CachedSplit(
         images=open_images(path / "images", meta.image_format, arrays.starts, size),
         annotations=arrays.annotations,
         listed_ids=arrays.listed_ids,
-        scales=size / sizes_px.max(axis=1),
-        sizes_px=np.array([fitted_size(height, width, size) for height, width in sizes_px.tolist()]),
+        scales_xy=(sizes_px / original_px)[:, ::-1],
+        sizes_px=sizes_px,
         image_size_px=size,
         content=SplitContent(meta.fingerprint, meta.images),
         path=path,

@@ -65,7 +65,7 @@ def test_a_cache_holds_images_and_annotations(tmp_path: Path) -> None:
     assert not images[0, 32:].any()
     assert not images[1, :, 32:].any()
     assert images[2].any(axis=-1).all()
-    assert split.scales.tolist() == [0.5, 1.0, 1.0]
+    assert split.scales_xy.tolist() == [[0.5, 0.5], [1.0, 1.0], [1.0, 1.0]]
     assert split.sizes_px.tolist() == [[32, 64], [64, 32], [64, 64]]
     found = split.annotations
     assert found.image_ids.tolist() == [10, 11, 12]
@@ -77,6 +77,13 @@ def test_a_cache_holds_images_and_annotations(tmp_path: Path) -> None:
     assert (found.category_ids, found.category_names) == ((1, 2), ("odd", "even"))
     assert not found.is_crowd.any()
     check_cache(split, silent)
+
+
+def test_each_axis_has_the_scale_of_its_rounded_size(tmp_path: Path) -> None:
+    split = cached_split(write_coco(tmp_path, [(403, 61), (61, 403)], image_size_px=128), silent)
+    # By hand: 61 * 128 / 403 = 19.37 is rounded to 19 px, so the short side is scaled by 19 / 61.
+    assert split.sizes_px.tolist() == [[19, 128], [128, 19]]
+    assert split.scales_xy.tolist() == [[128 / 403, 19 / 61], [19 / 61, 128 / 403]]
 
 
 def test_jpegs_are_nearly_the_same_in_less_space(tmp_path: Path) -> None:

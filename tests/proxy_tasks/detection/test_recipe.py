@@ -1,8 +1,10 @@
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from proxy_tasks.detection.optimization import make_optimizer, make_schedule
 from proxy_tasks.detection.recipe import Recipe
@@ -66,6 +68,20 @@ def test_schedules_fit_very_short_trainings(schedule: str, num_steps: int) -> No
     recipe = Recipe(learning_rate=1.0, schedule=schedule)  # type: ignore[arg-type]  # one of the three
     rates = learning_rates(recipe, num_steps)
     assert all(0 < rate <= 1 for rate in rates)
+
+
+def test_the_paper_s_recipe_has_the_numbers_of_the_reference() -> None:
+    # tensorflow/tpu configs/spinenet.
+    paper = OmegaConf.to_container(OmegaConf.load(Path(__file__).parents[3] / "experiments/recipe/paper.yaml"))
+    assert isinstance(paper, dict)
+    names = ("optimizer", "weight_decay", "gradient_clip_norm", "flip", "jitter")
+    assert [paper[name] for name in names] == ["sgd", 4e-5, 10.0, True, [0.8, 1.2]]
+
+    # Where nothing else is asked for, a recipe has them too.
+    recipe = Recipe()
+    assert [getattr(recipe, name) for name in names[:4]] == ["sgd", 4e-5, 10.0, True]
+    for group in make_optimizer(torch.nn.Linear(2, 2), recipe).param_groups:
+        assert (group["momentum"], group["nesterov"], group["dampening"]) == (0.9, False, 0)
 
 
 def test_weight_decay_leaves_biases_and_normalisation_alone() -> None:
