@@ -159,7 +159,7 @@ def _table(best: Sequence[Trial], replayed: Mapping[str, Trial]) -> Table:
 
 
 def _figure_text(figure: Figure, trial: Trial) -> str:
-    return figure.terminal_text(trial.metrics[figure.name]) if figure.name in trial.metrics else ""
+    return figure.text(trial.metrics[figure.name]) if figure.name in trial.metrics else ""
 
 
 def _reward_now(replayed: Trial | None) -> str:

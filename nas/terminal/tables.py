@@ -51,7 +51,7 @@ class Column:
 
 
 def columns_of(rows: Sequence[Row]) -> list[Column]:
-    """Return the columns that these rows fill; AP in percent."""
+    """Return the columns that these rows fill."""
     metrics = {name for row in rows for name in row.trial.metrics}
 
     # Columns that would be empty are left out: a terminal is narrow.
@@ -76,6 +76,6 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
 def _figure_column(figure: Figure) -> Column:
     def text(rank: int, row: Row) -> str:
         value = row.value(figure.name)
-        return "" if value is None else figure.terminal_text(value)
+        return "" if value is None else figure.text(value)
 
     return Column(figure.head, "right", text)

@@ -103,6 +103,17 @@ def test_a_filter_that_keeps_nothing_says_which_values_there_are(call: Run, run:
     assert done.stderr == f"where: keeps none of {number} architectures, which have {shown}\n"
 
 
+def test_ap_is_shown_in_the_unit_that_filters_take(call: Run, run: Path) -> None:
+    best = max(trial.metrics["ap"] for trial in read_record(run).trials.values())
+    for form in ("table", "markdown", "csv", "json"):
+        shown = call("nas.leaderboard", "run=run", "top=1", f"format={form}").stdout
+        fractions = [float(text) for text in re.findall(r"\b0\.\d+\b", shown)]
+        assert [round(fraction, 4) for fraction in fractions[:2]] == [round(best, 4)] * 2  # reward and AP
+
+        kept = call("nas.leaderboard", "run=run", f"where=ap>={fractions[1] - 1e-4}", f"format={form}")
+        assert (f"{best:.3f}"[:-1] in kept.stdout, kept.stderr) == (True, "")
+
+
 def test_figures_of_any_name_are_named_on_the_command_line(call: Run, run: Path) -> None:
     journal = run / "journal.jsonl"
     names = ("ap/T-shirt", "ap/parasail_(sports)", "ap/a and b", "ap/a<b", "a,b")

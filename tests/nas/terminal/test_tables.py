@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -24,8 +25,7 @@ def test_the_table_ranks_and_leaves_out_what_is_not_there() -> None:
     console.print(leaderboard_table([Row(trial(5, reward=0.5, metrics={"score": 1.0}))], "Best"))
     text = out.getvalue()
     assert "Best of [x]" in text
-    assert "50.0" in text
-    assert "2B" in text
+    assert "0.5000  0.5000  2B" in re.sub(" +", "  ", text)
     assert text.count("AP") == 1
     assert "latency" not in text
     timed = [trial(6, reward=0.5, metrics={"ap": 0.5, "latency_ms": 12.34}), trial(7, reward=0.4, metrics={"ap": 0.4})]
@@ -60,10 +60,18 @@ def test_directions_and_words_come_from_one_table() -> None:
         "loss": "lower",
         "miou": "neither",
     }
-    assert figure_of("ap").terminal_words(0.431) == "AP 43.1"
+    assert figure_of("ap").terminal_words(0.431) == "AP 0.4310"
     assert figure_of("ap").report_words(0.431) == "AP 0.4310"
     assert figure_of("macs").report_words(76.9e6) == "76.9M multiply-adds"
     assert figure_of("latency_ms").report_words(12.34) == "12.3 ms"
+
+
+@pytest.mark.parametrize("name", ["ap", "ap50", "ap_small", "ar100", "ap/person", "reward"])
+def test_average_precision_and_recall_are_fractions_in_terminal_and_report(name: str) -> None:
+    figure = figure_of(name)
+    assert figure.text(0.4312) == "0.4312"
+    assert figure.terminal_words(0.4312).endswith(" 0.4312")
+    assert figure.report_words(0.4312).endswith(" 0.4312")
 
 
 @pytest.mark.parametrize(
