@@ -84,7 +84,7 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     best = best_trials(record.trials, NUM_SHOWN)
     if best:
         run = short_path(setup.run)
-        console.print(leaderboard_table([Row(trial) for trial in best], f"Best of {run}"))
+        console.print(leaderboard_table([Row(trial) for trial in best], f"Best of {run}", console.width))
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
 

@@ -12,6 +12,7 @@ from nas.record.journal import read_record
 from nas.record.trial import Trial, best_trials
 from nas.replay import _agreement
 from search_space import read_spec
+from search_space.spec import short_key
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
 
 TASK = ("task=landscape", "executor=local", "run=run")
@@ -28,7 +29,7 @@ def test_the_leaderboard_ranks_the_trials(call: Run, run: Path) -> None:
     done = call("nas.leaderboard", "run=run", "top=4")
     assert done.returncode == 0, done.stderr
     best = best_trials(read_record(run).trials, 4)
-    positions = [done.stdout.index(trial.key) for trial in best]
+    positions = [done.stdout.index(short_key(trial.key)) for trial in best]
     assert positions == sorted(positions)
     assert done.stdout.count("|") == 4 + 1
 
@@ -184,7 +185,7 @@ def test_the_leaderboard_shows_the_front(call: Run, run: Path) -> None:
         key for key, (a, b) in points.items() if not any(x >= a and y >= b for x, y in {*points.values()} - {(a, b)})
     }
     assert 1 < len(front) < len(points)
-    assert {key for key in points if key in done.stdout} == front
+    assert {key for key in points if short_key(key) in done.stdout} == front
     assert f"{len(front)} architectures: none beats another in all of ap, macs" in done.stdout
     refused = call("nas.leaderboard", "run=run", "front=true")
     assert refused.stderr == "error: front=true needs a reward with costs, as reward=tradeoff\n"
