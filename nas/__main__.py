@@ -12,6 +12,8 @@ from nas.options.commands import COMMANDS
 HELP = """\
 spinenet-search COMMAND [name=value ...], which is python -m nas.COMMAND [name=value ...]
 
+As a script it looks for modules in the current folder last, so that packages of the same names there hide none of ours.
+
 Commands, each with its own --help:
 """
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from foundation import InputError, short_path
 from nas.exporting.specs import export_trials
-from nas.options.command_line import python_command, run_command
+from nas.options.command_line import own_command, run_command
 from nas.record.failures import failure_lines
 from nas.record.identity import open_run
 from nas.record.journal import has_trials
@@ -123,7 +123,7 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
 def _print_next_commands(console: Console, setup: Setup, record: Record, best: Trial | None) -> None:
     """Print the commands that resume or extend the run, and where it has a best trial those that look into it."""
     num_told = len(record.told)
-    again = _this_command("nas.search", without=("num_trials",))
+    again = _this_command("search", without=("num_trials",))
     if num_told < setup.num_trials:
         console.print(f"Resume:  {again} num_trials={setup.num_trials}", soft_wrap=True)
     else:
@@ -138,14 +138,13 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     # A front needs costs, and the same reward as the search had.
     if len(setup.reward.metrics) > 1:
         chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
-        front = shlex.join([python_command(), "-m", "nas.leaderboard", *of_run, *chosen, "front=true"])
-        console.print(f"Front:   {front}", soft_wrap=True)
-    report = shlex.join([python_command(), "-m", "nas.report", *of_run])
-    console.print(f"Report:  {report}", soft_wrap=True)
+        front = shlex.join([*of_run, *chosen, "front=true"])
+        console.print(f"Front:   {own_command('leaderboard')} {front}", soft_wrap=True)
+    console.print(f"Report:  {own_command('report')} {shlex.join(of_run)}", soft_wrap=True)
 
     # Longer than any trial of the search was trained: else the replay would find out nothing.
     most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
-    replay = _this_command("nas.replay", without=("num_trials", "fidelity.epochs"))
+    replay = _this_command("replay", without=("num_trials", "fidelity.epochs"))
     console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
 
 
@@ -157,10 +156,10 @@ def reused_share(record: Record) -> float:
     return sum(record.trials[number].status == "reused" for number in recent) / NUM_RECENT
 
 
-def _this_command(module: str, without: Collection[str]) -> str:
-    """Return this command with another module and without some options, ready to paste."""
+def _this_command(name: str, without: Collection[str]) -> str:
+    """Return the command of a name with the options of this one, but for some of them, ready to paste."""
     kept = [shlex.quote(argument) for argument in sys.argv[1:] if argument.partition("=")[0] not in without]
-    return " ".join([python_command(), "-m", module, *kept])
+    return " ".join([own_command(name), *kept])
 
 
 def _export_best(record: Record, run: Path) -> list[Path]:

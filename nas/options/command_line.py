@@ -1,6 +1,7 @@
 """The command line that all commands share: Hydra's grammar, flags, and mistakes in one line."""
 
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -60,6 +61,15 @@ def python_command() -> str:
     """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
     path = short_path(sys.executable)
     return "python" if path.startswith("..") else path
+
+
+def own_command(name: str) -> str:
+    """Return how to call another of our commands from here: as this one was called, by the script or by python -m."""
+    scripts = [word for word in sys.orig_argv[1:3] if Path(word).name == PACKAGE]
+    if not scripts:
+        return f"{shlex.quote(python_command())} -m nas.{name}"
+    path = short_path(scripts[0])
+    return f"{PACKAGE if path.startswith('..') else shlex.quote(path)} {name}"
 
 
 def version_text() -> str:
