@@ -114,8 +114,8 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
     if share > max_reused_share:
         console.print(
             f"{share:.0%} of the last {NUM_RECENT} trials were architectures that had been trained before: the "
-            "controller has converged. Stop here, or begin another run that explores more; --help says which option "
-            "of the controller does that.\n",
+            "controller has converged. Stop here, or begin another run that explores more; --help controller says "
+            "which option does that.\n",
             soft_wrap=True,
         )
 
