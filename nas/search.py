@@ -143,9 +143,10 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     console.print(f"Report:  {own_command('report')} {shlex.join(of_run)}", soft_wrap=True)
 
     # Longer than any trial of the search was trained: else the replay would find out nothing.
-    most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
-    replay = _this_command("replay", without=("num_trials", "fidelity.epochs"))
-    console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
+    if not setup.task.option_rules.ignores_training:
+        most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
+        replay = _this_command("replay", without=("num_trials", "fidelity.epochs"))
+        console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
 
 
 def reused_share(record: Record) -> float:

@@ -80,6 +80,7 @@ class OptionRules:
         replay: names of options that a replay may set otherwise than its search did.
         replay_label: a word that tells apart replays which score on different data; may be empty.
         added_since: options that runs of older versions do not have, with the values that do what those runs did.
+        ignores_training: whether more training changes no metric, so that a replay would find out nothing.
     """
 
     search_refusal: str = ""
@@ -88,6 +89,7 @@ class OptionRules:
     replay: tuple[str, ...] = ()
     replay_label: str = ""
     added_since: Mapping[str, object] = field(default_factory=dict)
+    ignores_training: bool = False
 
 
 class NonFiniteLossError(ArithmeticError):

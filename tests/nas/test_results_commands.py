@@ -247,6 +247,16 @@ def test_replay_trains_again_and_says_how_the_ranking_changed(call: Run, run: Pa
     assert len(read_record(run / "replays" / "epochs50.0-seed0").trials) == 6
 
 
+@pytest.mark.parametrize(("noise", "is_proposed"), [(0.0, False), (0.1, True)])
+def test_a_search_proposes_a_replay_only_where_more_training_changes_something(
+    call: Run, noise: float, is_proposed: bool
+) -> None:
+    done = call("nas.search", *TINY_LANDSCAPE, f"task.noise={noise}", "tracking=none")
+    assert done.returncode == 0
+    assert "Report:  " in done.stdout
+    assert ("Replay:  " in done.stdout) == is_proposed
+
+
 @pytest.mark.parametrize(
     ("pairs", "text"),
     [
