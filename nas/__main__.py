@@ -8,12 +8,16 @@ from typing import NoReturn
 from foundation import InputError, current_folder, nearest_hint
 from nas.options.command_line import EXIT_USER_ERROR, version_text
 from nas.options.commands import COMMANDS
+from nas.options.help_layout import explained, filled, terminal_width
 
 HELP = """\
 spinenet-search COMMAND [name=value ...], which is python -m nas.COMMAND [name=value ...]
 
+As a script it looks for modules in the current folder last, so that packages of the same names there hide none of ours.
+
 Commands, each with its own --help:
 """
+_PURPOSE_COLUMN = 15
 
 
 def main() -> NoReturn:
@@ -24,7 +28,10 @@ def main() -> NoReturn:
         _run(name, arguments)
 
     if name in ("-h", "--help"):
-        print(HELP + "\n".join(f"  {command.name:<12} {command.purpose}" for command in COMMANDS))
+        width = terminal_width()
+        print("\n".join(filled(HELP, width)))
+        for command in COMMANDS:
+            print("\n".join(explained(f"  {command.name}", command.purpose, width, _PURPOSE_COLUMN)))
     elif name == "--version":
         print(version_text())
     else:

@@ -103,7 +103,7 @@ def _show_table(records: Mapping[str, Record], rows: Sequence[Row], title: str) 
     console = make_console()
     _count_trials(console, records)
     if rows:
-        console.print(leaderboard_table(rows, title))
+        console.print(leaderboard_table(rows, title, console.width))
 
 
 def _count_trials(console: Console, records: Mapping[str, Record]) -> None:

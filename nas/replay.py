@@ -23,6 +23,7 @@ from nas.record.trial import Trial, best_trials
 from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
 from nas.terminal.figures import Figure, shown_figures
+from search_space.spec import short_key
 
 HELP = """\
 python -m nas.replay [name=value ...] top=K fidelity.epochs=E
@@ -155,13 +156,13 @@ def _table(best: Sequence[Trial], replayed: Mapping[str, Trial]) -> Table:
             f"{trial.reward:.4f}",
             _reward_now(replayed.get(trial.key)),
             *(_figure_text(figure, trial) for figure in figures),
-            trial.key,
+            short_key(trial.key),
         )
     return table
 
 
 def _figure_text(figure: Figure, trial: Trial) -> str:
-    return figure.terminal_text(trial.metrics[figure.name]) if figure.name in trial.metrics else ""
+    return figure.text(trial.metrics[figure.name]) if figure.name in trial.metrics else ""
 
 
 def _reward_now(replayed: Trial | None) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from foundation import InputError, short_path
 from nas.exporting.specs import export_trials
-from nas.options.command_line import python_command, run_command
+from nas.options.command_line import own_command, run_command
 from nas.record.failures import failure_lines
 from nas.record.identity import check_data, open_run
 from nas.record.journal import has_trials
@@ -86,7 +86,7 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     best = best_trials(record.trials, NUM_SHOWN)
     if best:
         run = short_path(setup.run)
-        console.print(leaderboard_table([Row(trial) for trial in best], f"Best of {run}"))
+        console.print(leaderboard_table([Row(trial) for trial in best], f"Best of {run}", console.width))
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
 
@@ -116,8 +116,8 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
     if share > max_reused_share:
         console.print(
             f"{share:.0%} of the last {NUM_RECENT} trials were architectures that had been trained before: the "
-            "controller has converged. Stop here, or begin another run that explores more; --help says which option "
-            "of the controller does that.\n",
+            "controller has converged. Stop here, or begin another run that explores more; --help controller says "
+            "which option does that.\n",
             soft_wrap=True,
         )
 
@@ -125,7 +125,7 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
 def _print_next_commands(console: Console, setup: Setup, record: Record, best: Trial | None) -> None:
     """Print the commands that resume or extend the run, and where it has a best trial those that look into it."""
     num_told = len(record.told)
-    again = _this_command("nas.search", without=("num_trials",))
+    again = _this_command("search", without=("num_trials",))
     if num_told < setup.num_trials:
         console.print(f"Resume:  {again} num_trials={setup.num_trials}", soft_wrap=True)
     else:
@@ -140,15 +140,15 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     # A front needs costs, and the same reward as the search had.
     if len(setup.reward.metrics) > 1:
         chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
-        front = shlex.join([python_command(), "-m", "nas.leaderboard", *of_run, *chosen, "front=true"])
-        console.print(f"Front:   {front}", soft_wrap=True)
-    report = shlex.join([python_command(), "-m", "nas.report", *of_run])
-    console.print(f"Report:  {report}", soft_wrap=True)
+        front = shlex.join([*of_run, *chosen, "front=true"])
+        console.print(f"Front:   {own_command('leaderboard')} {front}", soft_wrap=True)
+    console.print(f"Report:  {own_command('report')} {shlex.join(of_run)}", soft_wrap=True)
 
     # Longer than any trial of the search was trained: else the replay would find out nothing.
-    most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
-    replay = _this_command("nas.replay", without=("num_trials", "fidelity.epochs"))
-    console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
+    if not setup.task.option_rules.ignores_training:
+        most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
+        replay = _this_command("replay", without=("num_trials", "fidelity.epochs"))
+        console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
 
 
 def reused_share(record: Record) -> float:
@@ -159,10 +159,10 @@ def reused_share(record: Record) -> float:
     return sum(record.trials[number].status == "reused" for number in recent) / NUM_RECENT
 
 
-def _this_command(module: str, without: Collection[str]) -> str:
-    """Return this command with another module and without some options, ready to paste."""
+def _this_command(name: str, without: Collection[str]) -> str:
+    """Return the command of a name with the options of this one, but for some of them, ready to paste."""
     kept = [shlex.quote(argument) for argument in sys.argv[1:] if argument.partition("=")[0] not in without]
-    return " ".join([python_command(), "-m", module, *kept])
+    return " ".join([own_command(name), *kept])
 
 
 def _export_best(record: Record, run: Path) -> list[Path]:

@@ -82,6 +82,7 @@ class OptionRules:
         places: names of options that say where data lies and not what it holds, as `data.root`. They may change where
             the content of the data is on record; see `DataTask`.
         added_since: options that runs of older versions do not have, with the values that do what those runs did.
+        ignores_training: whether more training changes no metric, so that a replay would find out nothing.
     """
 
     search_refusal: str = ""
@@ -91,6 +92,7 @@ class OptionRules:
     replay_label: str = ""
     places: tuple[str, ...] = ()
     added_since: Mapping[str, object] = field(default_factory=dict)
+    ignores_training: bool = False
 
 
 class NonFiniteLossError(ArithmeticError):

@@ -68,8 +68,8 @@ class Landscape:
 
     @property
     def option_rules(self) -> OptionRules:
-        """Rules for no option: every option shapes the score."""
-        return OptionRules()
+        """Rules for no option: every option shapes the score. Only its noise depends on the training."""
+        return OptionRules(ignores_training=self.noise == 0)
 
     def prepare(self, report: Report) -> tuple[str, ...]:
         """Return at once: nothing is needed."""

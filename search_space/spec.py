@@ -8,6 +8,8 @@ from typing import Literal
 
 from search_space.kinds import MAX_LEVEL, MIN_LEVEL, Family, kind_named
 
+SHORT_KEY_LENGTH = 6
+"""Digits of a key that people are shown; that any two of a thousand architectures share them has a chance of 3 %."""
 NUM_STEM_PARENTS = 2
 """Number of stem blocks, counted from the stem's end, that may be parents (m in the paper, section 3.1)."""
 
@@ -287,8 +289,19 @@ class ModelScale:
         return int(kind_named(kind).family.width(level) * self.width_multiplier)
 
 
+def short_key(key: str) -> str:
+    """Return the beginning of a key, which tells apart architectures that are alike in short form.
+
+    >>> short_key("16064ae63c4e7c41")
+    '16064a'
+    """
+    return key[:SHORT_KEY_LENGTH]
+
+
 def short_form(blocks: Sequence[BlockSpec]) -> str:
     """Describe blocks in one line: the level and the kind's letter, `r` if residual, and `|` before the outputs.
+
+    Parents do not show: architectures that differ in these alone have one short form, and different keys.
 
     >>> short_form([BlockSpec(2, "bottleneck", (0, 1)), BlockSpec(4, "residual", (0, 1), True)])
     '2|4r'

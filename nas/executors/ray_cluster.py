@@ -13,6 +13,7 @@ from foundation import InputError
 from nas.executors.base import OnWorkers, TrialSource, ignore_workers
 from nas.executors.capacity import WorkerSlots
 from nas.executors.interrupt import Interrupt
+from nas.executors.worker_path import worker_environment
 from proxy_tasks import ProxyTask
 
 CONNECT_TIMEOUT_S = 5
@@ -84,7 +85,7 @@ class RayExecutor:
     def _connect(self) -> None:
         import ray
 
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", **worker_environment()}
         if self._address is None:
             ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
             return

@@ -1,6 +1,7 @@
 """The command line that all commands share: Hydra's grammar, flags, and mistakes in one line."""
 
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -8,12 +9,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from foundation import InputError, current_folder, nearest_hint, short_path
 from nas.options.block_kinds import BUILT_BY, RECORDED_BY, join_block_kinds
-from nas.options.command_help import VERBOSITY_FLAGS, help_text
+from nas.options.command_help import VERBOSITY_FLAGS, group_help, help_text
+from nas.options.help_layout import terminal_width
 from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
 from nas.options.text_values import quoted, text_as_written
 
@@ -60,6 +63,15 @@ def python_command() -> str:
     """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
     path = short_path(sys.executable)
     return "python" if path.startswith("..") else path
+
+
+def own_command(name: str) -> str:
+    """Return how to call another of our commands from here: as this one was called, by the script or by python -m."""
+    scripts = [word for word in sys.orig_argv[1:3] if Path(word).name == PACKAGE]
+    if not scripts:
+        return f"{shlex.quote(python_command())} -m nas.{name}"
+    path = short_path(scripts[0])
+    return f"{PACKAGE if path.startswith('..') else shlex.quote(path)} {name}"
 
 
 def version_text() -> str:
@@ -152,10 +164,9 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], None], arguments: list[str]) -> None:
     """Print the help, the version or the configuration if the arguments ask for it; do the work if not."""
-    if {"-h", "--help"} & set(arguments):
-        rest = [a for a in arguments if a not in ("-h", "--help", "--cfg", "--version")]
-        _, extra_dirs = _split_flags(rest)
-        print(help_text(config_name, summary, extra_dirs))
+    asked = [number for number, argument in enumerate(arguments) if argument in ("-h", "--help")]
+    if asked:
+        _print_help(config_name, summary, arguments[: asked[0]], arguments[asked[0] + 1 :])
         return
 
     if "--version" in arguments:
@@ -167,6 +178,19 @@ def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], N
         return
 
     action(command_config(config_name, arguments))
+
+
+def _print_help(config_name: str, summary: str, before: Sequence[str], behind: Sequence[str]) -> None:
+    """Print the whole help, or its parts on the groups that are named right behind the flag."""
+    groups = list(takewhile(lambda word: "=" not in word and not word.startswith(("-", "~")), behind))
+    others = [*before, *behind[len(groups) :]]
+    _, extra_dirs = _split_flags([word for word in others if word not in ("-h", "--help", "--cfg", "--version")])
+
+    width = terminal_width()
+    if groups:
+        print("\n\n".join(group_help(config_name, group, extra_dirs, width) for group in groups))
+    else:
+        print(help_text(config_name, summary, extra_dirs, width))
 
 
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -255,7 +279,8 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
         option = unknown_option[1]
         known = option_names(config_name, extra_dirs)
         if option in known:
-            return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
+            group = option.split(".")[0]
+            return f"option {option} belongs to another choice of {group}; --help {group} lists them"
         return f"unknown option {option}{nearest_hint(option, known) or '; --help lists them'}"
 
     if unknown_choice:

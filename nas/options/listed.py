@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
-EXPERIMENTS = Path(str(files("experiments")))
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+"""The configurations, which lie beside the code; imported by name they could be those of another package."""
 
 _OPEN = "open: "
 """Beginning of a comment at a mapping, or above `_target_`, that takes names which the YAML does not list."""

@@ -53,7 +53,7 @@ def facts(runs: Sequence[ReportedRun]) -> str:
     for best in ranked[:1]:
         shown.append(("best reward", f"{best.reward:.4f}"))
         for figure in shown_figures(best.metrics, "facts"):
-            shown.append((f"its {figure.title}", figure.report_text(best.metrics[figure.name])))
+            shown.append((f"its {figure.title}", figure.text(best.metrics[figure.name])))
 
     shown.append(("trials", f"{len(trials):,}"))
     statuses = Counter(trial.status for trial in trials)

@@ -16,8 +16,8 @@ from nas.record.trial import Failure, Trial
 from nas.terminal.console import Verbosity
 from nas.terminal.live_panel import LivePanel
 from nas.terminal.status import Tally
-from nas.terminal.tables import describe
-from search_space.spec import short_form
+from nas.terminal.trial_line import BEST_MARK, trial_line
+from search_space.spec import short_form, short_key
 
 _REFRESHES_PER_S = 4
 _OWN_NUMBERS: Mapping[str, int] = MappingProxyType({})
@@ -77,7 +77,8 @@ class SearchView:
 
         if change == "started":
             if self._verbosity == "verbose":
-                self._console.print(f"trial {trial.number} starts: {short_form(trial.spec.blocks)}")
+                named = f"{short_key(trial.key)} {short_form(trial.spec.blocks)}"
+                self._console.print(f"trial {trial.number} starts: {named}", soft_wrap=True)
         elif change == "attempt_failed":
             self._show_failed_attempt(trial.number, trial.attempts[-1])
         elif self._verbosity != "quiet" or trial.status == "failed":
@@ -102,9 +103,17 @@ class SearchView:
         self._show_traceback(failure)
 
     def _show_outcome(self, trial: Trial, num_done: int, *, is_best: bool) -> None:
-        head = f"[{num_done}/{self._num_trials}] trial {trial.number}"
-        text = f"{head:<20} {describe(trial):<54} {short_form(trial.spec.blocks)}"
-        self._console.print(Text.assemble(text, (" best", "green") if is_best else ""))
+        mark = BEST_MARK if is_best else ""
+        if not self._console.is_terminal:
+            line = Text(trial_line(trial, num_done, self._num_trials, width=None))
+        else:
+            width = self._console.width
+            line = Text(trial_line(trial, num_done, self._num_trials, width))
+
+            # A failure is told whole where nothing else is: no summary follows that would repeat it.
+            if self._verbosity != "quiet":
+                line.truncate(width - len(mark), overflow="crop" if self._console.options.ascii_only else "ellipsis")
+        self._console.print(line.append(mark, "green"), soft_wrap=True)
         self._show_traceback(trial.failure)
 
     def _show_traceback(self, failure: Failure | None) -> None:

@@ -105,7 +105,7 @@ def test_mistakes_are_one_line(profile: Profile, arguments: tuple[str, ...], mes
 
 
 def test_help_explains_repeated_options_once() -> None:
-    text = help_text("profile", "")
+    text = help_text("profile", "", width=200)
     assert text.count("Factor on every block width.") == 1
     assert re.search(
         r"scale=spinenet-49s .*\n +options of scale=paper_proxy, with width_multiplier=0\.65, resample_alpha=0\.5,",
