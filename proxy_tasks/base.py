@@ -76,7 +76,8 @@ class OptionRules:
     Attributes:
         search_refusal: the reason why the task, as it is set, must not guide a search; empty where it may.
         optional_metrics: metrics that an option adds, each with the option that adds it, as `latency=true`.
-        machine: names of options that no metric depends on; they may change between two starts of one run.
+        machine: names of options that no metric depends on, whole as `data.max_bad_share` where they belong to a part;
+            they may change between two starts of one run.
         replay: names of options that a replay may set otherwise than its search did.
         replay_label: a word that tells apart replays which score on different data; may be empty.
         added_since: options that runs of older versions do not have, with the values that do what those runs did.

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.bad_entries import Count, Kind, check_counts, list_file_of
 from proxy_tasks.coco.cache_files import NO_FILE, CacheKey, LeftOut, Meta, checksum, read_arrays, source_size
 from proxy_tasks.coco.cache_making import make_cache
 from proxy_tasks.coco.decode import fitted_size
@@ -33,6 +34,7 @@ class CachedSplit:
         fingerprint: stands for the annotations; the same for caches of other sizes and formats.
         path: folder of the cache.
         left_out: reason for each image that could not be used, by its file name.
+        bad: number of bad entries of each kind that has any.
     """
 
     images: Images
@@ -44,6 +46,7 @@ class CachedSplit:
     fingerprint: str
     path: Path
     left_out: dict[str, LeftOut]
+    bad: dict[Kind, Count]
 
 
 def cached_split(
@@ -57,13 +60,15 @@ def cached_split(
         check: called with the annotations before any image is decoded; may raise.
 
     Raises:
-        InputError: the annotations or too many images are unusable, or there is too little disk.
+        InputError: the annotations are unusable, too much is bad, or there is too little disk.
     """
     fingerprint = key.fingerprint()
     split = _open(key.path(fingerprint))
     if split is None:
         split = _make(key, fingerprint, report, check)
 
+    # It may have been made where more was tolerated.
+    check_counts(split.bad, key.max_bad_share, str(key.annotation_file), list_file_of(split.path))
     check(split.annotations)
     return split
 
@@ -170,6 +175,7 @@ def _open(path: Path) -> CachedSplit | None:
         fingerprint=meta.fingerprint,
         path=path,
         left_out=meta.left_out,
+        bad=meta.bad,
     )
 
 

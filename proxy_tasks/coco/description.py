@@ -1,6 +1,7 @@
 """A cached split in words: how much it holds, where it lies, and what was repaired or left out."""
 
 from foundation import printable
+from proxy_tasks.coco.bad_entries import list_file_of
 from proxy_tasks.coco.cache import CachedSplit
 
 _NUM_NAMED = 5
@@ -21,6 +22,10 @@ def describe_split(name: str, split: CachedSplit) -> tuple[str, ...]:
     ]
     lines += [f"  {number} {repair}" for repair, number in annotations.repairs.items()]
     lines += [f"    {image.reason}" for image in list(split.left_out.values())[:_NUM_NAMED]]
+
+    lines += [f"  {num_bad} of {num_all} {kind} are bad" for kind, (num_bad, num_all) in split.bad.items()]
+    if split.bad:
+        lines.append(f"  all that is bad is listed in {list_file_of(split.path)}")
 
     # Names come from the data set's own files.
     return tuple(printable(line) for line in lines)

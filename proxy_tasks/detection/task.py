@@ -85,14 +85,14 @@ class DetectionProxy:
 
     @property
     def option_rules(self) -> OptionRules:
-        """The validation set is for replays; the cache folder may differ between machines."""
+        """The validation set is for replays; the cache folder and what is refused may differ between machines."""
         refusal = (
             "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
         )
         return OptionRules(
             search_refusal=refusal if self.score_on == "val" else "",
             optional_metrics={"latency_ms": "latency=true"},
-            machine=("cache_dir",),
+            machine=("cache_dir", "data.max_bad_share"),
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
             added_since={"latency": False, "cache_format": "raw", "per_class_ap": False},

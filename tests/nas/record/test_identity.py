@@ -22,6 +22,7 @@ from nas.record.identity import (
     present_options,
 )
 from nas.record.journal import FILE_NAME, Journal
+from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection import DetectionProxy
 from proxy_tasks.landscape import Landscape
@@ -105,6 +106,13 @@ def test_a_kind_of_ones_own_belongs_to_the_run(tmp_path: Path) -> None:
         InputError, match=r"was made with block_kinds\.separable=mine\.kinds\.SEPARABLE, now it is null"
     ):
         open_run(tmp_path, {"block_kinds": {}}, Landscape(), SPACE)
+
+
+def test_the_share_of_bad_data_may_differ_between_two_starts_and_older_runs_have_none(tmp_path: Path) -> None:
+    task = DetectionProxy(CocoFolder(None), ModelScale())
+    begun(tmp_path, {"data": {"num_held_out": 8}, "task": {"data": {"num_held_out": 8}}})
+    data = {"num_held_out": 8, "max_bad_share": 0.3}
+    open_run(tmp_path, {"data": data, "task": {"data": data}}, task, SPACE).close()
 
 
 @pytest.mark.parametrize(

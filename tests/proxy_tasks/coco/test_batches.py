@@ -56,6 +56,7 @@ def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
         fingerprint="",
         path=Path(),
         left_out={},
+        bad={},
     )
 
 
