@@ -68,7 +68,7 @@ class OpenData:
 
     @property
     def lacks_scored_images(self) -> bool:
-        """Whether AP is measured on fewer images than it is to be, as some cannot be used."""
+        """True where AP is measured on fewer images than it is to be, as some cannot be used."""
         return len(self.scored_rows) < self.num_to_score
 
     @property

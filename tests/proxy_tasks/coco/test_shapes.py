@@ -109,7 +109,10 @@ def test_annotations_name_the_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_train_images": 0}, "num_train_images and num_val_images must be 1 or more"),
+        (
+            {"num_train_images": 0},
+            "num_train_images must be from 1 to 1e+06 (they are drawn one by one, a thousand a second), got 0",
+        ),
         ({"image_size_px": 40}, "image_size_px must be 48 to 4096, got 40"),
         ({"image_size_px": 10**6}, "image_size_px must be 48 to 4096, got 1000000"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
