@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from foundation import InputError
+from foundation import InputError, check_range
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.terminal.console import make_console
@@ -15,6 +15,7 @@ from nas.terminal.figures import count
 from nas.terminal.progress import progress_bar
 from search_space import ArchSpec, ModelScale
 from search_space.published import find_spec, is_spec_file
+from search_space.scale import MAX_IMAGE_SIZE_PX
 
 if TYPE_CHECKING:
     from proxy_tasks.networks.cost import Cost
@@ -50,19 +51,18 @@ class Options:
     scale: ModelScale | None = None
 
     def __post_init__(self) -> None:
-        for name, value, minimum in (
-            ("num_classes", self.num_classes, 1),
-            ("batch_size", self.batch_size, 1),
-            ("num_runs", self.num_runs, 2),
+        for name, value, low, high, reason in (
+            ("num_classes", self.num_classes, 1, 100_000, "ImageNet's largest set has 22,000"),
+            ("batch_size", self.batch_size, 1, 65_536, "a batch is held in memory"),
+            ("num_runs", self.num_runs, 2, 1_000_000, "each run is timed and kept"),
         ):
-            if value < minimum:
-                raise ValueError(f"{name} must be {minimum} or more, got {value}")
+            check_range(name, value, low, high, reason)
 
         sides = self.size_px(32)
         if not all(isinstance(side, int) for side in sides):
             raise ValueError(f"image_size_px must be a number or [height,width], got {self.image_size_px}")
-        if min(sides) < 32:
-            raise ValueError(f"image_size_px must be 32 or more, got {min(sides)}")
+        for side in sides:
+            check_range("image_size_px", side, 32, MAX_IMAGE_SIZE_PX, "an image of 8192 px takes 200 MB")
 
     def size_px(self, default: int) -> tuple[int, int]:
         """Return height and width; `default` is the scale's."""
@@ -75,11 +75,12 @@ class Options:
 
 def main(config: dict[str, Any]) -> None:
     """Show what the configuration asks for."""
-    # Imported here so that help does not wait for torch.
+    options = build(Options, config, "")
+
+    # Imported here so that help and mistakes do not wait for torch.
     from proxy_tasks.networks.profile import profile_network
     from proxy_tasks.runtime import pick_device
 
-    options = build(Options, config, "")
     pick_device(options.device)  # a device that is not there ends the command before anything is printed
     architecture, scale = _architecture_and_scale(options)
     image_size_px = options.size_px(scale.image_size_px)

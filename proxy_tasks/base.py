@@ -1,12 +1,11 @@
 """The contract of a proxy task: a cheap stand-in for full training that any search can use as its reward."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias, runtime_checkable
 
-from foundation import InputError
+from foundation import InputError, check_range
 from search_space import ArchSpec
 
 Report: TypeAlias = Callable[[str, int, int], None]
@@ -30,8 +29,7 @@ class Fidelity:
     max_train_images: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.epochs < math.inf:
-            raise ValueError(f"epochs must be a number above 0, got {self.epochs}")
+        check_range("epochs", self.epochs, 1e-6, 1e6, "no training of that many ends")
         if self.max_train_images is not None and self.max_train_images < 1:
             raise ValueError(f"max_train_images must be 1 or more, got {self.max_train_images}")
 
@@ -76,7 +74,8 @@ class OptionRules:
     Attributes:
         search_refusal: the reason why the task, as it is set, must not guide a search; empty where it may.
         optional_metrics: metrics that an option adds, each with the option that adds it, as `latency=true`.
-        machine: names of options that no metric depends on; they may change between two starts of one run.
+        machine: names of options that no metric depends on, whole as `data.max_bad_share` where they belong to a part;
+            they may change between two starts of one run.
         replay: names of options that a replay may set otherwise than its search did.
         replay_label: a word that tells apart replays which score on different data; may be empty.
         places: names of options that say where data lies and not what it holds, as `data.root`. They may change where

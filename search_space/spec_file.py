@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from foundation import InputError, first_error, write_whole
-from search_space.spec import ArchSpec, ModelScale
+from search_space.scale import ModelScale
+from search_space.spec import ArchSpec
 
 
 class Provenance(BaseModel):

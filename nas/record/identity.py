@@ -132,7 +132,11 @@ def open_run(
 def may_change(task: ProxyTask) -> tuple[str, ...]:
     """Return the options that may differ between two starts of one run."""
     own = [name for name, meaning in OPTIONS.items() if meaning.changes == "at any start"]
-    return (*own, *(f"task.{name}" for name in task.option_rules.machine))
+
+    # An option of a part that the task refers to stands there too, as `data.x` beside `task.data.x`.
+    of_task = task.option_rules.machine
+    referred_to = [name for name in of_task if name.split(".")[0] in REFERRED_TO]
+    return (*own, *(f"task.{name}" for name in of_task), *referred_to)
 
 
 def may_change_in_replay(task: ProxyTask) -> tuple[str, ...]:

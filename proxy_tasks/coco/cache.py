@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.bad_entries import Count, Kind, check_counts
 from proxy_tasks.coco.cache_files import CacheKey, Meta, SplitContent, checksum, read_arrays
 from proxy_tasks.coco.cache_making import make_cache, take_name
 from proxy_tasks.coco.decode import fitted_size
@@ -35,6 +36,8 @@ class CachedSplit:
         content: stands for annotations and images; the same for caches of other sizes and formats.
         path: folder of the cache.
         left_out: reason for each image that could not be used, by its file name.
+        bad: number of bad entries of each kind that has any.
+        bad_list: file that lists them.
     """
 
     images: Images
@@ -46,6 +49,8 @@ class CachedSplit:
     content: SplitContent
     path: Path
     left_out: dict[str, str]
+    bad: dict[Kind, Count]
+    bad_list: Path
 
 
 def cached_split(
@@ -59,13 +64,15 @@ def cached_split(
         check: called with the annotations before any image is decoded; may raise.
 
     Raises:
-        InputError: the annotations or too many images are unusable, or there is too little disk.
+        InputError: the annotations are unusable, too much is bad, or there is too little disk.
     """
     fingerprint = key.fingerprint()
     split = _open_current(key, fingerprint, report)
     if split is None:
         split = _make(key, fingerprint, report, check)
 
+    # It may have been made where more was tolerated.
+    check_counts(split.bad, key.max_bad_share, str(key.annotation_file), split.bad_list)
     check(split.annotations)
     return split
 
@@ -196,6 +203,8 @@ def _open(path: Path) -> CachedSplit | None:
         content=SplitContent(meta.fingerprint, meta.images),
         path=path,
         left_out=meta.left_out,
+        bad=meta.bad,
+        bad_list=path.with_name(meta.bad_list),
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from foundation import InputError
 from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.bad_entries import MAX_BAD_SHARE, Count, Kind
 from proxy_tasks.coco.image_store import Format
 
 VERSION = 5
@@ -50,6 +51,7 @@ class CacheKey:
         image_format: format of the cached images.
         max_images: use only this many of the images, chosen at random but always the same; None for all.
         cache_dir: folder of all caches.
+        max_bad_share: largest share of bad entries; the name does not depend on it, as the content does not.
     """
 
     annotation_file: Path
@@ -58,6 +60,7 @@ class CacheKey:
     image_format: Format
     max_images: int | None
     cache_dir: Path
+    max_bad_share: float = MAX_BAD_SHARE
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that stand for the content of the annotation file and the choice of images.
@@ -116,6 +119,8 @@ class Meta(BaseModel):
     num_bytes: int
     repairs: dict[str, int]
     left_out: dict[str, str]
+    bad: dict[Kind, Count]
+    bad_list: str
     arrays_crc32: int
 
 

@@ -18,7 +18,9 @@ import numpy as np
 
 from foundation import InputError, sync_folder
 from proxy_tasks.base import Report
-from proxy_tasks.coco.annotations import Annotations, check_share, read_annotations
+from proxy_tasks.coco.annotation_file import read_annotations
+from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.bad_entries import BadEntries, list_file_of
 from proxy_tasks.coco.cache_files import VERSION, Arrays, CacheKey, Meta, checksum, sync
 from proxy_tasks.coco.cache_progress import Chunk, ImageOutcome, resume
 from proxy_tasks.coco.decode import UnusableImageError, decode_image, fit
@@ -40,12 +42,13 @@ def make_cache(key: CacheKey, fingerprint: str, report: Report, check: Callable[
         InputError: as there.
         OSError: it cannot be written.
     """
+    part = key.unfinished_path(fingerprint)
+    bad = BadEntries(list_file_of(part), key.max_bad_share)
     report(f"reading {key.annotation_file.name}", 0, 1)
-    listed = _chosen(read_annotations(key.annotation_file, key.image_dir), key.max_images)
+    listed = _chosen(read_annotations(key.annotation_file, key.image_dir, bad), key.max_images)
     report(f"reading {key.annotation_file.name}", 1, 1)
     check(listed)
 
-    part = key.unfinished_path(fingerprint)
     chunks = resume(part, key, listed) if part.exists() else []
     num_bytes = _expected_bytes(key, listed)
     _check_disk(part, num_bytes - sum(chunk.num_bytes for chunk in chunks))
@@ -53,8 +56,15 @@ def make_cache(key: CacheKey, fingerprint: str, report: Report, check: Callable[
     part.mkdir(exist_ok=True)
     chunks = _decode_all(part, key, listed, chunks, f"decoding images to {num_bytes / 1e9:.2g} GB", report)
     images = [image for chunk in chunks for image in chunk.images]
+
+    # Only now, so that the list is whole. What is decoded stays: with a larger share the making ends at once.
+    outcomes = zip(listed.image_ids.tolist(), images, strict=True)
+    reasons = [f"image {image_id}: {image.left_out}" for image_id, image in outcomes if image.left_out]
+    bad.note("images", reasons, len(images))
+    bad.check(key.annotation_file)
+
     sources = _sources(listed, images)
-    _finish(part, key, fingerprint, sources.identity, listed, images)
+    _finish(part, key, fingerprint, sources.identity, listed, images, bad)
     return sources
 
 
@@ -122,7 +132,7 @@ def _encoded(key: CacheKey, listed: Annotations, row: int) -> _Encoded:
         sha256 = hashlib.sha256(content).digest()
         decoded, repair = decode_image(file, (height, width), content)
     except UnusableImageError as error:
-        # Left out and on record, up to the share that `check_share` allows.
+        # Left out and on record, up to the share that may be.
         return _Encoded(ImageOutcome(state=state, sha256=sha256.hex(), left_out=str(error)), b"")
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
@@ -153,25 +163,20 @@ def _decode_all(
     """Append the images that are not there yet to `images` and `progress.jsonl`; return all chunks."""
     chunks = list(done)
     image_dir = os.path.realpath(key.image_dir)
-    images_done = [image for chunk in done for image in chunk.images]
-    reasons = [image.left_out for image in images_done if image.left_out]
-    report(what, len(images_done), listed.num_images)
+    num_done = sum(len(chunk.images) for chunk in done)
+    report(what, num_done, listed.num_images)
 
     with (
         (part / "images").open("ab") as data,
         (part / "progress.jsonl").open("ab") as progress,
         ThreadPoolExecutor(num_cores(), "decode") as pool,
     ):
-        for rows in _chunks_of_rows(key, len(images_done), listed.num_images):
+        for rows in _chunks_of_rows(key, num_done, listed.num_images):
             images = []
             decoded = pool.map(lambda row: _encoded(key, listed, row), rows)
             for row, encoded in zip(rows, decoded, strict=True):
                 data.write(encoded.data)
                 images.append(encoded.image)
-
-                if encoded.image.left_out:
-                    reasons.append(encoded.image.left_out)
-                    check_share(len(reasons), listed.num_images, "images", lambda: reasons[-1])
                 if (row + 1) % _REPORT_EVERY == 0 or row + 1 == listed.num_images:
                     report(what, row + 1, listed.num_images)
 
@@ -194,7 +199,13 @@ def _chunks_of_rows(key: CacheKey, first_row: int, num_rows: int) -> Iterator[ra
 
 
 def _finish(
-    part: Path, key: CacheKey, fingerprint: str, identity: str, listed: Annotations, images: list[ImageOutcome]
+    part: Path,
+    key: CacheKey,
+    fingerprint: str,
+    identity: str,
+    listed: Annotations,
+    images: list[ImageOutcome],
+    bad: BadEntries,
 ) -> None:
     """Write everything but the images."""
     left_out = {name: image.left_out for name, image in zip(listed.file_names, images, strict=True) if image.left_out}
@@ -227,6 +238,8 @@ def _finish(
         num_bytes=int(arrays.starts[-1]),
         repairs=repairs,
         left_out=left_out,
+        bad=bad.counts,
+        bad_list=bad.list_file.name,
         arrays_crc32=checksum(part / "arrays.npz"),
     )
     with (part / "cache.json").open("w", encoding="utf-8") as text:

@@ -22,5 +22,9 @@ def describe_split(name: str, split: CachedSplit) -> tuple[str, ...]:
     lines += [f"  {number} {repair}" for repair, number in annotations.repairs.items()]
     lines += [f"    {reason}" for reason in list(split.left_out.values())[:_NUM_NAMED]]
 
+    lines += [f"  {num_bad} of {num_all} {kind} are bad" for kind, (num_bad, num_all) in split.bad.items()]
+    if split.bad:
+        lines.append(f"  all that is bad is listed in {split.bad_list}")
+
     # Names come from the data set's own files.
     return tuple(printable(line) for line in lines)

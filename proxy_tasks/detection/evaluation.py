@@ -36,7 +36,8 @@ def evaluate_detector(
     """Train and score one spec as the options say; see `ProxyTask.evaluate`.
 
     A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
-    metrics then say how many it had before, as `epochs_before`.
+    metrics then say how many it had before, as `epochs_before`. Where images to score on cannot be used, they say how
+    many AP was measured on, as `num_scored_images`.
     """
     keep_freed_memory()
     started = time.perf_counter()
@@ -80,6 +81,8 @@ def evaluate_detector(
     if options.latency:
         metrics["latency_ms"] = _latency_ms(options, spec, data.num_classes)
         seconds["latency"] = time.perf_counter() - scored
+    if data.lacks_scored_images:
+        metrics["num_scored_images"] = float(len(data.scored_rows))
     if weights.start_from is not None:
         metrics["epochs_before"] = epochs_before
     metrics |= {"loss": float(losses[-1]), **detector_costs(options, spec)}

@@ -79,18 +79,25 @@ class OpenData:
         train: images to train on and, among them, those held out.
         train_rows: (T,) the images of `train` that are trained on, shuffled.
         held_out_rows: (H,) the images of `train` that are held out for the reward.
+        num_to_score: the images that AP is to be measured on; some of them may be unusable.
         val: the validation images; None where the task does not use them.
     """
 
     train: CachedSplit
     train_rows: NDArray[np.int64]
     held_out_rows: NDArray[np.int64]
+    num_to_score: int
     val: CachedSplit | None
 
     @property
     def num_classes(self) -> int:
         """K, the classes that a network of the task tells apart."""
         return len(self.train.annotations.category_ids)
+
+    @property
+    def lacks_scored_images(self) -> bool:
+        """True where AP is measured on fewer images than it is to be, as some cannot be used."""
+        return len(self.scored_rows) < self.num_to_score
 
     @property
     def scored(self) -> CachedSplit:
@@ -125,6 +132,9 @@ def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
         lines.append(_why_not_val(folder))
     else:
         lines += describe_split("val", data.val)
+    if data.lacks_scored_images:
+        num_scored = len(data.scored_rows)
+        lines.append(f"AP is measured on {num_scored} of {data.num_to_score} images: the others cannot be used")
     return tuple(lines)
 
 
@@ -193,7 +203,14 @@ def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None
     train_rows, held_out_rows = recorded_split(
         train, folder.num_held_out, folder.split_seed, may_choose=report is not None
     )
-    return OpenData(train, train_rows, held_out_rows, val)
+    num_to_score = folder.num_held_out if val is None else len(val.listed_ids)
+    data = OpenData(train, train_rows, held_out_rows, num_to_score, val)
+
+    # Images that cannot be used may have been all of one part.
+    if not len(train_rows):
+        raise InputError(f"{folder.paths('train')[0]}: none of the images to train on can be used")
+    _check_scored(folder.paths("train" if val is None else "val")[0], data.scored.annotations, data.scored_rows)
+    return data
 
 
 def _open_split(

@@ -90,14 +90,14 @@ class DetectionProxy:
 
     @property
     def option_rules(self) -> OptionRules:
-        """The validation set is for replays; the cache folder may differ between machines, and data may be moved."""
+        """The validation set is for replays; cache folder and what is refused may differ, and data may be moved."""
         refusal = (
             "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
         )
         return OptionRules(
             search_refusal=refusal if self.score_on == "val" else "",
             optional_metrics={"latency_ms": "latency=true"},
-            machine=("cache_dir",),
+            machine=("cache_dir", "data.max_bad_share"),
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
             places=tuple(f"data.{name}" for name in PLACES),

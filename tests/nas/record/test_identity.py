@@ -111,6 +111,13 @@ def test_a_kind_of_ones_own_belongs_to_the_run(tmp_path: Path) -> None:
         open_run(tmp_path, {"block_kinds": {}}, Landscape(), SPACE)
 
 
+def test_the_share_of_bad_data_may_differ_between_two_starts_and_older_runs_have_none(tmp_path: Path) -> None:
+    task = DetectionProxy(CocoFolder(None), ModelScale())
+    begun(tmp_path, {"data": {"num_held_out": 8}, "task": {"data": {"num_held_out": 8}}})
+    data = {"num_held_out": 8, "max_bad_share": 0.3}
+    open_run(tmp_path, {"data": data, "task": {"data": data}}, task, SPACE).close()
+
+
 @pytest.mark.parametrize(
     ("overrides", "may_resume", "may_be_replayed"),
     [

@@ -57,6 +57,8 @@ def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
         content=SplitContent("", ""),
         path=Path(),
         left_out={},
+        bad={},
+        bad_list=Path(),
     )
 
 

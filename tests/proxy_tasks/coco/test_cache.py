@@ -178,26 +178,51 @@ def test_a_choice_of_images_is_always_the_same_and_no_mere_beginning(tmp_path: P
 
 
 def test_many_unusable_images_are_refused_and_what_is_done_stays(tmp_path: Path) -> None:
-    key = write_coco(tmp_path, [(64, 64)] * 600)
-    bad = key.image_dir / "599.png"
-    good = bad.read_bytes()
-    bad.write_bytes(good[:60])
-    with pytest.raises(InputError, match=r"cannot decode .*599\.png: .*; 1 of 600 images are like this, at most 0\.1%"):
+    key = dataclasses.replace(write_coco(tmp_path, [(64, 64)] * 600), max_bad_share=0.001)
+    bad = [key.image_dir / f"{i}.png" for i in (597, 599)]
+    good = [path.read_bytes() for path in bad]
+    for path in bad:
+        path.write_bytes(b"no image")
+    list_file = key.unfinished_path(key.fingerprint()).with_suffix(".bad.txt")
+    message = (
+        r"instances\.json: image 607: cannot decode .*597\.png: .*; 2 of 600 images are bad, at most 0\.1 % may be"
+    )
+    with pytest.raises(InputError, match=rf"{message}, see data\.max_bad_share; all are listed in {list_file}$"):
         cached_split(key, silent)
-    assert not [path for path in key.cache_dir.iterdir() if path.suffix not in (".part", ".lock")]
-    bad.write_bytes(good)
+    assert [line.split(":")[0] for line in list_file.read_text().splitlines()] == ["image 607", "image 609"]
+    assert not [path for path in key.cache_dir.iterdir() if path.suffix not in (".part", ".lock", ".txt")]
+
+    for path, content in zip(bad, good, strict=True):
+        path.write_bytes(content)
     decoded = [done for what, done, _ in reports_of(key) if "decoding" in what]
     assert min(decoded) >= 2 * 256
+    assert not list_file.exists()
+
+
+def test_a_larger_share_takes_what_was_refused_as_it_is_decoded_and_a_smaller_one_refuses_it_again(
+    tmp_path: Path,
+) -> None:
+    key = dataclasses.replace(write_coco(tmp_path, [(16, 16)] * 20, image_size_px=16), max_bad_share=0.05)
+    for i in (3, 4):
+        (key.image_dir / f"{i}.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="2 of 20 images are bad, at most 5 % may be"):
+        cached_split(key, silent)
+
+    tolerant = dataclasses.replace(key, max_bad_share=0.1)
+    assert [done for what, done, _ in reports_of(tolerant) if "decoding" in what] == [20]
+    assert cached_split(tolerant, silent).bad == {"images": (2, 20)}
+    with pytest.raises(InputError, match=r"instances\.json; 2 of 20 images are bad, at most 5 % may be"):
+        cached_split(key, silent)
 
 
 def test_a_few_unusable_images_are_left_out_with_their_boxes_and_named(tmp_path: Path) -> None:
-    key = write_coco(tmp_path, [(16, 16)] * 2000, image_size_px=16)
+    key = write_coco(tmp_path, [(16, 16)] * 200, image_size_px=16)
     (key.image_dir / "7.png").write_bytes(b"no image")
     (key.image_dir / "9.png").unlink()
     Image.new("L", (16, 16), 9).save(key.image_dir / "8.png")
     split = cached_split(key, silent)
-    assert split.annotations.num_images == len(split.annotations.boxes_xyxy) == 1998
-    assert split.listed_ids.tolist() == list(range(10, 2010))
+    assert split.annotations.num_images == len(split.annotations.boxes_xyxy) == 198
+    assert split.listed_ids.tolist() == list(range(10, 210))
     assert sorted(set(split.listed_ids) - set(split.annotations.image_ids)) == [17, 19]
     assert read_all(split)[7, 0, 0].tolist() == [9, 9, 9]
     assert read_all(split)[8, 0, 0].tolist() == list(color_of(10))
@@ -212,32 +237,33 @@ def test_a_few_unusable_images_are_left_out_with_their_boxes_and_named(tmp_path:
 
 
 def test_an_image_that_was_repaired_since_a_refusal_is_used(tmp_path: Path) -> None:
-    key = write_coco(tmp_path, [(16, 16)] * 1200, image_size_px=16)
-    bad = [key.image_dir / f"{i}.png" for i in (5, 700)]
+    key = write_coco(tmp_path, [(16, 16)] * 600, image_size_px=16)
+    key = dataclasses.replace(key, max_bad_share=0)
+    bad = [key.image_dir / f"{i}.png" for i in (5, 500)]
     good = [path.read_bytes() for path in bad]
     for path in bad:
         path.write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"cannot decode .*/700\.png: .*; 2 of 1200 images are like this"):
+    with pytest.raises(InputError, match=r"cannot decode .*/5\.png: .*; 2 of 600 images are bad"):
         cached_split(key, silent)
     for path, content in zip(bad, good, strict=True):
         path.write_bytes(content)
     split = cached_split(key, silent)
     assert not split.left_out
-    assert read_all(split)[[5, 700], 0, 0].tolist() == [list(color_of(5)), list(color_of(700))]
+    assert read_all(split)[[5, 500], 0, 0].tolist() == [list(color_of(5)), list(color_of(500))]
 
 
 def test_images_that_change_between_stop_and_resume_do_not_shift_the_others(tmp_path: Path) -> None:
-    key = write_coco(tmp_path, [(16, 16)] * 1200, image_size_px=16)
-    gone, broken = key.image_dir / "3.png", key.image_dir / "1199.png"
+    key = write_coco(tmp_path, [(16, 16)] * 600, image_size_px=16)
+    gone, broken = key.image_dir / "3.png", key.image_dir / "599.png"
     contents = gone.read_bytes(), broken.read_bytes()
     gone.unlink()
     broken.write_bytes(b"no image")
-    with pytest.raises(InputError, match="2 of 1200"):
-        cached_split(key, silent)
+    with pytest.raises(InputError, match="2 of 600"):
+        cached_split(dataclasses.replace(key, max_bad_share=0.001), silent)
     gone.write_bytes(contents[0])
     broken.write_bytes(contents[1])
     split = cached_split(key, silent)
-    assert read_all(split)[:, 0, 0].tolist() == [list(color_of(i)) for i in range(1200)]
+    assert read_all(split)[:, 0, 0].tolist() == [list(color_of(i)) for i in range(600)]
 
 
 def test_a_file_that_the_system_cannot_read_is_one_line(tmp_path: Path) -> None:

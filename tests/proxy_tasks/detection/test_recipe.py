@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,20 @@ from proxy_tasks.detection.recipe import Recipe
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 1}, "batch_size must be 2 or more, got 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
-        ({"gradient_clip_norm": -1.0}, "gradient_clip_norm must be a number above 0, got -1.0"),
-        ({"weight_decay": -1.0}, "weight_decay must be a number from 0, got -1.0"),
+        ({"batch_size": 1}, "batch_size must be from 2 to 65536 (a batch is held in memory), got 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be from 1e-30 to 1e+30 ("),
+        (
+            {"learning_rate": float("nan")},
+            "(a training counts in 32-bit floating point), got nan",
+        ),
+        ({"gradient_clip_norm": -1.0}, "gradient_clip_norm must be from 1e-30 to 1e+30 ("),
+        ({"weight_decay": -1.0}, "weight_decay must be from 0 to 1e+30 ("),
         ({"warmup_share": 1.5}, "warmup_share and decay_shares must lie between 0 and 1"),
-        ({"jitter": (1.2, 0.8)}, "jitter must be two rising factors above 0, got [1.2, 0.8]"),
+        (
+            {"jitter": (1.2, 0.8)},
+            "jitter must be two rising factors from 0.01 to 100 (beyond, no image can be seen), got [1.2, 0.8]",
+        ),
+        ({"jitter": (1.0, 1e300)}, "jitter must be two rising factors from 0.01 to 100"),
         ({"ema_decay": 1.0}, "ema_decay must lie between 0 and 1, got 1.0"),
         ({"optimizer": "adam"}, "optimizer must be sgd or adamw, got 'adam'"),
         ({"schedule": "linear"}, "schedule must be one_cycle or step or cosine, got 'linear'"),
@@ -28,6 +36,14 @@ from proxy_tasks.detection.recipe import Recipe
 def test_impossible_recipes_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Recipe(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("absurd", [2**200, 1e300, -1e300, float("nan")])
+@pytest.mark.parametrize("name", [field.name for field in fields(Recipe) if field.type in (int, float, float | None)])
+def test_every_number_of_a_recipe_has_bounds(name: str, absurd: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} .*must ") as caught:
+        Recipe(**{name: absurd})  # type: ignore[arg-type]  # wrong on purpose
+    assert "\n" not in str(caught.value)
 
 
 def learning_rates(recipe: Recipe, num_steps: int) -> list[float]:
