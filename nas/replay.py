@@ -189,4 +189,4 @@ def _agreement(pairs: list[tuple[float, float]]) -> str:
 
 
 if __name__ == "__main__":
-    run_command("replay", HELP, main)
+    run_command("replay", HELP, main, needs_output=False)

@@ -174,4 +174,4 @@ def _export_best(record: Record, run: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    run_command("config", HELP, main)
+    run_command("config", HELP, main, needs_output=False)

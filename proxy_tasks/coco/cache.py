@@ -132,9 +132,6 @@ def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Anno
             if split is None:
                 make_cache(key, fingerprint, report, check)
                 split = _open(path)
-    except BrokenPipeError:
-        # Not the cache's fault: the terminal that is reported to has gone away.
-        raise
     except OSError as error:
         raise InputError(
             f"cannot write the image cache {path}: {error.strerror or error}; the same command resumes from there"

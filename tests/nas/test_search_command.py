@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,18 +150,6 @@ def test_a_full_disk_is_one_line_and_the_search_goes_on_when_there_is_room(
     again = read_record(small_disk / "run")
     assert again.told[: len(record.told)] == record.told
     assert sorted(again.told) == list(range(200))
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 KB; a limit on file size stands in for it in the tests of the journal, where nobody may mount."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_kind_of_failure_that_stops_ends_in_one_line_and_keeps_the_trial(call: Run, tmp_path: Path) -> None:
