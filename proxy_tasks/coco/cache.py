@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from foundation import InputError
+from foundation import InputError, make_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache_files import NO_FILE, CacheKey, LeftOut, Meta, checksum, read_arrays, source_size
@@ -125,7 +125,7 @@ def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Anno
     path = key.path(fingerprint)
 
     try:
-        key.cache_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(key.cache_dir)
         with _locked(key.cache_dir / f"{path.name}.lock", report):
             # Another process may have made it while this one waited.
             split = _open(path)

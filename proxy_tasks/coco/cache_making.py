@@ -16,7 +16,7 @@ from typing import NamedTuple, assert_never
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from foundation import InputError
+from foundation import InputError, sync_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations, check_share, read_annotations
 from proxy_tasks.coco.cache_files import NO_FILE, VERSION, Arrays, CacheKey, LeftOut, Meta, checksum, source_size, sync
@@ -80,6 +80,9 @@ def make_cache(key: CacheKey, fingerprint: str, report: Report, check: Callable[
         shutil.rmtree(path)
     part.rename(path)
     (path / "progress.jsonl").unlink()
+
+    # A journal relies on it from now on: its name is on disk as well.
+    sync_folder(path.parent)
 
 
 def _check_disk(path: Path, num_bytes: int) -> None:
@@ -232,6 +235,7 @@ def _finish(part: Path, key: CacheKey, fingerprint: str, listed: Annotations, im
     with (part / "cache.json").open("w", encoding="utf-8") as text:
         text.write(meta.model_dump_json(indent=1))
         sync(text)
+    sync_folder(part)
 
 
 def _resume(part: Path, key: CacheKey, listed: Annotations) -> list[_Chunk]:

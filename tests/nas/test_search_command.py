@@ -195,6 +195,22 @@ def test_the_best_are_promoted_and_start_from_their_weights(call: Run, tmp_path:
     assert "was made with promotion.reduction=2, now it is 4;" in refused.stderr
 
 
+@pytest.mark.long
+def test_weights_that_a_power_cut_left_as_zeros_are_trained_again_and_a_line_says_so(call: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_SEARCH, "executor=local", "promotion.num_rungs=2", "promotion.reduction=2")
+    assert call("nas.search", *arguments, "num_trials=2").returncode == 0
+    for path in (tmp_path / "run" / "weights").iterdir():
+        path.write_bytes(bytes(path.stat().st_size))
+
+    done = call("nas.search", *arguments, "num_trials=3")
+    assert done.returncode == 0, done.stderr
+    promoted = read_record(tmp_path / "run").trials[2]
+    assert (promoted.status, promoted.metrics["epochs_before"]) == ("completed", 0.0)
+    path = tmp_path / "run" / "weights" / f"{promoted.key}-rung0.pt"
+    assert promoted.remarks == (f"trained from scratch, as {path} is damaged",)
+    assert f"trial 2: {promoted.remarks[0]}\n" in done.stdout
+
+
 def test_a_run_of_another_configuration_is_refused_with_both_values(call: Run, tmp_path: Path) -> None:
     assert call("nas.search", *TINY_LANDSCAPE).returncode == 0
     before = (tmp_path / "run" / FILE_NAME).read_bytes()
