@@ -56,6 +56,8 @@ def main(config: dict[str, Any]) -> None:
     consoles = make_consoles(setup.verbosity)
     prepare_task(setup.task, consoles.results)
 
+    # Looked at only now: preparing may take an hour, in which links can come.
+    refuse_links(setup.run)
     folder = setup.run / "replays" / _folder_name(setup)
     with open_run(folder, search_config, setup.task, setup.space) as journal:
         _ask_for(best, journal)
@@ -85,7 +87,6 @@ def _best_of_search(setup: Setup, config: Mapping[str, Any], top: int) -> list[T
     record = read_record(setup.run)
     check_config(record, setup.run, config, setup.task, may_change_in_replay(setup.task))
     check_decisions(record, setup.run, setup.space)
-    refuse_links(setup.run)
 
     best = best_trials(record.trials, top)
     if not best:

@@ -21,7 +21,8 @@ class UnusableWeightsError(ValueError):
 def save_network(network: nn.Module, path: Path, epochs: float) -> None:
     """Write weights and statistics, and how long they were trained.
 
-    The file appears whole or not at all, and is on disk when this returns.
+    The file appears whole or not at all, and is on disk when this returns. Its folder is part of another one, a run
+    folder, and is not followed where it is a link.
 
     Raises:
         InputError: it cannot be written.
@@ -29,7 +30,7 @@ def save_network(network: nn.Module, path: Path, epochs: float) -> None:
     content = io.BytesIO()
     state = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
     torch.save({"epochs": epochs, "network": state}, content)
-    write_whole(path, content.getvalue())
+    write_whole(path, content.getvalue(), inside=path.parent.parent)
 
 
 def load_network(network: nn.Module, path: Path, max_epochs: float) -> float:

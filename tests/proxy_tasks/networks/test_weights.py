@@ -129,3 +129,11 @@ def test_weights_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "weights").touch()
     with pytest.raises(InputError, match=r"cannot write .*first\.pt"):
         save_network(network(0), tmp_path / "weights" / "first.pt", epochs=1)
+
+
+def test_weights_are_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "weights").symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="weights is a link, which is not followed"):
+        save_network(network(0), tmp_path / "weights" / "first.pt", epochs=1)
+    assert list((tmp_path / "outside").iterdir()) == []
