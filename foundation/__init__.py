@@ -1,7 +1,7 @@
 """The ground that every room stands on: a user's mistake, paths, files written whole, checks and their messages."""
 
 from foundation.errors import InputError, printable
-from foundation.files import make_folder, sync_folder, write_whole
+from foundation.files import make_folder, open_folder, opener_in, sync_folder, write_whole
 from foundation.lazy import lazy_class
 from foundation.paths import absolute_path, current_folder, short_path
 from foundation.ranges import check_range
@@ -18,6 +18,8 @@ __all__ = [
     "make_folder",
     "nearest",
     "nearest_hint",
+    "open_folder",
+    "opener_in",
     "printable",
     "short_path",
     "sync_folder",

@@ -37,7 +37,10 @@ def main(config: dict[str, Any]) -> None:
 
     if options.out is None:
         refuse_links(options.run)
-    for path in export_trials(record, trials, options.run, options.out or options.run / "export"):
+        paths = export_trials(record, trials, options.run, options.run / "export", inside=options.run)
+    else:
+        paths = export_trials(record, trials, options.run, options.out)
+    for path in paths:
         print(short_path(path))
 
 

@@ -57,4 +57,4 @@ def _prepare(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    run_command("prepare", HELP, main)
+    run_command("prepare", HELP, main, needs_output=False)

@@ -60,6 +60,8 @@ def main(config: dict[str, Any]) -> None:
     setup = replace(setup, task=prepare_task(setup.task, consoles.results))
     check_data(record, setup.run, setup.task)
 
+    # Looked at only now: preparing may take an hour, in which links can come.
+    refuse_links(setup.run)
     folder = setup.run / "replays" / _folder_name(setup)
     with open_run(folder, search_config, setup.task, setup.space) as journal:
         _ask_for(best, journal)
@@ -88,7 +90,6 @@ def _best_of_search(record: Record, setup: Setup, config: Mapping[str, Any], top
     """
     check_config(record, setup.run, config, setup.task, may_change_in_replay(setup.task))
     check_decisions(record, setup.run, setup.space)
-    refuse_links(setup.run)
 
     best = best_trials(record.trials, top)
     if not best:
@@ -192,4 +193,4 @@ def _agreement(pairs: list[tuple[float, float]]) -> str:
 
 
 if __name__ == "__main__":
-    run_command("replay", HELP, main)
+    run_command("replay", HELP, main, needs_output=False)

@@ -81,7 +81,8 @@ def run_and_show(setup: Setup, journal: Journal, consoles: Consoles, shown: Show
     with _track(setup, journal, consoles) as tracking:
         try:
             why_stopped = _run(setup, journal, tracking, consoles.problems, shown)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            consoles.problems.print(_interrupted(interrupt, journal.record), soft_wrap=True)
             shown.summarise()
             raise
         shown.summarise()
@@ -96,6 +97,13 @@ def print_tracking_hints(setup: Setup, console: Console) -> None:
         hint = tracker.hint(setup.run)
         if hint:
             console.print(f"Curves:  {hint}", soft_wrap=True)
+
+
+def _interrupted(interrupt: KeyboardInterrupt, record: Record) -> str:
+    """Return a line that says what stopped a search, and what becomes of the trials that were running."""
+    num_running = sum(trial.status == "running" for trial in record.trials.values())
+    dropped = f"; running trials are dropped, and the next start runs them: {num_running}" if num_running else ""
+    return f"stopped by {str(interrupt) or 'Ctrl-C'}{dropped}"
 
 
 def _track(setup: Setup, journal: Journal, consoles: Consoles) -> Tracking:

@@ -1,5 +1,6 @@
 """The command python -m nas.search: run a search, or resume one."""
 
+import os
 import re
 import shlex
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from foundation import InputError, short_path
+from foundation import InputError, open_folder, short_path
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
 from nas.record.failures import failure_lines
@@ -167,13 +168,17 @@ def _this_command(name: str, without: Collection[str]) -> str:
 
 def _export_best(record: Record, run: Path) -> list[Path]:
     """Write the specs of the best trials into the run folder, in place of those of an earlier start."""
-    paths = export_trials(record, best_trials(record.trials, NUM_EXPORTED), run, run / "best")
+    paths = export_trials(record, best_trials(record.trials, NUM_EXPORTED), run, run / "best", inside=run)
+    names = {path.name for path in paths}
     written_by_us = re.compile(r"\d\d-[0-9a-f]{16}\.json")
-    for old in (run / "best").iterdir():
-        if old not in paths and written_by_us.fullmatch(old.name):
-            old.unlink()
+
+    # By a descriptor: a link that takes the folder's name meanwhile must not have files deleted elsewhere.
+    with open_folder(run / "best", inside=run) as folder:
+        for old in [entry.name for entry in os.scandir(folder)]:
+            if old not in names and written_by_us.fullmatch(old):
+                os.unlink(old, dir_fd=folder)
     return paths
 
 
 if __name__ == "__main__":
-    run_command("config", HELP, main)
+    run_command("config", HELP, main, needs_output=False)

@@ -44,11 +44,13 @@ class Evaluation:
         seconds: named durations of this one run.
         loss_curve: mean training loss in each of P parts of the training, equally long and in order; empty where the
             task has none.
+        remarks: a line for a person on each thing that did not go as asked, and did not stop the evaluation either.
     """
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float] = field(default_factory=dict)
     loss_curve: tuple[float, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Weights:
     """Files that a network is read from before training and written to afterwards.
 
     Attributes:
-        start_from: file of the same architecture at less training; where it is not found, training starts from scratch.
+        start_from: file of the same architecture at less training; where it is missing or damaged, training starts from
+            scratch, and the evaluation remarks on it.
         keep_in: file to write the trained network to; None for nowhere.
     """
 

@@ -56,13 +56,13 @@ class SpecFile(BaseModel):
     provenance: Provenance | None = None
 
 
-def write_spec(path: Path, document: SpecFile) -> None:
-    """Write the document as indented JSON, whole or not at all.
+def write_spec(path: Path, document: SpecFile, *, inside: Path | None = None) -> None:
+    """Write the document as indented JSON, whole or not at all; see `write_whole`.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    write_whole(path, document.model_dump_json(indent=1).encode() + b"\n")
+    write_whole(path, document.model_dump_json(indent=1).encode() + b"\n", inside=inside)
 
 
 def read_spec(path: str | Path) -> SpecFile:

@@ -215,6 +215,7 @@ class Search:
             seconds=dict(evaluation.seconds),
             loss_curve=evaluation.loss_curve if is_curve_finite else (),
             failure=failure,
+            remarks=evaluation.remarks or None,
         )
 
     def _fail(self, told: Told, failure: Failure) -> None:

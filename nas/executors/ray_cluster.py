@@ -14,6 +14,7 @@ from nas.executors.base import OnWorkers, TrialSource, ignore_workers
 from nas.executors.capacity import WorkerSlots
 from nas.executors.interrupt import Interrupt
 from nas.executors.worker_path import worker_environment
+from nas.options.stop_signals import hangup_held_back
 from proxy_tasks import ProxyTask
 
 CONNECT_TIMEOUT_S = 5
@@ -87,7 +88,9 @@ class RayExecutor:
 
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", **worker_environment()}
         if self._address is None:
-            ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+            # Else a terminal that closes would end Ray before the search has let go of it.
+            with hangup_held_back():
+                ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
             return
 
         try:

@@ -18,8 +18,17 @@ from search_space.spec_file import Provenance
 T = TypeVar("T")
 
 
-def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path) -> list[Path]:
-    """Write one spec file for each trial into the folder `out`, named by rank and key; return the paths.
+def export_trials(
+    record: Record, trials: Sequence[Trial], run: Path, out: Path, *, inside: Path | None = None
+) -> list[Path]:
+    """Write one spec file for each trial into a folder, named by rank and key; return the paths.
+
+    Args:
+        record: the record that the trials are from.
+        trials: the trials, best first.
+        run: the run folder.
+        out: the folder that is written into.
+        inside: the run folder again where `out` is a part of it: no link in it is followed; see `write_whole`.
 
     Raises:
         InputError: the folder cannot be written.
@@ -53,7 +62,7 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
             provenance=provenance,
         )
         path = out / f"{rank:02d}-{key}.json"
-        write_spec(path, document)
+        write_spec(path, document, inside=inside)
         paths.append(path)
 
     return paths

@@ -4,11 +4,8 @@ import re
 import shlex
 import signal
 import sys
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from io import TextIOWrapper
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,6 +15,8 @@ from nas.options.block_kinds import BUILT_BY, RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, group_help, help_text
 from nas.options.help_layout import terminal_width
 from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
+from nas.options.output import Output
+from nas.options.stop_signals import stop_signals_as_interrupts
 from nas.options.text_values import quoted, text_as_written
 
 if TYPE_CHECKING:
@@ -26,37 +25,55 @@ if TYPE_CHECKING:
 PACKAGE = "spinenet-search"
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_READER_GONE = 128 + signal.SIGPIPE
+"""The status that a shell gives to a program that SIGPIPE ended."""
 _SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
 
 
-def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]], None]) -> NoReturn:
-    """Parse the command line, call `action` with the composed configuration, and exit.
-
-    Exit status 0 when all went well, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C or SIGTERM.
+def run_command(
+    config_name: str, summary: str, action: Callable[[dict[str, Any]], None], *, needs_output: bool = True
+) -> NoReturn:
+    """Parse the command line, call `action` with the composed configuration, and exit; see `exit_after`.
 
     Args:
         config_name: name of the YAML file in `experiments/` that holds the command's options.
         summary: first lines of the help.
         action: does the work.
+        needs_output: see `exit_after`.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A character that the terminal does not know must not end a search.
-            stream.reconfigure(errors="backslashreplace")
+    exit_after(lambda: _answer(config_name, summary, action, sys.argv[1:]), needs_output=needs_output)
 
+
+def exit_after(work: Callable[[], None], *, needs_output: bool = True) -> NoReturn:
+    """Do the work of a command and exit.
+
+    Exit status 0 when all went well, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C, SIGTERM or
+    SIGHUP. A command that needs its output has failed where that cannot be written: 2, with one line, and 141 without a
+    word where the reader, as `head`, has seen enough, as other tools.
+
+    Args:
+        work: the work.
+        needs_output: whether the command is there for its standard output. One that does long work is not: what it
+            prints may be lost, and it goes on.
+    """
+    output = Output(is_needed=needs_output)
+    status = 0
     try:
-        with _sigterm_as_interrupt():
-            _answer(config_name, summary, action, sys.argv[1:])
+        with stop_signals_as_interrupts():
+            work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        status = EXIT_USER_ERROR
     except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, as `head`, has seen enough.
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(0)
+        status = EXIT_INTERRUPTED
+
+    loss = output.loss()
+    if status == 0 and needs_output and loss is not None:
+        if isinstance(loss, BrokenPipeError):
+            sys.exit(EXIT_READER_GONE)
+        print(f"error: cannot write standard output: {loss.strerror}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    sys.exit(status)
 
 
 def python_command() -> str:
@@ -146,20 +163,6 @@ def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise TypeError(f"{config_name} is not a mapping")
     return {str(name): value for name, value in config.items()}
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM, which batch systems send before they kill, as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        # Python sets handlers in its main thread alone.
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], None], arguments: list[str]) -> None:

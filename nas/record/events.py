@@ -92,7 +92,11 @@ class AttemptFailed(_Event):
 
 
 class Told(_Event):
-    """A trial ended. Written before the controller learns of it."""
+    """A trial ended. Written before the controller learns of it.
+
+    Attributes:
+        remarks: see `Evaluation`; None where there are none, which keeps the line as older versions wrote it.
+    """
 
     event: Literal["told"] = "told"
     trial: int
@@ -103,6 +107,7 @@ class Told(_Event):
     loss_curve: tuple[float, ...] = ()
     failure: Failure | None = None
     reused_from: int | None = None
+    remarks: tuple[str, ...] | None = None
 
 
 Event: TypeAlias = Asked | AttemptFailed | Told

@@ -52,6 +52,7 @@ class Trial:
         loss_curve: mean training loss in equally long parts of the training; empty where nothing was trained.
         failure: why it failed or was rejected, if it was.
         reused_from: number of the earlier trial, where reused.
+        remarks: lines on what did not go as asked, and did not stop the evaluation either.
         attempts: failures of earlier attempts, after which it was run again.
     """
 
@@ -66,6 +67,7 @@ class Trial:
     loss_curve: tuple[float, ...] = ()
     failure: Failure | None = None
     reused_from: int | None = None
+    remarks: tuple[str, ...] = ()
     attempts: tuple[Failure, ...] = ()
 
     @property

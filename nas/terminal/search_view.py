@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from foundation import printable
 from nas.record.record import Record
 from nas.record.trial import Failure, Trial
 from nas.terminal.console import Verbosity
@@ -83,6 +84,10 @@ class SearchView:
             self._show_failed_attempt(trial.number, trial.attempts[-1])
         elif self._verbosity != "quiet" or trial.status == "failed":
             self._show_outcome(trial, num_done, is_best=change == "ended_best")
+
+        # Something went wrong, so quiet or not.
+        for remark in trial.remarks:
+            self._console.print(f"trial {trial.number}: {printable(remark)}", soft_wrap=True)
 
     def note_workers(self, num_workers: int) -> None:
         """Take in how many workers are up from now on."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from foundation import InputError
+from foundation import InputError, make_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import Count, Kind, check_counts
@@ -136,7 +136,7 @@ def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Anno
     part = key.unfinished_path(fingerprint)
 
     try:
-        key.cache_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(key.cache_dir)
         with _locked(part.with_suffix(".lock"), report):
             # Another process may have made it while this one waited.
             split = _open_current(key, fingerprint, report)
@@ -145,9 +145,6 @@ def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Anno
                 path = key.path(SplitContent(fingerprint, sources.identity))
                 write_sources(key.source_record(fingerprint), sources)
                 split = _open_new(part, path)
-    except BrokenPipeError:
-        # Not the cache's fault: the terminal that is reported to has gone away.
-        raise
     except OSError as error:
         raise InputError(
             f"cannot write the image cache {part.with_suffix('')}: {error.strerror or error}; the same command "

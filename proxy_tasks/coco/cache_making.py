@@ -82,10 +82,11 @@ def take_name(part: Path, path: Path) -> None:
     """Give a cache that is whole its own name, in place of one that is damaged."""
     if path.exists():
         shutil.rmtree(path)
-    sync_folder(part)
     part.rename(path)
-    sync_folder(path.parent)
     (path / "progress.jsonl").unlink()
+
+    # A journal relies on it from now on: its name is on disk as well.
+    sync_folder(path.parent)
 
 
 def _check_disk(part: Path, num_bytes: int) -> None:
@@ -245,3 +246,4 @@ def _finish(
     with (part / "cache.json").open("w", encoding="utf-8") as text:
         text.write(meta.model_dump_json(indent=1))
         sync(text)
+    sync_folder(part)

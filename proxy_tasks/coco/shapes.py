@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeAlias, assert_never, get_args
 import numpy as np
 from PIL import Image, ImageDraw
 
-from foundation import InputError, check_range
+from foundation import InputError, check_range, sync_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.folder import CocoFolder, check_split
 
@@ -92,7 +93,11 @@ class Shapes:
             self._draw_split(part, "train2017", report)
             self._draw_split(part, "val2017", report)
             (part / _RECIPE_FILE).write_text(json.dumps(recipe), encoding="utf-8")
+
+            # Thousands of small files reach the disk together faster than one by one.
+            os.sync()
             part.rename(self.root)
+            sync_folder(self.root.parent)
         except OSError as error:
             # Another process may have drawn the same folder meanwhile: then its copy is as good.
             if not (self.root / _RECIPE_FILE).exists():

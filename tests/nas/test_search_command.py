@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,18 +152,6 @@ def test_a_full_disk_is_one_line_and_the_search_goes_on_when_there_is_room(
     assert sorted(again.told) == list(range(200))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 KB; a limit on file size stands in for it in the tests of the journal, where nobody may mount."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_kind_of_failure_that_stops_ends_in_one_line_and_keeps_the_trial(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_LANDSCAPE, "task.failure_rate=1", "failures.nan=stop")
     done = call("nas.search", *arguments)
@@ -205,6 +193,22 @@ def test_the_best_are_promoted_and_start_from_their_weights(call: Run, tmp_path:
     assert best.fidelity["epochs"] == 1.0
     refused = call("nas.search", *arguments[:-1])
     assert "was made with promotion.reduction=2, now it is 4;" in refused.stderr
+
+
+@pytest.mark.long
+def test_weights_that_a_power_cut_left_as_zeros_are_trained_again_and_a_line_says_so(call: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_SEARCH, "executor=local", "promotion.num_rungs=2", "promotion.reduction=2")
+    assert call("nas.search", *arguments, "num_trials=2").returncode == 0
+    for path in (tmp_path / "run" / "weights").iterdir():
+        path.write_bytes(bytes(path.stat().st_size))
+
+    done = call("nas.search", *arguments, "num_trials=3")
+    assert done.returncode == 0, done.stderr
+    promoted = read_record(tmp_path / "run").trials[2]
+    assert (promoted.status, promoted.metrics["epochs_before"]) == ("completed", 0.0)
+    path = tmp_path / "run" / "weights" / f"{promoted.key}-rung0.pt"
+    assert promoted.remarks == (f"trained from scratch, as {path} is damaged",)
+    assert f"trial 2: {promoted.remarks[0]}\n" in done.stdout
 
 
 def test_a_run_of_another_configuration_is_refused_with_both_values(call: Run, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_no_job_at_all_is_no_work(make: Callable[[], Executor]) -> None:
 
 
 @every_executor
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_outcome_that_is_being_taken_is_taken_whole_before_ctrl_c_counts(
     make: Callable[[], Executor], number: signal.Signals
 ) -> None:
@@ -133,12 +133,12 @@ def test_an_outcome_that_is_being_taken_is_taken_whole_before_ctrl_c_counts(
         taken.append(outcome.trial)
 
     source = Source(12, take)
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as every command has it
+    previous = signal.signal(number, signal.default_int_handler)  # as every command has it
     try:
         with pytest.raises(KeyboardInterrupt):
             make().run(source, Landscape())
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        signal.signal(number, previous)
     assert taken == list(source.outcomes)
     assert 1 <= len(taken) < 12
 

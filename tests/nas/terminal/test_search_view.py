@@ -77,6 +77,13 @@ def test_quiet_says_what_goes_wrong_and_nothing_else() -> None:
     assert lines[2:] == ["stopping: too many failures"]
 
 
+def test_a_remark_on_a_trial_is_shown_quiet_or_not() -> None:
+    remarked = trial(4, status="completed", reward=0.1, remarks=("trained from scratch, as x.pt is damaged\x1b[2J",))
+    for verbosity in ("normal", "quiet"):
+        lines = shown(remarked, verbosity=verbosity).splitlines()
+        assert "trial 4: trained from scratch, as x.pt is damaged [2J" in lines
+
+
 def test_verbose_says_what_starts_where_it_failed_and_how_many_workers_there_are() -> None:
     lines = shown(trial(0), failed(0), verbosity="verbose").splitlines()
     assert lines[:2] == ["2 workers", f"trial 0 starts: {KEY} {SHORT}"]

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import multiprocessing
+import os
 import re
 import shutil
 import signal
@@ -98,6 +99,31 @@ def test_jpegs_are_nearly_the_same_in_less_space(tmp_path: Path) -> None:
     assert sizes[0] == 20 * 64 * 64 * 3
     assert sizes[1] < sizes[0] / 5
     check_cache(jpeg, silent)
+
+
+def test_a_cache_is_on_disk_with_all_its_files_before_it_takes_its_name_and_its_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def noted_fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        calls.append(path.suffix.lstrip(".") if path.is_dir() and path.suffix else path.name)
+        fsync(descriptor)
+
+    def noted_rename(self: Path, target: Path) -> Path:
+        calls.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "rename", noted_rename)
+    cached_split(write_coco(tmp_path, [(64, 64)] * 3), silent)
+    # First the folder of caches is made, which is an entry of the one above.
+    made, *files, renamed, above = calls
+    assert made == tmp_path.name
+    assert files == ["images", "progress.jsonl", "arrays.npz", "cache.json", "part"]
+    assert (renamed, above) == ("rename", "cache")
 
 
 def test_images_are_decoded_once(tmp_path: Path) -> None:
