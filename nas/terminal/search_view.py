@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from nas.engine.workers import Workers
 from nas.record.record import Record
 from nas.record.trial import Failure, Trial
 from nas.terminal.console import Verbosity
@@ -83,12 +84,16 @@ class SearchView:
         elif self._verbosity != "quiet" or trial.status == "failed":
             self._show_outcome(trial, num_done, is_best=change == "ended_best")
 
-    def note_workers(self, num_workers: int) -> None:
-        """Take in how many workers are up from now on."""
+    def note_workers(self, workers: Workers) -> None:
+        """Take in which workers there are from now on."""
         with self._lock:
-            self._tally.note_workers(num_workers, time.monotonic())
+            self._tally.note_workers(workers, time.monotonic())
+
+        failure = workers.failed_start
+        if failure is not None:
+            self._console.print(f"a worker did not start ({failure.kind}): {failure.message}", soft_wrap=True)
         if self._verbosity == "verbose":
-            self._console.print(f"{num_workers} workers")
+            self._console.print(f"{workers.num_up} workers, {workers.num_starting} starting")
 
     def stopping(self, why: str) -> None:
         """Say that no more trials are started, and which are still awaited."""
