@@ -4,6 +4,7 @@ import ray
 
 from nas.engine.job import Job, Outcome
 from nas.executors.base import run_job
+from nas.executors.threads import use_threads, wait_without_spinning
 from proxy_tasks import ProxyTask
 
 
@@ -12,9 +13,16 @@ class Worker:
 
     It starts in two steps: `node_id` comes back once there is a slot and a process in it, which on a cluster that
     grows may take any time; `load`, which imports what the task needs, may not.
+
+    Args:
+        num_threads: threads that torch uses: those of its share of the node, whatever the node was started with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_threads: int) -> None:
+        # Before the task comes, which may load torch as it is unpickled.
+        use_threads(num_threads)
+        wait_without_spinning()
+
         self._task: ProxyTask | None = None
         self._last: tuple[int, Outcome | None] = (-1, None)
 

@@ -159,7 +159,7 @@ class WorkerPool:
             num_to_start = min(num_to_start, 1 - num_without_job)
 
         for _ in range(num_to_start):
-            actor = self._actor_class.remote()
+            actor = self._actor_class.remote(self._slots.cpus)
             self._members.append(_Member(actor, actor.node_id.remote()))
 
     def _start_jobs(self) -> None:
