@@ -304,6 +304,7 @@ class HangsInFirstLoad(Landscape):
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_worker_that_hangs_while_it_starts_is_ended_and_replaced(tmp_path: Path) -> None:
     ray_executor()
     from nas.executors.capacity import WorkerSlots
