@@ -14,6 +14,7 @@ from nas.engine.promotion import Promotion
 from nas.engine.reward import Reward
 from nas.engine.warm_start import WarmStart
 from nas.executors.base import Executor
+from nas.executors.threads import wait_without_spinning
 from nas.options.builder import build
 from nas.record.journal import Journal
 from nas.record.trial import Trial
@@ -115,4 +116,6 @@ def build_setup(config: Mapping[str, Any]) -> Setup:
     Raises:
         InputError: a value of the wrong type or out of range; the message names the option.
     """
+    # Building a controller may load torch, which hears this only before.
+    wait_without_spinning()
     return build(Setup, {name: value for name, value in config.items() if name not in SHARED_NODES}, "")

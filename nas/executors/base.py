@@ -4,10 +4,11 @@ import errno
 import re
 import socket
 import traceback
-from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from foundation import InputError
 from nas.engine.job import Job, Outcome
+from nas.engine.workers import OnWorkers, ignore_workers
 from nas.record.trial import Failure, FailureKind
 from proxy_tasks import BadDataError, BadSpecError, NonFiniteLossError, ProxyTask
 from search_space import add_kind
@@ -19,12 +20,9 @@ _NO_MEMORY = re.compile(
     "you tried to allocate|could not create a primitive$|bad_alloc|out of memory|_ALLOC_FAILED|Cannot allocate memory"
 )
 
-OnWorkers: TypeAlias = Callable[[int], None]
-"""Called with how many workers are up, each time that changes."""
 
-
-def ignore_workers(num_workers: int) -> None:
-    """Do nothing."""
+class ClusterLostError(InputError):
+    """The cluster that the jobs run on is gone: nothing further can be run, and nothing further asked of it."""
 
 
 class TrialSource(Protocol):
@@ -60,7 +58,7 @@ class Executor(Protocol):
 
     What the caller sees, where the source has two jobs and the first one diverges:
 
-        executor.run(source, task, print)    # prints 1 when a worker is up; returns after the last outcome
+        executor.run(source, task, print)    # prints the workers as they come up; returns after the last outcome
         # meanwhile the source was called:
         #   start_trial()                                      each time that a worker was free
         #   finish_trial(Outcome(0, Failure("nan", ...)))      the failure of one job ends no other
@@ -75,6 +73,7 @@ class Executor(Protocol):
 
         Raises:
             KeyboardInterrupt: the user stopped it; outcomes so far have been handed back.
+            ClusterLostError: what the jobs run on died.
         """
         ...
 

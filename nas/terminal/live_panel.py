@@ -147,8 +147,10 @@ def _speed(standing: Standing) -> Text:
 
     if standing.num_workers:
         words.append(f"{standing.num_running} of {standing.num_workers} workers busy")
-    elif not standing.num_running:
+    elif not standing.num_running and not standing.num_starting:
         words.append("waiting for a worker")
+    if standing.num_starting:
+        words.append(f"{standing.num_starting} {'worker' if standing.num_starting == 1 else 'workers'} starting")
     if standing.busy_share is not None and standing.num_done:
         words.append(f"{standing.busy_share:.0%} of the time")
 

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from foundation import printable
+from nas.engine.workers import Workers
 from nas.record.record import Record
 from nas.record.trial import Failure, Trial
 from nas.terminal.console import Verbosity
@@ -89,12 +90,16 @@ class SearchView:
         for remark in trial.remarks:
             self._console.print(f"trial {trial.number}: {printable(remark)}", soft_wrap=True)
 
-    def note_workers(self, num_workers: int) -> None:
-        """Take in how many workers are up from now on."""
+    def note_workers(self, workers: Workers) -> None:
+        """Take in which workers there are from now on."""
         with self._lock:
-            self._tally.note_workers(num_workers, time.monotonic())
+            self._tally.note_workers(workers, time.monotonic())
+
+        failure = workers.failed_start
+        if failure is not None:
+            self._console.print(f"a worker did not start ({failure.kind}): {failure.message}", soft_wrap=True)
         if self._verbosity == "verbose":
-            self._console.print(f"{num_workers} workers")
+            self._console.print(f"{workers.num_up} workers, {workers.num_starting} starting")
 
     def stopping(self, why: str) -> None:
         """Say that no more trials are started, and which are still awaited."""

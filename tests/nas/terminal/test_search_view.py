@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from controllers import Proposal
+from nas.engine.workers import Workers
 from nas.record.events import Asked, Created, Told
 from nas.record.record import Record
 from nas.record.trial import Failure, FailureKind, Trial
@@ -48,7 +49,7 @@ def shown(*trials: Trial, verbosity: Verbosity = "normal") -> str:
     out = io.StringIO()
     console = Console(file=out, width=200, markup=False)
     with SearchView(console, "runs/x", 12, NO_RECORD, verbosity) as view:
-        view.note_workers(2)
+        view.note_workers(Workers(2))
         for one in trials:
             view.show(one)
         view.stopping("too many failures")
@@ -86,7 +87,7 @@ def test_a_remark_on_a_trial_is_shown_quiet_or_not() -> None:
 
 def test_verbose_says_what_starts_where_it_failed_and_how_many_workers_there_are() -> None:
     lines = shown(trial(0), failed(0), verbosity="verbose").splitlines()
-    assert lines[:2] == ["2 workers", f"trial 0 starts: {KEY} {SHORT}"]
+    assert lines[:2] == ["2 workers, 0 starting", f"trial 0 starts: {KEY} {SHORT}"]
     assert lines[3] == "File train.py, line 7"
 
 
@@ -158,13 +159,29 @@ def drawn(standing: Standing, width: int = 120, encoding: str = "utf-8") -> str:
 def busy_search() -> Tally:
     """Two workers for 100 s: one trained all the time, the other for half of it."""
     tally = Tally(NO_RECORD, 12, now_s=0.0)
-    tally.note_workers(2, 0.0)
+    tally.note_workers(Workers(2), 0.0)
     tally.take(trial(0), 0.0)
     tally.take(trial(1), 0.0)
     tally.take(trained(0, 0.25), 50.0)
     tally.take(failed(1), 50.0)
     tally.take(trial(2), 50.0)
     return tally
+
+
+def test_the_panel_says_that_workers_are_starting() -> None:
+    tally = Tally(NO_RECORD, 12, now_s=0.0)
+    assert "waiting for a worker" in drawn(tally.standing(1.0))
+    tally.note_workers(Workers(0, num_starting=2), 1.0)
+    assert "2 workers starting" in drawn(tally.standing(2.0))
+    tally.note_workers(Workers(2, num_starting=1), 2.0)
+    assert "0 of 2 workers busy, 1 worker starting" in drawn(tally.standing(3.0))
+
+
+def test_a_worker_that_did_not_start_has_a_line_quiet_or_not() -> None:
+    out = io.StringIO()
+    with SearchView(Console(file=out, width=200), "runs/x", 12, NO_RECORD, "quiet") as view:
+        view.note_workers(Workers(1, 1, Failure("timeout", "took longer than 300 s to load the task on a node")))
+    assert out.getvalue() == "a worker did not start (timeout): took longer than 300 s to load the task on a node\n"
 
 
 def test_the_panel_says_how_a_search_stands() -> None:
