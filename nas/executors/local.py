@@ -14,10 +14,11 @@ class LocalExecutor:
         Ctrl-C ends a training at once, but lets the source put on record what it is putting there.
         """
         task.load()
+        numerics = task.numerics()
         on_workers(1)
         while True:
             with Interrupt():
-                job = source.start_trial()
+                job = source.start_trial(numerics)
             if job is None:
                 return
 

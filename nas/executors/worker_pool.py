@@ -18,7 +18,7 @@ from nas.executors.base import OnWorkers, TrialSource, failure_kind, ignore_work
 from nas.executors.capacity import Node, WorkerSlots
 from nas.executors.job_supply import JobSupply, Supply
 from nas.record.trial import Failure, FailureKind
-from proxy_tasks import ProxyTask
+from proxy_tasks import Numerics, ProxyTask
 
 LOOK_EVERY_S = 1.0
 """Time between looks at how many nodes there are."""
@@ -56,9 +56,9 @@ class Worker:
         self._task = task
         self._last: tuple[int, Outcome | None] = (-1, None)
 
-    def node_id(self) -> str:
-        """Return the id of its node; the first call, which comes back when the process is up."""
-        return str(ray.get_runtime_context().get_node_id())
+    def place(self) -> tuple[str, Numerics | None]:
+        """Return the id of its node and its arithmetic; the first call, which comes back when the process is up."""
+        return str(ray.get_runtime_context().get_node_id()), self._task.numerics()
 
     def run(self, call: int, job: Job) -> Outcome:
         """Run a job; see `run_job`. Calls are numbered."""
@@ -78,6 +78,7 @@ class _Member:
     actor: Any
     reply: Any
     node_id: str | None = None
+    numerics: Numerics | None = None
     job: Job | None = None
     num_calls: int = 0
     deadline: float = math.inf
@@ -172,14 +173,14 @@ class WorkerPool:
 
         for _ in range(num_to_start):
             actor = self._actor_class.remote(self._task)
-            self._members.append(_Member(actor, actor.node_id.remote()))
+            self._members.append(_Member(actor, actor.place.remote()))
 
     def _start_jobs(self) -> None:
         """Give jobs to idle workers; end a worker that gets none, which frees its slot on the cluster."""
         # Listed first, as ending a worker takes it out of the members.
         idle = [member for member in self._members if member.reply is None]
         for member in idle:
-            job = self._supply.next_job()
+            job = self._supply.next_job(member.numerics)
             if job is None:
                 self._end(member)
                 continue
@@ -203,7 +204,7 @@ class WorkerPool:
 
         # The reply to the first call, which holds no job: the process is up.
         if member.job is None:
-            member.node_id = value
+            member.node_id, member.numerics = value
             self._num_failed_starts = 0
             return
 
@@ -229,7 +230,7 @@ class WorkerPool:
 
         member.asked_again = now
         if member.job is None:
-            member.reply = member.actor.node_id.remote()
+            member.reply = member.actor.place.remote()
         else:
             member.reply = member.actor.outcome_of.remote(member.num_calls)
         return True

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from nas.record.trial import Failure
+from proxy_tasks import Numerics
 from search_space import ArchSpec, BlockSpec, Decision
 
 SCHEMA_VERSION: Final = 1
@@ -89,7 +90,10 @@ class AttemptFailed(_Event):
 
 
 class Told(_Event):
-    """A trial ended. Written before the controller learns of it."""
+    """A trial ended. Written before the controller learns of it.
+
+    `numerics` is absent where the task does not depend on it, and in journals of older versions.
+    """
 
     event: Literal["told"] = "told"
     trial: int
@@ -100,6 +104,7 @@ class Told(_Event):
     loss_curve: tuple[float, ...] = ()
     failure: Failure | None = None
     reused_from: int | None = None
+    numerics: Numerics | None = None
 
 
 Event: TypeAlias = Asked | AttemptFailed | Told

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from nas.drawing import architecture_svg
+from nas.record.numerics import count_numerics, mixture_line
 from nas.record.trial import Trial, best_trials, ranking_key
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
@@ -67,11 +68,14 @@ def facts(runs: Sequence[ReportedRun]) -> str:
 
 
 def caution(runs: Sequence[ReportedRun]) -> str:
-    """Return a warning where runs that are compared differ in more than what searched."""
+    """Return a warning where runs differ in more than what searched, and where results differ in their arithmetic."""
     names = cautions(runs)
-    if not names:
-        return ""
-    return f'<p class="caution">These runs differ in more than controller and seed: {escape(", ".join(names))}.</p>'
+    texts = [f"These runs differ in more than controller and seed: {', '.join(names)}."] if names else []
+
+    mixture = mixture_line(count_numerics(trial for run in runs for trial in run.record.trials.values()))
+    if mixture:
+        texts.append(f"{mixture[0].upper()}{mixture[1:]}.")
+    return "".join(f'<p class="caution">{escape(text)}</p>' for text in texts)
 
 
 def sections(
@@ -140,6 +144,8 @@ def _card(rank: int, run: ReportedRun, trial: Trial, names_run: bool) -> str:
     words = [f"trial {trial.number}" + (f" of {run.name}" if names_run else "")]
     if trial.rung:
         words.append(f"rung {trial.rung}")
+    if trial.numerics is not None:
+        words.append(str(trial.numerics))
     for figure in shown_figures(trial.metrics, "card"):
         # A metric that is the reward itself stands above already.
         if trial.metrics[figure.name] != trial.reward:
