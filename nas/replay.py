@@ -18,6 +18,7 @@ from nas.record.comparison import compares
 from nas.record.events import Asked
 from nas.record.identity import check_config, check_data, check_decisions, may_change_in_replay, open_run
 from nas.record.journal import Journal, read_record, refuse_links
+from nas.record.numerics import count_numerics, mixture_line
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials
 from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
@@ -79,7 +80,8 @@ def main(config: dict[str, Any]) -> None:
         title = f"replay of {short_path(setup.run)}"
         summarise = partial(_summarise, consoles.results, journal.record, best, replay)
         numbers = {trial.key: trial.number for trial in best}
-        run_and_show(replay, journal, consoles, Shown(title, summarise, numbers))
+        beside = {"in the search": count_numerics(best)}
+        run_and_show(replay, journal, consoles, Shown(title, summarise, numbers, beside))
 
 
 def _best_of_search(record: Record, setup: Setup, config: Mapping[str, Any], top: int) -> list[Trial]:
@@ -132,6 +134,9 @@ def _summarise(console: Console, record: Record, best: Sequence[Trial], replay: 
             pairs.append((trial.reward or 0.0, now.reward))
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
+    mixture = mixture_line(count_numerics([*best, *replayed.values()]))
+    if mixture:
+        console.print(f"\n{mixture}.", soft_wrap=True)
     console.print(f"Kept in {short_path(replay.run)}")
     print_tracking_hints(replay, console)
 

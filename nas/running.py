@@ -8,6 +8,7 @@ from rich.console import Console
 
 from foundation import InputError
 from nas.record.journal import Journal
+from nas.record.numerics import NumericsCount
 from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.setup import Setup
@@ -62,11 +63,13 @@ class Shown:
         title: title of the live panel.
         summarise: prints the results; called at the end, after Ctrl-C too.
         numbers: numbers to show instead of the trials' own, by key.
+        beside: results of other runs that the new ones stand beside, by the arithmetic that they were computed in.
     """
 
     title: str
     summarise: Callable[[], None]
     numbers: Mapping[str, int] = field(default_factory=dict)
+    beside: Mapping[str, NumericsCount] = field(default_factory=dict)
 
 
 def run_and_show(setup: Setup, journal: Journal, consoles: Consoles, shown: Shown) -> None:
@@ -121,12 +124,12 @@ def _run(setup: Setup, journal: Journal, tracking: Tracking, console: Console, s
 
     # The view leaves out itself what the verbosity asks it to.
     record, verbosity = journal.record, setup.verbosity
-    with SearchView(console, shown.title, setup.num_trials, record, verbosity, shown.numbers) as view:
+    with SearchView(console, shown.title, setup.num_trials, record, verbosity, shown.numbers, shown.beside) as view:
 
         def on_change(trial: Trial) -> None:
             view.show(trial)
             tracking.update()
 
-        search = setup.search(journal, on_change, view.stopping)
+        search = setup.search(journal, on_change, view.stopping, view.note_numerics)
         setup.executor.run(search, setup.task, view.note_workers)
     return search.why_stopped

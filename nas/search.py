@@ -15,11 +15,13 @@ from typing import Any
 from rich.console import Console
 
 from foundation import InputError, open_folder, short_path
+from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
 from nas.record.failures import failure_lines
 from nas.record.identity import check_data, open_run
 from nas.record.journal import has_trials
+from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.ranking import Row
 from nas.record.record import Record
 from nas.record.trial import Status, Trial, best_trials
@@ -58,8 +60,10 @@ def main(config: dict[str, Any]) -> None:
     # A run that has begun has on record what it begins with. And without data there is no run folder.
     is_begun = has_trials(setup.run)
     begin_with: tuple[Decisions, ...] = ()
+    beside: dict[str, NumericsCount] = {}
     if not is_begun:
         begin_with = setup.warm_start.decisions(setup.space)
+        beside = _warm_start_numerics(setup.warm_start)
         setup = replace(setup, task=prepare_task(setup.task, consoles.results))
 
     here = short_path(setup.run)
@@ -72,7 +76,14 @@ def main(config: dict[str, Any]) -> None:
                 check_data(record, setup.run, setup.task)
 
         summarise = partial(_summarise, consoles.results, record, setup, started)
-        run_and_show(setup, journal, consoles, Shown(here, summarise))
+        run_and_show(setup, journal, consoles, Shown(here, summarise, beside=beside))
+
+
+def _warm_start_numerics(warm_start: WarmStart) -> dict[str, NumericsCount]:
+    """Return what the architectures of a warm start were chosen by, under the name of their run."""
+    if warm_start.run is None:
+        return {}
+    return {f"best of {short_path(warm_start.run)}": count_numerics(warm_start.best())}
 
 
 def _summarise(console: Console, record: Record, setup: Setup, started: float) -> None:
@@ -103,6 +114,10 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
         console.print(f"failed: {line}", soft_wrap=True)
     if failures:
         console.print()
+
+    mixture = mixture_line(count_numerics(trials))
+    if mixture:
+        console.print(f"{mixture}.\n", soft_wrap=True)
 
     num_rejected = sum(trial.status == "rejected" for trial in trials)
     if num_rejected > len(record.told) / 2:

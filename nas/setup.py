@@ -20,7 +20,7 @@ from nas.record.journal import Journal
 from nas.record.trial import Trial
 from nas.terminal.console import Verbosity
 from nas.tracking.base import Tracker
-from proxy_tasks.base import Fidelity, ProxyTask
+from proxy_tasks.base import Fidelity, Numerics, ProxyTask
 from search_space import ModelScale, SearchSpace
 
 SHARED_NODES = ("data", "recipe", "block_kinds")
@@ -81,6 +81,7 @@ class Setup:
         journal: Journal,
         on_change: Callable[[Trial], None] = lambda trial: None,
         on_stop: Callable[[str], None] = lambda why: None,
+        on_numerics: Callable[[Numerics], None] = lambda numerics: None,
     ) -> Search:
         """Return the search that this is a set-up of, on a journal; see `Search`."""
         return Search(
@@ -92,6 +93,7 @@ class Setup:
             costs=self.task.costs,
             on_change=on_change,
             on_stop=on_stop,
+            on_numerics=on_numerics,
         )
 
     def _check_limited_costs(self, limits: Limits) -> None:

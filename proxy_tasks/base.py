@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias, runtime_checkable
 
-from foundation import InputError, check_range
+from foundation import InputError, check_range, printable
 from search_space import ArchSpec
 
 Report: TypeAlias = Callable[[str, int, int], None]
@@ -51,6 +51,31 @@ class Evaluation:
     seconds: Mapping[str, float] = field(default_factory=dict)
     loss_curve: tuple[float, ...] = ()
     remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """The arithmetic of an evaluation: where it differs, the same architecture and seed give other metrics.
+
+    Attributes:
+        precision: number format of most of the work, as `float32`.
+        device: name of the GPU, or `cpu` and its instruction set, as `cpu AVX512`.
+        threads: number of threads that the work is shared among; None where metrics do not depend on it.
+    """
+
+    precision: str
+    device: str
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        # Shown in terminals, and a journal may come from anybody.
+        object.__setattr__(self, "precision", printable(self.precision))
+        object.__setattr__(self, "device", printable(self.device))
+
+    def __str__(self) -> str:
+        """Return the arithmetic in a few words, as `bfloat16 on cpu AVX512, 2 threads`."""
+        threads = "" if self.threads is None else f", {self.threads} thread{'' if self.threads == 1 else 's'}"
+        return f"{self.precision} on {self.device}{threads}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +144,7 @@ class ProxyTask(Protocol):
         task.prepare(report)   # ("train: 1224 images, ...", ...): minutes the first time, the same at once afterwards
         task.costs(spec)       # {"macs": 41.2e6, "params": 0.8e6}, in milliseconds: limits are compared with these
         task.load()            # None: libraries are imported, once in each process that evaluates
+        task.numerics()        # Numerics("bfloat16", "cpu AVX512", threads=2), or None where machines do not differ
         task.evaluate(spec, fidelity=Fidelity(2), seed=0)  # Evaluation({"ap": 0.031, ..., "macs": 41.2e6, ...}, ...)
         task.verify(report)    # None: what `prepare` made is sound; InputError where it is not
     """
@@ -172,6 +198,17 @@ class ProxyTask(Protocol):
         """
         ...
 
+    def numerics(self) -> Numerics | None:
+        """Return the arithmetic that evaluations in this process are computed in; called after `load`.
+
+        It is put on record with each result, and a result is reused only where it is the same. None says that metrics
+        are the same on every machine.
+
+        Raises:
+            InputError: this machine lacks what the task asks for; a worker in which it raises does not come up.
+        """
+        ...
+
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what is known of a spec without training it: a figure for each of `cost_names`.
 
@@ -185,8 +222,8 @@ class ProxyTask(Protocol):
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Build, train and score one spec; the same arguments give the same metrics, measured times excepted.
 
-        That holds on the same machine with the same number of threads, and with the same weights to start from. Where
-        CUDA has no deterministic kernel for an operator, results differ by its rounding.
+        That holds for the same `numerics`, and with the same weights to start from. Where CUDA has no deterministic
+        kernel for an operator, results differ by its rounding.
 
         Raises:
             NonFiniteLossError: training diverged.

@@ -15,7 +15,16 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, OptionRules, Report, Weights
+from proxy_tasks.base import (
+    NO_WEIGHTS,
+    Evaluation,
+    Fidelity,
+    NonFiniteLossError,
+    Numerics,
+    OptionRules,
+    Report,
+    Weights,
+)
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, resnet_seed
 from search_space.kinds import MAX_LEVEL, kind_named
 from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
@@ -77,6 +86,10 @@ class Landscape:
 
     def load(self) -> None:
         """Return at once: nothing is needed."""
+
+    def numerics(self) -> Numerics | None:
+        """Return None: a formula gives the same score everywhere."""
+        return None
 
     def verify(self, report: Report) -> None:
         """Return at once: there is nothing to read."""

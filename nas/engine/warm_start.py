@@ -5,7 +5,7 @@ from pathlib import Path
 
 from foundation import InputError
 from nas.record.journal import read_record
-from nas.record.trial import best_trials
+from nas.record.trial import Trial, best_trials
 from search_space import ArchSpec, Decisions, SearchSpace, load_spec
 
 
@@ -32,6 +32,19 @@ class WarmStart:
         if self.top < 1:
             raise ValueError(f"top must be 1 or more, got {self.top}")
 
+    def best(self) -> list[Trial]:
+        """Return the best trials of the other run; none where there is no such run.
+
+        Raises:
+            InputError: the run cannot be read, or none of its trials has a reward.
+        """
+        if self.run is None:
+            return []
+        best = best_trials(read_record(self.run).trials, self.top)
+        if not best:
+            raise InputError(f"warm_start.run: no trial of {self.run} has a reward yet")
+        return best
+
     def decisions(self, space: SearchSpace) -> tuple[Decisions, ...]:
         """Return the architectures as decisions of a space, each once.
 
@@ -39,11 +52,7 @@ class WarmStart:
             InputError: a spec or run that cannot be read, or a spec that is not in the space.
         """
         found = [(name, load_spec(name)) for name in self.specs]
-        if self.run is not None:
-            best = best_trials(read_record(self.run).trials, self.top)
-            if not best:
-                raise InputError(f"warm_start.run: no trial of {self.run} has a reward yet")
-            found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in best]
+        found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in self.best()]
 
         # By key: several files, or trials of another run, may hold one architecture under different names.
         by_key: dict[str, Decisions] = {}

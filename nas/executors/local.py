@@ -18,9 +18,10 @@ class LocalExecutor:
         task.load()
         on_workers(Workers(num_up=1))
 
+        numerics = task.numerics()
         while True:
             with Interrupt():
-                job = source.start_trial()
+                job = source.start_trial(numerics)
             if job is None:
                 return
 

@@ -5,7 +5,7 @@ import ray
 from nas.engine.job import Job, Outcome
 from nas.executors.base import run_job
 from nas.executors.threads import use_threads, wait_without_spinning
-from proxy_tasks import ProxyTask
+from proxy_tasks import Numerics, ProxyTask
 
 
 class Worker:
@@ -30,11 +30,12 @@ class Worker:
         """Return the id of its node; the first call."""
         return str(ray.get_runtime_context().get_node_id())
 
-    def load(self, task: ProxyTask) -> None:
-        """Load the task, once; the second call."""
+    def load(self, task: ProxyTask) -> Numerics | None:
+        """Load the task, once, and return what its evaluations are computed in; the second call."""
         if self._task is None:
             task.load()
             self._task = task
+        return self._task.numerics()
 
     def run(self, call: int, job: Job) -> Outcome:
         """Run a job; see `run_job`. Calls are numbered.

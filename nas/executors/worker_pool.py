@@ -20,7 +20,7 @@ from nas.executors.capacity import Node, WorkerSlots
 from nas.executors.job_supply import JobSupply, Supply
 from nas.executors.worker import Worker
 from nas.record.trial import Failure, FailureKind
-from proxy_tasks import ProxyTask
+from proxy_tasks import Numerics, ProxyTask
 
 LOOK_EVERY_S = 1.0
 """Time between looks at how many nodes there are."""
@@ -60,6 +60,7 @@ class _Member:
     reply: Any
     node_id: str | None = None
     is_up: bool = False
+    numerics: Numerics | None = None
     job: Job | None = None
     num_calls: int = 0
     deadline: float = math.inf
@@ -167,7 +168,7 @@ class WorkerPool:
         # Listed first, as ending a worker takes it out of the members.
         idle = [member for member in self._members if member.reply is None]
         for member in idle:
-            job = self._supply.next_job()
+            job = self._supply.next_job(member.numerics)
             if job is None:
                 self._end(member)
                 continue
@@ -208,7 +209,7 @@ class WorkerPool:
             member.deadline = time.monotonic() + self._start_timeout_s
             return
 
-        member.is_up, member.deadline = True, math.inf
+        member.is_up, member.numerics, member.deadline = True, value, math.inf
         self._num_failed_starts = 0
 
     def _ask_again(self, member: _Member) -> bool:

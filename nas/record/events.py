@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from nas.record.trial import Failure
+from proxy_tasks import Numerics
 from search_space import ArchSpec, BlockSpec, Decision
 
 SCHEMA_VERSION: Final = 1
@@ -96,6 +97,7 @@ class Told(_Event):
 
     Attributes:
         remarks: see `Evaluation`; None where there are none, which keeps the line as older versions wrote it.
+        numerics: None where the task does not depend on it, and in journals of older versions.
     """
 
     event: Literal["told"] = "told"
@@ -108,6 +110,7 @@ class Told(_Event):
     failure: Failure | None = None
     reused_from: int | None = None
     remarks: tuple[str, ...] | None = None
+    numerics: Numerics | None = None
 
 
 Event: TypeAlias = Asked | AttemptFailed | Told

@@ -61,6 +61,7 @@ class Record:
             failure=event.failure,
             reused_from=event.reused_from,
             remarks=event.remarks or (),
+            numerics=event.numerics,
         )
 
         # The order matters: a resumed run tells its controller in it.

@@ -82,6 +82,8 @@ def _title(run: ReportedRun, trial: Trial, *, names_run: bool) -> str:
 
 def _figures(trial: Trial) -> list[str]:
     words = [f"rung {trial.rung}"] if trial.rung else []
+    if trial.numerics is not None:
+        words.append(str(trial.numerics))
     for figure in shown_figures(trial.metrics, "card"):
         # A metric that is the reward itself stands above already.
         if trial.metrics[figure.name] != trial.reward:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
+from nas.record.numerics import count_numerics, mixture_line
 from nas.record.trial import ranking_key
 from nas.reporting.cards import cards_html
 from nas.reporting.curves import MeanCurve, best_so_far
@@ -70,11 +71,14 @@ def facts(runs: Sequence[ReportedRun]) -> str:
 
 
 def caution(runs: Sequence[ReportedRun]) -> str:
-    """Return a warning where runs that are compared differ in more than what searched."""
+    """Return a warning where runs differ in more than what searched, and where results differ in their arithmetic."""
     names = cautions(runs)
-    if not names:
-        return ""
-    return f'<p class="caution">These runs differ in more than controller and seed: {escape(", ".join(names))}.</p>'
+    texts = [f"These runs differ in more than controller and seed: {', '.join(names)}."] if names else []
+
+    mixture = mixture_line(count_numerics(trial for run in runs for trial in run.record.trials.values()))
+    if mixture:
+        texts.append(f"{mixture[0].upper()}{mixture[1:]}.")
+    return "".join(f'<p class="caution">{escape(text)}</p>' for text in texts)
 
 
 def sections(

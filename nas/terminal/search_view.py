@@ -13,16 +13,19 @@ from rich.text import Text
 
 from foundation import printable
 from nas.engine.workers import Workers
+from nas.record.numerics import NumericsCount, count_numerics, is_beside_others, starting_line
 from nas.record.record import Record
 from nas.record.trial import Failure, Trial
 from nas.terminal.console import Verbosity
 from nas.terminal.live_panel import LivePanel
 from nas.terminal.status import Tally
 from nas.terminal.trial_line import BEST_MARK, trial_line
+from proxy_tasks import Numerics
 from search_space.spec import short_form, short_key
 
 _REFRESHES_PER_S = 4
 _OWN_NUMBERS: Mapping[str, int] = MappingProxyType({})
+_NO_RUNS: Mapping[str, NumericsCount] = MappingProxyType({})
 
 
 class SearchView:
@@ -38,6 +41,7 @@ class SearchView:
         record: the run's, as it stands when the view opens.
         verbosity: how much to say.
         numbers: numbers to show instead of the trials' own, by key.
+        beside: results of other runs that this one's stand beside, by the arithmetic that they were computed in.
     """
 
     def __init__(
@@ -48,12 +52,16 @@ class SearchView:
         record: Record,
         verbosity: Verbosity = "normal",
         numbers: Mapping[str, int] = _OWN_NUMBERS,
+        beside: Mapping[str, NumericsCount] = _NO_RUNS,
     ) -> None:
         self._console = console
         self._title = title
         self._num_trials = num_trials
         self._verbosity = verbosity
         self._numbers = numbers
+        self._record = record
+        self._beside = beside
+        self._computed_in: list[Numerics] = []
         self._tally = Tally(record, num_trials, time.monotonic())
         # Never held while something is printed: the thread that draws takes the console first, then this.
         self._lock = Lock()
@@ -100,6 +108,15 @@ class SearchView:
             self._console.print(f"a worker did not start ({failure.kind}): {failure.message}", soft_wrap=True)
         if self._verbosity == "verbose":
             self._console.print(f"{workers.num_up} workers, {workers.num_starting} starting")
+
+    def note_numerics(self, numerics: Numerics) -> None:
+        """Say what trials are computed in, the first time that one is; where earlier results differ, even if quiet."""
+        # What other workers compute in counts from their first trial on, not from its result.
+        so_far = dict.fromkeys(self._computed_in, 0) | dict(count_numerics(self._record.trials.values()))
+        self._computed_in.append(numerics)
+        beside = {"results so far": so_far, **self._beside}
+        if self._verbosity != "quiet" or is_beside_others(numerics, beside):
+            self._console.print(starting_line(numerics, beside), soft_wrap=True)
 
     def stopping(self, why: str) -> None:
         """Say that no more trials are started, and which are still awaited."""

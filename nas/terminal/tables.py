@@ -7,6 +7,7 @@ from typing import Literal
 from rich.table import Table
 from rich.text import Text
 
+from nas.record.numerics import numerics_text
 from nas.record.ranking import Row
 from nas.record.trial import Trial
 from nas.terminal.figures import SPEC_HEAD, Figure, figure_of, shown_figures
@@ -97,6 +98,8 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
 
     if any(row.reused_by for row in rows):
         columns.append(Column("reused", "right", lambda rank, row: str(len(row.reused_by) or "")))
+    if len({row.trial.numerics for row in rows}) > 1:
+        columns.append(Column("computed in", "left", lambda rank, row: numerics_text(row.trial.numerics)))
     columns.append(Column("key", "left", lambda rank, row: short_key(row.trial.key), is_kept=True))
     columns.append(Column(SPEC_HEAD, "left", lambda rank, row: short_form(row.trial.spec.blocks), may_shrink=True))
     return columns

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self, get_args
 
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, OptionRules, Report, Weights
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
 from proxy_tasks.coco.folder import PLACES
 from proxy_tasks.coco.image_store import FORMATS, Format
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
@@ -150,6 +150,13 @@ class DetectionProxy:
     def load(self) -> None:
         """Import torch and all that evaluates; see `ProxyTask.load`."""
         import proxy_tasks.detection.evaluation  # noqa: F401  # for what importing it does
+
+    def numerics(self) -> Numerics:
+        """Return what networks are trained and scored in on this machine; see `ProxyTask.numerics`."""
+        # Imported here, as in `costs`.
+        from proxy_tasks.runtime import numerics_on
+
+        return numerics_on(self.device, self.precision)
 
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what the detector costs at this scale; see `ProxyTask.costs`."""

@@ -41,6 +41,9 @@ def test_a_whole_search_through_ray_with_real_training(command: Run, call: Run, 
     record = read_record(tmp_path / "run")
     assert [trial.status for trial in record.trials.values()] == ["completed"] * 4
     assert all(trial.metrics["macs"] > 1e5 and trial.seconds["train"] > 0 for trial in record.trials.values())
+    (numerics,) = {trial.numerics for trial in record.trials.values()}
+    assert numerics is not None
+    assert done.stdout.count(f"computing in {numerics}\n") == 1
     for trial in record.trials.values():
         assert f"trial {trial.number} " in done.stdout
     assert "Best of run" in done.stdout

@@ -45,6 +45,8 @@ class Measured:
 
     def load(self) -> None: ...
 
+    def numerics(self) -> None: ...
+
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         return {"energy_j": TASK.costs(spec)["macs"] / 10e9}
 

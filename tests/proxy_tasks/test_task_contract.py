@@ -62,6 +62,16 @@ def test_the_same_arguments_give_the_same_metrics(task: ProxyTask) -> None:
     assert task.evaluate(spec, fidelity=FIDELITY, seed=1).metrics == first.metrics
 
 
+def test_what_is_computed_in_is_a_small_value_that_an_evaluation_does_not_change(task: ProxyTask) -> None:
+    task.load()
+    numerics = task.numerics()
+    task.evaluate(random_spec(0), fidelity=FIDELITY, seed=1)
+    assert pickle.loads(pickle.dumps(task.numerics())) == numerics
+    assert hash(task.numerics()) == hash(numerics)
+    # Only a formula is the same everywhere.
+    assert (numerics is None) == isinstance(task, Landscape)
+
+
 def test_every_metric_that_is_promised_is_there_and_finite(task: ProxyTask) -> None:
     metrics = task.evaluate(published_spec("spinenet-49"), fidelity=FIDELITY, seed=0).metrics
     assert set(metrics) == set(task.metric_names)

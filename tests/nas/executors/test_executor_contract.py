@@ -18,7 +18,7 @@ from nas.executors import Executor, TrialSource, run_job
 from nas.executors.local import LocalExecutor
 from nas.executors.ray_cluster import RayExecutor
 from nas.record.trial import Failure
-from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Report, Weights
+from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Numerics, Report, Weights
 from proxy_tasks.landscape import Landscape
 from search_space import ArchSpec, ScalePermutedSpace, resnet_seed
 
@@ -54,9 +54,11 @@ class Source:
 
     def __post_init__(self) -> None:
         self.started: list[int] = []
+        self.asked_for: set[Numerics | None] = set()
         self.outcomes: dict[int, Outcome] = {}
 
-    def start_trial(self) -> Job | None:
+    def start_trial(self, numerics: Numerics | None = None) -> Job | None:
+        self.asked_for.add(numerics)
         number = len(self.started)
         if number == self.num_jobs:
             return None
@@ -116,6 +118,23 @@ def test_every_job_comes_back_once_with_its_own_result(make: Callable[[], Execut
     for number, outcome in source.outcomes.items():
         spec = SPACE.decode(SPACE.sample(np.random.default_rng(number)))
         assert outcome.result == Landscape().evaluate(spec, fidelity=Fidelity(1), seed=0)
+
+
+@dataclass(frozen=True)
+class OnThreads(Misbehaving):
+    """Says that what it computes depends on the process that does it."""
+
+    def numerics(self) -> Numerics:
+        return Numerics("float32", f"cpu of process {os.getpid()}", threads=1)
+
+
+@every_executor
+def test_a_worker_asks_for_its_own_numerics_and_every_outcome_of_it_carries_them(make: Callable[[], Executor]) -> None:
+    source = Source(6)
+    make().run(source, OnThreads())
+    assert None not in source.asked_for
+    assert isinstance(source.outcomes[1].result, Failure)
+    assert {outcome.numerics for outcome in source.outcomes.values()} <= source.asked_for
 
 
 @every_executor
