@@ -201,15 +201,19 @@ def _existing_dir(path: str) -> Path:
 def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:
     """Return the overrides, with `++` before names that the YAML does not list but an open mapping takes.
 
-    Hydra adds no name to a configuration without it.
+    Hydra adds no name to a configuration without it; nor does it add those in `limits={energy_j:3}`.
     """
     listed = set(option_names(config_name, extra_dirs))
-    prefixes = tuple(f"{name}." for name in open_mappings(config_name, extra_dirs))
-    names = [override.partition("=")[0] for override in overrides]
-    return [
-        f"++{override}" if name.startswith(prefixes) and name not in listed else override
-        for name, override in zip(names, overrides, strict=True)
-    ]
+    mappings = open_mappings(config_name, extra_dirs)
+    prefixes = tuple(f"{name}." for name in mappings)
+
+    opened = []
+    for override in overrides:
+        name = override.partition("=")[0]
+        is_added = name.startswith(prefixes) and name not in listed
+        is_whole = name in mappings and isinstance(_value_of(override), dict)
+        opened.append(f"++{override}" if is_added or is_whole else override)
+    return opened
 
 
 def _quoted_if_needed(override: str, groups: Collection[str]) -> str:
