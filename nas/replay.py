@@ -16,7 +16,13 @@ from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.events import Asked
-from nas.record.identity import check_config, check_decisions, may_change_in_replay, open_run
+from nas.record.identity import (
+    check_config,
+    check_decisions,
+    may_change_in_replay,
+    open_run,
+    options_on_record,
+)
 from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials
@@ -25,14 +31,13 @@ from nas.setup import Setup, build_setup
 from nas.terminal.figures import Figure, shown_figures
 
 HELP = """\
-python -m nas.replay [name=value ...] top=K fidelity.epochs=E
+python -m nas.replay run=FOLDER top=K fidelity.epochs=E [name=value ...]
 
-Train the best K architectures of a run again and show how their ranking changes. Give the options of the search,
-so that the same task is set up, and the new fidelity; without one the search's own is used. seed, task.score_on,
-task.device and task.precision may differ too. Results are kept below the run folder; the same command again
-resumes where it stopped.
+Train the best K architectures of a run again and show how their ranking changes. The task is set up as the record
+of the run says; without a new fidelity the search's own is used. seed, task.score_on, task.device and task.precision
+may differ too. Results are kept below the run folder; the same command again resumes where it stopped.
 
-  python -m nas.replay experiment=quickstart top=3 fidelity.epochs=12
+  python -m nas.replay run=runs/quickstart top=3 fidelity.epochs=12
 """
 
 
@@ -189,4 +194,4 @@ def _agreement(pairs: list[tuple[float, float]]) -> str:
 
 
 if __name__ == "__main__":
-    run_command("replay", HELP, main)
+    run_command("replay", HELP, main, options_on_record)

@@ -16,7 +16,7 @@ from foundation import InputError, short_path
 from nas.exporting.specs import export_trials
 from nas.options.command_line import python_command, run_command
 from nas.record.failures import failure_lines
-from nas.record.identity import open_run
+from nas.record.identity import open_run, options_on_record
 from nas.record.journal import has_trials
 from nas.record.ranking import Row
 from nas.record.record import Record
@@ -32,10 +32,11 @@ python -m nas.search [name=value ...]
 
 Search for architectures: a controller proposes, a proxy task trains and scores, the reward goes back.
 Everything is kept in the run folder; the same command again resumes where it stopped, and a larger num_trials
-extends a finished run.
+extends a finished run. So does run= alone: what is not given is taken from the record.
 
   python -m nas.search experiment=quickstart                          minutes, on data it draws itself
   python -m nas.search experiment=spinenet data.root=/path/to/coco    the paper's search
+  python -m nas.search run=runs/quickstart num_trials=24              resumes or extends a run
 """
 NUM_SHOWN = 10
 """Best trials in the table of the summary."""
@@ -135,9 +136,9 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     kinds = [f"block_kinds.{name}={path}" for name, path in record.created.config.get("block_kinds", {}).items()]
     of_run = [f"run={short_path(setup.run)}", *kinds]
 
-    # A front needs costs, and the same reward as the search had.
-    if len(setup.reward.metrics) > 1:
-        chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
+    # A front needs costs, and the same reward as the search had, where the command line says which that was.
+    chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
+    if chosen and len(setup.reward.metrics) > 1:
         front = shlex.join([python_command(), "-m", "nas.leaderboard", *of_run, *chosen, "front=true"])
         console.print(f"Front:   {front}", soft_wrap=True)
     report = shlex.join([python_command(), "-m", "nas.report", *of_run])
@@ -174,4 +175,4 @@ def _export_best(record: Record, run: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    run_command("config", HELP, main)
+    run_command("config", HELP, main, options_on_record)

@@ -15,6 +15,7 @@ from foundation import InputError, current_folder, nearest_hint, short_path
 from nas.options.block_kinds import BUILT_BY, RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, help_text
 from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
+from nas.options.recorded import OptionsOnRecord, taken_from_record
 from nas.options.text_values import quoted, text_as_written
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ EXIT_INTERRUPTED = 130
 _SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
 
 
-def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]], None]) -> NoReturn:
+def run_command(
+    config_name: str,
+    summary: str,
+    action: Callable[[dict[str, Any]], None],
+    on_record: OptionsOnRecord | None = None,
+) -> NoReturn:
     """Parse the command line, call `action` with the composed configuration, and exit.
 
     Exit status 0 when all went well, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C or SIGTERM.
@@ -35,6 +41,7 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
         config_name: name of the YAML file in `experiments/` that holds the command's options.
         summary: first lines of the help.
         action: does the work.
+        on_record: for a command that takes the options of the run that `run=` names, where it is not told otherwise.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -43,7 +50,7 @@ def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]
 
     try:
         with _sigterm_as_interrupt():
-            _answer(config_name, summary, action, sys.argv[1:])
+            _answer(config_name, summary, action, sys.argv[1:], on_record)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
@@ -70,13 +77,15 @@ def version_text() -> str:
         return f"{PACKAGE}, used from a folder without being installed"
 
 
-def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def command_config(
+    config_name: str, arguments: Sequence[str], on_record: OptionsOnRecord | None = None
+) -> dict[str, Any]:
     """Return the configuration that a command's work takes, once specs may name the user's own kinds of blocks.
 
     Raises:
         InputError: as `compose` and `join_block_kinds`.
     """
-    config = compose(config_name, arguments)
+    config = compose(config_name, arguments, on_record)
     join_block_kinds(config.get("block_kinds"), checks_units=config_name in BUILT_BY)
     if config_name not in RECORDED_BY:
         # Such a command reads specs, but has no use for the option once the kinds are known.
@@ -84,11 +93,12 @@ def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]
     return config
 
 
-def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def compose(config_name: str, arguments: Sequence[str], on_record: OptionsOnRecord | None = None) -> dict[str, Any]:
     """Return the configuration that the overrides give, interpolations resolved.
 
     Raises:
-        InputError: an unknown option or choice, an override that cannot be parsed, or no folder to start from.
+        InputError: an unknown option or choice, an override that cannot be parsed, no folder to start from, or an
+            option on record that must be given again.
     """
     # Imported here so that help does not wait for them.
     import hydra
@@ -106,6 +116,8 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     # Hydra looks for choices in further folders where an option of its own names them.
     groups = {group for group, _ in included_groups(config_name)}
     overrides = [_quoted_if_needed(override, groups) for override in _opened(given, config_name, extra_dirs)]
+    if on_record is not None:
+        overrides = [*taken_from_record(overrides, config_name, extra_dirs, on_record, _value_of), *overrides]
     if extra_dirs:
         folders = ",".join(quoted(f"file://{path}") for path in extra_dirs)
         overrides.append(f"hydra.searchpath=[{folders}]")
@@ -150,7 +162,13 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], None], arguments: list[str]) -> None:
+def _answer(
+    config_name: str,
+    summary: str,
+    action: Callable[[dict[str, Any]], None],
+    arguments: list[str],
+    on_record: OptionsOnRecord | None,
+) -> None:
     """Print the help, the version or the configuration if the arguments ask for it; do the work if not."""
     if {"-h", "--help"} & set(arguments):
         rest = [a for a in arguments if a not in ("-h", "--help", "--cfg", "--version")]
@@ -163,10 +181,10 @@ def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], N
         return
 
     if "--cfg" in arguments:
-        _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"]))
+        _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"], on_record))
         return
 
-    action(command_config(config_name, arguments))
+    action(command_config(config_name, arguments, on_record))
 
 
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from foundation import InputError
 from nas.options.configuration import options_of
-from nas.record.journal import FILE_NAME, Journal, line_asking
+from nas.record.journal import FILE_NAME, Journal, line_asking, read_created
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks import ProxyTask
@@ -120,6 +120,16 @@ def open_run(
         journal.close()
         raise
     return journal
+
+
+def options_on_record(folder: Path) -> dict[str, Any] | None:
+    """Return the options of a run under their present names, those that are younger included; None without a run.
+
+    Raises:
+        InputError: the first line of its journal is damaged.
+    """
+    created = read_created(folder)
+    return None if created is None else {**ADDED_SINCE, **present_options(created.config)}
 
 
 def may_change(task: ProxyTask) -> tuple[str, ...]:
