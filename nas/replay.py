@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.random_search import RandomSearch
-from foundation import InputError, short_path
+from foundation import short_path
 from nas.engine.promotion import Promotion
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.record.architecture import best_of
 from nas.record.comparison import compares
 from nas.record.events import Asked
 from nas.record.identity import (
@@ -25,7 +26,7 @@ from nas.record.identity import (
 )
 from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.record import Record
-from nas.record.trial import Trial, best_trials
+from nas.record.trial import Trial
 from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
 from nas.terminal.figures import Figure, shown_figures
@@ -92,10 +93,7 @@ def _best_of_search(setup: Setup, config: Mapping[str, Any], top: int) -> list[T
     check_decisions(record, setup.run, setup.space)
     refuse_links(setup.run)
 
-    best = best_trials(record.trials, top)
-    if not best:
-        raise InputError(f"{setup.run}: no trial has a reward yet")
-    return best
+    return best_of(record, setup.run, top)
 
 
 def _folder_name(setup: Setup) -> str:

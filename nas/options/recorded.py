@@ -164,14 +164,22 @@ def _choice(name: str, package: str, contents: Mapping[str, Any]) -> _Choice:
 
 
 def _contents(path: Path, extra_dirs: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return the options in a YAML file with their values, those of the files that it includes too."""
+    """Return the options in a YAML file with their values, those of the files that it includes too.
+
+    Raises:
+        InputError: the file, which may be the user's own, is broken.
+    """
     contents: dict[str, Any] = {}
     for below, file in included_files(path, extra_dirs):
         contents |= {f"{below}.{name}": value for name, value in _contents(file, extra_dirs).items()}
 
-    written = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    written.pop("defaults", None)
-    return contents | dict(options_of(written))
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(written, dict):
+        raise InputError(f"{path}: needs options, as name: value")
+    return contents | {name: value for name, value in options_of(written) if not _is_below(name, ["defaults"])}
 
 
 def _group_overrides(

@@ -71,8 +71,9 @@ ADDED_SINCE: Mapping[str, object] = {
 MOVED_CLASSES: Mapping[str, str] = {
     "nas.reward.MetricReward": "nas.engine.reward.MetricReward",
     "nas.reward.TargetReward": "nas.engine.reward.TargetReward",
+    "search_space.load_spec": "nas.record.architecture.base_of_space",
 }
-"""Classes that stood elsewhere in older versions, by the name that those recorded."""
+"""Classes and functions that stood elsewhere in older versions, by the name that those recorded."""
 
 _LEARNER_OPTIONS = {
     f"controller.{name}": f"controller.learner.{name}"

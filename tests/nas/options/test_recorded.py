@@ -175,6 +175,15 @@ def test_choices_of_ones_own_are_known_where_their_folder_is_given(tmp_path: Pat
     assert without_run(compose("config", [*mine, "run=a"], record_of(begun))) == without_run(begun)
 
 
+@pytest.mark.parametrize("content", ["cost: [1\n", "- cost\n"])
+def test_a_broken_choice_of_ones_own_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"task/mine\.yaml: ") as caught:
+        compose("config", ["--config-dir", str(tmp_path), "run=a"], record_of(compose("config", [])))
+    assert "\n" not in str(caught.value)
+
+
 def test_no_option_on_record_reaches_the_configuration_of_hydra_itself(tmp_path: Path) -> None:
     # A folder of choices that the record names must not be looked at.
     config = with_option("hydra", {"searchpath": [f"file://{tmp_path}"], "mode": "MULTIRUN"})
