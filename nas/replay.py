@@ -10,31 +10,38 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.random_search import RandomSearch
-from foundation import InputError, short_path
+from foundation import short_path
 from nas.engine.promotion import Promotion
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.record.architecture import best_of
 from nas.record.comparison import compares
 from nas.record.events import Asked
-from nas.record.identity import check_config, check_data, check_decisions, may_change_in_replay, open_run
+from nas.record.identity import (
+    check_config,
+    check_data,
+    check_decisions,
+    may_change_in_replay,
+    open_run,
+    options_on_record,
+)
 from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.record import Record
-from nas.record.trial import Trial, best_trials
+from nas.record.trial import Trial
 from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
 from nas.terminal.figures import Figure, shown_figures
 from search_space.spec import short_key
 
 HELP = """\
-python -m nas.replay [name=value ...] top=K fidelity.epochs=E
+python -m nas.replay run=FOLDER top=K fidelity.epochs=E [name=value ...]
 
-Train the best K architectures of a run again and show how their ranking changes. Give the options of the search,
-so that the same task is set up, and the new fidelity; without one the search's own is used. seed, task.score_on,
-task.device and task.precision may differ too. Results are kept below the run folder; the same command again
-resumes where it stopped.
+Train the best K architectures of a run again and show how their ranking changes. The task is set up as the record
+of the run says; without a new fidelity the search's own is used. seed, task.score_on, task.device and task.precision
+may differ too. Results are kept below the run folder; the same command again resumes where it stopped.
 
-  python -m nas.replay experiment=quickstart top=3 fidelity.epochs=12
+  python -m nas.replay run=runs/quickstart top=3 fidelity.epochs=12
 """
 
 
@@ -93,10 +100,7 @@ def _best_of_search(record: Record, setup: Setup, config: Mapping[str, Any], top
     check_config(record, setup.run, config, setup.task, may_change_in_replay(setup.task))
     check_decisions(record, setup.run, setup.space)
 
-    best = best_trials(record.trials, top)
-    if not best:
-        raise InputError(f"{setup.run}: no trial has a reward yet")
-    return best
+    return best_of(record, setup.run, top)
 
 
 def _folder_name(setup: Setup) -> str:
@@ -198,4 +202,4 @@ def _agreement(pairs: list[tuple[float, float]]) -> str:
 
 
 if __name__ == "__main__":
-    run_command("replay", HELP, main, needs_output=False)
+    run_command("replay", HELP, main, options_on_record, needs_output=False)

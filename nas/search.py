@@ -19,7 +19,7 @@ from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
 from nas.record.failures import failure_lines
-from nas.record.identity import check_data, open_run
+from nas.record.identity import check_data, open_run, options_on_record
 from nas.record.journal import has_trials
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.ranking import Row
@@ -36,10 +36,11 @@ python -m nas.search [name=value ...]
 
 Search for architectures: a controller proposes, a proxy task trains and scores, the reward goes back.
 Everything is kept in the run folder; the same command again resumes where it stopped, and a larger num_trials
-extends a finished run.
+extends a finished run. So does run= alone: what is not given is taken from the record.
 
   python -m nas.search experiment=quickstart                          minutes, on data it draws itself
   python -m nas.search experiment=spinenet data.root=/path/to/coco    the paper's search
+  python -m nas.search run=runs/quickstart num_trials=24              resumes or extends a run
 """
 NUM_SHOWN = 10
 """Best trials in the table of the summary."""
@@ -153,9 +154,9 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     kinds = [f"block_kinds.{name}={path}" for name, path in record.created.config.get("block_kinds", {}).items()]
     of_run = [f"run={short_path(setup.run)}", *kinds]
 
-    # A front needs costs, and the same reward as the search had.
-    if len(setup.reward.metrics) > 1:
-        chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
+    # A front needs costs, and the same reward as the search had, where the command line says which that was.
+    chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
+    if chosen and len(setup.reward.metrics) > 1:
         front = shlex.join([*of_run, *chosen, "front=true"])
         console.print(f"Front:   {own_command('leaderboard')} {front}", soft_wrap=True)
     console.print(f"Report:  {own_command('report')} {shlex.join(of_run)}", soft_wrap=True)
@@ -196,4 +197,4 @@ def _export_best(record: Record, run: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    run_command("config", HELP, main, needs_output=False)
+    run_command("config", HELP, main, options_on_record, needs_output=False)

@@ -17,6 +17,7 @@ from nas.executors.base import Executor
 from nas.executors.threads import wait_without_spinning
 from nas.options.builder import build
 from nas.record.journal import Journal
+from nas.record.ranking import OWN_COLUMNS
 from nas.record.trial import Trial
 from nas.terminal.console import Verbosity
 from nas.tracking.base import Tracker
@@ -25,6 +26,9 @@ from search_space import ModelScale, SearchSpace
 
 SHARED_NODES = ("data", "recipe", "block_kinds")
 """Parts of the configuration that others refer to, or that the command line has handled; not built for themselves."""
+
+LISTED_LIMITS = ("macs", "params")
+"""Costs that `experiments/config.yaml` lists for every task, with null for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Setup:
 
     def __post_init__(self) -> None:
         # Making the plan checks the numbers in it.
+        self._check_metric_names()
         self._check_limited_costs(self.plan.limits)
         self._check_reward()
         if all(decision.num_options == 1 for decision in self.space.decisions):
@@ -96,9 +101,18 @@ class Setup:
             on_numerics=on_numerics,
         )
 
+    def _check_metric_names(self) -> None:
+        """Check that no metric has the name of a figure that every trial has: only one of them could be named."""
+        taken = [name for name in self.task.metric_names if name in OWN_COLUMNS]
+        if taken:
+            raise ValueError(
+                f"task: a metric is named {taken[0]!r}, which leaderboards have of their own; give it another name"
+            )
+
     def _check_limited_costs(self, limits: Limits) -> None:
-        """Check that the task knows every cost that is limited; a limit of null asks for nothing."""
-        unknown = [name for name in limits.names if name not in self.task.cost_names]
+        """Check that the task knows every cost that is limited; a limit of null asks for nothing where it is listed."""
+        named = [name for name in self.limits if name in limits.names or name not in LISTED_LIMITS]
+        unknown = [name for name in named if name not in self.task.cost_names]
         if unknown:
             raise ValueError(f"limits: no cost {unknown[0]}; the task has {', '.join(self.task.cost_names)}")
 

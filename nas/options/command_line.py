@@ -16,6 +16,7 @@ from nas.options.command_help import VERBOSITY_FLAGS, group_help, help_text
 from nas.options.help_layout import terminal_width
 from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
 from nas.options.output import Output
+from nas.options.recorded import OptionsOnRecord, taken_from_record
 from nas.options.stop_signals import stop_signals_as_interrupts
 from nas.options.text_values import quoted, text_as_written
 
@@ -31,7 +32,12 @@ _SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.ite
 
 
 def run_command(
-    config_name: str, summary: str, action: Callable[[dict[str, Any]], None], *, needs_output: bool = True
+    config_name: str,
+    summary: str,
+    action: Callable[[dict[str, Any]], None],
+    on_record: OptionsOnRecord | None = None,
+    *,
+    needs_output: bool = True,
 ) -> NoReturn:
     """Parse the command line, call `action` with the composed configuration, and exit; see `exit_after`.
 
@@ -39,9 +45,10 @@ def run_command(
         config_name: name of the YAML file in `experiments/` that holds the command's options.
         summary: first lines of the help.
         action: does the work.
+        on_record: for a command that takes the options of the run that `run=` names, where it is not told otherwise.
         needs_output: see `exit_after`.
     """
-    exit_after(lambda: _answer(config_name, summary, action, sys.argv[1:]), needs_output=needs_output)
+    exit_after(lambda: _answer(config_name, summary, action, sys.argv[1:], on_record), needs_output=needs_output)
 
 
 def exit_after(work: Callable[[], None], *, needs_output: bool = True) -> NoReturn:
@@ -99,13 +106,15 @@ def version_text() -> str:
         return f"{PACKAGE}, used from a folder without being installed"
 
 
-def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def command_config(
+    config_name: str, arguments: Sequence[str], on_record: OptionsOnRecord | None = None
+) -> dict[str, Any]:
     """Return the configuration that a command's work takes, once specs may name the user's own kinds of blocks.
 
     Raises:
         InputError: as `compose` and `join_block_kinds`.
     """
-    config = compose(config_name, arguments)
+    config = compose(config_name, arguments, on_record)
     join_block_kinds(config.get("block_kinds"), checks_units=config_name in BUILT_BY)
     if config_name not in RECORDED_BY:
         # Such a command reads specs, but has no use for the option once the kinds are known.
@@ -113,11 +122,12 @@ def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]
     return config
 
 
-def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def compose(config_name: str, arguments: Sequence[str], on_record: OptionsOnRecord | None = None) -> dict[str, Any]:
     """Return the configuration that the overrides give, interpolations resolved.
 
     Raises:
-        InputError: an unknown option or choice, an override that cannot be parsed, or no folder to start from.
+        InputError: an unknown option or choice, an override that cannot be parsed, no folder to start from, or an
+            option on record that must be given again.
     """
     # Imported here so that help does not wait for them.
     import hydra
@@ -135,6 +145,8 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     # Hydra looks for choices in further folders where an option of its own names them.
     groups = {group for group, _ in included_groups(config_name)}
     overrides = [_quoted_if_needed(override, groups) for override in _opened(given, config_name, extra_dirs)]
+    if on_record is not None:
+        overrides = [*taken_from_record(overrides, config_name, extra_dirs, on_record, _value_of), *overrides]
     if extra_dirs:
         folders = ",".join(quoted(f"file://{path}") for path in extra_dirs)
         overrides.append(f"hydra.searchpath=[{folders}]")
@@ -165,7 +177,13 @@ def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     return {str(name): value for name, value in config.items()}
 
 
-def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], None], arguments: list[str]) -> None:
+def _answer(
+    config_name: str,
+    summary: str,
+    action: Callable[[dict[str, Any]], None],
+    arguments: list[str],
+    on_record: OptionsOnRecord | None,
+) -> None:
     """Print the help, the version or the configuration if the arguments ask for it; do the work if not."""
     asked = [number for number, argument in enumerate(arguments) if argument in ("-h", "--help")]
     if asked:
@@ -177,10 +195,10 @@ def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], N
         return
 
     if "--cfg" in arguments:
-        _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"]))
+        _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"], on_record))
         return
 
-    action(command_config(config_name, arguments))
+    action(command_config(config_name, arguments, on_record))
 
 
 def _print_help(config_name: str, summary: str, before: Sequence[str], behind: Sequence[str]) -> None:
@@ -228,15 +246,19 @@ def _existing_dir(path: str) -> Path:
 def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:
     """Return the overrides, with `++` before names that the YAML does not list but an open mapping takes.
 
-    Hydra adds no name to a configuration without it.
+    Hydra adds no name to a configuration without it; nor does it add those in `limits={energy_j:3}`.
     """
     listed = set(option_names(config_name, extra_dirs))
-    prefixes = tuple(f"{name}." for name in open_mappings(config_name, extra_dirs))
-    names = [override.partition("=")[0] for override in overrides]
-    return [
-        f"++{override}" if name.startswith(prefixes) and name not in listed else override
-        for name, override in zip(names, overrides, strict=True)
-    ]
+    mappings = open_mappings(config_name, extra_dirs)
+    prefixes = tuple(f"{name}." for name in mappings)
+
+    opened = []
+    for override in overrides:
+        name = override.partition("=")[0]
+        is_added = name.startswith(prefixes) and name not in listed
+        is_whole = name in mappings and isinstance(_value_of(override), dict)
+        opened.append(f"++{override}" if is_added or is_whole else override)
+    return opened
 
 
 def _quoted_if_needed(override: str, groups: Collection[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from foundation import InputError, absolute_path
 from nas.options.configuration import options_of
-from nas.record.journal import FILE_NAME, Journal, line_asking
+from nas.record.journal import FILE_NAME, Journal, line_asking, read_created
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks.base import DataTask, ProxyTask
@@ -76,8 +76,9 @@ PLACES = ("warm_start.run",)
 MOVED_CLASSES: Mapping[str, str] = {
     "nas.reward.MetricReward": "nas.engine.reward.MetricReward",
     "nas.reward.TargetReward": "nas.engine.reward.TargetReward",
+    "search_space.load_spec": "nas.record.architecture.base_of_space",
 }
-"""Classes that stood elsewhere in older versions, by the name that those recorded."""
+"""Classes and functions that stood elsewhere in older versions, by the name that those recorded."""
 
 _LEARNER_OPTIONS = {
     f"controller.{name}": f"controller.learner.{name}"
@@ -127,6 +128,16 @@ def open_run(
         journal.close()
         raise
     return journal
+
+
+def options_on_record(folder: Path) -> dict[str, Any] | None:
+    """Return the options of a run under their present names, those that are younger included; None without a run.
+
+    Raises:
+        InputError: the first line of its journal is damaged.
+    """
+    created = read_created(folder)
+    return None if created is None else {**ADDED_SINCE, **present_options(created.config)}
 
 
 def may_change(task: ProxyTask) -> tuple[str, ...]:

@@ -217,6 +217,20 @@ def read_record(folder: Path) -> Record:
     return record
 
 
+def read_created(folder: Path) -> Created | None:
+    """Read what a run is, without its trials; None where the folder holds no run.
+
+    Raises:
+        InputError: the first line is damaged.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        record = _read(path, file, num_lines=1)
+    return None if record is None else record.created
+
+
 def line_asking(folder: Path, trial: int) -> int:
     """Return the number of the line that asks for a trial of a journal that can be read."""
     with (folder / FILE_NAME).open("rb") as file:
@@ -227,15 +241,20 @@ def line_asking(folder: Path, trial: int) -> int:
     raise ValueError(f"no line asks for trial {trial}")
 
 
-def _read(path: Path, file: BinaryIO) -> Record | None:
+def _read(path: Path, file: BinaryIO, num_lines: int | None = None) -> Record | None:
     """Return what a journal holds, from the start of its file; None where it holds no event.
+
+    Args:
+        path: of the file, for messages.
+        file: open at its start.
+        num_lines: read no more lines than this; None for all.
 
     Raises:
         InputError: a line that is damaged or does not fit.
     """
     record: Record | None = None
     with _no_collections():
-        for number, line in _lines(file):
+        for number, line in islice(_lines(file), num_lines):
             try:
                 record = _with_event(record, ANY_EVENT.validate_json(line))
             except ValidationError as error:

@@ -290,7 +290,8 @@ def test_a_run_without_rewards_has_nothing_to_export(call: Run, tmp_path: Path) 
 def test_replay_scores_real_detectors_on_the_validation_set(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local", "num_trials=2")
     assert call("nas.search", *arguments).returncode == 0
-    done = call("nas.replay", *arguments, "top=2", "fidelity.epochs=1", "task.score_on=val")
+    # The run alone says which task on which data, how it is trained, and where.
+    done = call("nas.replay", "run=run", "top=2", "fidelity.epochs=1", "task.score_on=val")
     assert done.returncode == 0, done.stderr
     replayed = read_record(tmp_path / "run" / "replays" / "epochs1.0-val-seed0")
     assert [trial.status for trial in replayed.trials.values()] == ["completed", "completed"]

@@ -166,7 +166,7 @@ def test_a_kind_of_failure_that_stops_ends_in_one_line_and_keeps_the_trial(call:
     record = read_record(tmp_path / "run")
     assert record.told == []
     # The handling of failures may differ from one start to the next.
-    assert call("nas.search", *arguments[:-1], "failures.max_failed_share=1").returncode == 0
+    assert call("nas.search", *arguments[:-1], "failures.nan=fail", "failures.max_failed_share=1").returncode == 0
     assert len(read_record(tmp_path / "run").told) == 5
 
 
@@ -227,8 +227,31 @@ def test_a_run_of_another_configuration_is_refused_with_both_values(call: Run, t
 def test_the_option_that_differs_has_the_name_that_can_be_set(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_LANDSCAPE, "space.window=4")
     assert call("nas.search", *arguments).returncode == 0
-    done = call("nas.search", *TINY_LANDSCAPE)
+    done = call("nas.search", *TINY_LANDSCAPE, "space=spinenet")
     assert "was made with space.window=4, now it is 5;" in done.stderr
+
+
+def test_a_search_resumed_by_its_run_alone_equals_one_begun_with_all_options(call: Run, tmp_path: Path) -> None:
+    begun = (
+        *("experiment=quickstart", "task=landscape", "task.noise=0.1", "executor=local", "tracking=none", "seed=3"),
+        *("controller=local_search", "controller.patience=5", "reward=tradeoff", "reward.costs=[params]"),
+        *("space.window=4", "scale=spinenet-49s", "limits.macs=40e9", "promotion.num_rungs=2", "fidelity.epochs=2"),
+        *("warm_start.top=3", "failures.nan=retry"),
+    )
+    assert call("nas.search", *begun, "run=a", "num_trials=8").returncode == 0
+    resumed = call("nas.search", "run=a", "num_trials=20")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "a: 8 trials on record, 20 asked for" in resumed.stdout
+
+    assert call("nas.search", *begun, "run=whole", "num_trials=20").returncode == 0
+    assert without_timings(tmp_path / "a")[1:] == without_timings(tmp_path / "whole")[1:]
+
+    # What is given beside the run is compared with the record; without num_trials, it asks for those on record.
+    for given, recorded in (("seed=4", "seed=3"), ("controller.patience=6", r"controller\.patience=5")):
+        refused = call("nas.search", "run=a", given)
+        assert refused.returncode == 2
+        assert re.fullmatch(rf"error: the run folder \S+ was made with {recorded}, now it is \d; .*\n", refused.stderr)
+    assert "20 trials on record, 8 asked for" in call("nas.search", "run=a").stdout
 
 
 def test_a_second_search_on_one_folder_is_refused(call: Run, tmp_path: Path) -> None:

@@ -90,6 +90,33 @@ def test_a_limit_on_a_cost_that_the_task_has_not_is_one_line_that_lists_those_it
         measured_setup({"macs": 1e9})
 
 
+def test_a_limit_of_null_on_a_cost_that_nobody_knows_is_refused_too() -> None:
+    with pytest.raises(InputError, match=r"^limits: no cost nope; the task has macs, params$"):
+        build_setup(config_of("limits.nope=null"))
+    # The costs that the YAML lists need not be the task's.
+    assert measured_setup({"macs": None, "params": None, "energy_j": None}).plan.limits.names == ()
+
+
+def test_a_metric_that_would_hide_behind_a_figure_of_every_trial_is_refused() -> None:
+    setup = build_setup(config_of())
+    for name in ("reward", "trial", "rung", "seconds", "run", "key", "reused_by"):
+        with pytest.raises(
+            ValueError, match=f"^task: a metric is named '{name}', which leaderboards have of their own"
+        ):
+            replace(setup, task=Named(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Measured):
+    """A task whose second metric has a name that is given."""
+
+    name: str
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        return ("ap", self.name)
+
+
 def test_a_target_for_a_metric_that_the_task_has_not_is_one_line_that_lists_those_it_has() -> None:
     with pytest.raises(ValueError, match=r"^reward: no metric watts; the task has ap, macs, params, energy_j$"):
         measured_setup({}, TargetReward(watts=Target(3)))
