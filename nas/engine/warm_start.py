@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation import InputError
-from nas.record.architecture import find_architecture
+from nas.record.architecture import best_of, find_architecture
 from nas.record.journal import read_record
 from nas.record.trial import Trial
 from search_space import ArchSpec, Decisions, SearchSpace
