@@ -8,7 +8,7 @@ from nas.record.trial import Trial
 from proxy_tasks import Numerics
 
 NumericsCount: TypeAlias = Mapping[Numerics | None, int]
-"""How many results each arithmetic has; None stands for those whose arithmetic is not on record."""
+"""The number of results in each arithmetic; None stands for those whose arithmetic is not on record."""
 
 
 def count_numerics(trials: Iterable[Trial]) -> NumericsCount:

@@ -7,7 +7,7 @@ from nas.record.record import Record
 
 @dataclass(frozen=True, slots=True)
 class WallTime:
-    """How a run's trials lay in time.
+    """The time that the trials of a run took.
 
     Attributes:
         seconds: time in which one trial or more was running; time in which the search stood still does not count.
