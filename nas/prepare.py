@@ -1,12 +1,13 @@
 """python -m nas.prepare: read, decode and resize the data of a search once, before it."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nas.options.builder import build
 from nas.options.command_line import run_command
-from nas.record.identity import options_on_record
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from proxy_tasks.base import ProxyTask
@@ -58,5 +59,12 @@ def _prepare(options: Options) -> None:
         console.print("checksums are right")
 
 
+def _options_on_record(folder: Path) -> Mapping[str, Any] | None:
+    # Imported only for `run=`: a machine that prepares data need not have what runs are made of.
+    from nas.record.identity import options_on_record
+
+    return options_on_record(folder)
+
+
 if __name__ == "__main__":
-    run_command("prepare", HELP, main, options_on_record, needs_output=False)
+    run_command("prepare", HELP, main, _options_on_record, needs_output=False)
