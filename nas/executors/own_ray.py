@@ -73,7 +73,7 @@ class OwnRay:
             poll.register(descriptor, select.POLLIN)
         died = [self._parts[descriptor] for descriptor, _ in poll.poll(0)]
         if died:
-            raise ClusterLostError(f"Ray's {' and '.join(died)} died; {how_to_continue()}")
+            raise ClusterLostError(f"Ray's {', '.join(died)} died; {how_to_continue()}")
 
     def _start(self) -> None:
         for num_left in reversed(range(NUM_STARTS)):
