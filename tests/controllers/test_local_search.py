@@ -69,6 +69,14 @@ def test_it_starts_elsewhere_when_stuck() -> None:
     assert is_near(controller.ask(rng(8)).decisions, sample(7))
 
 
+def test_results_that_are_only_as_good_do_not_keep_a_climb_alive() -> None:
+    controller = LocalSearch(SPACE, patience=10)
+    controller.tell(Proposal(sample(0)), 0.8)
+    for decisions in mutants(sample(0), 10):
+        controller.tell(Proposal(decisions), 0.8)
+    assert controller.ask(rng(7)).decisions == sample(7)
+
+
 def test_late_results_of_the_old_climb_do_not_lead_back_to_it() -> None:
     controller, peak = stuck()
     for decisions in mutants(peak, 30):
@@ -84,6 +92,9 @@ def test_the_old_climb_resumes_if_a_late_result_beats_its_peak() -> None:
     better = mutants(peak, 1)[0]
     controller.tell(Proposal(better), 0.81)
     assert is_near(controller.ask(rng(8)).decisions, better)
+    # What is more like the old peak, and better than that, must still beat the new best.
+    controller.tell(Proposal(peak), 0.805)
+    assert all(is_near(controller.ask(rng(i)).decisions, better) for i in range(20))
     # It was no peak; this one may be, and is left in its turn.
     for decisions in mutants(better, 10):
         controller.tell(Proposal(decisions), 0.7)

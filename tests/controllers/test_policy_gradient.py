@@ -11,7 +11,7 @@ import torch
 
 from controllers import Controller, Proposal, ppo, reinforce
 from controllers.baseline import MovingBaseline
-from controllers.learner import LearnerSettings, PolicyLearner
+from controllers.learner import MAX_GRADIENT_NORM, LearnerSettings, PolicyLearner
 from controllers.ppo import PPO
 from controllers.reinforce import Reinforce
 from search_space import ScalePermutedSpace, SearchSpace, published_spec
@@ -132,6 +132,34 @@ def test_one_step_makes_a_good_result_likelier_and_a_bad_one_less_likely() -> No
     with torch.inference_mode():
         after = learner.policy(batch.decisions, batch.is_legal).log_prob - batch.old_log_prob
     assert after[0] < 0 < after[1]
+
+
+def test_where_no_result_is_better_than_another_the_bonus_makes_the_policy_more_random() -> None:
+    learner, curious = PolicyLearner(SPACE, SETTINGS), PolicyLearner(SPACE, replace(SETTINGS, entropy_weight=1.0))
+    learner.collect(learner.policy.draw(rng(0)), 0.5)
+    batch = learner.collect(learner.policy.draw(rng(1)), 0.5)
+    assert batch is not None
+
+    # A policy that has become surer of itself; a new optimiser has no momentum that would carry it on.
+    for _ in range(20):
+        learner.improve(batch, lambda log_prob: log_prob)
+    curious.policy.load_state_dict(learner.policy.state_dict())
+    entropies = []
+    for _ in range(2):
+        with torch.inference_mode():
+            entropies.append(float(curious.policy(batch.decisions, batch.is_legal).entropy.mean()))
+        curious.improve(batch, lambda log_prob: batch.advantage * log_prob)
+    assert entropies[0] < entropies[1]
+
+
+def test_no_batch_pulls_harder_than_the_bound_on_the_gradient() -> None:
+    learner = PolicyLearner(SPACE, SETTINGS)
+    learner.collect(learner.policy.draw(rng(0)), 0.2)
+    batch = learner.collect(learner.policy.draw(rng(1)), 0.4)
+    assert batch is not None
+    learner.improve(batch, lambda log_prob: 1e4 * batch.advantage * log_prob)
+    gradients = [p.grad.flatten() for p in learner.policy.parameters() if p.grad is not None]
+    assert float(torch.cat(gradients).norm()) == pytest.approx(MAX_GRADIENT_NORM, rel=1e-4)
 
 
 @pytest.mark.parametrize(

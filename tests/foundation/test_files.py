@@ -127,8 +127,9 @@ write_whole(Path({str(path)!r}), b"new")
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("is_bounded", [False, True], ids=["anywhere", "inside a folder"])
 def test_content_is_synced_before_it_takes_its_name_and_each_folder_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_bounded: bool
 ) -> None:
     path = tmp_path / "made" / "file"
     calls: list[tuple[str, Path, bytes]] = []
@@ -146,7 +147,7 @@ def test_content_is_synced_before_it_takes_its_name_and_each_folder_after(
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "replace", noted_replace)
-    write_whole(path, b"content")
+    write_whole(path, b"content", inside=tmp_path if is_bounded else None)
     assert calls == [
         ("sync", tmp_path, b""),
         ("sync", path.parent, b"content"),

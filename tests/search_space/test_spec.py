@@ -106,6 +106,13 @@ def test_key_tells_levels_kinds_and_outputs_apart(other: BlockSpec) -> None:
     assert spec(other, last).key != spec(BlockSpec(3, "bottleneck", (0, 1), True), last).key
 
 
+def test_a_block_that_reaches_no_output_shifts_no_parent_in_the_key() -> None:
+    first, unused = BlockSpec(3, "bottleneck", (0, 1)), BlockSpec(7, "residual", (0, 1))
+    fourth, fifth = BlockSpec(4, "bottleneck", (0, 2), True), BlockSpec(5, "bottleneck", (2, 3), True)
+    shifted_fifth = BlockSpec(5, "bottleneck", (2, 4), True)
+    assert spec(first, unused, fourth, shifted_fifth).key == spec(first, fourth, fifth).key
+
+
 def test_key_tells_parents_apart() -> None:
     first = BlockSpec(3, "bottleneck", (0, 1))
     keys = {spec(first, BlockSpec(4, "bottleneck", p, True)).key for p in ((0, 1), (0, 2), (1, 2))}

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from controllers.base import Proposal
@@ -124,6 +125,19 @@ def test_failures_among_many_good_trials_do_not_stop_a_search(tmp_path: Path) ->
             search.finish_trial(Outcome(job.trial, ERROR) if job.trial % 2 else evaluate(job))
         assert search.why_stopped is None
     assert sum(trial.status == "failed" for trial in read_record(tmp_path).trials.values()) == 30
+
+
+def test_trials_that_reuse_a_result_push_no_failure_out_of_sight(tmp_path: Path) -> None:
+    good, *bad = (SPACE.sample(np.random.default_rng(seed)) for seed in range(4))
+    begin_with = [good, bad[0], good, good, bad[1], good, good, bad[2]]
+    with Journal(tmp_path, {}, begin_with) as journal:
+        search = make_search(journal, num_trials=20, failures=FailurePolicy(window=4, max_failed_share=0.5))
+        while (job := search.start_trial()) is not None:
+            search.finish_trial(Outcome(job.trial, ERROR) if begin_with[job.trial] in bad else evaluate(job))
+        assert search.why_stopped is not None
+        assert search.why_stopped.startswith("3 of the last 4 trials failed")
+    statuses = [trial.status for trial in read_record(tmp_path).trials.values()]
+    assert statuses == ["completed", "failed", "reused", "reused", "failed", "reused", "reused", "failed"]
 
 
 def test_lost_nodes_that_are_retried_do_not_stop_a_search(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from nas.engine.job import Job, Outcome
 from nas.engine.loop import Search
 from nas.record.journal import Journal, read_record
+from nas.record.numerics import count_numerics
 from nas.record.trial import Failure
 from proxy_tasks import Fidelity, Numerics
 from tests.nas.engine.test_loop import SMALL_SPACE, TASK, evaluate, make_search
@@ -52,6 +53,10 @@ def test_results_of_an_older_version_are_not_taken_for_those_of_this_machine(tmp
     assert "numerics" not in (tmp_path / "journal.jsonl").read_text()
     with Journal(tmp_path, {}) as journal:
         assert len(run_in(make_search(journal, 80, space=SMALL_SPACE), BF16)) == NUM_ARCHITECTURES
+
+    # A result that was reused is no second one.
+    counts = count_numerics(read_record(tmp_path).trials.values())
+    assert counts == {None: NUM_ARCHITECTURES, BF16: NUM_ARCHITECTURES}
 
 
 def test_one_that_waited_is_trained_by_a_worker_of_other_numerics_and_reused_by_one_of_the_same(tmp_path: Path) -> None:

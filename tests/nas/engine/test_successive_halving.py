@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.base import Proposal
+from nas.engine.promotion import Promotion
 from nas.engine.successive_halving import SuccessiveHalving
+from proxy_tasks import Fidelity
 from search_space import Decisions
 
 
@@ -21,6 +23,21 @@ def test_the_best_of_each_four_is_promoted_once() -> None:
     assert halving.promotion([best]) is None
     halving.note(best, 0.5)
     assert halving.promotion() is None
+
+
+def test_a_promotion_that_is_running_counts_as_one_when_a_better_result_comes() -> None:
+    halving = SuccessiveHalving(num_rungs=2, reduction=4)
+    for i in range(4):
+        halving.note(Proposal((i,)), i / 10)
+    running = halving.promotion()
+    assert running == Proposal((3,), rung=1)
+    halving.note(Proposal((4,)), 0.9)
+    assert halving.promotion([running]) is None
+
+
+def test_each_rung_has_so_many_times_the_epochs_of_the_one_below() -> None:
+    promotion = Promotion(num_rungs=3, reduction=4)
+    assert [promotion.fidelity(Fidelity(3), rung).epochs for rung in range(3)] == [3, 12, 48]
 
 
 def test_higher_rungs_come_first() -> None:

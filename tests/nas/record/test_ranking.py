@@ -1,4 +1,4 @@
-"""Filters and sorting of a leaderboard: figures of any name, and a word where a filter keeps nothing."""
+"""The ranking of trials, and a leaderboard's filters and sorting: figures of any name, a word where nothing is left."""
 
 import re
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from controllers.base import Proposal
 from foundation import InputError
 from nas.record.ranking import Row, filter_rows, ranges_of, sort_rows
-from nas.record.trial import Trial
+from nas.record.trial import Trial, best_trials
 from search_space import published_spec
 
 NAMES = (
@@ -29,6 +29,14 @@ def rows_of_metrics(metrics: list[dict[str, float]]) -> list[Row]:
 
 def numbers(rows: list[Row]) -> list[int]:
     return [row.trial.number for row in rows]
+
+
+def test_what_was_promoted_further_comes_first_and_of_equal_rewards_the_earlier() -> None:
+    rewards_and_rungs = [(0.5, 0), (0.9, 0), (0.9, 0), (0.2, 1), (0.3, 1), (0.1, 2), (None, 2)]
+    trials = {}
+    for number, (reward, rung) in enumerate(rewards_and_rungs):
+        trials[number] = Trial(number, Proposal((0,), rung=rung), SPEC, f"key {number}", reward=reward)
+    assert [trial.number for trial in best_trials(trials)] == [5, 4, 3, 1, 2, 0]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -270,9 +270,10 @@ def test_of_few_architectures_the_page_says_that_they_are_too_few(tmp_path: Path
 
 
 def test_wall_time_is_the_time_in_which_trials_ran(tmp_path: Path) -> None:
-    # By hand: 0 to 30 s and 10 to 40 s overlap; after a pause of an hour one more runs for 5 s.
-    run = write_run(tmp_path / "run", [0.1, 0.2, 0.3])
-    ends = {0: (1030.0, 30.0), 1: (1040.0, 30.0), 2: (4640.0, 5.0)}
+    # By hand: 0 to 30 s and 10 to 40 s overlap; after a pause of an hour one more runs for 5 s. The worker that is free
+    # at 30 s takes the fourth trial at once, which makes no third worker.
+    run = write_run(tmp_path / "run", [0.1, 0.2, 0.3, 0.4])
+    ends = {0: (1030.0, 30.0), 1: (1040.0, 30.0), 2: (4640.0, 5.0), 3: (1040.0, 10.0)}
     lines = [json.loads(line) for line in (run / FILE_NAME).read_text(encoding="utf-8").splitlines()]
     for line in lines:
         if line["event"] == "told":
@@ -282,7 +283,7 @@ def test_wall_time_is_the_time_in_which_trials_ran(tmp_path: Path) -> None:
 
     assert wall_time(read_record(run)) == WallTime(seconds=45.0, most_at_once=2)
     text = page_text(run)
-    assert "time in trials65 s" in text
+    assert "time in trials75 s" in text
     assert "wall time45 s" in text
     assert "most trials at a time2" in text
 

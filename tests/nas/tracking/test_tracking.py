@@ -17,15 +17,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from nas.options.command_line import python_command
-from nas.record.journal import read_record
+from nas.record.journal import Journal, read_record
 from nas.record.record import Record
 from nas.tracking import Result, TrackedRun, Tracker, Tracking, feed
 from nas.tracking.base import check_installed
 from nas.tracking.mlflow import MLflow
+from nas.tracking.results import ResultReader
 from nas.tracking.tensorboard import TensorBoard
 from nas.tracking.wandb import WeightsAndBiases
 from search_space.spec import short_form
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
+from tests.nas.engine.test_loop import evaluate, make_search
 
 
 def scalars(folder: Path) -> dict[str, dict[int, float]]:
@@ -198,6 +200,18 @@ def test_trials_that_were_never_trained_have_no_page_and_are_counted(call: Run, 
     folder = tmp_path / "run" / "tensorboard"
     assert len(list((folder / "trials").iterdir())) == statuses.count("completed")
     assert scalars(folder / "search")["trials/rejected"][30] == statuses.count("rejected")
+
+
+def test_results_are_handed_over_in_the_order_in_which_they_came_each_with_its_time(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, num_trials=3)
+        jobs = [search.start_trial() for _ in range(3)]
+        for job in reversed(jobs):
+            assert job is not None
+            search.finish_trial(evaluate(job))
+        results = ResultReader(journal.record).read()
+    assert [(result.number, result.trial.number) for result in results] == [(1, 2), (2, 1), (3, 0)]
+    assert [result.time for result in results] == journal.record.told_at
 
 
 def test_a_tracker_that_fails_ends_no_search_and_the_next_start_makes_up_for_it(call: Run, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -100,6 +101,25 @@ def oracle(truth: Annotations, rows: np.ndarray, found: ScoredBoxes) -> tuple[li
         precision = evaluation.eval["precision"][:, :, k, 0, 2]
         per_class.append(float(precision[precision > -1].mean()) if (precision > -1).any() else -1.0)
     return [float(value) for value in evaluation.stats], per_class
+
+
+@pytest.mark.parametrize(("side_px", "size"), [(20, "small"), (50, "medium"), (200, "large")])
+def test_an_object_counts_in_the_figures_of_its_size(side_px: int, size: str) -> None:
+    # COCO: small is below 32 x 32 pixels, large above 96 x 96.
+    box = np.array([[0.0, 0.0, side_px, side_px]])
+    truth = dataclasses.replace(
+        random_truth(np.random.default_rng(0), 1, with_crowds=False),
+        first_box=np.array([0, 1]),
+        boxes_xywh=box,
+        boxes_xyxy=box,
+        labels=np.array([0]),
+        is_crowd=np.array([False]),
+        areas=np.array([side_px**2]),
+    )
+    figures = score(truth, np.array([0]), ScoredBoxes(np.array([0]), box, np.array([0]), np.array([0.9])))
+    for one in ("small", "medium", "large"):
+        expected = 1.0 if one == size else -1.0
+        assert (figures[f"ap_{one}"], figures[f"ar_{one}"]) == pytest.approx((expected, expected))
 
 
 @given(
