@@ -12,11 +12,12 @@ from typing import Any, Literal, assert_never
 import numpy as np
 from rich.console import Console
 
-from foundation import InputError, short_path
+from foundation import InputError, check_range, short_path
 from nas.engine.reward import Reward, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
+from nas.record.events import MAX_TRIALS
 from nas.record.failures import failure_lines
 from nas.record.journal import read_record
 from nas.record.numerics import count_numerics, mixture_line
@@ -54,8 +55,8 @@ class Options:
     reward: Reward | None = None
 
     def __post_init__(self) -> None:
-        if self.top is not None and self.top < 1:
-            raise ValueError(f"top must be 1 or more, got {self.top}")
+        if self.top is not None:
+            check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
         if self.front and (self.reward is None or len(self.reward.metrics) < 2):
             raise ValueError("front=true needs a reward with costs, as reward=tradeoff")
         if self.run == ():

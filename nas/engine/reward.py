@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from foundation import check_range
+
 MAX_WEIGHT = 10.0
 """Highest weight of a target; a cost twice the target then leaves a thousandth of the reward."""
 
@@ -74,8 +76,8 @@ class Target:
     form: Literal["hard", "soft"] = "hard"
 
     def __post_init__(self) -> None:
-        if self.target is not None and not 0 < self.target < math.inf:
-            raise ValueError(f"target must be above 0, or null for none, got {self.target}")
+        if self.target is not None:
+            check_range("target", self.target, 1e-12, 1e18, "no architecture costs more; null is for none")
         if not 0 < self.weight <= MAX_WEIGHT:
             raise ValueError(f"weight must be above 0 and at most {MAX_WEIGHT:g}, got {self.weight}")
         if self.form not in ("hard", "soft"):
