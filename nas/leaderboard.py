@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from foundation import InputError, check_range, short_path
-from nas.engine.reward import Reward, objectives_of
+from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
@@ -169,11 +169,12 @@ def _rewarded(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
 
     # Trials that lack one of the metrics, as those of an earlier version may, are left out.
     scored = [trial for trial in record.trials.values() if trial.reward is not None]
-    usable = {trial.number: trial for trial in scored if set(reward.metrics) <= set(trial.metrics)}
+    named = named_metrics(reward)
+    usable = {trial.number: trial for trial in scored if set(named) <= set(trial.metrics)}
     if scored and not usable:
         known = sorted({name for trial in scored for name in trial.metrics})
-        lacking = {name for trial in scored for name in reward.metrics if name not in trial.metrics}
-        missing = next(name for name in reward.metrics if name in lacking)
+        lacking = {name for trial in scored for name in named if name not in trial.metrics}
+        missing = next(name for name in named if name in lacking)
         raise InputError(f"reward: no trial of the run has the metric {missing}; they have {', '.join(known)}")
     return {number: replace(trial, reward=reward(trial.metrics)) for number, trial in usable.items()}
 
