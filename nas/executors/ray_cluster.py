@@ -83,6 +83,7 @@ class RayExecutor:
         """Be connected to the cluster; yields a function that raises `ClusterLostError` once the cluster is gone."""
         import ray
 
+        from nas.executors.cluster_watch import ClusterWatch
         from nas.executors.own_ray import OwnRay
 
         if ray.is_initialized():
@@ -93,7 +94,8 @@ class RayExecutor:
         else:
             try:
                 self._connect(self._address)
-                yield lambda: None
+                with ClusterWatch():
+                    yield lambda: None
             finally:
                 ray.shutdown()
 
