@@ -32,7 +32,7 @@ class RegularizedEvolution:
         num_random: members before the first mutation; None for a full population.
 
     Raises:
-        ValueError: sizes below 1, or a tournament or a beginning larger than the population.
+        ValueError: a size out of range, or a tournament or a beginning larger than the population.
 
     Source: Real et al., Regularized Evolution for Image Classifier Architecture Search (arXiv 1802.01548), algorithm 1.
     """

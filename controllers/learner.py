@@ -10,6 +10,7 @@ from torch import Tensor
 from controllers.base import Proposal
 from controllers.baseline import MovingBaseline
 from controllers.policy import RecurrentPolicy, one_thread
+from foundation import check_range
 from search_space import Decisions, SearchSpace
 
 MAX_GRADIENT_NORM = 1.0
@@ -41,14 +42,15 @@ class LearnerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.entropy_weight < math.inf:
-            raise ValueError(f"entropy_weight must be 0 or more, got {self.entropy_weight}")
-        if self.hidden_width < 1:
-            raise ValueError(f"hidden_width must be 1 or more, got {self.hidden_width}")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
+        for name, value, low, high, reason in (
+            ("learning_rate", self.learning_rate, 1e-12, 100, "Adam moves every weight by about as much"),
+            ("entropy_weight", self.entropy_weight, 0, 1e6, "advantages are a few standard deviations"),
+            ("hidden_width", self.hidden_width, 1, 4096, "the LSTM then takes half a GB"),
+            ("batch_size", self.batch_size, 1, 65_536, "a batch is held in memory"),
+        ):
+            check_range(name, value, low, high, reason)
+        if self.failure_reward is not None:
+            check_range("failure_reward", self.failure_reward, -1e6, 1e6, "AP is at most 1")
         if not 0 < self.baseline_decay < 1:
             raise ValueError(f"baseline_decay must be between 0 and 1, got {self.baseline_decay}")
         if not 0 <= self.seed < 2**32:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from controllers.base import Proposal
+from foundation import check_range
 from search_space import Decisions, SearchSpace
 
 MAX_TRIES = 4
@@ -33,7 +34,7 @@ class LocalSearch:
         patience: results without improvement, failed ones included, after which a climb ends.
 
     Raises:
-        ValueError: patience below 1.
+        ValueError: patience out of range.
 
     Source: White et al., Exploring the Loss Landscape in Neural Architecture Search (arXiv 2005.02960).
     """
@@ -41,8 +42,7 @@ class LocalSearch:
     min_objectives: ClassVar[int] = 1
 
     def __init__(self, space: SearchSpace, patience: int = 200) -> None:
-        if patience < 1:
-            raise ValueError(f"patience must be 1 or more, got {patience}")
+        check_range("patience", patience, 1, 10_000_000, "no run has more trials")
         self._space = space
         self._patience = patience
         self._best: _Result | None = None

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from controllers.base import Proposal
 from controllers.tournament import Tournament
+from foundation import check_range
 from search_space import Decisions, SearchSpace
 
 
@@ -26,7 +27,7 @@ class ParetoEvolution:
         num_random: members before the first mutation; None for a full population.
 
     Raises:
-        ValueError: sizes below 1, or a tournament or a beginning larger than the population.
+        ValueError: a size out of range, or a tournament or a beginning larger than the population.
 
     Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (IEEE TEVC 6, 2002), section III.
     Differs: one child at a time, as results of long evaluations come; mutation alone.
@@ -37,6 +38,7 @@ class ParetoEvolution:
     def __init__(
         self, space: SearchSpace, population_size: int = 50, tournament_size: int = 2, num_random: int | None = None
     ) -> None:
+        check_range("population_size", population_size, 1, 10_000, "each result is compared with all pairs of members")
         self._space = space
         self._population_size = population_size
         self._tournament = Tournament(population_size, tournament_size, num_random)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from controllers.base import Proposal
 from controllers.learner import Batch, LearnerSettings, PolicyLearner
+from foundation import check_range
 from search_space import SearchSpace
 
 DEFAULT_LEARNER = LearnerSettings(learning_rate=0.01, entropy_weight=0.003)
@@ -45,8 +46,7 @@ class PPO:
     def __init__(
         self, space: SearchSpace, learner: LearnerSettings = DEFAULT_LEARNER, num_epochs: int = 2, clip: float = 0.8
     ) -> None:
-        if num_epochs < 1:
-            raise ValueError(f"num_epochs must be 1 or more, got {num_epochs}")
+        check_range("num_epochs", num_epochs, 1, 1000, "each is a step over the whole batch")
         if not 0 < clip < 1:
             raise ValueError(f"clip must be between 0 and 1, got {clip}")
 

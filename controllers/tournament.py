@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation import check_range
+
 
 class Tournament:
     """Draws the members that are compared for each parent.
@@ -13,10 +15,11 @@ class Tournament:
         num_random: members before the first mutation; None for a full population.
 
     Raises:
-        ValueError: sizes below 1, or a tournament or a beginning larger than the population.
+        ValueError: a size out of range, or a tournament or a beginning larger than the population.
     """
 
     def __init__(self, population_size: int, tournament_size: int, num_random: int | None) -> None:
+        check_range("population_size", population_size, 1, 10_000_000, "no run has more trials")
         if not 1 <= tournament_size <= population_size:
             raise ValueError(f"tournament_size must be 1 to population_size ({population_size}), got {tournament_size}")
         if num_random is not None and not 1 <= num_random <= population_size:

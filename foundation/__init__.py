@@ -4,7 +4,7 @@ from foundation.errors import InputError, printable
 from foundation.files import make_folder, open_folder, opener_in, sync_folder, write_whole
 from foundation.lazy import lazy_class
 from foundation.paths import absolute_path, current_folder, short_path
-from foundation.ranges import check_range
+from foundation.ranges import check_range, check_seed
 from foundation.suggestion import nearest, nearest_hint
 from foundation.validation import first_error
 
@@ -12,6 +12,7 @@ __all__ = [
     "InputError",
     "absolute_path",
     "check_range",
+    "check_seed",
     "current_folder",
     "first_error",
     "lazy_class",

@@ -17,3 +17,16 @@ def check_range(name: str, value: float, low: float, high: float, reason: str) -
     # Written so that a NaN, which compares with nothing, is refused too.
     if not low <= value <= high:
         raise ValueError(f"{name} must be from {low:g} to {high:g} ({reason}), got {value}")
+
+
+def check_seed(name: str, value: int) -> None:
+    """Check that a seed is one of 64 bits.
+
+    Args:
+        name: the seed's name in the message.
+        value: the seed.
+
+    Raises:
+        ValueError: it is negative or larger.
+    """
+    check_range(name, value, 0, 2**64 - 1, "a seed has 64 bits")

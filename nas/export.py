@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation import InputError, short_path
+from foundation import InputError, check_range, short_path
 from nas.exporting.specs import export_trials
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.architecture import best_of
+from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record, refuse_links
 
 HELP = """\
@@ -52,8 +53,7 @@ class Options:
     out: Path | None
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise ValueError(f"top must be 1 or more, got {self.top}")
+        check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from typing import Any, Literal, assert_never
 import numpy as np
 from rich.console import Console
 
-from foundation import InputError, short_path
-from nas.engine.reward import Reward, objectives_of
+from foundation import InputError, check_range, short_path
+from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.comparison import compares
+from nas.record.events import MAX_TRIALS
 from nas.record.failures import failure_lines
 from nas.record.journal import read_record
 from nas.record.numerics import count_numerics, mixture_line
@@ -54,8 +55,8 @@ class Options:
     reward: Reward | None = None
 
     def __post_init__(self) -> None:
-        if self.top is not None and self.top < 1:
-            raise ValueError(f"top must be 1 or more, got {self.top}")
+        if self.top is not None:
+            check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
         if self.front and (self.reward is None or len(self.reward.metrics) < 2):
             raise ValueError("front=true needs a reward with costs, as reward=tradeoff")
         if self.run == ():
@@ -168,11 +169,12 @@ def _rewarded(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
 
     # Trials that lack one of the metrics, as those of an earlier version may, are left out.
     scored = [trial for trial in record.trials.values() if trial.reward is not None]
-    usable = {trial.number: trial for trial in scored if set(reward.metrics) <= set(trial.metrics)}
+    named = named_metrics(reward)
+    usable = {trial.number: trial for trial in scored if set(named) <= set(trial.metrics)}
     if scored and not usable:
         known = sorted({name for trial in scored for name in trial.metrics})
-        lacking = {name for trial in scored for name in reward.metrics if name not in trial.metrics}
-        missing = next(name for name in reward.metrics if name in lacking)
+        lacking = {name for trial in scored for name in named if name not in trial.metrics}
+        missing = next(name for name in named if name in lacking)
         raise InputError(f"reward: no trial of the run has the metric {missing}; they have {', '.join(known)}")
     return {number: replace(trial, reward=reward(trial.metrics)) for number, trial in usable.items()}
 

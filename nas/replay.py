@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.random_search import RandomSearch
-from foundation import short_path
+from foundation import check_range, short_path
 from nas.engine.promotion import Promotion
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.architecture import best_of
 from nas.record.comparison import compares
-from nas.record.events import Asked
+from nas.record.events import MAX_TRIALS, Asked
 from nas.record.identity import (
     check_config,
     check_data,
@@ -52,8 +52,7 @@ class Options:
     top: int
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise ValueError(f"top must be 1 or more, got {self.top}")
+        check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
 
 
 def main(config: dict[str, Any]) -> None:

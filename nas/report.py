@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation import short_path, write_whole
+from foundation import check_range, short_path, write_whole
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.record.events import MAX_TRIALS
 from nas.record.journal import refuse_links
 from nas.reporting import page_of, read_runs
 
@@ -34,8 +35,7 @@ class Options:
     top: int
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise ValueError(f"top must be 1 or more, got {self.top}")
+        check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
 
 
 def main(config: dict[str, Any]) -> None:

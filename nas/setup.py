@@ -11,7 +11,7 @@ from nas.engine.limits import Limits
 from nas.engine.loop import Search
 from nas.engine.plan import Plan
 from nas.engine.promotion import Promotion
-from nas.engine.reward import Reward
+from nas.engine.reward import Reward, named_metrics
 from nas.engine.warm_start import WarmStart
 from nas.executors.base import Executor
 from nas.executors.threads import wait_without_spinning
@@ -117,9 +117,9 @@ class Setup:
             raise ValueError(f"limits: no cost {unknown[0]}; the task has {', '.join(self.task.cost_names)}")
 
     def _check_reward(self) -> None:
-        """Check that the task measures everything that the reward looks at."""
+        """Check that the task measures everything that the reward names."""
         known = self.task.metric_names
-        unknown = sorted(set(self.reward.metrics) - set(known))
+        unknown = sorted(set(named_metrics(self.reward)) - set(known))
         if unknown:
             option = self.task.option_rules.optional_metrics.get(unknown[0])
             hint = f" (task.{option} measures it)" if option else ""

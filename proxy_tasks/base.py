@@ -192,9 +192,10 @@ class ProxyTask(Protocol):
         ...
 
     def load(self) -> None:
-        """Load what evaluations need, as libraries; called once by each process that evaluates, before its first job.
+        """Load what evaluations need, as libraries and a GPU; called once by each process that evaluates.
 
-        A worker in which it raises does not come up, so that a broken machine costs no trial.
+        That is before its first job, and on a worker within a time limit: what may hang belongs here. A worker in which
+        it raises does not come up, so that a broken machine costs no trial.
         """
         ...
 

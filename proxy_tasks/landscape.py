@@ -15,6 +15,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation import check_seed
 from proxy_tasks.base import (
     NO_WEIGHTS,
     Evaluation,
@@ -58,8 +59,7 @@ class Landscape:
     failure_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        check_seed("seed", self.seed)
         if not 0 <= self.noise < math.inf:
             raise ValueError(f"noise must be 0 or more, got {self.noise}")
         if not 0 <= self.failure_rate <= 1:

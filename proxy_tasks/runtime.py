@@ -38,6 +38,13 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def start_device(device: torch.device) -> None:
+    """Have a GPU compute something, and wait for it: its first use is the one that may hang."""
+    if device.type == "cuda":
+        torch.zeros(1, device=device).add_(1)
+        wait_for(device)
+
+
 def wait_for(device: torch.device) -> None:
     """Wait until the device has done what it was given; a processor has when the call returns."""
     if device.type == "cuda":

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from foundation import check_range
+from nas.record.events import MAX_TRIALS
 from nas.record.failures import failure_lines
 from nas.record.trial import Failure, Trial
 
@@ -48,12 +50,10 @@ class FailurePolicy:
     window: int = 20
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0:
-            raise ValueError(f"max_retries must be 0 or more, got {self.max_retries}")
+        check_range("max_retries", self.max_retries, 0, 1_000_000, "each is an evaluation")
         if not 0 <= self.max_failed_share <= 1:
             raise ValueError(f"max_failed_share must be 0 to 1, got {self.max_failed_share}")
-        if self.window < 1:
-            raise ValueError(f"window must be 1 or more, got {self.window}")
+        check_range("window", self.window, 1, MAX_TRIALS, "no run has more trials")
 
     def action(self, failure: Failure, attempts: Iterable[Failure]) -> Action:
         """Return what to do about a failure of a trial.

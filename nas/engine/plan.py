@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from foundation import check_range
 from nas.engine.failures import FailurePolicy
 from nas.engine.limits import Limits
 from nas.engine.promotion import Promotion
+from nas.record.events import MAX_TRIALS
 from proxy_tasks import Fidelity
 
 _SEEDS = 2**32
@@ -35,7 +37,16 @@ class Plan:
     failures: FailurePolicy = field(default_factory=FailurePolicy)
 
     def __post_init__(self) -> None:
-        if self.num_trials < 1:
-            raise ValueError(f"num_trials must be 1 or more, got {self.num_trials}")
+        check_range("num_trials", self.num_trials, 1, MAX_TRIALS, "their journal has 20 GB")
         if not 0 <= self.seed < _SEEDS:
             raise ValueError(f"seed must be 0 to {_SEEDS - 1}, got {self.seed}")
+
+        # A promotion that no training could do would otherwise end the search when it is made.
+        last = self.promotion.num_rungs - 1
+        try:
+            self.promotion.fidelity(self.fidelity, last)
+        except ValueError as error:
+            factor = self.promotion.reduction**last
+            raise ValueError(
+                f"promotion: its last rung trains for fidelity.epochs times {factor:g}, and {error}; choose fewer rungs"
+            ) from None

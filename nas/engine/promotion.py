@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from foundation import check_range
 from nas.record.events import MAX_RUNG
 from proxy_tasks import Fidelity, Weights
 
@@ -29,8 +30,7 @@ class Promotion:
     def __post_init__(self) -> None:
         if not 1 <= self.num_rungs <= MAX_RUNG + 1:
             raise ValueError(f"num_rungs must be 1 to {MAX_RUNG + 1}, got {self.num_rungs}")
-        if self.reduction < 2:
-            raise ValueError(f"reduction must be 2 or more, got {self.reduction}")
+        check_range("reduction", self.reduction, 2, 1000, "a rung has this many times the epochs of the one below")
 
     def fidelity(self, lowest: Fidelity, rung: int) -> Fidelity:
         """Return the fidelity of a rung, of which `lowest` is the first."""

@@ -5,8 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from foundation import check_range
+
 MAX_WEIGHT = 10.0
 """Highest weight of a target; a cost twice the target then leaves a thousandth of the reward."""
+
+LISTED_COSTS = ("macs", "params", "latency_ms")
+"""Costs that `experiments/reward/targets.yaml` lists for every task, with null for no target."""
 
 
 @runtime_checkable
@@ -21,6 +26,12 @@ class Reward(Protocol):
     def __call__(self, metrics: Mapping[str, float]) -> float:
         """Return the reward; not finite where a metric is not."""
         ...
+
+
+def named_metrics(reward: Reward) -> tuple[str, ...]:
+    """Return the metrics that a reward names: those too that it has no target for, where no YAML file lists them."""
+    named = reward.costs if isinstance(reward, TargetReward) else ()
+    return (*reward.metrics, *(cost for cost in named if cost not in (*LISTED_COSTS, *reward.metrics)))
 
 
 def objectives_of(reward: Reward, metrics: Mapping[str, float]) -> tuple[float, ...]:
@@ -74,8 +85,8 @@ class Target:
     form: Literal["hard", "soft"] = "hard"
 
     def __post_init__(self) -> None:
-        if self.target is not None and not 0 < self.target < math.inf:
-            raise ValueError(f"target must be above 0, or null for none, got {self.target}")
+        if self.target is not None:
+            check_range("target", self.target, 1e-12, 1e18, "no architecture costs more; null is for none")
         if not 0 < self.weight <= MAX_WEIGHT:
             raise ValueError(f"weight must be above 0 and at most {MAX_WEIGHT:g}, got {self.weight}")
         if self.form not in ("hard", "soft"):
@@ -98,6 +109,9 @@ class Target:
 class TargetReward:
     """Multiplies a metric by a factor for each cost that has a target; see `Target`.
 
+    Attributes:
+        costs: names of all costs that were given, those without a target too.
+
     Args:
         metric: name of the metric to maximise.
         targets: target of each cost, by its name: any metric of the task, in the unit that the metric has. Costs whose
@@ -109,6 +123,7 @@ class TargetReward:
 
     def __init__(self, /, metric: str = "ap", **targets: Target) -> None:
         self._metric = metric
+        self.costs = tuple(targets)
         self._targets = {name: target for name, target in targets.items() if target.target is not None}
         if not self._targets:
             raise ValueError(f"needs a target: {_either([f'{name}.target' for name in targets] or ['macs.target'])}")

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation import InputError
+from foundation import InputError, check_range
 from nas.record.architecture import best_of, find_architecture
+from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record
 from nas.record.trial import Trial
 from search_space import ArchSpec, Decisions, SearchSpace
@@ -22,7 +23,7 @@ class WarmStart:
         top: how many of that run's best to take.
 
     Raises:
-        ValueError: a `top` below 1.
+        ValueError: a `top` out of range.
     """
 
     specs: tuple[str, ...] = ()
@@ -30,8 +31,7 @@ class WarmStart:
     top: int = 10
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise ValueError(f"top must be 1 or more, got {self.top}")
+        check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
 
     def best(self) -> list[Trial]:
         """Return the best trials of the other run; none where there is no such run.

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from foundation import InputError
+from foundation import InputError, check_range
 from nas.engine.workers import OnWorkers, ignore_workers
 from nas.executors.base import TrialSource
 from nas.executors.capacity import WorkerSlots
@@ -35,7 +35,7 @@ class RayExecutor:
         timeout_s: a trial that takes longer is ended; None for no limit.
 
     Raises:
-        ValueError: a number below its minimum.
+        ValueError: a number out of range.
     """
 
     def __init__(
@@ -46,14 +46,18 @@ class RayExecutor:
         max_concurrent: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
-        for name, value in (("cpus_per_trial", cpus_per_trial), ("max_concurrent", max_concurrent)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be 1 or more, got {value}")
+        for name, value, low, high, reason in (
+            ("cpus_per_trial", cpus_per_trial, 1, 65_536, "no machine has more"),
+            ("max_concurrent", max_concurrent, 1, 10_000, "a growing cluster is asked for all of them at once"),
+            ("gpus_per_trial", gpus_per_trial or None, 1e-4, 1024, "Ray counts in 1/10,000 of a GPU; or 0 for none"),
+            ("timeout_s", timeout_s, 1e-3, 1e9, "a thousand million seconds are 30 years"),
+        ):
+            if value is not None:
+                check_range(name, value, low, high, reason)
+
         # Ray takes a fraction from a single GPU, and above one only whole GPUs.
-        if gpus_per_trial is not None and (gpus_per_trial < 0 or (gpus_per_trial > 1 and gpus_per_trial % 1)):
+        if gpus_per_trial is not None and gpus_per_trial > 1 and gpus_per_trial % 1:
             raise ValueError(f"gpus_per_trial must be 0 to 1, or a whole number above, got {gpus_per_trial}")
-        if timeout_s is not None and timeout_s <= 0:
-            raise ValueError(f"timeout_s must be above 0, got {timeout_s}")
 
         self._address = address
         self._cpus_per_trial = cpus_per_trial
@@ -79,6 +83,7 @@ class RayExecutor:
         """Be connected to the cluster; yields a function that raises `ClusterLostError` once the cluster is gone."""
         import ray
 
+        from nas.executors.cluster_watch import ClusterWatch
         from nas.executors.own_ray import OwnRay
 
         if ray.is_initialized():
@@ -89,7 +94,8 @@ class RayExecutor:
         else:
             try:
                 self._connect(self._address)
-                yield lambda: None
+                with ClusterWatch():
+                    yield lambda: None
             finally:
                 ray.shutdown()
 

@@ -16,6 +16,9 @@ SCHEMA_VERSION: Final = 1
 MAX_RUNG = 20
 """More promotions than any search makes."""
 
+MAX_TRIALS = 10_000_000
+"""Most trials of a run; their journal has some 20 GB."""
+
 _BLOCK = TypeAdapter(BlockSpec)
 _NUM_BLOCK_FIELDS = len(fields(BlockSpec))
 

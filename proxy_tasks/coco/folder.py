@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, TypeAlias, assert_never
 
-from foundation import InputError
+from foundation import InputError, check_seed
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import MAX_BAD_SHARE, check_share
@@ -121,5 +121,4 @@ def check_split(num_held_out: int, split_seed: int) -> None:
     """
     if num_held_out < 1:
         raise ValueError(f"num_held_out must be 1 or more, got {num_held_out}")
-    if split_seed < 0:
-        raise ValueError(f"split_seed must be 0 or more, got {split_seed}")
+    check_seed("split_seed", split_seed)

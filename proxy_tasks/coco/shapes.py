@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, assert_never, get_args
 import numpy as np
 from PIL import Image, ImageDraw
 
-from foundation import InputError, check_range, sync_folder
+from foundation import InputError, check_range, check_seed, sync_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.folder import CocoFolder, check_split
 
@@ -60,8 +60,7 @@ class Shapes:
             check_range(name, number, 1, _MAX_IMAGES, "they are drawn one by one, a thousand a second")
         if not MAX_SIZE_PX <= self.image_size_px <= _MAX_IMAGE_SIZE_PX:
             raise ValueError(f"image_size_px must be {MAX_SIZE_PX} to {_MAX_IMAGE_SIZE_PX}, got {self.image_size_px}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        check_seed("seed", self.seed)
 
     def folder(self, report: Report) -> CocoFolder:
         """Return the folder; draw it first if it is not there.

@@ -148,8 +148,12 @@ class DetectionProxy:
         verify_data(self.data_options, report)
 
     def load(self) -> None:
-        """Import torch and all that evaluates; see `ProxyTask.load`."""
+        """Import torch and all that evaluates, and start the device; see `ProxyTask.load`."""
+        # Imported here, as in `costs`.
         import proxy_tasks.detection.evaluation  # noqa: F401  # for what importing it does
+        from proxy_tasks.runtime import pick_device, start_device
+
+        start_device(pick_device(self.device))
 
     def numerics(self) -> Numerics:
         """Return what networks are trained and scored in on this machine; see `ProxyTask.numerics`."""

@@ -24,11 +24,16 @@ def parent_of(child: Decisions, candidates: list[Decisions]) -> int:
     return min(range(len(candidates)), key=lambda i: num_different(child, candidates[i]))
 
 
-@pytest.mark.parametrize(("population", "tournament"), [(0, 0), (5, 6), (5, 0)])
+@pytest.mark.parametrize(("population", "tournament"), [(5, 6), (5, 0)])
 def test_impossible_sizes_are_refused(population: int, tournament: int) -> None:
     message = f"tournament_size must be 1 to population_size ({population}), got {tournament}"
     with pytest.raises(ValueError, match=re.escape(message)):
         RegularizedEvolution(SPACE, population, tournament)
+
+
+def test_a_population_of_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"population_size must be from 1 to 1e\+07 \(no run has more trials\), got 0"):
+        RegularizedEvolution(SPACE, population_size=0, tournament_size=0)
 
 
 def test_first_proposals_are_drawn_from_the_space() -> None:

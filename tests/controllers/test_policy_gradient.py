@@ -165,11 +165,11 @@ def test_no_batch_pulls_harder_than_the_bound_on_the_gradient() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
-        ({"learning_rate": math.nan}, "learning_rate must be above 0, got nan"),
-        ({"entropy_weight": -1.0}, "entropy_weight must be 0 or more, got -1.0"),
-        ({"hidden_width": 0}, "hidden_width must be 1 or more, got 0"),
-        ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be from 1e-12 to 100 .*, got 0.0"),
+        ({"learning_rate": math.nan}, "learning_rate must be from 1e-12 to 100 .*, got nan"),
+        ({"entropy_weight": -1.0}, "entropy_weight must be from 0 to .*, got -1.0"),
+        ({"hidden_width": 0}, "hidden_width must be from 1 to 4096 .*, got 0"),
+        ({"batch_size": 0}, "batch_size must be from 1 to 65536 .*, got 0"),
         ({"baseline_decay": 0.0}, "baseline_decay must be between 0 and 1, got 0.0"),
         ({"baseline_decay": 1.0}, "baseline_decay must be between 0 and 1, got 1.0"),
         ({"seed": -1}, "seed must be 0 to 4294967295, got -1"),

@@ -195,6 +195,9 @@ def test_a_reward_that_the_journal_cannot_give_is_one_line(call: Run, run: Path)
     done = call("nas.leaderboard", "run=run", "reward=targets", "reward.latency_ms.target=5")
     assert done.returncode == 2
     assert done.stderr == "error: reward: no trial of the run has the metric latency_ms; they have ap, macs, params\n"
+    given = ("reward=targets", "reward.macs.target=1e9", "reward.nope.target=null")
+    done = call("nas.leaderboard", "run=run", *given)
+    assert done.stderr == "error: reward: no trial of the run has the metric nope; they have ap, macs, params\n"
     done = call("nas.leaderboard", "run=run", "reward=targets")
     assert done.stderr == "error: reward: needs a target: macs.target, params.target or latency_ms.target\n"
 

@@ -303,7 +303,7 @@ def test_files_of_the_user_in_the_run_folder_stay(call: Run, tmp_path: Path) -> 
         ("nas.search", ("experiment=spinenet", "data.root=~nobody-here/x"), "~nobody-here/x: there is no such user"),
         ("nas.leaderboard", (), "run: needs a value"),
         ("nas.leaderboard", ("run=absent",), r"no run at \S+absent: there is no journal\.jsonl"),
-        ("nas.export", ("run=absent", "top=0"), "top must be 1 or more, got 0"),
+        ("nas.export", ("run=absent", "top=0"), "top must be from 1 to .*, got 0"),
         ("nas.replay", ("run=absent", *TINY_LANDSCAPE[:2]), r"no run at \S+absent: there is no journal\.jsonl"),
     ],
 )

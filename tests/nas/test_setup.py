@@ -122,6 +122,15 @@ def test_a_target_for_a_metric_that_the_task_has_not_is_one_line_that_lists_thos
         measured_setup({}, TargetReward(watts=Target(3)))
 
 
+def test_a_target_of_null_for_a_metric_that_nobody_knows_is_refused_too() -> None:
+    given = ("reward=targets", "reward.macs.target=1e9")
+    with pytest.raises(InputError, match=r"^reward: no metric nope; the task has ap, macs, params$"):
+        build_setup(config_of(*given, "reward.nope.target=null"))
+    # The costs that the YAML lists need not be the task's.
+    assert build_setup(config_of(*given, "reward.latency_ms.target=null")).reward.metrics == ("ap", "macs")
+    measured_setup({}, TargetReward(energy_j=Target(3), latency_ms=Target()))
+
+
 def test_a_target_for_a_metric_that_an_option_adds_names_that_option() -> None:
     given = ["experiment=quickstart", "task=detection", "reward=targets", "reward.latency_ms.target=5"]
     message = "reward: no metric latency_ms (task.latency=true measures it); the task has ap, "
@@ -135,7 +144,7 @@ def test_a_target_for_a_metric_that_an_option_adds_names_that_option() -> None:
     [
         ("limits.macs=0", r"^limits\.macs must be above 0, or null for no limit, got 0\.0$"),
         ("limits.macs=many", r"^limits\.macs: Input should be a valid number"),
-        ("num_trials=0", "^num_trials must be 1 or more, got 0$"),
+        ("num_trials=0", "^num_trials must be from 1 to .*, got 0$"),
         ("seed=4294967296", "^seed must be 0 to 4294967295, got 4294967296$"),
         ("controller=pareto_evolution", "^controller: needs a reward with costs to trade off, as reward=tradeoff$"),
         ("max_reused_share=2", r"^max_reused_share must be 0 to 1, got 2\.0$"),

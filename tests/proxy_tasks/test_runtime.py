@@ -1,12 +1,17 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from foundation import InputError
+from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.device_options import Precision
 from proxy_tasks.runtime import has_fast_bf16, numerics_on, uses_bf16
+from search_space import ModelScale
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,20 @@ def test_instructions_that_torch_does_not_use_are_not_named() -> None:
     environment = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(("float32 on cpu DEFAULT", "float32 on cpu NO AVX"))
+
+
+def test_loading_looks_for_the_device_so_that_no_trial_finds_it_missing() -> None:
+    DetectionProxy(Shapes(Path("x")), ModelScale(), device="cpu").load()
+    with pytest.raises(InputError, match=r"device cuda:99: torch finds \d+ GPUs on this machine"):
+        DetectionProxy(Shapes(Path("x")), ModelScale(), device="cuda:99").load()
+
+
+@pytest.mark.gpu
+def test_loading_starts_the_gpu_so_that_one_that_hangs_does_so_within_the_limit_of_a_start() -> None:
+    code = (
+        "import torch; from pathlib import Path; from proxy_tasks.coco.shapes import Shapes\n"
+        "from proxy_tasks.detection.task import DetectionProxy; from search_space import ModelScale\n"
+        "DetectionProxy(Shapes(Path('x')), ModelScale(), device='cuda').load(); print(torch.cuda.is_initialized())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

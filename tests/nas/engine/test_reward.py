@@ -57,8 +57,8 @@ def test_a_reward_of_a_metric_that_is_not_finite_is_not_finite() -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ({"target": 0}, "target must be above 0, or null for none, got 0"),
-        ({"target": math.inf}, "target must be above 0, or null for none, got inf"),
+        ({"target": 0}, "target must be from 1e-12 to .*, got 0"),
+        ({"target": math.inf}, "target must be from 1e-12 to .*, got inf"),
         ({"weight": 0}, "weight must be above 0 and at most 10, got 0"),
         ({"weight": 500}, "weight must be above 0 and at most 10, got 500"),
         ({"form": "firm"}, "form must be hard or soft, got 'firm'"),

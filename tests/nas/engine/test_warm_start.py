@@ -69,5 +69,5 @@ def test_a_search_begins_with_given_specs_and_with_another_runs_best(call: Run, 
 
 
 def test_a_count_below_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="top must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match=r"top must be from 1 to .*, got 0"):
         WarmStart(top=0)

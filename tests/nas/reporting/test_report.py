@@ -482,7 +482,7 @@ def test_what_cannot_be_reported_is_one_line(call: Run, tmp_path: Path) -> None:
         (("run=[run,empty]",), "no run at "),
         (("run=[run,./run]",), "is given twice"),
         (("run=[]",), "run: name one folder or more"),
-        (("run=run", "top=0"), "top must be 1 or more, got 0"),
+        (("run=run", "top=0"), "top must be from 1 to 1e+07 (no run has more trials), got 0"),
         (("run=run", "out=file/report.html"), "cannot write "),
         ((), "run: needs a value"),
     ):

@@ -115,9 +115,9 @@ def test_annotations_name_the_classes(tmp_path: Path) -> None:
         ),
         ({"image_size_px": 40}, "image_size_px must be 48 to 4096, got 40"),
         ({"image_size_px": 10**6}, "image_size_px must be 48 to 4096, got 1000000"),
-        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"seed": -1}, "seed must be from 0 to 1.84467e+19 (a seed has 64 bits), got -1"),
         ({"num_held_out": 0}, "num_held_out must be 1 or more, got 0"),
-        ({"split_seed": -1}, "split_seed must be 0 or more, got -1"),
+        ({"split_seed": -1}, "split_seed must be from 0 to 1.84467e+19 (a seed has 64 bits), got -1"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, int], message: str) -> None:
