@@ -103,6 +103,7 @@ def make_batch(device: torch.device) -> Batch:
     images = torch.from_numpy(generator.normal(size=(BATCH_SIZE, SIZE_PX, SIZE_PX, 3)).astype(np.float32))
     return Batch(
         images.to(device).permute(0, 3, 1, 2),  # (B, 3, S, S), channels last
+        torch.full((BATCH_SIZE, 2), float(SIZE_PX), device=device),
         torch.from_numpy(boxes.astype(np.float32)).to(device),
         torch.from_numpy(generator.integers(NUM_CLASSES, size=len(boxes))).to(device),
         torch.from_numpy(np.repeat(np.arange(BATCH_SIZE), counts)).to(device),

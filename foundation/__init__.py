@@ -1,21 +1,25 @@
-"""The ground that every room stands on: a user's mistake, paths, files written whole, messages of failed checks."""
+"""The ground that every room stands on: a user's mistake, paths, files written whole, checks and their messages."""
 
 from foundation.errors import InputError, printable
-from foundation.files import make_folder, sync_folder, write_whole
+from foundation.files import make_folder, open_folder, opener_in, sync_folder, write_whole
 from foundation.lazy import lazy_class
 from foundation.paths import absolute_path, current_folder, short_path
+from foundation.ranges import check_range
 from foundation.suggestion import nearest, nearest_hint
 from foundation.validation import first_error
 
 __all__ = [
     "InputError",
     "absolute_path",
+    "check_range",
     "current_folder",
     "first_error",
     "lazy_class",
     "make_folder",
     "nearest",
     "nearest_hint",
+    "open_folder",
+    "opener_in",
     "printable",
     "short_path",
     "sync_folder",

@@ -6,32 +6,47 @@ from contextlib import suppress
 from typing import NoReturn
 
 from foundation import InputError, current_folder, nearest_hint
-from nas.options.command_line import EXIT_USER_ERROR, version_text
+from nas.options.command_line import exit_after, version_text
 from nas.options.commands import COMMANDS
+from nas.options.help_layout import explained, filled, terminal_width
 
 HELP = """\
 spinenet-search COMMAND [name=value ...], which is python -m nas.COMMAND [name=value ...]
 
+As a script it looks for modules in the current folder last, so that packages of the same names there hide none of ours.
+
 Commands, each with its own --help:
 """
+_PURPOSE_COLUMN = 15
 
 
 def main() -> NoReturn:
-    """Do what the command line asks for, and exit; see `run_command` for the exit status of a command."""
+    """Do what the command line asks for, and exit; see `exit_after` for the exit status."""
     name, *arguments = sys.argv[1:] or ["--help"]
-    names = [command.name for command in COMMANDS]
-    if name in names:
+    if name in _names():
         _run(name, arguments)
+    exit_after(lambda: _answer(name))
 
+
+def _answer(name: str) -> None:
+    """Print the help or the version.
+
+    Raises:
+        InputError: neither was asked for.
+    """
     if name in ("-h", "--help"):
-        print(HELP + "\n".join(f"  {command.name:<12} {command.purpose}" for command in COMMANDS))
+        width = terminal_width()
+        print("\n".join(filled(HELP, width)))
+        for command in COMMANDS:
+            print("\n".join(explained(f"  {command.name}", command.purpose, width, _PURPOSE_COLUMN)))
     elif name == "--version":
         print(version_text())
     else:
-        message = f"unknown command {name}; there are {', '.join(names)}{nearest_hint(name, names)}"
-        print(f"error: {InputError(message)}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
-    sys.exit(0)
+        raise InputError(f"unknown command {name}; there are {', '.join(_names())}{nearest_hint(name, _names())}")
+
+
+def _names() -> list[str]:
+    return [command.name for command in COMMANDS]
 
 
 def _run(name: str, arguments: list[str]) -> NoReturn:

@@ -8,8 +8,8 @@ from foundation import InputError, short_path
 from nas.exporting.specs import export_trials
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.record.architecture import best_of
 from nas.record.journal import read_record, refuse_links
-from nas.record.trial import best_trials
 
 HELP = """\
 python -m nas.export run=FOLDER [name=value ...]
@@ -26,9 +26,7 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     record = read_record(options.run)
     if options.trial is None:
-        trials = best_trials(record.trials, options.top)
-        if not trials:
-            raise InputError(f"{options.run}: no trial has a reward yet")
+        trials = best_of(record, options.run, options.top)
     else:
         trial = record.trials.get(options.trial)
         if trial is None or trial.reward is None:
@@ -37,7 +35,10 @@ def main(config: dict[str, Any]) -> None:
 
     if options.out is None:
         refuse_links(options.run)
-    for path in export_trials(record, trials, options.run, options.out or options.run / "export"):
+        paths = export_trials(record, trials, options.run, options.run / "export", inside=options.run)
+    else:
+        paths = export_trials(record, trials, options.run, options.out)
+    for path in paths:
         print(short_path(path))
 
 

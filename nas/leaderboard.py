@@ -5,7 +5,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
@@ -19,6 +19,7 @@ from nas.options.command_line import run_command
 from nas.record.comparison import compares
 from nas.record.failures import failure_lines
 from nas.record.journal import read_record
+from nas.record.numerics import count_numerics, mixture_line
 from nas.record.ranking import Row, figure_names, filter_rows, ranges_of, rows_of, sort_rows
 from nas.record.record import Record
 from nas.record.trial import Trial
@@ -103,7 +104,7 @@ def _show_table(records: Mapping[str, Record], rows: Sequence[Row], title: str) 
     console = make_console()
     _count_trials(console, records)
     if rows:
-        console.print(leaderboard_table(rows, title))
+        console.print(leaderboard_table(rows, title, console.width))
 
 
 def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
@@ -114,12 +115,17 @@ def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
         for line in failure_lines(record.trials.values()):
             console.print(f"failed: {line}", soft_wrap=True)
 
+    mixture = mixture_line(count_numerics(trial for record in records.values() for trial in record.trials.values()))
+    if mixture:
+        console.print(f"{mixture}.", soft_wrap=True)
+
 
 def _plain(row: Row) -> dict[str, Any]:
     """Return a row with all of its figures, as JSON values."""
     figures = {name: row.value(name) for name in figure_names([row])}
     own = {"run": row.run} if row.run else {}
-    return {**own, **figures, "key": row.trial.key, "reused_by": list(row.reused_by)}
+    numerics = {} if row.trial.numerics is None else asdict(row.trial.numerics)
+    return {**own, **figures, **numerics, "key": row.trial.key, "reused_by": list(row.reused_by)}
 
 
 def _write_csv(rows: Sequence[Row]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.record.identity import options_on_record
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from proxy_tasks.base import ProxyTask
@@ -14,9 +15,10 @@ HELP = """\
 python -m nas.prepare [name=value ...]
 
 Read, decode and resize the images of a search once, and keep the result where the search finds it. The options are
-those of the search. A search does the same when it finds no cache; this command does it beforehand, for instance on a
-machine without a GPU. If it was stopped, the same command resumes; once all is there, it returns at once. The
-validation set, which replays use, is prepared with task.score_on=val.
+those of the search; run= of a run that was begun takes them from its record. A search does the same when it finds no
+cache; this command does it beforehand, for instance on a machine without a GPU. If it was stopped, the same command
+resumes; once all is there, it returns at once. The validation set, which replays use, is prepared with
+task.score_on=val.
 
   python -m nas.prepare experiment=spinenet data.root=/data/coco
   python -m nas.prepare experiment=spinenet data.root=/data/coco task.score_on=val
@@ -57,4 +59,4 @@ def _prepare(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    run_command("prepare", HELP, main)
+    run_command("prepare", HELP, main, options_on_record, needs_output=False)

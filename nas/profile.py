@@ -7,30 +7,34 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from foundation import InputError
+from foundation import InputError, check_range
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.record.architecture import find_architecture, is_run
 from nas.terminal.console import make_console
 from nas.terminal.figures import count
 from nas.terminal.progress import progress_bar
 from search_space import ArchSpec, ModelScale
-from search_space.published import find_spec, is_spec_file
+from search_space.published import is_spec_file
+from search_space.scale import MAX_IMAGE_SIZE_PX
 
 if TYPE_CHECKING:
     from proxy_tasks.networks.cost import Cost
     from proxy_tasks.networks.profile import Part, Profile
 
 HELP = """\
-python -m nas.profile spec=NAME_OR_FILE [scale=NAME] [name=value ...]
+python -m nas.profile spec=NAME_OR_FILE_OR_RUN [scale=NAME] [name=value ...]
 
 Show the blocks of an architecture: level, parents, parameters and multiply-adds of each, the total, and how long the
 network takes on this machine. Published names are spinenet-49s, -49, -96, -143, -143l and -190 (one spec at six
 scales), spinenet-mobile-49, -49s and -49xs, r0-sp53, r23-sp30 and, to compare with, r50-fpn. Spec files are written by
-nas.search and nas.export. Without scale=, the published scale of that name is used, or the one in the file.
+nas.search and nas.export; of a run the best is taken, or the trial of a number. Without scale=, the published scale of
+that name is used, or the one of the file or the run.
 
   python -m nas.profile spec=spinenet-96
   python -m nas.profile spec=r0-sp53 scale=spinenet-49s image_size_px=[600,800] num_classes=91
-  python -m nas.profile spec=runs/quickstart/best/01-....json scale=spinenet-49 latency=false
+  python -m nas.profile spec=runs/quickstart scale=spinenet-49 latency=false
+  python -m nas.profile spec=runs/quickstart trial=7
 """
 
 
@@ -48,21 +52,21 @@ class Options:
     precision: Literal["auto", "float32", "bfloat16"]
     num_runs: int
     scale: ModelScale | None = None
+    trial: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value, minimum in (
-            ("num_classes", self.num_classes, 1),
-            ("batch_size", self.batch_size, 1),
-            ("num_runs", self.num_runs, 2),
+        for name, value, low, high, reason in (
+            ("num_classes", self.num_classes, 1, 100_000, "ImageNet's largest set has 22,000"),
+            ("batch_size", self.batch_size, 1, 65_536, "a batch is held in memory"),
+            ("num_runs", self.num_runs, 2, 1_000_000, "each run is timed and kept"),
         ):
-            if value < minimum:
-                raise ValueError(f"{name} must be {minimum} or more, got {value}")
+            check_range(name, value, low, high, reason)
 
         sides = self.size_px(32)
         if not all(isinstance(side, int) for side in sides):
             raise ValueError(f"image_size_px must be a number or [height,width], got {self.image_size_px}")
-        if min(sides) < 32:
-            raise ValueError(f"image_size_px must be 32 or more, got {min(sides)}")
+        for side in sides:
+            check_range("image_size_px", side, 32, MAX_IMAGE_SIZE_PX, "an image of 8192 px takes 200 MB")
 
     def size_px(self, default: int) -> tuple[int, int]:
         """Return height and width; `default` is the scale's."""
@@ -75,13 +79,14 @@ class Options:
 
 def main(config: dict[str, Any]) -> None:
     """Show what the configuration asks for."""
-    # Imported here so that help does not wait for torch.
+    options = build(Options, config, "")
+
+    # Imported here so that help and mistakes do not wait for torch.
     from proxy_tasks.networks.profile import profile_network
     from proxy_tasks.runtime import pick_device
 
-    options = build(Options, config, "")
     pick_device(options.device)  # a device that is not there ends the command before anything is printed
-    architecture, scale = _architecture_and_scale(options)
+    name, architecture, scale = _named_architecture(options)
     image_size_px = options.size_px(scale.image_size_px)
 
     # A scale may leave a block no channel, which only building it shows.
@@ -93,15 +98,15 @@ def main(config: dict[str, Any]) -> None:
         raise InputError(str(error)) from None
 
     console = make_console()
-    _show_profile(console, profile, options, image_size_px)
+    head = "backbone" if options.head == "none" else f"{options.head} head"
+    _show_profile(console, profile, f"{name}, {head}", image_size_px)
     if options.latency:
         _measure_latency(console, architecture, scale, options, image_size_px)
 
 
-def _show_profile(console: Console, profile: "Profile", options: Options, image_size_px: tuple[int, int]) -> None:
+def _show_profile(console: Console, profile: "Profile", what: str, image_size_px: tuple[int, int]) -> None:
     height, width = image_size_px
-    head = "backbone" if options.head == "none" else f"{options.head} head"
-    console.print(_table(profile, image_size_px, f"{options.spec}, {head}, {height} x {width} px"))
+    console.print(_table(profile, image_size_px, f"{what}, {height} x {width} px"))
     if profile.not_built:
         console.print(f"Not built, as they reach no output: {', '.join(map(str, profile.not_built))}")
 
@@ -132,20 +137,21 @@ def _measure_latency(
     console.print(f"Latency: {latency}, normalisation folded into convolutions")
 
 
-def _architecture_and_scale(options: Options) -> tuple[str | ArchSpec, ModelScale]:
-    """Return the architecture, by its name where it was published, and its scale.
+def _named_architecture(options: Options) -> tuple[str, str | ArchSpec, ModelScale]:
+    """Return what to call the architecture, itself, which is a name where it was published, and its scale.
 
     Raises:
-        InputError: an unknown name or a file that cannot be used.
+        InputError: an unknown name, or a file or run that cannot be used.
     """
     from proxy_tasks.networks.named_networks import default_scale
 
-    if is_spec_file(options.spec):
-        found = find_spec(options.spec)
-        return found.spec, options.scale or found.scale or ModelScale()
+    if is_spec_file(options.spec) or is_run(options.spec) or options.trial is not None:
+        found = find_architecture(options.spec, options.trial)
+        name = found.name if is_run(options.spec) else options.spec
+        return name, found.spec, options.scale or found.scale or ModelScale()
 
     # The ResNet-50-FPN has a name here and no spec, and some published scales depend on the head.
-    return options.spec, options.scale or default_scale(options.spec, options.head)
+    return options.spec, options.spec, options.scale or default_scale(options.spec, options.head)
 
 
 def _table(profile: "Profile", image_size_px: tuple[int, int], title: str) -> Table:

@@ -10,29 +10,38 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.random_search import RandomSearch
-from foundation import InputError, short_path
+from foundation import short_path
 from nas.engine.promotion import Promotion
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.record.architecture import best_of
 from nas.record.comparison import compares
 from nas.record.events import Asked
-from nas.record.identity import check_config, check_decisions, may_change_in_replay, open_run
+from nas.record.identity import (
+    check_config,
+    check_data,
+    check_decisions,
+    may_change_in_replay,
+    open_run,
+    options_on_record,
+)
 from nas.record.journal import Journal, read_record, refuse_links
+from nas.record.numerics import count_numerics, mixture_line
 from nas.record.record import Record
-from nas.record.trial import Trial, best_trials
+from nas.record.trial import Trial
 from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
 from nas.terminal.figures import Figure, shown_figures
+from search_space.spec import short_key
 
 HELP = """\
-python -m nas.replay [name=value ...] top=K fidelity.epochs=E
+python -m nas.replay run=FOLDER top=K fidelity.epochs=E [name=value ...]
 
-Train the best K architectures of a run again and show how their ranking changes. Give the options of the search,
-so that the same task is set up, and the new fidelity; without one the search's own is used. seed, task.score_on,
-task.device and task.precision may differ too. Results are kept below the run folder; the same command again
-resumes where it stopped.
+Train the best K architectures of a run again and show how their ranking changes. The task is set up as the record
+of the run says; without a new fidelity the search's own is used. seed, task.score_on, task.device and task.precision
+may differ too. Results are kept below the run folder; the same command again resumes where it stopped.
 
-  python -m nas.replay experiment=quickstart top=3 fidelity.epochs=12
+  python -m nas.replay run=runs/quickstart top=3 fidelity.epochs=12
 """
 
 
@@ -52,10 +61,15 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, {name: value for name, value in config.items() if name == "top"}, "")
     search_config = {name: value for name, value in config.items() if name != "top"}
     setup = build_setup(search_config)
-    best = _best_of_search(setup, search_config, options.top)
-    consoles = make_consoles(setup.verbosity)
-    prepare_task(setup.task, consoles.results)
+    record = read_record(setup.run)
+    best = _best_of_search(record, setup, search_config, options.top)
 
+    consoles = make_consoles(setup.verbosity)
+    setup = replace(setup, task=prepare_task(setup.task, consoles.results))
+    check_data(record, setup.run, setup.task)
+
+    # Looked at only now: preparing may take an hour, in which links can come.
+    refuse_links(setup.run)
     folder = setup.run / "replays" / _folder_name(setup)
     with open_run(folder, search_config, setup.task, setup.space) as journal:
         _ask_for(best, journal)
@@ -73,24 +87,20 @@ def main(config: dict[str, Any]) -> None:
         title = f"replay of {short_path(setup.run)}"
         summarise = partial(_summarise, consoles.results, journal.record, best, replay)
         numbers = {trial.key: trial.number for trial in best}
-        run_and_show(replay, journal, consoles, Shown(title, summarise, numbers))
+        beside = {"in the search": count_numerics(best)}
+        run_and_show(replay, journal, consoles, Shown(title, summarise, numbers, beside))
 
 
-def _best_of_search(setup: Setup, config: Mapping[str, Any], top: int) -> list[Trial]:
+def _best_of_search(record: Record, setup: Setup, config: Mapping[str, Any], top: int) -> list[Trial]:
     """Return the best trials of the run that the configuration belongs to.
 
     Raises:
-        InputError: there is no such run, it was made with other options, or it has no reward yet.
+        InputError: the run was made with other options, or it has no reward yet.
     """
-    record = read_record(setup.run)
     check_config(record, setup.run, config, setup.task, may_change_in_replay(setup.task))
     check_decisions(record, setup.run, setup.space)
-    refuse_links(setup.run)
 
-    best = best_trials(record.trials, top)
-    if not best:
-        raise InputError(f"{setup.run}: no trial has a reward yet")
-    return best
+    return best_of(record, setup.run, top)
 
 
 def _folder_name(setup: Setup) -> str:
@@ -128,6 +138,9 @@ def _summarise(console: Console, record: Record, best: Sequence[Trial], replay: 
             pairs.append((trial.reward or 0.0, now.reward))
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
+    mixture = mixture_line(count_numerics([*best, *replayed.values()]))
+    if mixture:
+        console.print(f"\n{mixture}.", soft_wrap=True)
     console.print(f"Kept in {short_path(replay.run)}")
     print_tracking_hints(replay, console)
 
@@ -153,13 +166,13 @@ def _table(best: Sequence[Trial], replayed: Mapping[str, Trial]) -> Table:
             f"{trial.reward:.4f}",
             _reward_now(replayed.get(trial.key)),
             *(_figure_text(figure, trial) for figure in figures),
-            trial.key,
+            short_key(trial.key),
         )
     return table
 
 
 def _figure_text(figure: Figure, trial: Trial) -> str:
-    return figure.terminal_text(trial.metrics[figure.name]) if figure.name in trial.metrics else ""
+    return figure.text(trial.metrics[figure.name]) if figure.name in trial.metrics else ""
 
 
 def _reward_now(replayed: Trial | None) -> str:
@@ -189,4 +202,4 @@ def _agreement(pairs: list[tuple[float, float]]) -> str:
 
 
 if __name__ == "__main__":
-    run_command("replay", HELP, main)
+    run_command("replay", HELP, main, options_on_record, needs_output=False)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from foundation import InputError
 from nas.record.journal import Journal
+from nas.record.numerics import NumericsCount
 from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.setup import Setup
@@ -16,7 +17,7 @@ from nas.terminal.progress import TaskView
 from nas.terminal.search_view import SearchView
 from nas.tracking.base import TrackedRun
 from nas.tracking.feed import Tracking
-from proxy_tasks.base import ProxyTask
+from proxy_tasks.base import DataTask, ProxyTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,15 @@ def make_consoles(verbosity: Verbosity) -> Consoles:
     return Consoles(make_console(quiet=True) if verbosity == "quiet" else problems, problems)
 
 
-def prepare_task(task: ProxyTask, console: Console) -> None:
-    """Make what every trial needs, with its progress on a console.
+def prepare_task(task: ProxyTask, console: Console) -> ProxyTask:
+    """Make what every trial needs, with its progress on a console; return the task, tied to its data if it has any.
 
     Raises:
         InputError: the data cannot be used.
     """
     with TaskView(console) as view:
         task.prepare(view.report)
+    return task.tied_to_data() if isinstance(task, DataTask) else task
 
 
 def is_finished(record: Record, num_trials: int) -> bool:
@@ -61,11 +63,13 @@ class Shown:
         title: title of the live panel.
         summarise: prints the results; called at the end, after Ctrl-C too.
         numbers: numbers to show instead of the trials' own, by key.
+        beside: results of other runs that the new ones stand beside, by the arithmetic that they were computed in.
     """
 
     title: str
     summarise: Callable[[], None]
     numbers: Mapping[str, int] = field(default_factory=dict)
+    beside: Mapping[str, NumericsCount] = field(default_factory=dict)
 
 
 def run_and_show(setup: Setup, journal: Journal, consoles: Consoles, shown: Shown) -> None:
@@ -80,7 +84,8 @@ def run_and_show(setup: Setup, journal: Journal, consoles: Consoles, shown: Show
     with _track(setup, journal, consoles) as tracking:
         try:
             why_stopped = _run(setup, journal, tracking, consoles.problems, shown)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            consoles.problems.print(_interrupted(interrupt, journal.record), soft_wrap=True)
             shown.summarise()
             raise
         shown.summarise()
@@ -95,6 +100,13 @@ def print_tracking_hints(setup: Setup, console: Console) -> None:
         hint = tracker.hint(setup.run)
         if hint:
             console.print(f"Curves:  {hint}", soft_wrap=True)
+
+
+def _interrupted(interrupt: KeyboardInterrupt, record: Record) -> str:
+    """Return a line that says what stopped a search, and what becomes of the trials that were running."""
+    num_running = sum(trial.status == "running" for trial in record.trials.values())
+    dropped = f"; running trials are dropped, and the next start runs them: {num_running}" if num_running else ""
+    return f"stopped by {str(interrupt) or 'Ctrl-C'}{dropped}"
 
 
 def _track(setup: Setup, journal: Journal, consoles: Consoles) -> Tracking:
@@ -112,12 +124,12 @@ def _run(setup: Setup, journal: Journal, tracking: Tracking, console: Console, s
 
     # The view leaves out itself what the verbosity asks it to.
     record, verbosity = journal.record, setup.verbosity
-    with SearchView(console, shown.title, setup.num_trials, record, verbosity, shown.numbers) as view:
+    with SearchView(console, shown.title, setup.num_trials, record, verbosity, shown.numbers, shown.beside) as view:
 
         def on_change(trial: Trial) -> None:
             view.show(trial)
             tracking.update()
 
-        search = setup.search(journal, on_change, view.stopping)
+        search = setup.search(journal, on_change, view.stopping, view.note_numerics)
         setup.executor.run(search, setup.task, view.note_workers)
     return search.why_stopped

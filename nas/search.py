@@ -1,23 +1,27 @@
 """The command python -m nas.search: run a search, or resume one."""
 
+import os
 import re
 import shlex
 import sys
 import time
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from foundation import InputError, short_path
+from foundation import InputError, open_folder, short_path
+from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
-from nas.options.command_line import python_command, run_command
+from nas.options.command_line import own_command, run_command
 from nas.record.failures import failure_lines
-from nas.record.identity import open_run
+from nas.record.identity import check_data, open_run, options_on_record
 from nas.record.journal import has_trials
+from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.ranking import Row
 from nas.record.record import Record
 from nas.record.trial import Status, Trial, best_trials
@@ -32,10 +36,11 @@ python -m nas.search [name=value ...]
 
 Search for architectures: a controller proposes, a proxy task trains and scores, the reward goes back.
 Everything is kept in the run folder; the same command again resumes where it stopped, and a larger num_trials
-extends a finished run.
+extends a finished run. So does run= alone: what is not given is taken from the record.
 
   python -m nas.search experiment=quickstart                          minutes, on data it draws itself
   python -m nas.search experiment=spinenet data.root=/path/to/coco    the paper's search
+  python -m nas.search run=runs/quickstart num_trials=24              resumes or extends a run
 """
 NUM_SHOWN = 10
 """Best trials in the table of the summary."""
@@ -56,9 +61,11 @@ def main(config: dict[str, Any]) -> None:
     # A run that has begun has on record what it begins with. And without data there is no run folder.
     is_begun = has_trials(setup.run)
     begin_with: tuple[Decisions, ...] = ()
+    beside: dict[str, NumericsCount] = {}
     if not is_begun:
         begin_with = setup.warm_start.decisions(setup.space)
-        prepare_task(setup.task, consoles.results)
+        beside = _warm_start_numerics(setup.warm_start)
+        setup = replace(setup, task=prepare_task(setup.task, consoles.results))
 
     here = short_path(setup.run)
     with open_run(setup.run, config, setup.task, setup.space, begin_with) as journal:
@@ -66,10 +73,18 @@ def main(config: dict[str, Any]) -> None:
         if is_begun:
             consoles.results.print(f"{here}: {len(record.told)} trials on record, {setup.num_trials} asked for")
             if not is_finished(record, setup.num_trials):
-                prepare_task(setup.task, consoles.results)
+                setup = replace(setup, task=prepare_task(setup.task, consoles.results))
+                check_data(record, setup.run, setup.task)
 
         summarise = partial(_summarise, consoles.results, record, setup, started)
-        run_and_show(setup, journal, consoles, Shown(here, summarise))
+        run_and_show(setup, journal, consoles, Shown(here, summarise, beside=beside))
+
+
+def _warm_start_numerics(warm_start: WarmStart) -> dict[str, NumericsCount]:
+    """Return what the architectures of a warm start were chosen by, under the name of their run."""
+    if warm_start.run is None:
+        return {}
+    return {f"best of {short_path(warm_start.run)}": count_numerics(warm_start.best())}
 
 
 def _summarise(console: Console, record: Record, setup: Setup, started: float) -> None:
@@ -84,7 +99,7 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     best = best_trials(record.trials, NUM_SHOWN)
     if best:
         run = short_path(setup.run)
-        console.print(leaderboard_table([Row(trial) for trial in best], f"Best of {run}"))
+        console.print(leaderboard_table([Row(trial) for trial in best], f"Best of {run}", console.width))
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
 
@@ -101,6 +116,10 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
     if failures:
         console.print()
 
+    mixture = mixture_line(count_numerics(trials))
+    if mixture:
+        console.print(f"{mixture}.\n", soft_wrap=True)
+
     num_rejected = sum(trial.status == "rejected" for trial in trials)
     if num_rejected > len(record.told) / 2:
         console.print(
@@ -114,8 +133,8 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
     if share > max_reused_share:
         console.print(
             f"{share:.0%} of the last {NUM_RECENT} trials were architectures that had been trained before: the "
-            "controller has converged. Stop here, or begin another run that explores more; --help says which option "
-            "of the controller does that.\n",
+            "controller has converged. Stop here, or begin another run that explores more; --help controller says "
+            "which option does that.\n",
             soft_wrap=True,
         )
 
@@ -123,7 +142,7 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
 def _print_next_commands(console: Console, setup: Setup, record: Record, best: Trial | None) -> None:
     """Print the commands that resume or extend the run, and where it has a best trial those that look into it."""
     num_told = len(record.told)
-    again = _this_command("nas.search", without=("num_trials",))
+    again = _this_command("search", without=("num_trials",))
     if num_told < setup.num_trials:
         console.print(f"Resume:  {again} num_trials={setup.num_trials}", soft_wrap=True)
     else:
@@ -135,18 +154,18 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     kinds = [f"block_kinds.{name}={path}" for name, path in record.created.config.get("block_kinds", {}).items()]
     of_run = [f"run={short_path(setup.run)}", *kinds]
 
-    # A front needs costs, and the same reward as the search had.
-    if len(setup.reward.metrics) > 1:
-        chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
-        front = shlex.join([python_command(), "-m", "nas.leaderboard", *of_run, *chosen, "front=true"])
-        console.print(f"Front:   {front}", soft_wrap=True)
-    report = shlex.join([python_command(), "-m", "nas.report", *of_run])
-    console.print(f"Report:  {report}", soft_wrap=True)
+    # A front needs costs, and the same reward as the search had, where the command line says which that was.
+    chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
+    if chosen and len(setup.reward.metrics) > 1:
+        front = shlex.join([*of_run, *chosen, "front=true"])
+        console.print(f"Front:   {own_command('leaderboard')} {front}", soft_wrap=True)
+    console.print(f"Report:  {own_command('report')} {shlex.join(of_run)}", soft_wrap=True)
 
     # Longer than any trial of the search was trained: else the replay would find out nothing.
-    most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
-    replay = _this_command("nas.replay", without=("num_trials", "fidelity.epochs"))
-    console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
+    if not setup.task.option_rules.ignores_training:
+        most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
+        replay = _this_command("replay", without=("num_trials", "fidelity.epochs"))
+        console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
 
 
 def reused_share(record: Record) -> float:
@@ -157,21 +176,25 @@ def reused_share(record: Record) -> float:
     return sum(record.trials[number].status == "reused" for number in recent) / NUM_RECENT
 
 
-def _this_command(module: str, without: Collection[str]) -> str:
-    """Return this command with another module and without some options, ready to paste."""
+def _this_command(name: str, without: Collection[str]) -> str:
+    """Return the command of a name with the options of this one, but for some of them, ready to paste."""
     kept = [shlex.quote(argument) for argument in sys.argv[1:] if argument.partition("=")[0] not in without]
-    return " ".join([python_command(), "-m", module, *kept])
+    return " ".join([own_command(name), *kept])
 
 
 def _export_best(record: Record, run: Path) -> list[Path]:
     """Write the specs of the best trials into the run folder, in place of those of an earlier start."""
-    paths = export_trials(record, best_trials(record.trials, NUM_EXPORTED), run, run / "best")
+    paths = export_trials(record, best_trials(record.trials, NUM_EXPORTED), run, run / "best", inside=run)
+    names = {path.name for path in paths}
     written_by_us = re.compile(r"\d\d-[0-9a-f]{16}\.json")
-    for old in (run / "best").iterdir():
-        if old not in paths and written_by_us.fullmatch(old.name):
-            old.unlink()
+
+    # By a descriptor: a link that takes the folder's name meanwhile must not have files deleted elsewhere.
+    with open_folder(run / "best", inside=run) as folder:
+        for old in [entry.name for entry in os.scandir(folder)]:
+            if old not in names and written_by_us.fullmatch(old):
+                os.unlink(old, dir_fd=folder)
     return paths
 
 
 if __name__ == "__main__":
-    run_command("config", HELP, main)
+    run_command("config", HELP, main, options_on_record, needs_output=False)

@@ -14,16 +14,21 @@ from nas.engine.promotion import Promotion
 from nas.engine.reward import Reward
 from nas.engine.warm_start import WarmStart
 from nas.executors.base import Executor
+from nas.executors.threads import wait_without_spinning
 from nas.options.builder import build
 from nas.record.journal import Journal
+from nas.record.ranking import OWN_COLUMNS
 from nas.record.trial import Trial
 from nas.terminal.console import Verbosity
 from nas.tracking.base import Tracker
-from proxy_tasks.base import Fidelity, ProxyTask
+from proxy_tasks.base import Fidelity, Numerics, ProxyTask
 from search_space import ModelScale, SearchSpace
 
 SHARED_NODES = ("data", "recipe", "block_kinds")
 """Parts of the configuration that others refer to, or that the command line has handled; not built for themselves."""
+
+LISTED_LIMITS = ("macs", "params")
+"""Costs that `experiments/config.yaml` lists for every task, with null for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Setup:
 
     def __post_init__(self) -> None:
         # Making the plan checks the numbers in it.
+        self._check_metric_names()
         self._check_limited_costs(self.plan.limits)
         self._check_reward()
         if all(decision.num_options == 1 for decision in self.space.decisions):
@@ -80,6 +86,7 @@ class Setup:
         journal: Journal,
         on_change: Callable[[Trial], None] = lambda trial: None,
         on_stop: Callable[[str], None] = lambda why: None,
+        on_numerics: Callable[[Numerics], None] = lambda numerics: None,
     ) -> Search:
         """Return the search that this is a set-up of, on a journal; see `Search`."""
         return Search(
@@ -91,11 +98,21 @@ class Setup:
             costs=self.task.costs,
             on_change=on_change,
             on_stop=on_stop,
+            on_numerics=on_numerics,
         )
 
+    def _check_metric_names(self) -> None:
+        """Check that no metric has the name of a figure that every trial has: only one of them could be named."""
+        taken = [name for name in self.task.metric_names if name in OWN_COLUMNS]
+        if taken:
+            raise ValueError(
+                f"task: a metric is named {taken[0]!r}, which leaderboards have of their own; give it another name"
+            )
+
     def _check_limited_costs(self, limits: Limits) -> None:
-        """Check that the task knows every cost that is limited; a limit of null asks for nothing."""
-        unknown = [name for name in limits.names if name not in self.task.cost_names]
+        """Check that the task knows every cost that is limited; a limit of null asks for nothing where it is listed."""
+        named = [name for name in self.limits if name in limits.names or name not in LISTED_LIMITS]
+        unknown = [name for name in named if name not in self.task.cost_names]
         if unknown:
             raise ValueError(f"limits: no cost {unknown[0]}; the task has {', '.join(self.task.cost_names)}")
 
@@ -115,4 +132,6 @@ def build_setup(config: Mapping[str, Any]) -> Setup:
     Raises:
         InputError: a value of the wrong type or out of range; the message names the option.
     """
+    # Building a controller may load torch, which hears this only before.
+    wait_without_spinning()
     return build(Setup, {name: value for name, value in config.items() if name not in SHARED_NODES}, "")

@@ -1,12 +1,11 @@
 """The contract of a proxy task: a cheap stand-in for full training that any search can use as its reward."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
-from foundation import InputError
+from foundation import InputError, check_range, printable
 from search_space import ArchSpec
 
 Report: TypeAlias = Callable[[str, int, int], None]
@@ -30,8 +29,7 @@ class Fidelity:
     max_train_images: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.epochs < math.inf:
-            raise ValueError(f"epochs must be a number above 0, got {self.epochs}")
+        check_range("epochs", self.epochs, 1e-6, 1e6, "no training of that many ends")
         if self.max_train_images is not None and self.max_train_images < 1:
             raise ValueError(f"max_train_images must be 1 or more, got {self.max_train_images}")
 
@@ -46,11 +44,38 @@ class Evaluation:
         seconds: named durations of this one run.
         loss_curve: mean training loss in each of P parts of the training, equally long and in order; empty where the
             task has none.
+        remarks: a line for a person on each thing that did not go as asked, and did not stop the evaluation either.
     """
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float] = field(default_factory=dict)
     loss_curve: tuple[float, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """The arithmetic of an evaluation: where it differs, the same architecture and seed give other metrics.
+
+    Attributes:
+        precision: number format of most of the work, as `float32`.
+        device: name of the GPU, or `cpu` and its instruction set, as `cpu AVX512`.
+        threads: number of threads that the work is shared among; None where metrics do not depend on it.
+    """
+
+    precision: str
+    device: str
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        # Shown in terminals, and a journal may come from anybody.
+        object.__setattr__(self, "precision", printable(self.precision))
+        object.__setattr__(self, "device", printable(self.device))
+
+    def __str__(self) -> str:
+        """Return the arithmetic in a few words, as `bfloat16 on cpu AVX512, 2 threads`."""
+        threads = "" if self.threads is None else f", {self.threads} thread{'' if self.threads == 1 else 's'}"
+        return f"{self.precision} on {self.device}{threads}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +83,8 @@ class Weights:
     """Files that a network is read from before training and written to afterwards.
 
     Attributes:
-        start_from: file of the same architecture at less training; where it is not found, training starts from scratch.
+        start_from: file of the same architecture at less training; where it is missing or damaged, training starts from
+            scratch, and the evaluation remarks on it.
         keep_in: file to write the trained network to; None for nowhere.
     """
 
@@ -76,10 +102,14 @@ class OptionRules:
     Attributes:
         search_refusal: the reason why the task, as it is set, must not guide a search; empty where it may.
         optional_metrics: metrics that an option adds, each with the option that adds it, as `latency=true`.
-        machine: names of options that no metric depends on; they may change between two starts of one run.
+        machine: names of options that no metric depends on, whole as `data.max_bad_share` where they belong to a part;
+            they may change between two starts of one run.
         replay: names of options that a replay may set otherwise than its search did.
         replay_label: a word that tells apart replays which score on different data; may be empty.
+        places: names of options that say where data lies and not what it holds, as `data.root`. They may change where
+            the content of the data is on record; see `DataTask`.
         added_since: options that runs of older versions do not have, with the values that do what those runs did.
+        ignores_training: whether more training changes no metric, so that a replay would find out nothing.
     """
 
     search_refusal: str = ""
@@ -87,7 +117,9 @@ class OptionRules:
     machine: tuple[str, ...] = ()
     replay: tuple[str, ...] = ()
     replay_label: str = ""
+    places: tuple[str, ...] = ()
     added_since: Mapping[str, object] = field(default_factory=dict)
+    ignores_training: bool = False
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -112,6 +144,7 @@ class ProxyTask(Protocol):
         task.prepare(report)   # ("train: 1224 images, ...", ...): minutes the first time, the same at once afterwards
         task.costs(spec)       # {"macs": 41.2e6, "params": 0.8e6}, in milliseconds: limits are compared with these
         task.load()            # None: libraries are imported, once in each process that evaluates
+        task.numerics()        # Numerics("bfloat16", "cpu AVX512", threads=2), or None where machines do not differ
         task.evaluate(spec, fidelity=Fidelity(2), seed=0)  # Evaluation({"ap": 0.031, ..., "macs": 41.2e6, ...}, ...)
         task.verify(report)    # None: what `prepare` made is sound; InputError where it is not
     """
@@ -165,6 +198,17 @@ class ProxyTask(Protocol):
         """
         ...
 
+    def numerics(self) -> Numerics | None:
+        """Return the arithmetic that evaluations in this process are computed in; called after `load`.
+
+        It is put on record with each result, and a result is reused only where it is the same. None says that metrics
+        are the same on every machine.
+
+        Raises:
+            InputError: this machine lacks what the task asks for; a worker in which it raises does not come up.
+        """
+        ...
+
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what is known of a spec without training it: a figure for each of `cost_names`.
 
@@ -178,12 +222,36 @@ class ProxyTask(Protocol):
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Build, train and score one spec; the same arguments give the same metrics, measured times excepted.
 
-        That holds on the same machine with the same number of threads, and with the same weights to start from. Where
-        CUDA has no deterministic kernel for an operator, results differ by its rounding.
+        That holds for the same `numerics`, and with the same weights to start from. Where CUDA has no deterministic
+        kernel for an operator, results differ by its rounding.
 
         Raises:
             NonFiniteLossError: training diverged.
             BadSpecError: the architecture cannot be built.
             BadDataError: what `prepare` made is not there, or damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class DataTask(ProxyTask, Protocol):
+    """A proxy task whose results depend on data that a person can move or change between two starts of a run.
+
+    A run keeps the content of its data on record: the data may lie elsewhere at the next start, but be no other::
+
+        task.prepare(report)
+        task = task.tied_to_data()
+        task.data_content    # {"training annotations": "1c07...", "training images": "9be2..."}
+    """
+
+    @property
+    def data_content(self) -> Mapping[str, str]:
+        """Hashes of the content of each part of the data, by its name; empty until the task is tied to it."""
+        ...
+
+    def tied_to_data(self) -> Self:
+        """Return the task tied to the data that `prepare` has just found.
+
+        Evaluations of that task, on whichever machine, raise `BadDataError` where the data they find is other data.
         """
         ...

@@ -15,7 +15,16 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, OptionRules, Report, Weights
+from proxy_tasks.base import (
+    NO_WEIGHTS,
+    Evaluation,
+    Fidelity,
+    NonFiniteLossError,
+    Numerics,
+    OptionRules,
+    Report,
+    Weights,
+)
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, resnet_seed
 from search_space.kinds import MAX_LEVEL, kind_named
 from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
@@ -68,8 +77,8 @@ class Landscape:
 
     @property
     def option_rules(self) -> OptionRules:
-        """Rules for no option: every option shapes the score."""
-        return OptionRules()
+        """Rules for no option: every option shapes the score. Only its noise depends on the training."""
+        return OptionRules(ignores_training=self.noise == 0)
 
     def prepare(self, report: Report) -> tuple[str, ...]:
         """Return at once: nothing is needed."""
@@ -77,6 +86,10 @@ class Landscape:
 
     def load(self) -> None:
         """Return at once: nothing is needed."""
+
+    def numerics(self) -> Numerics | None:
+        """Return None: a formula gives the same score everywhere."""
+        return None
 
     def verify(self, report: Report) -> None:
         """Return at once: there is nothing to read."""

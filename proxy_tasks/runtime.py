@@ -9,11 +9,14 @@ from typing import assert_never
 import torch
 
 from foundation import InputError
+from proxy_tasks.base import Numerics
 from proxy_tasks.device_options import DEVICE_NAMES, Precision
 
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 1 << 30
+_BF16_FLAGS = {"avx512_bf16": "BF16", "amx_bf16": "AMX"}
+"""Flags of processors that compute bfloat16 fast, with the names of those instructions."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -54,19 +57,42 @@ def uses_bf16(precision: Precision, device_type: str) -> bool:
             assert_never(precision)
 
 
+def numerics_on(device_name: str, precision: Precision) -> Numerics:
+    """Return what a network is computed in by this process, on the device of that name.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    device = pick_device(device_name)
+    number_format = "bfloat16" if uses_bf16(precision, device.type) else "float32"
+    if device.type == "cuda":
+        return Numerics(number_format, torch.cuda.get_device_name(device))
+
+    # Other instructions and other numbers of threads add up in another order, and training enlarges the difference:
+    # after half an epoch AP is another. Instructions for bfloat16 matter to that format alone.
+    instructions = torch.backends.cpu.get_cpu_capability()
+    if number_format == "bfloat16":
+        instructions += "".join(f"+{name}" for flag, name in _BF16_FLAGS.items() if flag in _cpu_flags())
+    return Numerics(number_format, f"cpu {instructions}", torch.get_num_threads())
+
+
 @cache
 def has_fast_bf16(device_type: str) -> bool:
     """Return whether bfloat16 is faster than float32 on this machine."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
+    return any(flag in _cpu_flags() for flag in _BF16_FLAGS)
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    """Return the processor's flags; none where the system does not say."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith("flags")), "").split()
+            return frozenset(next((line for line in file if line.startswith("flags")), "").split())
     except OSError:
-        return False
-
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+        return frozenset()
 
 
 @cache

@@ -1,9 +1,10 @@
 """The block kinds: one table that spaces, networks, the landscape and drawings read."""
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
+
+from foundation import check_range
 
 MIN_LEVEL, MAX_LEVEL = 1, 7
 """The levels that a block may have; level `l` has stride `2**l` px."""
@@ -83,10 +84,8 @@ class BlockKind:
                 f"kind {self.name}: outline must be one of {', '.join(get_args(Outline))}, got {self.outline!r}"
             )
 
-        if self.expansion < 1:
-            raise ValueError(f"kind {self.name}: expansion must be 1 or more, got {self.expansion}")
-        if not 0 < self.cost < math.inf:
-            raise ValueError(f"kind {self.name}: cost must be a number above 0, got {self.cost}")
+        check_range(f"kind {self.name}: expansion", self.expansion, 1, 64, "a bottleneck has 4")
+        check_range(f"kind {self.name}: cost", self.cost, 1e-3, 1e6, "a bottleneck has 17")
         # The class itself is looked up where a network is built: search spaces do without torch.
         if not all(part.isidentifier() for part in self.unit.split(".")) or "." not in self.unit:
             raise ValueError(f"kind {self.name}: unit must be a path as package.module.Class, got {self.unit!r}")

@@ -5,7 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from foundation import InputError, nearest_hint
-from search_space.spec import ArchSpec, ModelScale
+from search_space.scale import ModelScale
+from search_space.spec import ArchSpec
 from search_space.spec_file import read_spec
 
 _FOLDER = Path(str(files("search_space"))) / "published"

@@ -1,15 +1,19 @@
-"""Architectures as plain values: their blocks, with levels, kinds and parents, and how big each part is built."""
+"""Architectures as plain values: their blocks, with levels, kinds and parents."""
 
 import hashlib
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from search_space.kinds import MAX_LEVEL, MIN_LEVEL, Family, kind_named
 
+SHORT_KEY_LENGTH = 6
+"""Digits of a key that people are shown; that any two of a thousand architectures share them has a chance of 3 %."""
 NUM_STEM_PARENTS = 2
 """Number of stem blocks, counted from the stem's end, that may be parents (m in the paper, section 3.1)."""
+MAX_BLOCKS = 256
+"""Most blocks of a stem, and of the network behind it; SpineNet-49 has 15."""
+MAX_PARENTS = 32
+"""Most parents of a block, of which the paper has two: each is a resampling of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class BlockSpec:
         _check_level_and_kind(self.level, self.kind)
         if not self.parents or len(set(self.parents)) != len(self.parents):
             raise ValueError(f"parents must be one or more different features, got {list(self.parents)}")
+        if len(self.parents) > MAX_PARENTS:
+            raise ValueError(
+                f"parents must be at most {MAX_PARENTS} (each is resampled; the paper has 2), got {len(self.parents)}"
+            )
         object.__setattr__(self, "parents", tuple(sorted(self.parents)))
 
 
@@ -67,6 +75,12 @@ class ArchSpec:
     def __post_init__(self) -> None:
         if not self.stem:
             raise ValueError(f"stem needs {NUM_STEM_PARENTS} or more blocks, got none")
+        if max(len(self.stem), len(self.blocks)) > MAX_BLOCKS:
+            raise ValueError(
+                f"stem and blocks must be at most {MAX_BLOCKS} each (SpineNet-49 has 15 blocks), got {len(self.stem)} "
+                f"and {len(self.blocks)}"
+            )
+
         first = kind_named(self.stem[0].kind)
         # Each kind once: journals hold specs by the hundred thousand.
         kinds = [block.kind for block in self.stem] + [block.kind for block in self.blocks]
@@ -215,80 +229,19 @@ def _leftovers(spec: ArchSpec) -> list[tuple[int, ...]]:
     return leftovers
 
 
-@dataclass(frozen=True, slots=True)
-class ModelScale:
-    """The size at which a spec is built; one spec at several scales is a family, as SpineNet-49/96/143/190.
+def short_key(key: str) -> str:
+    """Return the beginning of a key, which tells apart architectures that are alike in short form.
 
-    Attributes:
-        width_multiplier: every block width is `int(width * width_multiplier)`; the first convolution keeps 64.
-        resample_alpha: width inside a resampling, relative to the parent's 3x3 width.
-        block_repeats: how many copies of each block follow one another.
-        endpoint_width: channels of the features the head reads.
-        num_head_convs: 3x3 convolutions before each prediction.
-        head_width: channels of those convolutions.
-        image_size_px: height and width of the square input image.
-        anchor_scale: side of the smallest anchor in strides of its level.
-        activation: after every normalisation that has one.
-        stochastic_depth: share of samples that skip the last block in training; block i of n skips a share i/n of it.
-        separable_head: whether the head's convolutions are depthwise and then 1x1, as in SpineNet-Mobile.
-
-    Source: SpineNet (arXiv 1912.05027), sections 3.4 and 4; tensorflow/tpu SCALING_MAP and configs/spinenet.
+    >>> short_key("16064ae63c4e7c41")
+    '16064a'
     """
-
-    width_multiplier: float = 1.0
-    resample_alpha: float = 0.5
-    block_repeats: int = 1
-    endpoint_width: int = 256
-    num_head_convs: int = 4
-    head_width: int = 256
-    image_size_px: int = 640
-    anchor_scale: float = 3.0
-    activation: Literal["relu", "silu"] = "relu"
-    stochastic_depth: float = 0.0
-    separable_head: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value, minimum in (
-            ("block_repeats", self.block_repeats, 1),
-            ("endpoint_width", self.endpoint_width, 1),
-            ("num_head_convs", self.num_head_convs, 0),
-            ("head_width", self.head_width, 1),
-            ("image_size_px", self.image_size_px, 32),
-        ):
-            if value < minimum:
-                raise ValueError(f"{name} must be {minimum} or more, got {value}")
-
-        for name, factor in (
-            ("width_multiplier", self.width_multiplier),
-            ("resample_alpha", self.resample_alpha),
-            ("anchor_scale", self.anchor_scale),
-        ):
-            # Written so that a NaN, which compares with nothing, is refused too.
-            if not 0 < factor < math.inf:
-                raise ValueError(f"{name} must be a number above 0, got {factor}")
-
-        # The lowest level is the narrowest, and widths are truncated: that of its resamplings may be nothing.
-        if int(self.block_width(MIN_LEVEL) * self.resample_alpha) < 1:
-            raise ValueError(
-                f"width_multiplier {self.width_multiplier} with resample_alpha {self.resample_alpha} leaves a "
-                f"level-{MIN_LEVEL} block no channel"
-            )
-
-        if not 0 <= self.stochastic_depth < 1:
-            raise ValueError(f"stochastic_depth must be from 0 to below 1, got {self.stochastic_depth}")
-        if self.activation not in ("relu", "silu"):
-            raise ValueError(f"activation must be relu or silu, got {self.activation!r}")
-
-    def block_width(self, level: int, kind: str = "bottleneck") -> int:
-        """Return the channels of a block's 3x3 convolutions, or of what an `mbconv` block reads and writes.
-
-        Truncated as in the reference, never rounded.
-        """
-        return int(kind_named(kind).family.width(level) * self.width_multiplier)
+    return key[:SHORT_KEY_LENGTH]
 
 
 def short_form(blocks: Sequence[BlockSpec]) -> str:
     """Describe blocks in one line: the level and the kind's letter, `r` if residual, and `|` before the outputs.
+
+    Parents do not show: architectures that differ in these alone have one short form, and different keys.
 
     >>> short_form([BlockSpec(2, "bottleneck", (0, 1)), BlockSpec(4, "residual", (0, 1), True)])
     '2|4r'

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from foundation import InputError, first_error, write_whole
-from search_space.spec import ArchSpec, ModelScale
+from search_space.scale import ModelScale
+from search_space.spec import ArchSpec
 
 
 class Provenance(BaseModel):
@@ -55,13 +56,13 @@ class SpecFile(BaseModel):
     provenance: Provenance | None = None
 
 
-def write_spec(path: Path, document: SpecFile) -> None:
-    """Write the document as indented JSON, whole or not at all.
+def write_spec(path: Path, document: SpecFile, *, inside: Path | None = None) -> None:
+    """Write the document as indented JSON, whole or not at all; see `write_whole`.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    write_whole(path, document.model_dump_json(indent=1).encode() + b"\n")
+    write_whole(path, document.model_dump_json(indent=1).encode() + b"\n", inside=inside)
 
 
 def read_spec(path: str | Path) -> SpecFile:

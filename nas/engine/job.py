@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nas.record.trial import Failure
-from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Weights
+from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, Weights
 from search_space import ArchSpec, BlockKind
 
 
@@ -30,7 +30,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a job: an evaluation, or why there is none."""
+    """The result of a job.
+
+    Attributes:
+        trial: number of the trial.
+        result: the evaluation, or why there is none.
+        numerics: the arithmetic that it was computed in; None where the task does not depend on it, or nothing is known
+            of the evaluation.
+    """
 
     trial: int
     result: Evaluation | Failure
+    numerics: Numerics | None = None

@@ -3,6 +3,7 @@
 from typing import TypeAlias
 
 from nas.record.trial import Trial
+from proxy_tasks import Numerics
 
 MAX_WAITING = 100
 """Most trials that wait for others of their architectures. A controller that proposes more of them repeats itself, and
@@ -19,17 +20,20 @@ class KnownArchitectures:
         >>> known.begin(trial)        # True: train it
         >>> known.begin(same)         # False: `same` waits for `trial`
         >>> known.end(trial)          # [same.number]: take it up again
-        >>> known.trained_by(same)    # trial.number, if that one was completed; else `begin` it
+        >>> known.trained_by(same, numerics)    # trial.number, if that one was completed in these; else `begin` it
     """
 
     def __init__(self) -> None:
-        self._trained: dict[_Training, int] = {}
+        self._trained: dict[tuple[_Training, Numerics | None], int] = {}
         self._in_training: set[_Training] = set()
         self._waiting: list[Trial] = []
 
-    def trained_by(self, trial: Trial) -> int | None:
-        """Return the first trial that gave the same architecture as much training; None before there is one."""
-        return self._trained.get(_training(trial))
+    def trained_by(self, trial: Trial, numerics: Numerics | None = None) -> int | None:
+        """Return the first trial that gave the same architecture as much training in this arithmetic; None before one.
+
+        Results in another arithmetic do not count: the same training would have ended elsewhere.
+        """
+        return self._trained.get((_training(trial), numerics))
 
     def begin(self, trial: Trial) -> bool:
         """Return whether to train a trial now; if not, it waits until the one in training ends."""
@@ -55,7 +59,7 @@ class KnownArchitectures:
         training = _training(trial)
         self._in_training.discard(training)
         if trial.status == "completed":
-            self._trained.setdefault(training, trial.number)
+            self._trained.setdefault((training, trial.numerics), trial.number)
 
         # All are released, even after a failure: the first one then begins, and the others wait for that one.
         released = [waiting.number for waiting in self._waiting if _training(waiting) == training]

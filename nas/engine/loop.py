@@ -18,7 +18,7 @@ from nas.engine.successive_halving import SuccessiveHalving
 from nas.record.events import Asked, AttemptFailed, Told
 from nas.record.journal import Journal
 from nas.record.trial import Failure, Trial
-from proxy_tasks import BadSpecError, Evaluation
+from proxy_tasks import BadSpecError, Evaluation, Numerics
 from search_space import ArchSpec, SearchSpace
 from search_space.kinds import added_kinds
 
@@ -42,6 +42,7 @@ class Search:
         costs: what a spec costs, under the names that `plan.limits` has; called only where there is a limit.
         on_change: called with each trial as it starts, as an attempt at it fails, and as it ends.
         on_stop: called once with the reason when the search stops before its last trial. Running ones are awaited.
+        on_numerics: called once with each arithmetic that trials are computed in.
 
     Raises:
         InputError: the journal has promotions that this search cannot have made.
@@ -58,6 +59,7 @@ class Search:
         costs: Callable[[ArchSpec], Mapping[str, float]] = lambda spec: {},
         on_change: Callable[[Trial], None] = lambda trial: None,
         on_stop: Callable[[str], None] = lambda why: None,
+        on_numerics: Callable[[Numerics], None] = lambda numerics: None,
     ) -> None:
         trials = journal.record.trials
         num_rungs = plan.promotion.num_rungs
@@ -72,6 +74,8 @@ class Search:
         self._costs = costs
         self._on_change = on_change
         self._on_stop = on_stop
+        self._on_numerics = on_numerics
+        self._numerics: set[Numerics] = set()
         self._why_stopped: str | None = None
         self._halving = SuccessiveHalving(num_rungs, plan.promotion.reduction)
         self._known = KnownArchitectures()
@@ -91,21 +95,22 @@ class Search:
         """Why the search stopped before its last trial; None where it did not."""
         return self._why_stopped
 
-    def start_trial(self) -> Job | None:
-        """Return the next job, or None when there is none to start now.
+    def start_trial(self, numerics: Numerics | None = None) -> Job | None:
+        """Return the next job for a worker of this arithmetic, or None when there is none to start now.
 
-        The proposal is on disk when this returns. A spec that was trained before, or that is over a limit, is told at
-        once and the next one is taken; one that is being trained waits for that result. While a job is running, None is
-        not final: it may have to be run again.
+        The proposal is on disk when this returns. A spec that was trained before in this arithmetic, or that is over a
+        limit, is told at once and the next one is taken; one that is being trained waits for that result. While a job
+        is running, None is not final: it may have to be run again.
 
         Raises:
             InputError: the journal cannot be written.
         """
         while (trial := self._next_trial()) is not None:
-            told = self._told_without_training(trial)
+            told = self._told_without_training(trial, numerics)
             if told is not None:
                 self._end(told)
             elif self._known.begin(trial):
+                self._note_numerics(numerics)
                 self._on_change(trial)
                 return self._job(trial)
         return None
@@ -118,10 +123,11 @@ class Search:
         Raises:
             InputError: the journal cannot be written.
         """
+        self._note_numerics(outcome.numerics)
         if isinstance(outcome.result, Failure):
-            told = Told(trial=outcome.trial, status="failed", failure=outcome.result)
+            told = Told(trial=outcome.trial, status="failed", failure=outcome.result, numerics=outcome.numerics)
         else:
-            told = self._rewarded(outcome.trial, outcome.result)
+            told = self._rewarded(outcome.trial, outcome.result, outcome.numerics)
 
         if told.failure is None:
             self._end(told)
@@ -167,13 +173,19 @@ class Search:
         # Seeded by the trial's number: a resumed run draws what the uninterrupted one would have drawn.
         return self._controller.ask(np.random.default_rng([self._plan.seed, number]))
 
-    def _told_without_training(self, trial: Trial) -> Told | None:
+    def _told_without_training(self, trial: Trial, numerics: Numerics | None) -> Told | None:
         """Return the result of a trial that need not run, as it was trained before or costs too much; else None."""
-        earlier = self._known.trained_by(trial)
+        earlier = self._known.trained_by(trial, numerics)
         if earlier is not None:
             known = self._journal.record.trials[earlier]
-            metrics = dict(known.metrics)
-            return Told(trial=trial.number, status="reused", reward=known.reward, metrics=metrics, reused_from=earlier)
+            return Told(
+                trial=trial.number,
+                status="reused",
+                reward=known.reward,
+                metrics=dict(known.metrics),
+                reused_from=earlier,
+                numerics=numerics,
+            )
 
         # Costs take time to find out, so they are asked for only where a limit looks at them.
         if not self._plan.limits.names:
@@ -194,7 +206,7 @@ class Search:
         weights = promotion.weights(self._journal.folder, trial.key, trial.rung)
         return Job(trial.number, trial.spec, fidelity, self._plan.seed, weights, added_kinds())
 
-    def _rewarded(self, number: int, evaluation: Evaluation) -> Told:
+    def _rewarded(self, number: int, evaluation: Evaluation, numerics: Numerics | None) -> Told:
         """Return an evaluation with its reward; failed where a figure that the reward looks at is not finite."""
         reward = self._reward(evaluation.metrics)
         objectives = objectives_of(self._reward, evaluation.metrics)
@@ -215,7 +227,15 @@ class Search:
             seconds=dict(evaluation.seconds),
             loss_curve=evaluation.loss_curve if is_curve_finite else (),
             failure=failure,
+            remarks=evaluation.remarks or None,
+            numerics=numerics,
         )
+
+    def _note_numerics(self, numerics: Numerics | None) -> None:
+        """Report an arithmetic in which nothing was computed since this start."""
+        if numerics is not None and numerics not in self._numerics:
+            self._numerics.add(numerics)
+            self._on_numerics(numerics)
 
     def _fail(self, told: Told, failure: Failure) -> None:
         """End a failed trial, or leave it open, as the policy says for this kind of failure."""

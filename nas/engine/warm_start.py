@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation import InputError
+from nas.record.architecture import best_of, find_architecture
 from nas.record.journal import read_record
-from nas.record.trial import best_trials
-from search_space import ArchSpec, Decisions, SearchSpace, load_spec
+from nas.record.trial import Trial
+from search_space import ArchSpec, Decisions, SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class WarmStart:
     They are trained like all others, so that every reward of a run was earned at the run's own task and fidelity.
 
     Attributes:
-        specs: published names, or paths of spec files, which end in `.json`.
+        specs: published names, paths of spec files, which end in `.json`, or runs, of which the best is taken.
         run: folder of another run; None for none.
         top: how many of that run's best to take.
 
@@ -32,18 +33,22 @@ class WarmStart:
         if self.top < 1:
             raise ValueError(f"top must be 1 or more, got {self.top}")
 
+    def best(self) -> list[Trial]:
+        """Return the best trials of the other run; none where there is no such run.
+
+        Raises:
+            InputError: the run cannot be read, or none of its trials has a reward.
+        """
+        return [] if self.run is None else best_of(read_record(self.run), self.run, self.top)
+
     def decisions(self, space: SearchSpace) -> tuple[Decisions, ...]:
         """Return the architectures as decisions of a space, each once.
 
         Raises:
             InputError: a spec or run that cannot be read, or a spec that is not in the space.
         """
-        found = [(name, load_spec(name)) for name in self.specs]
-        if self.run is not None:
-            best = best_trials(read_record(self.run).trials, self.top)
-            if not best:
-                raise InputError(f"warm_start.run: no trial of {self.run} has a reward yet")
-            found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in best]
+        found = [(name, find_architecture(name).spec) for name in self.specs]
+        found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in self.best()]
 
         # By key: several files, or trials of another run, may hold one architecture under different names.
         by_key: dict[str, Decisions] = {}

@@ -4,12 +4,13 @@ import errno
 import re
 import socket
 import traceback
-from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from foundation import InputError
 from nas.engine.job import Job, Outcome
+from nas.engine.workers import OnWorkers, ignore_workers
 from nas.record.trial import Failure, FailureKind
-from proxy_tasks import BadDataError, BadSpecError, NonFiniteLossError, ProxyTask
+from proxy_tasks import BadDataError, BadSpecError, NonFiniteLossError, Numerics, ProxyTask
 from search_space import add_kind
 
 _TRACEBACK_CHARS = 4000
@@ -19,12 +20,9 @@ _NO_MEMORY = re.compile(
     "you tried to allocate|could not create a primitive$|bad_alloc|out of memory|_ALLOC_FAILED|Cannot allocate memory"
 )
 
-OnWorkers: TypeAlias = Callable[[int], None]
-"""Called with how many workers are up, each time that changes."""
 
-
-def ignore_workers(num_workers: int) -> None:
-    """Do nothing."""
+class ClusterLostError(InputError):
+    """The cluster that the jobs run on is gone: nothing further can be run, and nothing further asked of it."""
 
 
 class TrialSource(Protocol):
@@ -32,17 +30,17 @@ class TrialSource(Protocol):
 
     What an executor of two workers sees of a search of two trials:
 
-        source.start_trial()            # Job(trial=0, ...)
-        source.start_trial()            # Job(trial=1, ...)
-        source.start_trial()            # None: there is no third trial, for now
+        source.start_trial(numerics)    # Job(trial=0, ...), for a worker of this arithmetic
+        source.start_trial(numerics)    # Job(trial=1, ...)
+        source.start_trial(numerics)    # None: there is no third trial, for now
         source.finish_trial(lost)       # the worker of trial 0 died, and the search runs that trial again
-        source.start_trial()            # Job(trial=0, ...)
+        source.start_trial(numerics)    # Job(trial=0, ...)
         source.finish_trial(outcome)    # of trial 1, then in the same way of trial 0
-        source.start_trial()            # None, and no job is running: the search is over
+        source.start_trial(numerics)    # None, and no job is running: the search is over
     """
 
-    def start_trial(self) -> Job | None:
-        """Return the next job, or None when there is none to start now.
+    def start_trial(self, numerics: Numerics | None = None) -> Job | None:
+        """Return the next job for a worker of this arithmetic, or None when there is none to start now.
 
         After None only an outcome can bring another job: while a job is running there may be one later, and once none
         is, None is final.
@@ -60,7 +58,7 @@ class Executor(Protocol):
 
     What the caller sees, where the source has two jobs and the first one diverges:
 
-        executor.run(source, task, print)    # prints 1 when a worker is up; returns after the last outcome
+        executor.run(source, task, print)    # prints the workers as they come up; returns after the last outcome
         # meanwhile the source was called:
         #   start_trial()                                      each time that a worker was free
         #   finish_trial(Outcome(0, Failure("nan", ...)))      the failure of one job ends no other
@@ -75,19 +73,22 @@ class Executor(Protocol):
 
         Raises:
             KeyboardInterrupt: the user stopped it; outcomes so far have been handed back.
+            ClusterLostError: what the jobs run on died.
         """
         ...
 
 
 def run_job(task: ProxyTask, job: Job) -> Outcome:
     """Evaluate one job; whatever goes wrong in it becomes a failure of its kind."""
+    numerics = None
     try:
+        numerics = task.numerics()
         for kind in job.kinds:
             add_kind(kind)
         evaluation = task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
-        return Outcome(job.trial, evaluation)
+        return Outcome(job.trial, evaluation, numerics)
     except Exception as error:
-        return Outcome(job.trial, _failure(error, traceback.format_exc()))
+        return Outcome(job.trial, _failure(error, traceback.format_exc()), numerics)
 
 
 def _failure(error: Exception, trace: str) -> Failure:

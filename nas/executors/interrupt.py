@@ -1,29 +1,27 @@
-"""Interrupts held back: Ctrl-C and SIGTERM take effect only where they are not lost and do no harm."""
+"""Interrupts held back: signals that stop a command take effect only where they are not lost and do no harm."""
 
 import signal
-import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from nas.options.stop_signals import interrupt_by, stop_signals
 
 
 class Interrupt:
-    """An interrupt notes the first Ctrl-C or SIGTERM while it is entered; the second one raises at once.
+    """An interrupt notes the first Ctrl-C, SIGTERM or SIGHUP while it is entered; the second one raises at once.
 
     Python raises `KeyboardInterrupt` between any two instructions. Inside a library it may be swallowed, and
-    while Ray starts it leaves half a cluster behind. SIGTERM is what batch systems send before they kill; it is treated
-    like Ctrl-C. Outside of the main thread this does nothing.
+    while Ray starts it leaves half a cluster behind. SIGTERM is what batch systems send before they kill, and SIGHUP
+    what a terminal leaves behind: they are treated like Ctrl-C. Outside of the main thread this does nothing.
     """
 
     def __init__(self) -> None:
-        self._is_asked = False
+        self._asked_by: int | None = None
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.getsignal(number) for number in _SIGNALS}
-            self.listen()
+        self._previous = {number: signal.getsignal(number) for number in stop_signals()}
+        self.listen()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
@@ -41,13 +39,19 @@ class Interrupt:
         """Raise the interrupt that was noted, if one was.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was pressed, or SIGTERM came.
+            KeyboardInterrupt: Ctrl-C was pressed, or SIGTERM or SIGHUP came.
         """
-        if self._is_asked:
-            self._is_asked = False
-            raise KeyboardInterrupt
+        if self._asked_by is not None:
+            asked_by, self._asked_by = self._asked_by, None
+            raise interrupt_by(asked_by)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._is_asked:
-            raise KeyboardInterrupt
-        self._is_asked = True
+        if number == signal.SIGHUP:
+            # A terminal's end is told twice, by the system and by the shell, which shows no impatience.
+            signal.signal(number, signal.SIG_IGN)
+            self._previous[number] = signal.SIG_IGN
+        elif self._asked_by is not None:
+            raise interrupt_by(number)
+
+        if self._asked_by is None:
+            self._asked_by = number

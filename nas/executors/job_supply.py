@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 from nas.engine.job import Job, Outcome
 from nas.executors.base import TrialSource
+from proxy_tasks import Numerics
 
 _Event: TypeAlias = Literal["given", "none", "held", "outcome"]
 
@@ -48,15 +49,17 @@ class JobSupply:
         self._source = source
         self._state = Supply.UNASKED
         self._held: Job | None = None
+        self._last_numerics: Numerics | None = None
 
     @property
     def state(self) -> Supply:
         """The chances that the source has another job now."""
         return self._state
 
-    def next_job(self) -> Job | None:
-        """Return the job for a worker that is free, or None where there is none to start now."""
-        job = self._source.start_trial() if self._held is None else self._held
+    def next_job(self, numerics: Numerics | None = None) -> Job | None:
+        """Return the job for a worker of this arithmetic that is free, or None where there is none to start now."""
+        self._last_numerics = numerics
+        job = self._source.start_trial(numerics) if self._held is None else self._held
         self._held = None
         self._move("none" if job is None else "given")
         return job
@@ -66,7 +69,8 @@ class JobSupply:
         if self._state is Supply.UNASKED or self._held is not None:
             return True
 
-        self._held = self._source.start_trial()
+        # No worker asks, so it is asked for one like the last.
+        self._held = self._source.start_trial(self._last_numerics)
         if self._held is None:
             return False
         self._move("held")

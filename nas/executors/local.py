@@ -1,6 +1,7 @@
 """The local executor: jobs run one after another in this process, without a cluster."""
 
-from nas.executors.base import OnWorkers, TrialSource, ignore_workers, run_job
+from nas.engine.workers import OnWorkers, Workers, ignore_workers
+from nas.executors.base import TrialSource, run_job
 from nas.executors.interrupt import Interrupt
 from proxy_tasks import ProxyTask
 
@@ -13,11 +14,14 @@ class LocalExecutor:
 
         Ctrl-C ends a training at once, but lets the source put on record what it is putting there.
         """
+        on_workers(Workers(num_up=0, num_starting=1))
         task.load()
-        on_workers(1)
+        on_workers(Workers(num_up=1))
+
+        numerics = task.numerics()
         while True:
             with Interrupt():
-                job = source.start_trial()
+                job = source.start_trial(numerics)
             if job is None:
                 return
 

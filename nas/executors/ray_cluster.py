@@ -7,12 +7,15 @@ import os
 import secrets
 import socket
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from foundation import InputError
-from nas.executors.base import OnWorkers, TrialSource, ignore_workers
+from nas.engine.workers import OnWorkers, ignore_workers
+from nas.executors.base import TrialSource
 from nas.executors.capacity import WorkerSlots
 from nas.executors.interrupt import Interrupt
+from nas.executors.worker_path import worker_environment
 from proxy_tasks import ProxyTask
 
 CONNECT_TIMEOUT_S = 5
@@ -61,44 +64,50 @@ class RayExecutor:
     def run(self, source: TrialSource, task: ProxyTask, on_workers: OnWorkers = ignore_workers) -> None:
         """Run every job of the source; see `Executor.run`."""
         _set_environment(is_own=self._address is None)
-        import ray
-
         from nas.executors.worker_pool import WorkerPool
 
-        was_running = ray.is_initialized()
-
         # Interrupts are held back: one that came while Ray starts would leave half a cluster behind.
-        with Interrupt() as interrupt:
-            try:
-                if not was_running:
-                    self._connect()
-                    interrupt.listen()  # Ray has a handler of its own
+        with Interrupt() as interrupt, self._cluster() as check:
+            interrupt.listen()  # Ray has a handler of its own
+            with WorkerPool(source, task, self._slots(), self._timeout_s, on_workers) as pool:
+                while pool.step():
+                    interrupt.raise_if_asked()
+                    check()
 
-                with WorkerPool(source, task, self._slots(), self._timeout_s, on_workers) as pool:
-                    while pool.step():
-                        interrupt.raise_if_asked()
-            finally:
-                if not was_running:
-                    ray.shutdown()
-
-    def _connect(self) -> None:
+    @contextmanager
+    def _cluster(self) -> Iterator[Callable[[], None]]:
+        """Be connected to the cluster; yields a function that raises `ClusterLostError` once the cluster is gone."""
         import ray
 
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        if self._address is None:
-            ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-            return
+        from nas.executors.own_ray import OwnRay
+
+        if ray.is_initialized():
+            yield lambda: None
+        elif self._address is None:
+            with OwnRay() as own:
+                yield own.check
+        else:
+            try:
+                self._connect(self._address)
+                yield lambda: None
+            finally:
+                ray.shutdown()
+
+    def _connect(self, address: str) -> None:
+        import ray
+
+        from nas.executors.own_ray import QUIET
 
         try:
             # Ray itself would wait for minutes for a head that is not there.
-            if self._address != "auto":
-                host, _, port = self._address.rpartition(":")
+            if address != "auto":
+                host, _, port = address.rpartition(":")
                 socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
-            ray.init(address=self._address, **quiet)
+            ray.init(address=address, **QUIET, **worker_environment())
         except (ray.exceptions.RayError, OSError, ValueError, OverflowError, RuntimeError) as error:
             # A RuntimeError is what Ray makes of another version of Python or Ray.
             raise InputError(
-                f"no Ray cluster at executor.address={self._address} ({error}); pass host:port of its head, or auto, "
+                f"no Ray cluster at executor.address={address} ({error}); pass host:port of its head, or auto, "
                 "with RAY_AUTH_MODE and the token as they are there"
             ) from None
 

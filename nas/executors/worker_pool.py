@@ -5,7 +5,7 @@ Built on Ray's actors: Ray places them, and says which process or node died.
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,11 +14,13 @@ from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryErro
 
 from foundation import InputError
 from nas.engine.job import Job, Outcome
-from nas.executors.base import OnWorkers, TrialSource, failure_kind, ignore_workers, run_job
+from nas.engine.workers import OnWorkers, Workers, ignore_workers
+from nas.executors.base import ClusterLostError, TrialSource, failure_kind
 from nas.executors.capacity import Node, WorkerSlots
 from nas.executors.job_supply import JobSupply, Supply
+from nas.executors.worker import Worker
 from nas.record.trial import Failure, FailureKind
-from proxy_tasks import ProxyTask
+from proxy_tasks import Numerics, ProxyTask
 
 LOOK_EVERY_S = 1.0
 """Time between looks at how many nodes there are."""
@@ -28,6 +30,8 @@ START_AGAIN_S = 2.0
 """Time before the next start after one that failed."""
 MAX_FAILED_STARTS = 3
 """Most workers in a row that may fail to start while none is up; then the run ends."""
+START_TIMEOUT_S = 300.0
+"""Longest time that a worker may take to load the task; many that import from one slow disk take minutes."""
 MAX_SILENCE_S = 60.0
 """Longest time that a worker may be out of reach before it is given up."""
 LEAVES_WORKER_SOUND: tuple[FailureKind, ...] = ("nan", "bad_spec")
@@ -48,36 +52,15 @@ def nodes_of_cluster() -> list[Node]:
     ]
 
 
-class Worker:
-    """One process of the cluster; it runs job after job and keeps its data open between them."""
-
-    def __init__(self, task: ProxyTask) -> None:
-        task.load()
-        self._task = task
-        self._last: tuple[int, Outcome | None] = (-1, None)
-
-    def node_id(self) -> str:
-        """Return the id of its node; the first call, which comes back when the process is up."""
-        return str(ray.get_runtime_context().get_node_id())
-
-    def run(self, call: int, job: Job) -> Outcome:
-        """Run a job; see `run_job`. Calls are numbered."""
-        outcome = run_job(self._task, job)
-        self._last = (call, outcome)
-        return outcome
-
-    def outcome_of(self, call: int) -> Outcome | None:
-        """Return the last call's outcome again, for a driver that was not reached; None if that call never came."""
-        return self._last[1] if self._last[0] == call else None
-
-
 @dataclass(slots=True, eq=False)
 class _Member:
-    """A worker as the pool sees it: starting while it has no node, idle while no reply is awaited."""
+    """A worker as the pool sees it: starting until it is up, idle while no reply is awaited."""
 
     actor: Any
     reply: Any
     node_id: str | None = None
+    is_up: bool = False
+    numerics: Numerics | None = None
     job: Job | None = None
     num_calls: int = 0
     deadline: float = math.inf
@@ -97,7 +80,8 @@ class WorkerPool:
         task: what workers run; sent to each node once.
         slots: how many workers there may be, and what each takes of its node.
         timeout_s: longest time for a job; None for no limit.
-        on_workers: called with how many workers are up, each time that changes.
+        on_workers: called with the workers that there are, each time that changes.
+        start_timeout_s: longest time for loading the task.
     """
 
     def __init__(
@@ -107,15 +91,17 @@ class WorkerPool:
         slots: WorkerSlots,
         timeout_s: float | None,
         on_workers: OnWorkers = ignore_workers,
+        start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         self._supply = JobSupply(source)
         self._task = ray.put(task)
         self._slots = slots
         self._timeout_s = timeout_s
+        self._start_timeout_s = start_timeout_s
         self._actor_class: Any = ray.remote(num_cpus=slots.cpus, num_gpus=slots.gpus, max_restarts=0)(Worker)
         self._members: list[_Member] = []
         self._on_workers = on_workers
-        self._num_up = 0
+        self._workers = Workers(num_up=0)
         self._num_failed_starts = 0
         self._next_look = -math.inf
 
@@ -123,8 +109,10 @@ class WorkerPool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        for member in list(self._members):
-            self._end(member)
+        # Of a cluster that is gone nothing can be asked, not even to end a worker: the call would not return.
+        if not isinstance(value, ClusterLostError):
+            for member in list(self._members):
+                self._end(member)
 
     def step(self) -> bool:
         """Start workers and jobs, and wait a moment for one of them; return False when all jobs are done.
@@ -138,7 +126,7 @@ class WorkerPool:
         if not is_running and not self._supply.has_more():
             return False
         self._start_workers()
-        self._report_num_up()
+        self._report_workers()
 
         awaited = {member.reply: member for member in self._members if member.reply is not None}
         if not awaited:
@@ -152,11 +140,12 @@ class WorkerPool:
         self._end_overdue()
         return True
 
-    def _report_num_up(self) -> None:
-        num_up = sum(member.node_id is not None for member in self._members)
-        if num_up != self._num_up:
-            self._num_up = num_up
-            self._on_workers(num_up)
+    def _report_workers(self) -> None:
+        num_up = sum(member.is_up for member in self._members)
+        workers = Workers(num_up, len(self._members) - num_up)
+        if workers != self._workers:
+            self._workers = workers
+            self._on_workers(workers)
 
     def _start_workers(self) -> None:
         """Fill the free slots; Ray is asked for its nodes only now and then, as that takes a moment."""
@@ -171,7 +160,7 @@ class WorkerPool:
             num_to_start = min(num_to_start, 1 - num_without_job)
 
         for _ in range(num_to_start):
-            actor = self._actor_class.remote(self._task)
+            actor = self._actor_class.remote(self._slots.cpus)
             self._members.append(_Member(actor, actor.node_id.remote()))
 
     def _start_jobs(self) -> None:
@@ -179,7 +168,7 @@ class WorkerPool:
         # Listed first, as ending a worker takes it out of the members.
         idle = [member for member in self._members if member.reply is None]
         for member in idle:
-            job = self._supply.next_job()
+            job = self._supply.next_job(member.numerics)
             if job is None:
                 self._end(member)
                 continue
@@ -201,10 +190,8 @@ class WorkerPool:
             return
         member.silent_since = None
 
-        # The reply to the first call, which holds no job: the process is up.
         if member.job is None:
-            member.node_id = value
-            self._num_failed_starts = 0
+            self._start_further(member, value)
             return
 
         # The answer to a question after a silence: the job was lost on its way, and no outcome will come.
@@ -213,6 +200,17 @@ class WorkerPool:
         if isinstance(value.result, Failure) and value.result.kind not in LEAVES_WORKER_SOUND:
             self._end(member)
         self._finish(member, value)
+
+    def _start_further(self, member: _Member, value: Any) -> None:  # noqa: ANN401  # what one of two calls returned
+        """Take in a reply that holds no outcome: there is a process, which is to load the task, or it has loaded it."""
+        if member.node_id is None:
+            member.node_id = value
+            member.reply = member.actor.load.remote(self._task)
+            member.deadline = time.monotonic() + self._start_timeout_s
+            return
+
+        member.is_up, member.numerics, member.deadline = True, value, math.inf
+        self._num_failed_starts = 0
 
     def _ask_again(self, member: _Member) -> bool:
         """Ask a worker again that Ray could not reach; return False when it has been out of reach for too long.
@@ -228,8 +226,10 @@ class WorkerPool:
             return False
 
         member.asked_again = now
-        if member.job is None:
+        if member.node_id is None:
             member.reply = member.actor.node_id.remote()
+        elif member.job is None:
+            member.reply = member.actor.load.remote(self._task)
         else:
             member.reply = member.actor.outcome_of.remote(member.num_calls)
         return True
@@ -238,23 +238,31 @@ class WorkerPool:
         """Give up a worker whose reply will not come."""
         job = member.job
         self._end(member)
-        if job is None:
-            self._note_failed_start(error)
-        else:
-            self._finish(member, Outcome(job.trial, self._loss(member, error)))
+        failure = self._loss(member, error)
+        if job is not None:
+            self._finish(member, Outcome(job.trial, failure))
+            return
+
+        is_cluster_to_blame = isinstance(error, OutOfMemoryError | NodeDiedError) or "node has died" in str(error)
+        self._note_failed_start(failure, is_cluster_to_blame=is_cluster_to_blame)
 
     def _end_overdue(self) -> None:
-        """End the workers whose jobs have taken too long."""
+        """End the workers whose jobs, or whose starts, have taken too long."""
         now = time.monotonic()
         overdue = [member for member in self._members if member.deadline < now]
         for member in overdue:
             # A driver that was held up itself may be late to look at what was done in time.
-            if member.job is None or ray.wait([member.reply], timeout=0)[0]:
+            if ray.wait([member.reply], timeout=0)[0]:
                 continue
 
             self._end(member)
-            message = f"took longer than {self._timeout_s:g} s {self._where(member)}"
-            self._finish(member, Outcome(member.job.trial, Failure("timeout", message)))
+            where = self._where(member)
+            if member.job is None:
+                message = f"took longer than {self._start_timeout_s:g} s to load the task {where}"
+                self._note_failed_start(Failure("timeout", message))
+            else:
+                message = f"took longer than {self._timeout_s:g} s {where}"
+                self._finish(member, Outcome(member.job.trial, Failure("timeout", message)))
 
     def _finish(self, member: _Member, outcome: Outcome) -> None:
         """Hand on the outcome of a worker's job; if the worker has ended, its slot is filled in the next step."""
@@ -273,6 +281,8 @@ class WorkerPool:
         where = self._where(member)
         if isinstance(error, OutOfMemoryError):
             return Failure("out_of_memory", f"Ray ended the worker, as memory was running low {where}")
+        if member.node_id is None:
+            return Failure("worker_lost", f"its process did not come up: {_telling_line(error)}")
         if not isinstance(error, RayActorError | NodeDiedError):
             # Raised in the worker, but not by the job: it may have had no memory left to send the outcome.
             return Failure(failure_kind(error), f"{type(error).__name__} {where}: {_telling_line(error)}")
@@ -286,21 +296,21 @@ class WorkerPool:
         names = (node.name for node in nodes_of_cluster() if node.id == member.node_id)
         return f"on {next(names, 'an unknown node')}"
 
-    def _note_failed_start(self, error: RayError) -> None:
-        """Count a worker that did not come up, unless its node died or had no memory left; wait a little for the next.
+    def _note_failed_start(self, failure: Failure, *, is_cluster_to_blame: bool = False) -> None:
+        """Say that a worker did not come up, and count it unless its node died or had no memory left; wait a little.
 
         Raises:
             InputError: too many failed, one after another, and none is up: then it is not one node's fault.
         """
         self._next_look = time.monotonic() + START_AGAIN_S
-        is_cluster_to_blame = isinstance(error, OutOfMemoryError | NodeDiedError) or "node has died" in str(error)
+        self._on_workers(replace(self._workers, failed_start=failure))
         if not is_cluster_to_blame:
             self._num_failed_starts += 1
 
-        none_is_up = all(member.node_id is None for member in self._members)
+        none_is_up = not any(member.is_up for member in self._members)
         if none_is_up and self._num_failed_starts >= MAX_FAILED_STARTS:
             raise InputError(
-                f"no worker can be started on the cluster ({_telling_line(error)}); every node needs this package and "
+                f"no worker can be started on the cluster ({failure.message}); every node needs this package and "
                 "its requirements in the same versions"
             )
 

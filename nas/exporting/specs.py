@@ -1,34 +1,39 @@
 """Export of trials as spec files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from foundation import InputError, first_error
 from nas.engine.promotion import Promotion
+from nas.record.architecture import trial_name
+from nas.record.parts import recorded_part
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks import Fidelity
 from search_space import ModelScale, SpecFile, write_spec
 from search_space.spec_file import Provenance
 
-T = TypeVar("T")
 
+def export_trials(
+    record: Record, trials: Sequence[Trial], run: Path, out: Path, *, inside: Path | None = None
+) -> list[Path]:
+    """Write one spec file for each trial into a folder, named by rank and key; return the paths.
 
-def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path) -> list[Path]:
-    """Write one spec file for each trial into the folder `out`, named by rank and key; return the paths.
+    Args:
+        record: the record that the trials are from.
+        trials: the trials, best first.
+        run: the run folder.
+        out: the folder that is written into.
+        inside: the run folder again where `out` is a part of it: no link in it is followed; see `write_whole`.
 
     Raises:
         InputError: the folder cannot be written.
     """
     config = record.created.config
-    scale = _from_config(ModelScale, config, "scale")
-    fidelity = _from_config(Fidelity, config, "fidelity")
-    promotion = _from_config(Promotion, config, "promotion") if "promotion" in config else Promotion()
-    seed = _from_config(int, config, "seed")
+    scale = recorded_part(ModelScale, config, "scale")
+    fidelity = recorded_part(Fidelity, config, "fidelity")
+    promotion = recorded_part(Promotion, config, "promotion") if "promotion" in config else Promotion()
+    seed = recorded_part(int, config, "seed")
 
     # Promoted trials were trained for longer than the run's own fidelity says.
     paths = []
@@ -46,22 +51,14 @@ def export_trials(record: Record, trials: Sequence[Trial], run: Path, out: Path)
 
         document = SpecFile(
             schema_version=1,
-            name=f"{run.name}-{trial.number}",
+            name=trial_name(run, trial),
             key=key,
             spec=trial.spec,
             scale=scale,
             provenance=provenance,
         )
         path = out / f"{rank:02d}-{key}.json"
-        write_spec(path, document)
+        write_spec(path, document, inside=inside)
         paths.append(path)
 
     return paths
-
-
-def _from_config(cls: type[T], config: Mapping[str, Any], name: str) -> T:
-    """Return a part of a recorded configuration as a value."""
-    try:
-        return TypeAdapter(cls).validate_python(config.get(name))
-    except ValidationError as error:
-        raise InputError(f"the run's configuration has no usable {name}: {first_error(error)}") from None

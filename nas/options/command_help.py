@@ -1,9 +1,10 @@
 """The help of a command, made from the comments in its YAML files."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from foundation import InputError, nearest_hint
+from nas.options.help_layout import explained, filled, listed
 from nas.options.listed import (
     EXPERIMENTS,
     Option,
@@ -17,46 +18,82 @@ from nas.options.listed import (
 
 VERBOSITY_FLAGS: Mapping[str, tuple[str, str]] = {"quiet": ("-q", "--quiet"), "verbose": ("-v", "--verbose")}
 
-_FLAGS = """\
-Flags:
-  -h, --help          this text
-  --version           print the version of the package
-  --cfg               print the composed configuration and stop
-  --config-dir DIR    look for YAML files in DIR too, laid out as the package's experiments/
-"""
-_FLAGS_OF_LONG_WORK = """\
-  -q, --quiet         print only what goes wrong
-  -v, --verbose       print also which trial starts, where a failure was raised, how many workers there are
-"""
+_FLAGS = (
+    ("-h, --help [GROUP]", "this text, or its part on the options of one group"),
+    ("--version", "print the version of the package"),
+    ("--cfg", "print the composed configuration and stop"),
+    ("--config-dir DIR", "look for YAML files in DIR too, laid out as the package's experiments/"),
+)
+_FLAGS_OF_LONG_WORK = (
+    ("-q, --quiet", "print only what goes wrong"),
+    ("-v, --verbose", "print also which trial starts, where a failure was raised, how many workers there are"),
+)
+_CHOICES = "Choices, as group=choice (* is the default) and their options, as group.name=value:"
+_FLAG_COLUMN = 22
+_OPTION_COLUMN = 37
 
 
-def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = ()) -> str:
+def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = (), width: int = 120) -> str:
     """Return the help of a command: its options and choices, explained by the comments above them in the YAML.
 
-    Choices in the folders `extra_dirs` are shown too.
+    Choices in the folders `extra_dirs` are shown too. Lines fit `width`, unless a name alone is longer.
     """
     # Flags stand for an option, so a command without the option has no such flags.
-    flags = _FLAGS + _FLAGS_OF_LONG_WORK * ("verbosity" in option_names(config_name))
-    lines = [summary.strip(), "", flags, "Options, as name=value:"]
-    for path in own_files(config_name):
-        lines += [f"  {option.assignment:<34} {option.comment}" for option in options_in(path)]
+    lines = [*filled(summary, width), "", "Flags:"]
+    for name, text in _FLAGS + _FLAGS_OF_LONG_WORK * ("verbosity" in option_names(config_name)):
+        lines += explained(f"  {name}", text, width, _FLAG_COLUMN)
 
-    groups = included_groups(config_name)
-    if any((EXPERIMENTS / group).is_dir() for group, _ in groups):
-        lines += ["", "Choices, as group=choice (* is the default) and their options, as group.name=value:"]
-    for group, default in groups:
-        lines += _choice_lines(group, default, extra_dirs)
+    lines += ["", "Options, as name=value:"]
+    for option in _own_options(config_name):
+        lines += explained(f"  {option.assignment}", option.comment, width, _OPTION_COLUMN)
+
+    groups = _groups(config_name)
+    if groups:
+        lines += ["", *filled(_CHOICES, width)]
+    for group, default in groups.items():
+        lines += _choice_lines(group, default, extra_dirs, width)
 
     return "\n".join(lines)
 
 
-def _choice_lines(group: str, default: str | None, extra_dirs: Sequence[Path]) -> list[str]:
+def group_help(config_name: str, name: str, extra_dirs: Sequence[Path] = (), width: int = 120) -> str:
+    """Return the part of a command's help on one group of options: choices and their options, or options of one name.
+
+    Raises:
+        InputError: the command has no such group; the message has the nearest.
+    """
+    groups = _groups(config_name)
+    own = _own_options(config_name)
+    options = [option for option in own if option.name == name or option.name.startswith(f"{name}.")]
+
+    if name in groups:
+        return "\n".join([*filled(_CHOICES, width), *_choice_lines(name, groups[name], extra_dirs, width)])
+    if not options:
+        known = list(dict.fromkeys([*groups, *(option.name.partition(".")[0] for option in own)]))
+        raise InputError(f"--help: no group {name}; there are {', '.join(known)}{nearest_hint(name, known)}")
+
+    lines = ["Options, as name=value:"]
+    for option in options:
+        lines += explained(f"  {option.assignment}", option.comment, width, _OPTION_COLUMN)
+    return "\n".join(lines)
+
+
+def _own_options(config_name: str) -> list[Option]:
+    return [option for path in own_files(config_name) for option in options_in(path)]
+
+
+def _groups(config_name: str) -> dict[str, str | None]:
+    """Return the groups of choices that a command has, each with its default."""
+    return {group: default for group, default in included_groups(config_name) if (EXPERIMENTS / group).is_dir()}
+
+
+def _choice_lines(group: str, default: str | None, extra_dirs: Sequence[Path], width: int) -> list[str]:
     """Return a line for each choice of a group and each of its options; options that choices share are shown once."""
     lines: list[str] = []
-    explained: dict[tuple[tuple[str, str], ...], tuple[str, list[Option]]] = {}
+    explained_before: dict[tuple[tuple[str, str], ...], tuple[str, list[Option]]] = {}
     for path in choice_files(group, extra_dirs):
         mark = "*" if path.stem == default else " "
-        lines.append(f" {mark}{group}={path.stem:<{33 - len(group)}} {_head(path)}")
+        lines += explained(f" {mark}{group}={path.stem}", _head(path), width, _OPTION_COLUMN)
 
         options = options_in(path, extra_dirs)
         if group == "experiment" or not options:
@@ -65,16 +102,16 @@ def _choice_lines(group: str, default: str | None, extra_dirs: Sequence[Path]) -
 
         # Choices of one group often share all their options, and differ in the values alone.
         texts = tuple((option.name, option.comment) for option in options)
-        if texts in explained:
-            other, known = explained[texts]
+        if texts in explained_before:
+            other, known = explained_before[texts]
             changed = [option.assignment for option in options if option not in known]
-            text = f"options of {group}={other}, with {', '.join(changed) or 'the same values'}"
-            lines += textwrap.wrap(text, 112, initial_indent=" " * 6, subsequent_indent=" " * 8)
-        else:
-            explained[texts] = (path.stem, options)
-            package = package_of(path)
-            width = 29 - len(package)
-            lines += [f"      {package}.{option.assignment:<{width}} {option.comment}" for option in options]
+            lines += listed(f"options of {group}={other}, with {', '.join(changed) or 'the same values'}", width)
+            continue
+
+        explained_before[texts] = (path.stem, options)
+        for option in options:
+            name = f"      {package_of(path)}.{option.assignment}"
+            lines += explained(name, option.comment, width, _OPTION_COLUMN)
 
     return lines
 

@@ -1,20 +1,23 @@
 """The command line that all commands share: Hydra's grammar, flags, and mistakes in one line."""
 
 import re
+import shlex
 import signal
 import sys
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from io import TextIOWrapper
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from foundation import InputError, current_folder, nearest_hint, short_path
 from nas.options.block_kinds import BUILT_BY, RECORDED_BY, join_block_kinds
-from nas.options.command_help import VERBOSITY_FLAGS, help_text
+from nas.options.command_help import VERBOSITY_FLAGS, group_help, help_text
+from nas.options.help_layout import terminal_width
 from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
+from nas.options.output import Output
+from nas.options.recorded import OptionsOnRecord, taken_from_record
+from nas.options.stop_signals import stop_signals_as_interrupts
 from nas.options.text_values import quoted, text_as_written
 
 if TYPE_CHECKING:
@@ -23,43 +26,76 @@ if TYPE_CHECKING:
 PACKAGE = "spinenet-search"
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_READER_GONE = 128 + signal.SIGPIPE
+"""The status that a shell gives to a program that SIGPIPE ended."""
 _SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
 
 
-def run_command(config_name: str, summary: str, action: Callable[[dict[str, Any]], None]) -> NoReturn:
-    """Parse the command line, call `action` with the composed configuration, and exit.
-
-    Exit status 0 when all went well, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C or SIGTERM.
+def run_command(
+    config_name: str,
+    summary: str,
+    action: Callable[[dict[str, Any]], None],
+    on_record: OptionsOnRecord | None = None,
+    *,
+    needs_output: bool = True,
+) -> NoReturn:
+    """Parse the command line, call `action` with the composed configuration, and exit; see `exit_after`.
 
     Args:
         config_name: name of the YAML file in `experiments/` that holds the command's options.
         summary: first lines of the help.
         action: does the work.
+        on_record: for a command that takes the options of the run that `run=` names, where it is not told otherwise.
+        needs_output: see `exit_after`.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A character that the terminal does not know must not end a search.
-            stream.reconfigure(errors="backslashreplace")
+    exit_after(lambda: _answer(config_name, summary, action, sys.argv[1:], on_record), needs_output=needs_output)
 
+
+def exit_after(work: Callable[[], None], *, needs_output: bool = True) -> NoReturn:
+    """Do the work of a command and exit.
+
+    Exit status 0 when all went well, 2 for a user's mistake (one line on standard error), 130 after Ctrl-C, SIGTERM or
+    SIGHUP. A command that needs its output has failed where that cannot be written: 2, with one line, and 141 without a
+    word where the reader, as `head`, has seen enough, as other tools.
+
+    Args:
+        work: the work.
+        needs_output: whether the command is there for its standard output. One that does long work is not: what it
+            prints may be lost, and it goes on.
+    """
+    output = Output(is_needed=needs_output)
+    status = 0
     try:
-        with _sigterm_as_interrupt():
-            _answer(config_name, summary, action, sys.argv[1:])
+        with stop_signals_as_interrupts():
+            work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        status = EXIT_USER_ERROR
     except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, as `head`, has seen enough.
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(0)
+        status = EXIT_INTERRUPTED
+
+    loss = output.loss()
+    if status == 0 and needs_output and loss is not None:
+        if isinstance(loss, BrokenPipeError):
+            sys.exit(EXIT_READER_GONE)
+        print(f"error: cannot write standard output: {loss.strerror}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    sys.exit(status)
 
 
 def python_command() -> str:
     """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
     path = short_path(sys.executable)
     return "python" if path.startswith("..") else path
+
+
+def own_command(name: str) -> str:
+    """Return how to call another of our commands from here: as this one was called, by the script or by python -m."""
+    scripts = [word for word in sys.orig_argv[1:3] if Path(word).name == PACKAGE]
+    if not scripts:
+        return f"{shlex.quote(python_command())} -m nas.{name}"
+    path = short_path(scripts[0])
+    return f"{PACKAGE if path.startswith('..') else shlex.quote(path)} {name}"
 
 
 def version_text() -> str:
@@ -70,13 +106,15 @@ def version_text() -> str:
         return f"{PACKAGE}, used from a folder without being installed"
 
 
-def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def command_config(
+    config_name: str, arguments: Sequence[str], on_record: OptionsOnRecord | None = None
+) -> dict[str, Any]:
     """Return the configuration that a command's work takes, once specs may name the user's own kinds of blocks.
 
     Raises:
         InputError: as `compose` and `join_block_kinds`.
     """
-    config = compose(config_name, arguments)
+    config = compose(config_name, arguments, on_record)
     join_block_kinds(config.get("block_kinds"), checks_units=config_name in BUILT_BY)
     if config_name not in RECORDED_BY:
         # Such a command reads specs, but has no use for the option once the kinds are known.
@@ -84,11 +122,12 @@ def command_config(config_name: str, arguments: Sequence[str]) -> dict[str, Any]
     return config
 
 
-def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def compose(config_name: str, arguments: Sequence[str], on_record: OptionsOnRecord | None = None) -> dict[str, Any]:
     """Return the configuration that the overrides give, interpolations resolved.
 
     Raises:
-        InputError: an unknown option or choice, an override that cannot be parsed, or no folder to start from.
+        InputError: an unknown option or choice, an override that cannot be parsed, no folder to start from, or an
+            option on record that must be given again.
     """
     # Imported here so that help does not wait for them.
     import hydra
@@ -106,6 +145,8 @@ def compose(config_name: str, arguments: Sequence[str]) -> dict[str, Any]:
     # Hydra looks for choices in further folders where an option of its own names them.
     groups = {group for group, _ in included_groups(config_name)}
     overrides = [_quoted_if_needed(override, groups) for override in _opened(given, config_name, extra_dirs)]
+    if on_record is not None:
+        overrides = [*taken_from_record(overrides, config_name, extra_dirs, on_record, _value_of), *overrides]
     if extra_dirs:
         folders = ",".join(quoted(f"file://{path}") for path in extra_dirs)
         overrides.append(f"hydra.searchpath=[{folders}]")
@@ -136,26 +177,17 @@ def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     return {str(name): value for name, value in config.items()}
 
 
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM, which batch systems send before they kill, as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        # Python sets handlers in its main thread alone.
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], None], arguments: list[str]) -> None:
+def _answer(
+    config_name: str,
+    summary: str,
+    action: Callable[[dict[str, Any]], None],
+    arguments: list[str],
+    on_record: OptionsOnRecord | None,
+) -> None:
     """Print the help, the version or the configuration if the arguments ask for it; do the work if not."""
-    if {"-h", "--help"} & set(arguments):
-        rest = [a for a in arguments if a not in ("-h", "--help", "--cfg", "--version")]
-        _, extra_dirs = _split_flags(rest)
-        print(help_text(config_name, summary, extra_dirs))
+    asked = [number for number, argument in enumerate(arguments) if argument in ("-h", "--help")]
+    if asked:
+        _print_help(config_name, summary, arguments[: asked[0]], arguments[asked[0] + 1 :])
         return
 
     if "--version" in arguments:
@@ -163,10 +195,23 @@ def _answer(config_name: str, summary: str, action: Callable[[dict[str, Any]], N
         return
 
     if "--cfg" in arguments:
-        _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"]))
+        _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"], on_record))
         return
 
-    action(command_config(config_name, arguments))
+    action(command_config(config_name, arguments, on_record))
+
+
+def _print_help(config_name: str, summary: str, before: Sequence[str], behind: Sequence[str]) -> None:
+    """Print the whole help, or its parts on the groups that are named right behind the flag."""
+    groups = list(takewhile(lambda word: "=" not in word and not word.startswith(("-", "~")), behind))
+    others = [*before, *behind[len(groups) :]]
+    _, extra_dirs = _split_flags([word for word in others if word not in ("-h", "--help", "--cfg", "--version")])
+
+    width = terminal_width()
+    if groups:
+        print("\n\n".join(group_help(config_name, group, extra_dirs, width) for group in groups))
+    else:
+        print(help_text(config_name, summary, extra_dirs, width))
 
 
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -201,15 +246,19 @@ def _existing_dir(path: str) -> Path:
 def _opened(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> list[str]:
     """Return the overrides, with `++` before names that the YAML does not list but an open mapping takes.
 
-    Hydra adds no name to a configuration without it.
+    Hydra adds no name to a configuration without it; nor does it add those in `limits={energy_j:3}`.
     """
     listed = set(option_names(config_name, extra_dirs))
-    prefixes = tuple(f"{name}." for name in open_mappings(config_name, extra_dirs))
-    names = [override.partition("=")[0] for override in overrides]
-    return [
-        f"++{override}" if name.startswith(prefixes) and name not in listed else override
-        for name, override in zip(names, overrides, strict=True)
-    ]
+    mappings = open_mappings(config_name, extra_dirs)
+    prefixes = tuple(f"{name}." for name in mappings)
+
+    opened = []
+    for override in overrides:
+        name = override.partition("=")[0]
+        is_added = name.startswith(prefixes) and name not in listed
+        is_whole = name in mappings and isinstance(_value_of(override), dict)
+        opened.append(f"++{override}" if is_added or is_whole else override)
+    return opened
 
 
 def _quoted_if_needed(override: str, groups: Collection[str]) -> str:
@@ -255,7 +304,8 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
         option = unknown_option[1]
         known = option_names(config_name, extra_dirs)
         if option in known:
-            return f"option {option} belongs to another choice of {option.split('.')[0]}; --help lists them"
+            group = option.split(".")[0]
+            return f"option {option} belongs to another choice of {group}; --help {group} lists them"
         return f"unknown option {option}{nearest_hint(option, known) or '; --help lists them'}"
 
     if unknown_choice:

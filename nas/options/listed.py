@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
-EXPERIMENTS = Path(str(files("experiments")))
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+"""The configurations, which lie beside the code; imported by name they could be those of another package."""
 
 _OPEN = "open: "
 """Beginning of a comment at a mapping, or above `_target_`, that takes names which the YAML does not list."""
@@ -105,9 +105,8 @@ def options_in(path: Path, extra_dirs: Sequence[Path] = ()) -> list[Option]:
     own = {option.name: option for option in _parsed(path)}
     options = {name: option for name, option in own.items() if option.comment}
 
-    for group, below, choice in _includes(path):
-        included = [file for file in choice_files(group, extra_dirs) if file.stem == choice]
-        for option in options_in(included[0], extra_dirs) if included else ():
+    for below, file in included_files(path, extra_dirs):
+        for option in options_in(file, extra_dirs):
             name = f"{below}.{option.name}"
             default = own[name].default if name in own else option.default
             options.setdefault(name, replace(option, name=name, default=default))
@@ -115,9 +114,12 @@ def options_in(path: Path, extra_dirs: Sequence[Path] = ()) -> list[Option]:
     return list(options.values())
 
 
-def _includes(path: Path) -> list[tuple[str, str, str]]:
-    """Return what a choice's YAML file includes: the group, the name below which, and the choice."""
-    return re.findall(r"^ *- /(\w+)@([\w.]+): ([\w-]+)$", path.read_text(encoding="utf-8"), re.M)
+def included_files(path: Path, extra_dirs: Sequence[Path] = ()) -> list[tuple[str, Path]]:
+    """Return the files that a choice's YAML file includes, each with the name below which it does."""
+    included = []
+    for group, below, choice in re.findall(r"^ *- /(\w+)@([\w.]+): ([\w-]+)$", path.read_text(encoding="utf-8"), re.M):
+        included += [(below, file) for file in choice_files(group, extra_dirs) if file.stem == choice]
+    return included
 
 
 def _parsed(path: Path) -> Iterator[Option]:

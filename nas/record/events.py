@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from nas.record.trial import Failure
+from proxy_tasks import Numerics
 from search_space import ArchSpec, BlockSpec, Decision
 
 SCHEMA_VERSION: Final = 1
@@ -57,6 +58,8 @@ class Created(_Event):
         versions: versions of the packages that do the work.
         begin_with: decisions of the first trials, which are proposed before the controller's own.
         decisions: what the space decides, with a word for each option; empty where an older version began the run.
+        data: what stands for the content of the task's data, by its part; None where the task has none, or an older
+            version began the run.
         time: seconds since 1970, as in all events.
     """
 
@@ -66,6 +69,7 @@ class Created(_Event):
     versions: dict[str, str]
     begin_with: tuple[tuple[int, ...], ...] = ()
     decisions: tuple[Decision, ...] = ()
+    data: dict[str, str] | None = None
 
 
 class Asked(_Event):
@@ -89,7 +93,12 @@ class AttemptFailed(_Event):
 
 
 class Told(_Event):
-    """A trial ended. Written before the controller learns of it."""
+    """A trial ended. Written before the controller learns of it.
+
+    Attributes:
+        remarks: see `Evaluation`; None where there are none, which keeps the line as older versions wrote it.
+        numerics: None where the task does not depend on it, and in journals of older versions.
+    """
 
     event: Literal["told"] = "told"
     trial: int
@@ -100,6 +109,8 @@ class Told(_Event):
     loss_curve: tuple[float, ...] = ()
     failure: Failure | None = None
     reused_from: int | None = None
+    remarks: tuple[str, ...] | None = None
+    numerics: Numerics | None = None
 
 
 Event: TypeAlias = Asked | AttemptFailed | Told

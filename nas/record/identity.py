@@ -1,21 +1,23 @@
 """Run identity: which options make a run what it is, and how options of older versions read today.
 
 The tables here are the one place for it. An option that `OPTIONS` does not name is part of the problem that a run
-solves: it stays as it is between two starts, and runs that are compared should share it.
+solves: it stays as it is between two starts, and runs that are compared should share it. Data is known by its content:
+where it lies may change.
 """
 
 import operator
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from foundation import InputError
+from foundation import InputError, absolute_path
 from nas.options.configuration import options_of
-from nas.record.journal import FILE_NAME, Journal, line_asking
+from nas.record.journal import FILE_NAME, Journal, line_asking, read_created
 from nas.record.record import Record
 from nas.record.trial import Trial
-from proxy_tasks import ProxyTask
+from proxy_tasks.base import DataTask, ProxyTask
 from search_space import Decisions, SearchSpace
 
 MAX_DECODED = 10_000
@@ -68,11 +70,15 @@ ADDED_SINCE: Mapping[str, object] = {
 }
 """Options that older runs do not have, with the values that do what those runs did; a task says which of its own."""
 
+PLACES = ("warm_start.run",)
+"""Options that say where something lies: another spelling of the same place is no other value. A task names its own."""
+
 MOVED_CLASSES: Mapping[str, str] = {
     "nas.reward.MetricReward": "nas.engine.reward.MetricReward",
     "nas.reward.TargetReward": "nas.engine.reward.TargetReward",
+    "search_space.load_spec": "nas.record.architecture.base_of_space",
 }
-"""Classes that stood elsewhere in older versions, by the name that those recorded."""
+"""Classes and functions that stood elsewhere in older versions, by the name that those recorded."""
 
 _LEARNER_OPTIONS = {
     f"controller.{name}": f"controller.learner.{name}"
@@ -105,16 +111,18 @@ def open_run(
     Args:
         folder: the run folder.
         config: the whole configuration.
-        task: says which of its options may change between two starts.
+        task: says which of its options may change between two starts, and once it is tied to data, to which.
         space: that the run searches.
         begin_with: see `Journal`.
 
     Raises:
-        InputError: the folder belongs to another configuration, a trial of it is not of the space, or see `Journal`.
+        InputError: the folder belongs to another configuration or other data, a trial of it is not of the space, or see
+            `Journal`.
     """
-    journal = Journal(folder, config, begin_with, space.decisions)
+    journal = Journal(folder, config, begin_with, space.decisions, _data_content(task))
     try:
         check_config(journal.record, folder, config, task, may_change(task))
+        check_data(journal.record, folder, task)
         check_decisions(journal.record, folder, space)
     except InputError:
         journal.close()
@@ -122,10 +130,24 @@ def open_run(
     return journal
 
 
+def options_on_record(folder: Path) -> dict[str, Any] | None:
+    """Return the options of a run under their present names, those that are younger included; None without a run.
+
+    Raises:
+        InputError: the first line of its journal is damaged.
+    """
+    created = read_created(folder)
+    return None if created is None else {**ADDED_SINCE, **present_options(created.config)}
+
+
 def may_change(task: ProxyTask) -> tuple[str, ...]:
     """Return the options that may differ between two starts of one run."""
     own = [name for name, meaning in OPTIONS.items() if meaning.changes == "at any start"]
-    return (*own, *(f"task.{name}" for name in task.option_rules.machine))
+
+    # An option of a part that the task refers to stands there too, as `data.x` beside `task.data.x`.
+    of_task = task.option_rules.machine
+    referred_to = [name for name in of_task if name.split(".")[0] in REFERRED_TO]
+    return (*own, *(f"task.{name}" for name in of_task), *referred_to)
 
 
 def may_change_in_replay(task: ProxyTask) -> tuple[str, ...]:
@@ -158,10 +180,14 @@ def check_config(
 ) -> None:
     """Check that a record was made with this configuration.
 
+    Data may have moved where its content is on record, for that decides (see `check_data`). Where an older version
+    began the run, it must lie where it did, in whatever spelling.
+
     Raises:
         InputError: it was not; the message names one option that differs and both its values.
     """
     recorded, now = present_options(record.created.config), present_options(config)
+    of_data = _data_places(task)
     added = {**ADDED_SINCE, **{f"task.{name}": value for name, value in task.option_rules.added_since.items()}}
 
     # A part that others refer to stands in them too; its own name is the one that can be set.
@@ -171,10 +197,36 @@ def check_config(
         if any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change):
             continue
         was, value = recorded.get(name, added.get(name)), now.get(name)
-        if was != value:
+        may_move = name in of_data and record.created.data is not None
+        is_place = name in of_data or name in PLACES
+        if was == value or may_move or (is_place and _is_same_place(was, value)):
+            continue
+
+        # Nobody can tell what a run of an older version was begun on, but that it was there.
+        link = " (a link there to the data is enough)" if name in of_data else ""
+        raise InputError(
+            f"the run folder {folder} was made with {name}={_show(was)}, now it is {_show(value)}; "
+            f"use the recorded value{link}, or name another folder with run=..."
+        )
+
+
+def check_data(record: Record, folder: Path, task: ProxyTask) -> None:
+    """Check that a task is tied to the data that a run was begun on, wherever it lies.
+
+    Nothing is checked of a run that an older version began, and of a task that is not tied yet.
+
+    Raises:
+        InputError: it is tied to other data; the message names the part that differs.
+    """
+    recorded, now = record.created.data or {}, _data_content(task)
+
+    # A replay may use more of the data than its search did.
+    for part, was in recorded.items():
+        value = now.get(part, was)
+        if value != was:
             raise InputError(
-                f"the run folder {folder} was made with {name}={_show(was)}, now it is {_show(value)}; "
-                "use the recorded value, or name another folder with run=..."
+                f"the run folder {folder} was begun on other {part}: their content had the hash {was}, now it has "
+                f"{value}; bring back what was there, or name another folder with run=..."
             )
 
 
@@ -222,6 +274,24 @@ def _check_decoded(trial: Trial, space: SearchSpace) -> None:
     # Comparing specs is ten times as fast as making keys; where they differ, only blocks that are not built may.
     if decoded != trial.spec and decoded.key != trial.spec.key:
         raise ValueError(f"they describe the architecture {decoded.key}, the spec beside them is {trial.spec.key}")
+
+
+def _data_content(task: ProxyTask) -> Mapping[str, str]:
+    return task.data_content if isinstance(task, DataTask) else {}
+
+
+def _data_places(task: ProxyTask) -> set[str]:
+    """Return the options that say where a task's data lies; in parts that others refer to, under both their names."""
+    own = task.option_rules.places
+    shared = {name for name in own if name.split(".")[0] in REFERRED_TO}
+    return shared | {f"task.{name}" for name in own}
+
+
+def _is_same_place(was: Any, value: Any) -> bool:  # noqa: ANN401  # any YAML value
+    """Return whether two paths lead to the same place, through links too."""
+    if not (isinstance(was, str) and isinstance(value, str)):
+        return False
+    return os.path.realpath(absolute_path(Path(was))) == os.path.realpath(absolute_path(Path(value)))
 
 
 def _show(value: Any) -> str:  # noqa: ANN401  # any YAML value

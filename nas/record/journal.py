@@ -43,6 +43,7 @@ class Journal:
         config: the run's configuration, for the first line of a new journal.
         begin_with: decisions of its first trials; a journal with trials keeps those that it has.
         decisions: the space's decisions, for the first line of a new journal.
+        data: the content of the task's data, for the first line of a new journal.
 
     Raises:
         InputError: another process has the journal open, it cannot be written, or it is damaged.
@@ -54,7 +55,16 @@ class Journal:
         config: Mapping[str, Any],
         begin_with: Sequence[Decisions] = (),
         decisions: Sequence[Decision] = (),
+        data: Mapping[str, str] | None = None,
     ) -> None:
+        created = Created(
+            config=dict(config),
+            versions=package_versions(),
+            begin_with=tuple(begin_with),
+            decisions=tuple(decisions),
+            data=dict(data) if data else None,
+        )
+
         # Links first: opening the lock or the journal would follow them. The lock before the journal: a line that
         # another process is writing must not be cut off as a torn one.
         path = folder / FILE_NAME
@@ -73,7 +83,7 @@ class Journal:
             self._lock.cover(self._descriptor)
             self._size = os.fstat(self._descriptor).st_size
             self._end, self._needs_break = _end_of_events(self._descriptor, self._size)
-            self.record = self._opened_record(config, begin_with, decisions)
+            self.record = self._opened_record(created)
         except BaseException:
             # Ctrl-C too: a lock that is left behind lasts as long as the process.
             self.close()
@@ -102,10 +112,8 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _opened_record(
-        self, config: Mapping[str, Any], begin_with: Sequence[Decisions], decisions: Sequence[Decision]
-    ) -> Record:
-        """Return what the journal holds; write its first line where it has no trials."""
+    def _opened_record(self, created: Created) -> Record:
+        """Return what the journal holds; make `created` its first line where it has no trials."""
         with open(self._descriptor, "rb", closefd=False) as file:
             record = _read(self._path, file)
         if record is not None and record.trials:
@@ -113,12 +121,6 @@ class Journal:
 
         # A run that has asked for nothing yet holds nothing to keep: it may become another one.
         self._end, self._needs_break = 0, False
-        created = Created(
-            config=dict(config),
-            versions=package_versions(),
-            begin_with=tuple(begin_with),
-            decisions=tuple(decisions),
-        )
         self._write(created)
 
         # The file's name is on disk only once its folder is.
@@ -215,6 +217,20 @@ def read_record(folder: Path) -> Record:
     return record
 
 
+def read_created(folder: Path) -> Created | None:
+    """Read what a run is, without its trials; None where the folder holds no run.
+
+    Raises:
+        InputError: the first line is damaged.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        record = _read(path, file, num_lines=1)
+    return None if record is None else record.created
+
+
 def line_asking(folder: Path, trial: int) -> int:
     """Return the number of the line that asks for a trial of a journal that can be read."""
     with (folder / FILE_NAME).open("rb") as file:
@@ -225,15 +241,20 @@ def line_asking(folder: Path, trial: int) -> int:
     raise ValueError(f"no line asks for trial {trial}")
 
 
-def _read(path: Path, file: BinaryIO) -> Record | None:
+def _read(path: Path, file: BinaryIO, num_lines: int | None = None) -> Record | None:
     """Return what a journal holds, from the start of its file; None where it holds no event.
+
+    Args:
+        path: of the file, for messages.
+        file: open at its start.
+        num_lines: read no more lines than this; None for all.
 
     Raises:
         InputError: a line that is damaged or does not fit.
     """
     record: Record | None = None
     with _no_collections():
-        for number, line in _lines(file):
+        for number, line in islice(_lines(file), num_lines):
             try:
                 record = _with_event(record, ANY_EVENT.validate_json(line))
             except ValidationError as error:

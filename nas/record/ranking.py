@@ -27,6 +27,11 @@ _COMPARED = r"(?P<sign><=|>=|==|!=|<|>)\s*(?P<limit>\S+?)"
 _CONDITION = re.compile(rf"\s*(?:{_QUOTED}|{_BARE})\s*{_COMPARED}(?:\s+and\s+(?=\S)|\s*\Z)")
 """A condition with the `and` behind it, if there is one."""
 
+OWN_FIGURES = ("trial", "rung", "reward", "seconds")
+"""Figures that every row has beside its trial's metrics, under names that no metric may have."""
+OWN_COLUMNS = ("run", *OWN_FIGURES, "key", "reused_by")
+"""Columns of a table of all figures beside those of the metrics."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -76,7 +81,7 @@ def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Tri
 def figure_names(rows: Iterable[Row]) -> list[str]:
     """Return the names of all figures that one of the rows has."""
     metrics = {name for row in rows for name in row.trial.metrics}
-    return ["trial", "rung", "reward", "seconds", *sorted(metrics)]
+    return [*OWN_FIGURES, *sorted(metrics)]
 
 
 def filter_rows(rows: Sequence[Row], where: str) -> list[Row]:

@@ -60,6 +60,8 @@ class Record:
             loss_curve=event.loss_curve,
             failure=event.failure,
             reused_from=event.reused_from,
+            remarks=event.remarks or (),
+            numerics=event.numerics,
         )
 
         # The order matters: a resumed run tells its controller in it.

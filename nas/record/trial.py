@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from controllers import Proposal
 from foundation import printable
+from proxy_tasks import Numerics
 from search_space import ArchSpec
 
 FailureKind: TypeAlias = Literal[
@@ -52,6 +53,8 @@ class Trial:
         loss_curve: mean training loss in equally long parts of the training; empty where nothing was trained.
         failure: why it failed or was rejected, if it was.
         reused_from: number of the earlier trial, where reused.
+        remarks: lines on what did not go as asked, and did not stop the evaluation either.
+        numerics: the arithmetic that its metrics were computed in; None where that is not on record.
         attempts: failures of earlier attempts, after which it was run again.
     """
 
@@ -66,6 +69,8 @@ class Trial:
     loss_curve: tuple[float, ...] = ()
     failure: Failure | None = None
     reused_from: int | None = None
+    remarks: tuple[str, ...] = ()
+    numerics: Numerics | None = None
     attempts: tuple[Failure, ...] = ()
 
     @property

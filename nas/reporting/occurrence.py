@@ -16,9 +16,10 @@ from search_space import ArchSpec, Decision, kind_names
 from search_space.spec import NUM_STEM_PARENTS
 
 TOP_SHARE = 0.1
-MIN_ARCHITECTURES = 10
+MIN_TOP = 5
+"""Fewest architectures of which shares have an interval: of fewer a bootstrap says next to nothing."""
+MIN_ARCHITECTURES = round(MIN_TOP / TOP_SHARE)
 """Fewest architectures from which a group's lessons are drawn."""
-_MIN_FOR_INTERVAL = 5
 
 _LEVEL = "level of an intermediate block"
 _HEADINGS: Mapping[str, str] = {
@@ -43,7 +44,7 @@ class Feature:
         options: (K,) in order.
         of_all: (K,) share among all architectures.
         of_top: (K,) share among the best tenth.
-        low, high: (K,) 95 % interval of `of_top`, by bootstrap over architectures; empty where there are few.
+        low, high: (K,) 95 % interval of `of_top`, by bootstrap over architectures.
     """
 
     name: str
@@ -230,10 +231,10 @@ def _feature(name: str, words: Sequence[str], counts: Sequence[Counts], is_top: 
     # A run of an older version has architectures of which nothing is known.
     is_counted = table.any(axis=1)
     top = table[is_top & is_counted]
-    if not len(top):
+    if len(top) < MIN_TOP:
         return Feature(name, (), (), (), (), ())
 
-    low, high = share_interval(top) if len(top) >= _MIN_FOR_INTERVAL else (np.empty(0), np.empty(0))
+    low, high = share_interval(top)
     return Feature(
         name=name,
         options=tuple(options),

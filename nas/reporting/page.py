@@ -6,6 +6,7 @@ browser runs, and the page's policy lets no script run but the two that are name
 
 import base64
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,6 +16,7 @@ from string import Template
 
 from pydantic import TypeAdapter
 
+from nas.reporting.cards import Card, cards
 from nas.reporting.curves import MeanCurve, mean_curves
 from nas.reporting.loss_curves import LossCurves, loss_curves
 from nas.reporting.occurrence import Learned, learned_by_group
@@ -25,12 +27,14 @@ from nas.terminal.figures import SPEC_HEAD, Better, NumberStyle, figures_in_orde
 
 _ASSETS = files("nas.reporting") / "assets"
 _SCRIPTS = (
+    "unpack.js",
     "values.js",
     "plots.js",
     "progress.js",
     "trade_off.js",
     "learned.js",
     "training.js",
+    "cards.js",
     "table.js",
     "start.js",
 )
@@ -85,6 +89,7 @@ class PageData:
     spec_head: str
     trials: TrialColumns
     loss_curves: LossCurves
+    cards: tuple[Card, ...]
 
 
 def page_of(runs: Sequence[ReportedRun], top: int) -> str:
@@ -100,6 +105,7 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
         spec_head=SPEC_HEAD,
         trials=trials,
         loss_curves=losses,
+        cards=cards(runs, top),
     )
 
     # Imported here so that help does not wait for it.
@@ -118,7 +124,7 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
         sections=sections(runs, curves, learned, losses, top),
         data=_embedded(data),
         licence=_licence(),
-        plotly=plotly,
+        plotly=_packed(plotly),
         script=script,
     )
 
@@ -146,6 +152,12 @@ def _embedded(data: PageData) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _packed(script: str) -> str:
+    """Return a script as the page's own script unpacks it: compressed, in base64."""
+    # Level 6 takes as little space as 9 here.
+    return base64.b64encode(zlib.compress(script.encode(), 6)).decode()
 
 
 def _policy(scripts: Sequence[str]) -> str:

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from nas.drawing import architecture_svg
-from nas.record.trial import Trial, best_trials, ranking_key
+from nas.record.numerics import count_numerics, mixture_line
+from nas.record.trial import ranking_key
+from nas.reporting.cards import cards_html
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
 from nas.reporting.loss_curves import NUM_BEST, LossCurves
 from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned, runs_without_decisions
 from nas.reporting.runs import ReportedRun, cautions, differing_options
+from nas.reporting.wall_time import wall_time
 from nas.terminal.figures import duration, shown_figures
-from search_space.spec import short_form
 
 _PLOT = '<div class="plot {size}" id="{id}" role="img" aria-label="{label}"></div>'
 
@@ -53,7 +54,7 @@ def facts(runs: Sequence[ReportedRun]) -> str:
     for best in ranked[:1]:
         shown.append(("best reward", f"{best.reward:.4f}"))
         for figure in shown_figures(best.metrics, "facts"):
-            shown.append((f"its {figure.title}", figure.report_text(best.metrics[figure.name])))
+            shown.append((f"its {figure.title}", figure.text(best.metrics[figure.name])))
 
     shown.append(("trials", f"{len(trials):,}"))
     statuses = Counter(trial.status for trial in trials)
@@ -63,15 +64,21 @@ def facts(runs: Sequence[ReportedRun]) -> str:
     seconds = sum(sum(trial.seconds.values()) for trial in trials)
     if seconds:
         shown.append(("time in trials", duration(seconds)))
+        times = [wall_time(run.record) for run in runs]
+        shown.append(("wall time", duration(sum(time.seconds for time in times))))
+        shown.append(("most trials at a time", f"{max(time.most_at_once for time in times):,}"))
     return "\n".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in shown)
 
 
 def caution(runs: Sequence[ReportedRun]) -> str:
-    """Return a warning where runs that are compared differ in more than what searched."""
+    """Return a warning where runs differ in more than what searched, and where results differ in their arithmetic."""
     names = cautions(runs)
-    if not names:
-        return ""
-    return f'<p class="caution">These runs differ in more than controller and seed: {escape(", ".join(names))}.</p>'
+    texts = [f"These runs differ in more than controller and seed: {', '.join(names)}."] if names else []
+
+    mixture = mixture_line(count_numerics(trial for run in runs for trial in run.record.trials.values()))
+    if mixture:
+        texts.append(f"{mixture[0].upper()}{mixture[1:]}.")
+    return "".join(f'<p class="caution">{escape(text)}</p>' for text in texts)
 
 
 def sections(
@@ -129,29 +136,7 @@ def _curve_row(number: int, group: str, curve: MeanCurve, runs: Sequence[Reporte
 
 
 def _best(runs: Sequence[ReportedRun], top: int) -> str:
-    ranked = [(run, trial) for run in runs for trial in best_trials(run.record.trials, top)]
-    # Trial numbers of different runs do not compare: where rewards are equal, runs keep their order.
-    ranked.sort(key=lambda pair: ranking_key(pair[1])[:2])
-    cards = [_card(rank, run, trial, len(runs) > 1) for rank, (run, trial) in enumerate(ranked[:top], start=1)]
-    return _section("Best architectures", f'<div class="cards">{"".join(cards)}</div>')
-
-
-def _card(rank: int, run: ReportedRun, trial: Trial, names_run: bool) -> str:
-    words = [f"trial {trial.number}" + (f" of {run.name}" if names_run else "")]
-    if trial.rung:
-        words.append(f"rung {trial.rung}")
-    for figure in shown_figures(trial.metrics, "card"):
-        # A metric that is the reward itself stands above already.
-        if trial.metrics[figure.name] != trial.reward:
-            words.append(figure.report_words(trial.metrics[figure.name]))
-
-    return (
-        f'<article class="card"><header><h3>{rank}</h3><span class="reward">{trial.reward:.4f}</span></header>'
-        f'<p class="costs">{escape(", ".join(words))}</p>'
-        f"<figure>{architecture_svg(trial.spec, compact=True)}</figure>"
-        f'<p class="spec">{escape(short_form(trial.spec.blocks))}</p>'
-        f'<span class="key">{escape(trial.key)}</span></article>'
-    )
+    return _section("Best architectures", cards_html(runs, top))
 
 
 def _trade_off() -> str:
@@ -165,10 +150,11 @@ def _trade_off() -> str:
 def _learned(runs: Sequence[ReportedRun], learned: Mapping[str, Learned]) -> str:
     heading = "What the search learned"
     if not learned:
-        return _section(heading, _note(f"There is something to count from {MIN_ARCHITECTURES} architectures on."))
+        text = f"Too few trials: the best tenth says something from {MIN_ARCHITECTURES} different architectures on."
+        return _section(heading, _note(text))
 
     text = "How often each choice occurs in the best tenth of the architectures, against all that were tried. "
-    text += "Whiskers are 95 % intervals, by bootstrap over architectures."
+    text += "Whiskers are 95 % intervals, by bootstrap over architectures; where all of the best agree there is none."
     old = runs_without_decisions([run for run in runs if run.group in learned])
     if old:
         which = ", ".join(old) if len(runs) > 1 else "this run"

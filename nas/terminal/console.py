@@ -18,4 +18,4 @@ def make_console(*, quiet: bool = False) -> Console:
     console = Console(highlight=False, markup=False, quiet=quiet)
     if console.is_terminal:
         return console
-    return Console(highlight=False, markup=False, width=120, soft_wrap=True, quiet=quiet)
+    return Console(highlight=False, markup=False, width=200, soft_wrap=True, quiet=quiet)

@@ -9,7 +9,7 @@ from foundation import printable
 Better: TypeAlias = Literal["higher", "lower", "neither"]
 """Direction in which a figure is to move; `neither` where that is not known."""
 
-NumberStyle: TypeAlias = Literal["whole", "fraction", "percent", "count", "tenths", "seconds", "adaptive"]
+NumberStyle: TypeAlias = Literal["whole", "fraction", "count", "tenths", "seconds", "adaptive"]
 """A way to write a number; see `number_text`."""
 
 View: TypeAlias = Literal["line", "panel", "table", "replay", "card", "facts", "hover", "page_table"]
@@ -29,7 +29,6 @@ class Figure:
         better: which direction is better.
         views: views that show it.
         unit: word that follows the number in a sentence, in place of the figure's name.
-        terminal_style: how a terminal writes its number, where that differs.
     """
 
     name: str
@@ -39,25 +38,21 @@ class Figure:
     better: Better
     views: tuple[View, ...] = ()
     unit: str = ""
-    terminal_style: NumberStyle | None = None
 
-    def terminal_text(self, value: float) -> str:
-        """Return a value as a terminal's table has it."""
-        return number_text(value, self.terminal_style or self.style)
+    def text(self, value: float) -> str:
+        """Return a value as it is written where its name stands beside it."""
+        return number_text(value, self.style)
 
     def terminal_words(self, value: float) -> str:
-        """Return a value as a terminal says it in a sentence, as `76.9M MACs` or `AP 43.1`."""
-        return self._words(self.head, self.terminal_text(value))
-
-    def report_text(self, value: float) -> str:
-        """Return a value as a report writes it where its name stands beside it."""
-        return number_text(value, self.style)
+        """Return a value as a terminal says it in a sentence, as `76.9M MACs` or `AP 0.4310`."""
+        return self._words(self.head, value)
 
     def report_words(self, value: float) -> str:
         """Return a value as a report says it in a sentence, as `76.9M multiply-adds` or `AP 0.4310`."""
-        return self._words(self.title, self.report_text(value))
+        return self._words(self.title, value)
 
-    def _words(self, name: str, number: str) -> str:
+    def _words(self, name: str, value: float) -> str:
+        number = self.text(value)
         if self.unit:
             return f"{number} {self.unit}"
         return f"{number} {name}" if self.style == "count" else f"{name} {number}"
@@ -68,9 +63,9 @@ _OWN_VIEWS: tuple[View, ...] = ("panel", "table", "replay", "card", "hover", "pa
 
 
 def _precision(name: str, *views: View) -> Figure:
-    """Return one of COCO's twelve figures; terminals write them in percent, as papers do."""
+    """Return one of COCO's twelve figures: a fraction everywhere, as pycocotools prints it."""
     title = name.upper() if views else name
-    return Figure(name, title, title, "fraction", "higher", views, terminal_style="percent")
+    return Figure(name, title, title, "fraction", "higher", views)
 
 
 SPEC_HEAD = "levels (r: residual) | outputs"
@@ -151,8 +146,6 @@ def number_text(value: float, style: NumberStyle) -> str:
             return f"{value:.0f}"
         case "fraction":
             return f"{value:.4f}"
-        case "percent":
-            return f"{100 * value:.1f}"
         case "count":
             return count(value)
         case "tenths":

@@ -12,7 +12,7 @@ from rich.text import Text
 from nas.record.trial import Status
 from nas.terminal.figures import duration, shown_figures
 from nas.terminal.status import Standing
-from search_space.spec import short_form
+from search_space.spec import short_form, short_key
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _ASCII_SPARKS = "_.:-=+*#"
@@ -60,7 +60,7 @@ class LivePanel:
         lines.add_row("ended", _ended(standing, width // 5, cut))
         lines.add_row("trials", _counts(standing))
         lines.add_row("best", _best(standing))
-        lines.add_row("", Text("" if standing.best is None else short_form(standing.best.spec.blocks), "dim"))
+        lines.add_row("", _best_blocks(standing))
         lines.add_row("rewards", _rewards(standing, _ASCII_SPARKS if options.ascii_only else _SPARKS))
         lines.add_row("speed", _speed(standing))
 
@@ -128,6 +128,11 @@ def _best(standing: Standing) -> Text:
     return Text.assemble((f"{best.reward:.4f}", "bold green"), "  ", "  ".join(words))
 
 
+def _best_blocks(standing: Standing) -> Text:
+    best = standing.best
+    return Text("" if best is None else f"{short_key(best.key)}  {short_form(best.spec.blocks)}", "dim")
+
+
 def _rewards(standing: Standing, characters: str) -> Text:
     if not standing.rewards:
         return _NONE_YET
@@ -142,8 +147,10 @@ def _speed(standing: Standing) -> Text:
 
     if standing.num_workers:
         words.append(f"{standing.num_running} of {standing.num_workers} workers busy")
-    elif not standing.num_running:
+    elif not standing.num_running and not standing.num_starting:
         words.append("waiting for a worker")
+    if standing.num_starting:
+        words.append(f"{standing.num_starting} {'worker' if standing.num_starting == 1 else 'workers'} starting")
     if standing.busy_share is not None and standing.num_done:
         words.append(f"{standing.busy_share:.0%} of the time")
 

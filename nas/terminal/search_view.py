@@ -11,16 +11,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from foundation import printable
+from nas.engine.workers import Workers
+from nas.record.numerics import NumericsCount, count_numerics, is_beside_others, starting_line
 from nas.record.record import Record
 from nas.record.trial import Failure, Trial
 from nas.terminal.console import Verbosity
 from nas.terminal.live_panel import LivePanel
 from nas.terminal.status import Tally
-from nas.terminal.tables import describe
-from search_space.spec import short_form
+from nas.terminal.trial_line import BEST_MARK, trial_line
+from proxy_tasks import Numerics
+from search_space.spec import short_form, short_key
 
 _REFRESHES_PER_S = 4
 _OWN_NUMBERS: Mapping[str, int] = MappingProxyType({})
+_NO_RUNS: Mapping[str, NumericsCount] = MappingProxyType({})
 
 
 class SearchView:
@@ -36,6 +41,7 @@ class SearchView:
         record: the run's, as it stands when the view opens.
         verbosity: how much to say.
         numbers: numbers to show instead of the trials' own, by key.
+        beside: results of other runs that this one's stand beside, by the arithmetic that they were computed in.
     """
 
     def __init__(
@@ -46,12 +52,16 @@ class SearchView:
         record: Record,
         verbosity: Verbosity = "normal",
         numbers: Mapping[str, int] = _OWN_NUMBERS,
+        beside: Mapping[str, NumericsCount] = _NO_RUNS,
     ) -> None:
         self._console = console
         self._title = title
         self._num_trials = num_trials
         self._verbosity = verbosity
         self._numbers = numbers
+        self._record = record
+        self._beside = beside
+        self._computed_in: list[Numerics] = []
         self._tally = Tally(record, num_trials, time.monotonic())
         # Never held while something is printed: the thread that draws takes the console first, then this.
         self._lock = Lock()
@@ -77,18 +87,36 @@ class SearchView:
 
         if change == "started":
             if self._verbosity == "verbose":
-                self._console.print(f"trial {trial.number} starts: {short_form(trial.spec.blocks)}")
+                named = f"{short_key(trial.key)} {short_form(trial.spec.blocks)}"
+                self._console.print(f"trial {trial.number} starts: {named}", soft_wrap=True)
         elif change == "attempt_failed":
             self._show_failed_attempt(trial.number, trial.attempts[-1])
         elif self._verbosity != "quiet" or trial.status == "failed":
             self._show_outcome(trial, num_done, is_best=change == "ended_best")
 
-    def note_workers(self, num_workers: int) -> None:
-        """Take in how many workers are up from now on."""
+        # Something went wrong, so quiet or not.
+        for remark in trial.remarks:
+            self._console.print(f"trial {trial.number}: {printable(remark)}", soft_wrap=True)
+
+    def note_workers(self, workers: Workers) -> None:
+        """Take in which workers there are from now on."""
         with self._lock:
-            self._tally.note_workers(num_workers, time.monotonic())
+            self._tally.note_workers(workers, time.monotonic())
+
+        failure = workers.failed_start
+        if failure is not None:
+            self._console.print(f"a worker did not start ({failure.kind}): {failure.message}", soft_wrap=True)
         if self._verbosity == "verbose":
-            self._console.print(f"{num_workers} workers")
+            self._console.print(f"{workers.num_up} workers, {workers.num_starting} starting")
+
+    def note_numerics(self, numerics: Numerics) -> None:
+        """Say what trials are computed in, the first time that one is; where earlier results differ, even if quiet."""
+        # What other workers compute in counts from their first trial on, not from its result.
+        so_far = dict.fromkeys(self._computed_in, 0) | dict(count_numerics(self._record.trials.values()))
+        self._computed_in.append(numerics)
+        beside = {"results so far": so_far, **self._beside}
+        if self._verbosity != "quiet" or is_beside_others(numerics, beside):
+            self._console.print(starting_line(numerics, beside), soft_wrap=True)
 
     def stopping(self, why: str) -> None:
         """Say that no more trials are started, and which are still awaited."""
@@ -102,9 +130,17 @@ class SearchView:
         self._show_traceback(failure)
 
     def _show_outcome(self, trial: Trial, num_done: int, *, is_best: bool) -> None:
-        head = f"[{num_done}/{self._num_trials}] trial {trial.number}"
-        text = f"{head:<20} {describe(trial):<54} {short_form(trial.spec.blocks)}"
-        self._console.print(Text.assemble(text, (" best", "green") if is_best else ""))
+        mark = BEST_MARK if is_best else ""
+        if not self._console.is_terminal:
+            line = Text(trial_line(trial, num_done, self._num_trials, width=None))
+        else:
+            width = self._console.width
+            line = Text(trial_line(trial, num_done, self._num_trials, width))
+
+            # A failure is told whole where nothing else is: no summary follows that would repeat it.
+            if self._verbosity != "quiet":
+                line.truncate(width - len(mark), overflow="crop" if self._console.options.ascii_only else "ellipsis")
+        self._console.print(line.append(mark, "green"), soft_wrap=True)
         self._show_traceback(trial.failure)
 
     def _show_traceback(self, failure: Failure | None) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
+from nas.engine.workers import Workers
 from nas.record.comparison import compares
 from nas.record.record import Record
 from nas.record.trial import FailureKind, Status, Trial, best_trials, ranking_key
@@ -35,6 +36,7 @@ class Standing:
         per_hour: trials an hour since this start; None before the first has ended.
         left_s: time until the last trial at this speed; None where that is not known.
         num_workers: workers that are up; None before the executor has said.
+        num_starting: workers that are not up yet.
         busy_share: share of the workers' time since this start that went into trials; None before there were any.
     """
 
@@ -50,6 +52,7 @@ class Standing:
     per_hour: float | None
     left_s: float | None
     num_workers: int | None
+    num_starting: int
     busy_share: float | None
 
     @property
@@ -88,6 +91,7 @@ class Tally:
         self._num_ended = 0
         self._running: dict[int, float] = {}
         self._num_workers: int | None = None
+        self._num_starting = 0
         self._started_s = self._noted_s = now_s
         self._busy_s = self._worker_s = 0.0
 
@@ -119,10 +123,10 @@ class Tally:
         self._best = trial
         return "ended_best"
 
-    def note_workers(self, num_workers: int, now_s: float) -> None:
-        """Take in how many workers are up from now on."""
+    def note_workers(self, workers: Workers, now_s: float) -> None:
+        """Take in which workers there are from now on."""
         self._pass_time(now_s)
-        self._num_workers = num_workers
+        self._num_workers, self._num_starting = workers.num_up, workers.num_starting
 
     def standing(self, now_s: float) -> Standing:
         """Return how the search stands."""
@@ -150,6 +154,7 @@ class Tally:
             per_hour=3600 * self._num_ended / elapsed_s if has_speed else None,
             left_s=elapsed_s / self._num_ended * num_left if has_speed and num_left > 0 else None,
             num_workers=self._num_workers,
+            num_starting=self._num_starting,
             busy_share=self._busy_s / self._worker_s if self._worker_s else None,
         )
 

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rich.table import Table
+from rich.text import Text
 
+from nas.record.numerics import numerics_text
 from nas.record.ranking import Row
 from nas.record.trial import Trial
 from nas.terminal.figures import SPEC_HEAD, Figure, figure_of, shown_figures
-from search_space.spec import short_form
+from search_space.spec import short_form, short_key
+
+_MIN_SHRUNK_WIDTH = 12
+"""Columns below which what is left of the blocks says nothing."""
 
 
 def describe(trial: Trial) -> str:
@@ -29,36 +34,61 @@ def describe(trial: Trial) -> str:
     return "  ".join(words)
 
 
-def leaderboard_table(rows: Sequence[Row], title: str) -> Table:
-    """Return the rows as a table, in the given order."""
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    columns = columns_of(rows)
-    for column in columns:
-        table.add_column(column.head, justify=column.align, overflow="fold")
+def leaderboard_table(rows: Sequence[Row], title: str, width: int) -> Table:
+    """Return the rows as a table, in the given order.
 
+    In a narrow terminal blocks are cut off at their end. Figures are never cut: those that do not fit are left out,
+    from the last on, and named below the table.
+    """
+    columns = columns_of(rows)
+    shown = _fitting(columns, rows, width)
+    left_out = [column.head for column in columns if column not in shown]
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption=f"Left out for want of space: {', '.join(left_out)}" if left_out else None,
+        caption_justify="left",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+    )
+    for column in shown:
+        # Rich takes the width that it lacks from columns that could be wrapped; a text that cannot is cut.
+        table.add_column(_one_line(column.head), justify=column.align, no_wrap=not column.may_shrink)
     for rank, row in enumerate(rows, start=1):
-        table.add_row(*(column.text(rank, row) for column in columns))
+        table.add_row(*(_one_line(column.text(rank, row)) for column in shown))
     return table
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a leaderboard: its head, and the text of a row that has a rank in the table."""
+    """A column of a leaderboard.
+
+    Attributes:
+        head: its head.
+        align: side that its texts are aligned to.
+        text: text of a row that has a rank in the table.
+        is_kept: whether it is there in the narrowest terminal too.
+        may_shrink: whether its texts may be cut off at their end.
+    """
 
     head: str
     align: Literal["left", "right"]
     text: Callable[[int, Row], str]
+    is_kept: bool = False
+    may_shrink: bool = False
 
 
 def columns_of(rows: Sequence[Row]) -> list[Column]:
-    """Return the columns that these rows fill; AP in percent."""
+    """Return the columns that these rows fill."""
     metrics = {name for row in rows for name in row.trial.metrics}
 
     # Columns that would be empty are left out: a terminal is narrow.
-    columns = [Column("#", "right", lambda rank, row: str(rank))]
+    columns = [Column("#", "right", lambda rank, row: str(rank), is_kept=True)]
     if any(row.run for row in rows):
-        columns.append(Column("run", "left", lambda rank, row: row.run))
-    columns += [_figure_column(figure_of("trial")), _figure_column(figure_of("reward"))]
+        columns.append(Column("run", "left", lambda rank, row: row.run, is_kept=True))
+    columns += [_figure_column(figure_of(name), is_kept=True) for name in ("trial", "reward")]
     if any(row.trial.rung for row in rows):
         columns.append(_figure_column(figure_of("rung")))
 
@@ -68,14 +98,37 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
 
     if any(row.reused_by for row in rows):
         columns.append(Column("reused", "right", lambda rank, row: str(len(row.reused_by) or "")))
-    columns.append(Column("key", "left", lambda rank, row: row.trial.key))
-    columns.append(Column(SPEC_HEAD, "left", lambda rank, row: short_form(row.trial.spec.blocks)))
+    if len({row.trial.numerics for row in rows}) > 1:
+        columns.append(Column("computed in", "left", lambda rank, row: numerics_text(row.trial.numerics)))
+    columns.append(Column("key", "left", lambda rank, row: short_key(row.trial.key), is_kept=True))
+    columns.append(Column(SPEC_HEAD, "left", lambda rank, row: short_form(row.trial.spec.blocks), may_shrink=True))
     return columns
 
 
-def _figure_column(figure: Figure) -> Column:
+def _figure_column(figure: Figure, *, is_kept: bool = False) -> Column:
     def text(rank: int, row: Row) -> str:
         value = row.value(figure.name)
-        return "" if value is None else figure.terminal_text(value)
+        return "" if value is None else figure.text(value)
 
-    return Column(figure.head, "right", text)
+    return Column(figure.head, "right", text, is_kept)
+
+
+def _fitting(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
+    """Return the columns that fit into a width; where it is too small the last ones go."""
+    widths = []
+    for column in columns:
+        texts = [column.head, *(column.text(rank, row) for rank, row in enumerate(rows, start=1))]
+        longest = max(len(text) for text in texts)
+        widths.append(min(longest, _MIN_SHRUNK_WIDTH) if column.may_shrink else longest)
+
+    shown = list(columns)
+    total = sum(widths) + len("  ") * (len(columns) - 1)
+    for column, own_width in zip(reversed(columns), reversed(widths), strict=True):
+        if total > width and not column.is_kept:
+            shown.remove(column)
+            total -= own_width + len("  ")
+    return shown
+
+
+def _one_line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")

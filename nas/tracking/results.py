@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from nas.record.comparison import BestSoFar, compares
 from nas.record.record import Record
@@ -114,6 +114,8 @@ def _loss_by_percent(loss_curve: tuple[float, ...]) -> tuple[tuple[int, float], 
 
 def _hyperparameters(trial: Trial) -> dict[str, str | float]:
     columns: dict[str, str | float] = {"key": trial.key, "spec": short_form(trial.spec.blocks), "rung": trial.rung}
+    if trial.numerics is not None:
+        columns |= {name: value for name, value in asdict(trial.numerics).items() if value is not None}
     return columns | _block_columns(trial.spec)
 
 

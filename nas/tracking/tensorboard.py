@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from foundation import short_path, write_whole
+from foundation import open_folder, opener_in, short_path, write_whole
 from nas.options.command_line import python_command
 from nas.tracking.base import TrackedRun
 from nas.tracking.results import Result
@@ -44,18 +44,20 @@ class TensorBoardLog:
     """The event files of one run."""
 
     def __init__(self, run: TrackedRun, *, per_trial: bool) -> None:
-        self._folder = run.folder / FOLDER
+        self._run = run.folder
         self._per_trial = per_trial
-        path = self._folder / "search" / _NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
-
         head = BytesIO()
         _write_version(head, run.created_at)
-        if not _begins_with(path, head.getvalue()):
-            # Pages of a run that stood in this folder before.
-            shutil.rmtree(self._folder / "trials", ignore_errors=True)
 
-        self._file = path.open("wb")
+        # No link in the run folder is followed, since anything may have taken a name there.
+        with (
+            open_folder(self._run / FOLDER, inside=self._run) as top,
+            open_folder(self._run / FOLDER / "search", inside=self._run) as search,
+        ):
+            if not _begins_with(search, head.getvalue()):
+                # Pages of a run that stood in this folder before.
+                shutil.rmtree("trials", ignore_errors=True, dir_fd=top)
+            self._file = open(_NAME, "wb", opener=opener_in(search))  # noqa: SIM115  # closed by `close`
         self._file.write(head.getvalue())
 
     def add(self, result: Result) -> None:
@@ -64,20 +66,22 @@ class TensorBoardLog:
         self._file.flush()
 
         if self._per_trial and result.is_trained:
-            path = self._folder / "trials" / f"{result.trial.number:05d}" / _NAME
+            path = self._run / FOLDER / "trials" / f"{result.trial.number:05d}" / _NAME
             if not path.exists():
-                write_whole(path, _page_file(result))
+                write_whole(path, _page_file(result), inside=self._run)
 
     def close(self) -> None:
         """Close the file of the search."""
         self._file.close()
 
 
-def _begins_with(path: Path, head: bytes) -> bool:
-    if not path.is_file():
+def _begins_with(folder: int, head: bytes) -> bool:
+    """Return whether the event file in an open folder is there and begins so."""
+    try:
+        with open(_NAME, "rb", opener=opener_in(folder)) as file:
+            return file.read(len(head)) == head
+    except FileNotFoundError:
         return False
-    with path.open("rb") as file:
-        return file.read(len(head)) == head
 
 
 def _page_file(result: Result) -> bytes:

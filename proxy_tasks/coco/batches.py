@@ -31,12 +31,14 @@ class Batch(NamedTuple):
     Attributes:
         images: (B, 3, S, S) float32, normalised, in channels-last layout; padding is zero after normalisation, but for
             a few pixels around the image where the cache is JPEG.
+        sizes_px: (B, 2) float32, height and width of each image without its padding, which is right and below.
         boxes_xyxy: (N, 4) corners in pixels, one image's after the other's; N is 1 or more.
         labels: (N,) class index, -1 for entries that are no box.
         image: (N,) index in the batch of the image that each box is in.
     """
 
     images: Tensor
+    sizes_px: Tensor
     boxes_xyxy: Tensor
     labels: Tensor
     image: Tensor
@@ -52,7 +54,8 @@ class _Loaded(NamedTuple):
     image: Tensor
 
     def batch(self) -> Batch:
-        return Batch(normalise(self.pixels, self.sizes_px), self.boxes_xyxy, self.labels, self.image)
+        images = normalise(self.pixels, self.sizes_px)
+        return Batch(images, self.sizes_px, self.boxes_xyxy, self.labels, self.image)
 
 
 def load_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[Batch]:
@@ -110,7 +113,7 @@ def _load(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> 
     boxes, labels, image = [], [], []
     for i, row in enumerate(rows):
         kept = annotations.boxes_to_train_on(row)
-        boxes.append(annotations.boxes_xyxy[kept] * split.scales[row])  # pixels of the cached image
+        boxes.append(annotations.boxes_xyxy[kept] * np.tile(split.scales_xy[row], 2))  # pixels of the cached image
         labels.append(annotations.labels[kept])
         image.append(np.full(len(kept), i))
 
@@ -120,7 +123,7 @@ def _load(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> 
 
     return _Loaded(
         pixels=_read_pixels(split, rows, device),  # (B, S, S, 3)
-        sizes_px=_to_device(split.sizes_px[rows], device),  # (B, 2)
+        sizes_px=_to_device(split.sizes_px[rows].astype(np.float32), device),  # (B, 2)
         boxes_xyxy=_to_device(np.concatenate(boxes).astype(np.float32), device),  # (N, 4)
         labels=_to_device(np.concatenate(labels), device),  # (N,)
         image=_to_device(np.concatenate(image), device),  # (N,)

@@ -3,8 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy_tasks.coco.bad_entries import most_allowed
+
 _ROUNDING = 1e-6
 """Excess over 1 that normalised coordinates may have from rounding."""
+_MAX_MISFITS = 0.001
+"""Largest share of boxes that do not fit a format that the others are recognised by."""
 
 
 def other_format(
@@ -21,15 +25,17 @@ def other_format(
         boxes: (M, 4) as in the file.
         limits: (M, 2) width and height of each box's image.
         overhang_px: pixels by which a box may stick out of its image.
-        max_bad_share: largest share of boxes that may differ from the rest.
+        max_bad_share: largest share of boxes that may be bad ones in COCO's format.
     """
-    max_bad = max_bad_share * len(boxes)
     first, second = boxes[:, :2], boxes[:, 2:]  # (M, 2) each
     if not len(boxes):
         return ""
 
     def nearly_all(fits: NDArray[np.bool_]) -> bool:
-        return bool((~fits.all(axis=1)).sum() <= max_bad)
+        return num_misfits(fits) <= _MAX_MISFITS * len(boxes)
+
+    def num_misfits(fits: NDArray[np.bool_]) -> int:
+        return int((~fits.all(axis=1)).sum())
 
     def are_inside(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
         return (low >= -overhang_px) & (high <= limits + overhang_px)  # (M, 2)
@@ -40,7 +46,7 @@ def other_format(
 
     # A file may hold infinity or NaN, which fit no format.
     with np.errstate(over="ignore", invalid="ignore"):
-        if nearly_all(are_inside(first, first + second)):
+        if num_misfits(are_inside(first, first + second)) <= most_allowed(len(boxes), max_bad_share):
             return ""
         if nearly_all((second > first) & are_inside(first, second)):
             return "like corners (x1, y1, x2, y2)"

@@ -1,6 +1,7 @@
 """Cached splits: read, decoded, resized and padded once, so that a trial need only read bytes."""
 
 import fcntl
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from foundation import InputError
+from foundation import InputError, make_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
-from proxy_tasks.coco.cache_files import NO_FILE, CacheKey, LeftOut, Meta, checksum, read_arrays, source_size
-from proxy_tasks.coco.cache_making import make_cache
+from proxy_tasks.coco.bad_entries import Count, Kind, check_counts
+from proxy_tasks.coco.cache_files import CacheKey, Meta, SplitContent, checksum, read_arrays
+from proxy_tasks.coco.cache_making import make_cache, take_name
 from proxy_tasks.coco.decode import fitted_size
 from proxy_tasks.coco.image_store import Images, first_damaged, open_images
+from proxy_tasks.coco.sources import current_sources, read_sources, write_sources
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,82 +30,90 @@ class CachedSplit:
         images: the long side fills S, the rest (right or bottom) is black.
         annotations: annotations of these images, boxes in pixels of the original ones.
         listed_ids: ids of all images that the annotation file lists, those that could not be used included, ascending.
-        scales: (N,) factor from original pixels to pixels of `images`.
+        scales_xy: (N, 2) factors from original pixels to pixels of `images`, of x and of y: sizes are rounded.
         sizes_px: (N, 2) height and width in `images`, without padding.
         image_size_px: S.
-        fingerprint: stands for the annotations; the same for caches of other sizes and formats.
+        content: stands for annotations and images; the same for caches of other sizes and formats.
         path: folder of the cache.
         left_out: reason for each image that could not be used, by its file name.
+        bad: number of bad entries of each kind that has any.
+        bad_list: file that lists them.
     """
 
     images: Images
     annotations: Annotations
     listed_ids: NDArray[np.int64]
-    scales: NDArray[np.float64]
+    scales_xy: NDArray[np.float64]
     sizes_px: NDArray[np.int64]
     image_size_px: int
-    fingerprint: str
+    content: SplitContent
     path: Path
-    left_out: dict[str, LeftOut]
+    left_out: dict[str, str]
+    bad: dict[Kind, Count]
+    bad_list: Path
 
 
 def cached_split(
     key: CacheKey, report: Report, check: Callable[[Annotations], None] = lambda annotations: None
 ) -> CachedSplit:
-    """Open a split; make its cache first if there is none, or none that is whole.
+    """Open a split; make its cache first if there is none of its annotations and images, or none that is whole.
 
     Args:
         key: names the split and its form.
-        report: called while it is made.
+        report: called while it is made, or while image files that changed are compared with what was cached.
         check: called with the annotations before any image is decoded; may raise.
 
     Raises:
-        InputError: the annotations or too many images are unusable, or there is too little disk.
+        InputError: the annotations are unusable, too much is bad, or there is too little disk.
     """
     fingerprint = key.fingerprint()
-    split = _open(key.path(fingerprint))
+    split = _open_current(key, fingerprint, report)
     if split is None:
         split = _make(key, fingerprint, report, check)
 
+    # It may have been made where more was tolerated.
+    check_counts(split.bad, key.max_bad_share, str(key.annotation_file), split.bad_list)
     check(split.annotations)
     return split
 
 
-def existing_split(key: CacheKey) -> CachedSplit:
+def existing_split(key: CacheKey, content: SplitContent | None) -> CachedSplit:
     """Open a split whose cache was made before.
 
+    Args:
+        key: names the split and its form.
+        content: what its cache was made of; None for what the image folder held when `cached_split` last looked.
+
     Raises:
-        InputError: the annotations cannot be read, or there is no cache of them that is whole.
+        InputError: the annotations cannot be read, or there is no cache of this content that is whole.
     """
-    path = key.path(key.fingerprint())
+    found = content or recorded_content(key)
+    if found is None:
+        raise _not_there(key.unfinished_path(key.fingerprint()).with_suffix(""), "missing")
+
+    path = key.path(found)
     split = _open(path)
     if split is None:
-        state = "damaged" if path.exists() else "missing"
-        raise InputError(
-            f"the image cache {path} is {state}: every machine needs it before its first trial; start the search on "
-            "this machine, or run python -m nas.prepare here, or share the folder between machines"
-        )
+        raise _not_there(path, "damaged" if path.exists() else "missing")
     return split
 
 
-def check_source(split: CachedSplit, image_dir: Path) -> None:
-    """Check that the image files are those that a cache was made from, by their sizes; files that are gone may be.
+def recorded_content(key: CacheKey) -> SplitContent | None:
+    """Return what a split held when `cached_split` last looked; None where it never has.
 
     Raises:
-        InputError: a file has another size, or one that could not be used has changed.
+        InputError: the annotations cannot be read.
     """
-    advice = f"delete {split.path}, and the cache is made again"
-    known = read_arrays(split.path / "arrays.npz", {}).source_bytes  # (N,)
-    for name, num_bytes in zip(split.annotations.file_names, known.tolist(), strict=True):
-        now = source_size(image_dir / name)
-        if now not in (num_bytes, NO_FILE):
-            raise InputError(
-                f"{image_dir / name} has {now} bytes, but had {num_bytes} when its cache was made: {advice}"
-            )
+    fingerprint = key.fingerprint()
+    sources = read_sources(key.source_record(fingerprint))
+    return None if sources is None else SplitContent(fingerprint, sources.identity)
 
-    for name, image in split.left_out.items():
-        if source_size(image_dir / name) != image.source_bytes:
-            raise InputError(f"{image_dir / name} could not be used ({image.reason}), and has changed since: {advice}")
+
+def _not_there(path: Path, state: str) -> InputError:
+    return InputError(
+        f"the image cache {path} is {state}: every machine needs it, made of the same images, before its first trial; "
+        "start the search on this machine, or run python -m nas.prepare here, or share the folder between machines"
+    )
 
 
 def check_cache(split: CachedSplit, report: Report) -> None:
@@ -122,27 +133,45 @@ def check_cache(split: CachedSplit, report: Report) -> None:
 
 def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Annotations], None]) -> CachedSplit:
     """Make a cache, one process at a time, and open it."""
-    path = key.path(fingerprint)
+    part = key.unfinished_path(fingerprint)
 
     try:
-        key.cache_dir.mkdir(parents=True, exist_ok=True)
-        with _locked(key.cache_dir / f"{path.name}.lock", report):
+        make_folder(key.cache_dir)
+        with _locked(part.with_suffix(".lock"), report):
             # Another process may have made it while this one waited.
-            split = _open(path)
+            split = _open_current(key, fingerprint, report)
             if split is None:
-                make_cache(key, fingerprint, report, check)
-                split = _open(path)
-    except BrokenPipeError:
-        # Not the cache's fault: the terminal that is reported to has gone away.
-        raise
+                sources = make_cache(key, fingerprint, report, check)
+                path = key.path(SplitContent(fingerprint, sources.identity))
+                write_sources(key.source_record(fingerprint), sources)
+                split = _open_new(part, path)
     except OSError as error:
         raise InputError(
-            f"cannot write the image cache {path}: {error.strerror or error}; the same command resumes from there"
+            f"cannot write the image cache {part.with_suffix('')}: {error.strerror or error}; the same command "
+            "resumes from there"
         ) from None
 
     if split is None:
         raise InputError(f"the image cache {path} was damaged while it was written: check the disk")
     return split
+
+
+def _open_current(key: CacheKey, fingerprint: str, report: Report) -> CachedSplit | None:
+    """Open the cache of what the image folder holds now; None if there is none that is whole."""
+    sources = current_sources(key.source_record(fingerprint), fingerprint, key.image_dir, report)
+    return None if sources is None else _open(key.path(SplitContent(fingerprint, sources.identity)))
+
+
+def _open_new(part: Path, path: Path) -> CachedSplit | None:
+    """Open a cache that has just been made, unless there is one like it."""
+    split = _open(path)
+    if split is not None:
+        # The same images were cached from another folder, whose record is gone.
+        shutil.rmtree(part)
+        return split
+
+    take_name(part, path)
+    return _open(path)
 
 
 def _open(path: Path) -> CachedSplit | None:
@@ -159,17 +188,20 @@ def _open(path: Path) -> CachedSplit | None:
     except (OSError, ValidationError):
         return None
 
-    size, sizes_px = meta.image_size_px, arrays.annotations.sizes_px
+    size, original_px = meta.image_size_px, arrays.annotations.sizes_px
+    sizes_px = np.array([fitted_size(height, width, size) for height, width in original_px.tolist()])  # (N, 2)
     return CachedSplit(
         images=open_images(path / "images", meta.image_format, arrays.starts, size),
         annotations=arrays.annotations,
         listed_ids=arrays.listed_ids,
-        scales=size / sizes_px.max(axis=1),
-        sizes_px=np.array([fitted_size(height, width, size) for height, width in sizes_px.tolist()]),
+        scales_xy=(sizes_px / original_px)[:, ::-1],
+        sizes_px=sizes_px,
         image_size_px=size,
-        fingerprint=meta.fingerprint,
+        content=SplitContent(meta.fingerprint, meta.images),
         path=path,
         left_out=meta.left_out,
+        bad=meta.bad,
+        bad_list=path.with_name(meta.bad_list),
     )
 
 

@@ -18,12 +18,26 @@ from pydantic import BaseModel, ConfigDict
 
 from foundation import InputError
 from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.bad_entries import MAX_BAD_SHARE, Count, Kind
 from proxy_tasks.coco.image_store import Format
 
-VERSION = 4
+VERSION = 5
 """Version of these files and of how pixels are made; a cache of another version lies beside, unused."""
-NO_FILE = -1
-"""Size of an image file that is not there."""
+_FINGERPRINT_VERSION = 4
+"""Part of every fingerprint; it never changes, as records of held-out images are found by their fingerprint."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitContent:
+    """The content of a split, wherever it lies; each 16 hex digits.
+
+    Attributes:
+        annotations: stands for the annotation file and the choice of images; see `CacheKey.fingerprint`.
+        images: stands for the image files; see `Sources.identity`.
+    """
+
+    annotations: str
+    images: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class CacheKey:
         image_format: format of the cached images.
         max_images: use only this many of the images, chosen at random but always the same; None for all.
         cache_dir: folder of all caches.
+        max_bad_share: largest share of bad entries; the name does not depend on it, as the content does not.
     """
 
     annotation_file: Path
@@ -45,6 +60,7 @@ class CacheKey:
     image_format: Format
     max_images: int | None
     cache_dir: Path
+    max_bad_share: float = MAX_BAD_SHARE
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that stand for the content of the annotation file and the choice of images.
@@ -58,21 +74,32 @@ class CacheKey:
         except OSError as error:
             raise InputError(f"cannot read {self.annotation_file}: {error.strerror}") from None
 
-        made_from = json.dumps([VERSION, content, self.max_images])
-        return hashlib.sha256(made_from.encode()).hexdigest()[:16]
+        return _short_hash(_FINGERPRINT_VERSION, content, self.max_images)
 
-    def path(self, fingerprint: str) -> Path:
-        """Return the folder of this cache; its name does not depend on where the data lies."""
-        return self.cache_dir / f"{self.image_dir.name}-{self.image_size_px}px-{self.image_format}-{fingerprint}"
+    def path(self, content: SplitContent) -> Path:
+        """Return the folder of the cache of this content, which does not depend on where the data lies."""
+        form = f"{self._form}-{_short_hash(VERSION, content.annotations, content.images)}"
+
+        # The image folder may have had another name when the cache was made.
+        there = sorted(self.cache_dir.glob(f"*-{form}"))
+        return there[0] if there else self.cache_dir / f"{self.image_dir.name}-{form}"
+
+    def unfinished_path(self, fingerprint: str) -> Path:
+        """Return the folder that a cache of these annotations is made in; its content is known once it is whole."""
+        return self.cache_dir / f"{self.image_dir.name}-{self._form}-{fingerprint}.part"
+
+    def source_record(self, fingerprint: str) -> Path:
+        """Return the path of the source record of the image folder, whichever way the folder is spelled."""
+        place = hashlib.sha256(os.fsencode(os.path.realpath(self.image_dir))).hexdigest()[:16]
+        return self.cache_dir / f"source-{fingerprint}-{place}.npz"
+
+    @property
+    def _form(self) -> str:
+        return f"{self.image_size_px}px-{self.image_format}"
 
 
-class LeftOut(BaseModel):
-    """An image that could not be used: the reason, and the size of its file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    reason: str
-    source_bytes: int
+def _short_hash(*parts: str | int | None) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 class Meta(BaseModel):
@@ -82,6 +109,7 @@ class Meta(BaseModel):
 
     version: int
     fingerprint: str
+    images: str
     annotation_file: str
     image_dir: str
     image_size_px: int
@@ -90,7 +118,9 @@ class Meta(BaseModel):
     num_images: int
     num_bytes: int
     repairs: dict[str, int]
-    left_out: dict[str, LeftOut]
+    left_out: dict[str, str]
+    bad: dict[Kind, Count]
+    bad_list: str
     arrays_crc32: int
 
 
@@ -102,14 +132,12 @@ class Arrays:
         annotations: annotations of these images.
         starts: (N + 1,) where each image begins in `images`, in bytes, and where the last ends.
         crc32: (N,) checksum of each image's bytes.
-        source_bytes: (N,) size of the file that each image was made from.
         listed_ids: ids of all images that are listed, those left out included, ascending.
     """
 
     annotations: Annotations
     starts: NDArray[np.int64]
     crc32: NDArray[np.int64]
-    source_bytes: NDArray[np.int64]
     listed_ids: NDArray[np.int64]
 
     def write(self, path: Path) -> None:
@@ -121,7 +149,7 @@ class Arrays:
             sync(file)
 
 
-_OWN_NAMES = ("starts", "crc32", "source_bytes", "listed_ids")
+_OWN_NAMES = ("starts", "crc32", "listed_ids")
 _ANNOTATION_NAMES = tuple(field.name for field in fields(Annotations) if field.name != "repairs")
 _TUPLES = ("file_names", "category_ids", "category_names")
 
@@ -139,14 +167,6 @@ def read_arrays(path: Path, repairs: dict[str, int]) -> Arrays:
 def checksum(path: Path) -> int:
     """Return the CRC-32 of a file."""
     return zlib.crc32(path.read_bytes())
-
-
-def source_size(file: Path) -> int:
-    """Return the size of an image file, `NO_FILE` if there is none."""
-    try:
-        return os.stat(file).st_size
-    except FileNotFoundError:
-        return NO_FILE
 
 
 def sync(file: IO[Any]) -> None:

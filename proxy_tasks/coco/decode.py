@@ -1,5 +1,6 @@
 """Decoding: one image file, of whatever kind, as RGB pixels of a given size."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -52,7 +53,7 @@ class Decoded(NamedTuple):
     repair: str
 
 
-def decode_image(file: Path, expected_size: tuple[int, int]) -> Decoded:
+def decode_image(file: Path, expected_size: tuple[int, int], content: bytes | None = None) -> Decoded:
     """Read an image as RGB.
 
     Grey and palette images are spread over three channels, CMYK is converted, transparency dropped, and deep values
@@ -62,13 +63,14 @@ def decode_image(file: Path, expected_size: tuple[int, int]) -> Decoded:
     Args:
         file: image file of any format that Pillow reads.
         expected_size: height and width that the annotations give.
+        content: what the file holds; read here where it is not given.
 
     Raises:
         UnusableImageError: the file is not an image, is cut off, or has another size or values of unknown scale.
         OSError: the file cannot be read.
     """
     try:
-        with Image.open(file) as opened:
+        with Image.open(file if content is None else io.BytesIO(content)) as opened:
             depth = stated_depth(opened)
             conversion = _conversion(opened.mode, depth)
 

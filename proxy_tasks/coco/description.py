@@ -20,7 +20,11 @@ def describe_split(name: str, split: CachedSplit) -> tuple[str, ...]:
         f"  {split.path} ({num_gigabytes:.2g} GB)",
     ]
     lines += [f"  {number} {repair}" for repair, number in annotations.repairs.items()]
-    lines += [f"    {image.reason}" for image in list(split.left_out.values())[:_NUM_NAMED]]
+    lines += [f"    {reason}" for reason in list(split.left_out.values())[:_NUM_NAMED]]
+
+    lines += [f"  {num_bad} of {num_all} {kind} are bad" for kind, (num_bad, num_all) in split.bad.items()]
+    if split.bad:
+        lines.append(f"  all that is bad is listed in {split.bad_list}")
 
     # Names come from the data set's own files.
     return tuple(printable(line) for line in lines)

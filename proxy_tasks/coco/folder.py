@@ -7,10 +7,13 @@ from typing import Literal, Self, TypeAlias, assert_never
 from foundation import InputError
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.bad_entries import MAX_BAD_SHARE, check_share
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.image_store import Format
 
 SplitName: TypeAlias = Literal["train", "val"]
+PLACES = ("root", "train_annotations", "train_images", "val_annotations", "val_images")
+"""Options that say where a data set lies and nothing of what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class CocoFolder:
         num_held_out: training images that are never trained on and whose AP is the reward.
         split_seed: seed of the choice of those images; the same for every trial.
         max_images: use only this many images of each split, chosen at random but always the same; None for all.
+        max_bad_share: largest share of the images, of the boxes and of the annotations of a split that may be bad, from
+            0 to 1. A single one may be in any case, unless this is 0; all of them never.
     """
 
     root: Path | None
@@ -36,11 +41,13 @@ class CocoFolder:
     num_held_out: int = 7392
     split_seed: int = 0
     max_images: int | None = None
+    max_bad_share: float = MAX_BAD_SHARE
 
     def __post_init__(self) -> None:
         check_split(self.num_held_out, self.split_seed)
         if self.max_images is not None and self.max_images < 2:
             raise ValueError(f"max_images must be 2 or more, got {self.max_images}")
+        check_share(self.max_bad_share)
 
     def folder(self, report: Report) -> Self:
         """Return itself: there is nothing to make."""
@@ -80,7 +87,9 @@ class CocoFolder:
             InputError: as `paths`.
         """
         annotation_file, image_dir = self.paths(split)
-        return CacheKey(annotation_file, image_dir, image_size_px, image_format, self.max_images, cache_dir)
+        return CacheKey(
+            annotation_file, image_dir, image_size_px, image_format, self.max_images, cache_dir, self.max_bad_share
+        )
 
     def check_categories(self, train: Annotations, val: Annotations) -> None:
         """Check that both splits have the same categories: the same ids, and each of the same name.

@@ -55,7 +55,7 @@ def recorded_split(
     Raises:
         InputError: as `split_held_out`; the record cannot be written, is damaged, or is missing.
     """
-    path = split.path.parent / f"held_out-{num_held_out}-seed{seed}-{split.fingerprint}.json"
+    path = split.path.parent / f"held_out-{num_held_out}-seed{seed}-{split.content.annotations}.json"
     listed = split.listed_ids
     try:
         if not path.exists():

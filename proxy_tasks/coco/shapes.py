@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeAlias, assert_never, get_args
 import numpy as np
 from PIL import Image, ImageDraw
 
-from foundation import InputError
+from foundation import InputError, check_range, sync_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.folder import CocoFolder, check_split
 
@@ -23,6 +24,7 @@ MIN_SIZE_PX, MAX_SIZE_PX = 6, 48
 MAX_SHAPES = 4
 _JPEG_QUALITY = 95
 _MAX_IMAGE_SIZE_PX = 4096
+_MAX_IMAGES = 1_000_000
 _RECIPE_FILE = "shapes.json"
 _DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
 """The options that decide the files."""
@@ -54,8 +56,8 @@ class Shapes:
 
     def __post_init__(self) -> None:
         check_split(self.num_held_out, self.split_seed)
-        if min(self.num_train_images, self.num_val_images) < 1:
-            raise ValueError("num_train_images and num_val_images must be 1 or more")
+        for name, number in (("num_train_images", self.num_train_images), ("num_val_images", self.num_val_images)):
+            check_range(name, number, 1, _MAX_IMAGES, "they are drawn one by one, a thousand a second")
         if not MAX_SIZE_PX <= self.image_size_px <= _MAX_IMAGE_SIZE_PX:
             raise ValueError(f"image_size_px must be {MAX_SIZE_PX} to {_MAX_IMAGE_SIZE_PX}, got {self.image_size_px}")
         if self.seed < 0:
@@ -91,7 +93,11 @@ class Shapes:
             self._draw_split(part, "train2017", report)
             self._draw_split(part, "val2017", report)
             (part / _RECIPE_FILE).write_text(json.dumps(recipe), encoding="utf-8")
+
+            # Thousands of small files reach the disk together faster than one by one.
+            os.sync()
             part.rename(self.root)
+            sync_folder(self.root.parent)
         except OSError as error:
             # Another process may have drawn the same folder meanwhile: then its copy is as good.
             if not (self.root / _RECIPE_FILE).exists():

@@ -14,17 +14,21 @@ MIN_SIDE_PX = 1.0
 def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple[float, float]) -> Batch:
     """Flip half of the images and scale each by a factor from `jitter`.
 
-    An image that grows is cropped at a random position; one that shrinks keeps its top left corner and zeros fill the
-    rest. Boxes follow exactly. Those of which less than `MIN_SIDE_PX` is left get the label -1.
+    An axis along which an image outgrows S px is cropped at a random position; along one that it does not fill, zeros
+    stand right or below. Padding is no part of the image: it is neither mirrored nor what a crop may fall on. Boxes
+    follow exactly. Those of which less than `MIN_SIDE_PX` is left get the label -1.
 
     Args:
-        batch: B images of S px.
+        batch: B images in squares of S px.
         rng: source of the random numbers, which do not depend on the device.
         flip: mirror left and right with probability one half.
         jitter: smallest and largest factor; (1, 1) keeps the scale.
 
-    Source: tensorflow/tpu dataloader/retinanet_parser.py, in batch.
-    Differs: there the original image is resampled and the crop lies within it; here the padded square is both.
+    Source: tensorflow/tpu dataloader/retinanet_parser.py and utils/input_utils.py, in batch.
+    Differs: there the original image is resampled; here the one in the square, so what grows is no sharper, and its
+        outermost half pixel is blended with zeros. There scaled sizes and crops are rounded to whole pixels. There
+        boxes are clipped a pixel before the square's edge, and kept with any area that is left: under a jitter of 0.5
+        to 2 at 512 px that is 0.2 % more of small objects.
     """
     num_images, size = batch.images.shape[0], batch.images.shape[-1]
     device = batch.images.device
@@ -35,28 +39,45 @@ def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple
         uniform = uniform.pin_memory().to(device, non_blocking=True)
     is_flipped = (uniform[0] < 0.5) & flip  # (B,)
     factor = jitter[0] + (jitter[1] - jitter[0]) * uniform[1]  # (B,)
-    # Top left corner of what is kept, in pixels of the scaled image.
-    offset = (uniform[2:] * (size * factor - size).clamp(min=0)).T  # (B, 2)
 
-    images, boxes = batch.images, batch.boxes_xyxy
+    # Top left corner of what is kept, in pixels of the scaled image: only what has no place in the square is cropped.
+    scaled_px = batch.sizes_px * factor[:, None]  # (B, 2) height and width
+    offset = uniform[2:].T * (scaled_px - size).clamp(min=0).flip(-1)  # (B, 2) x and y
+
+    images, boxes, width = batch.images, batch.boxes_xyxy, batch.sizes_px[:, 1]
     if flip:
-        mirrored = torch.stack((size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]), dim=-1)  # (N, 4)
+        right = width[batch.image]  # (N,)
+        mirrored = torch.stack((right - boxes[:, 2], boxes[:, 1], right - boxes[:, 0], boxes[:, 3]), dim=-1)  # (N, 4)
         boxes = torch.where(is_flipped[batch.image, None], mirrored, boxes)  # (N, 4)
 
     # Flip and scale are one resampling; a flip alone moves pixels without computing any.
     if jitter != (1.0, 1.0):
-        images = _resample(images, is_flipped, factor, offset)
+        images = _resample(images, is_flipped, width, factor, offset)
         boxes = boxes * factor[batch.image, None] - offset.repeat(1, 2)[batch.image]  # (N, 4)
     elif flip:
-        images = torch.where(is_flipped[:, None, None, None], images.flip(3), images)
+        images = _mirror(images, is_flipped, width)
 
     boxes = boxes.clamp(0, size)
     is_left = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE_PX).all(dim=-1)  # (N,)
-    return Batch(images, boxes, torch.where(is_left, batch.labels, -1), batch.image)
+    labels = torch.where(is_left, batch.labels, -1)
+    return Batch(images, scaled_px.clamp(max=size), boxes, labels, batch.image)
 
 
-def _resample(images: Tensor, is_flipped: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
-    """Sample (B, 3, S, S) at output pixel p from pixel `(p + offset) / factor` of the flipped input, zeros outside."""
+def _mirror(images: Tensor, is_flipped: Tensor, width: Tensor) -> Tensor:
+    """Mirror some of (B, 3, S, S) images left and right, each within its width, (B,)."""
+    num_images, size = images.shape[0], images.shape[-1]
+    column = torch.arange(size, device=images.device)  # (S,)
+    is_mirrored = is_flipped[:, None] & (column < width[:, None])  # (B, S)
+    source = torch.where(is_mirrored, width[:, None].long() - 1 - column, column)  # (B, S) column to read from
+
+    # Pixels are moved as rows of three values: in channels-last layout they lie together.
+    line = torch.arange(num_images * size, device=images.device).view(num_images, size, 1)  # (B, S, 1)
+    pixels = images.permute(0, 2, 3, 1).reshape(-1, 3)  # (B * S * S, 3)
+    return pixels[line * size + source[:, None]].permute(0, 3, 1, 2)  # (B, 3, S, S)
+
+
+def _resample(images: Tensor, is_flipped: Tensor, width: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
+    """Sample (B, 3, S, S) at output pixel p from pixel `(p + offset) / factor` of the mirrored input, zeros outside."""
     size = images.shape[-1]
     # In grid_sample's coordinates pixel centres p + 0.5 of an image of S px lie at 2 (p + 0.5) / S - 1.
     shift = (1 - factor[:, None] + 2 * offset / size) / factor[:, None]  # (B, 2)
@@ -64,8 +85,9 @@ def _resample(images: Tensor, is_flipped: Tensor, factor: Tensor, offset: Tensor
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
     theta[:, :, 2] = shift
 
-    # A mirrored image is read from right to left.
+    # A mirrored image is read from right to left, from the end of its width.
     theta[:, 0] = torch.where(is_flipped[:, None], -theta[:, 0], theta[:, 0])
+    theta[:, 0, 2] += torch.where(is_flipped, 2 * width / size - 2, 0)
 
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (B, S, S, 2)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

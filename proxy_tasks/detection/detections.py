@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, clip_boxes_to_image
+from torchvision.ops import batched_nms
 
 from proxy_tasks.detection.anchors import decode_boxes
 from proxy_tasks.networks.retinanet import RawDetections
@@ -32,11 +32,19 @@ class Detections(NamedTuple):
     scores: Tensor
 
 
-def detect(raw: RawDetections, anchors_xyxy: Tensor, image_size_px: int) -> Detections:
+def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor) -> Detections:
     """Keep the best boxes of each image that do not overlap one of their class.
 
+    Boxes are clipped to their image first, so that one which reaches into the padding suppresses as what it covers.
+
+    Args:
+        raw: predictions for B images.
+        anchors_xyxy: (A, 4) corners in pixels.
+        sizes_px: (B, 2) height and width of each image without its padding.
+
     Source: tensorflow/tpu ops/postprocess_ops.py.
-    Differs: the reference takes 5000 candidates a class before suppression, here they are 5000 an image.
+    Differs: the reference takes 5000 candidates a class before suppression, here they are 5000 an image; and it clips
+        a pixel before the edge, as its boxes include their last pixel.
     """
     num_classes = raw.class_logits.shape[-1]
     all_scores = raw.class_logits.float().sigmoid().flatten(1)  # (B, A * K)
@@ -48,7 +56,8 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, image_size_px: int) -> Dete
     anchor, labels = pair // num_classes, pair % num_classes  # (N,) each
 
     boxes = decode_boxes(raw.box_codes.float()[image, anchor], anchors_xyxy[anchor])  # (N, 4)
-    boxes = clip_boxes_to_image(boxes, (image_size_px, image_size_px))  # (N, 4)
+    corner = sizes_px.flip(-1).repeat(1, 2)[image]  # (N, 4) the image's lower right corner, twice
+    boxes = torch.minimum(boxes.clamp(min=0), corner)  # (N, 4)
 
     # In double precision: suppression tells images and classes apart by adding to the coordinates.
     keep = batched_nms(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)  # (M,)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 
 import torch
+from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from foundation import InputError
@@ -19,7 +20,7 @@ from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.networks.retinanet import RetinaNet, spinenet_detector
-from proxy_tasks.networks.weights import load_network, save_network
+from proxy_tasks.networks.weights import UnusableWeightsError, load_network, save_network
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 from search_space import ArchSpec, ModelScale
 
@@ -36,7 +37,8 @@ def evaluate_detector(
     """Train and score one spec as the options say; see `ProxyTask.evaluate`.
 
     A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
-    metrics then say how many it had before, as `epochs_before`.
+    metrics then say how many it had before, as `epochs_before`. Where images to score on cannot be used, they say how
+    many AP was measured on, as `num_scored_images`.
     """
     keep_freed_memory()
     started = time.perf_counter()
@@ -48,9 +50,8 @@ def evaluate_detector(
     torch.manual_seed(seed)
     network = _build(spec, options.scale, data.num_classes, device)
     anchors = make_anchors(network.output_levels, options.scale.image_size_px, options.scale.anchor_scale, device)
-    epochs_before = 0.0
-    if weights.start_from is not None:
-        epochs_before = load_network(network, weights.start_from, fidelity.epochs)
+    remarks: list[str] = []
+    epochs_before = _resume(network, weights, fidelity, remarks)
 
     # A network that resumes is trained for the epochs that it lacks. Its seed is one that no run has, so it sees
     # other orders and augmentations than before.
@@ -69,8 +70,7 @@ def evaluate_detector(
         update_bn((batch.images for batch in statistics_batches), network)
 
     # After the statistics, which belong to the network that a promotion resumes.
-    if weights.keep_in is not None:
-        save_network(network, weights.keep_in, fidelity.epochs)
+    _keep(network, weights, fidelity, remarks)
 
     found = detect_all(network, anchors, data.scored, data.scored_rows, bf16=bf16)
     metrics = score(data.scored.annotations, data.scored_rows, found, per_class=options.per_class_ap)
@@ -80,10 +80,12 @@ def evaluate_detector(
     if options.latency:
         metrics["latency_ms"] = _latency_ms(options, spec, data.num_classes)
         seconds["latency"] = time.perf_counter() - scored
+    if data.lacks_scored_images:
+        metrics["num_scored_images"] = float(len(data.scored_rows))
     if weights.start_from is not None:
         metrics["epochs_before"] = epochs_before
     metrics |= {"loss": float(losses[-1]), **detector_costs(options, spec)}
-    return Evaluation(metrics, seconds, loss_curve=mean_of_parts(losses, NUM_CURVE_POINTS))
+    return Evaluation(metrics, seconds, mean_of_parts(losses, NUM_CURVE_POINTS), tuple(remarks))
 
 
 def detector_costs(options: EvaluationOptions, spec: ArchSpec) -> Mapping[str, float]:
@@ -94,6 +96,28 @@ def detector_costs(options: EvaluationOptions, spec: ArchSpec) -> Mapping[str, f
     except ValueError as error:
         raise BadSpecError(str(error)) from error
     return {"macs": float(cost.macs), "params": float(cost.params)}
+
+
+def _resume(network: nn.Module, weights: Weights, fidelity: Fidelity, remarks: list[str]) -> float:
+    """Fill a network from the weights that it is to start from; return the epochs that these were trained for."""
+    if weights.start_from is None:
+        return 0.0
+    try:
+        return load_network(network, weights.start_from, fidelity.epochs)
+    except UnusableWeightsError as error:
+        # Training from scratch takes longer, and is as right.
+        remarks.append(f"trained from scratch, as {error}")
+        return 0.0
+
+
+def _keep(network: nn.Module, weights: Weights, fidelity: Fidelity, remarks: list[str]) -> None:
+    """Keep a network for a promotion; one that cannot be kept has not been trained in vain."""
+    if weights.keep_in is None:
+        return
+    try:
+        save_network(network, weights.keep_in, fidelity.epochs)
+    except InputError as error:
+        remarks.append(f"a promotion will train from scratch, as its weights are not kept: {error}")
 
 
 def _open_data(options: EvaluationOptions) -> OpenData:

@@ -44,12 +44,12 @@ def detect_all(
 
             # A class that no category has can only be wrong.
             raw.class_logits[..., unused_classes] = -math.inf
-            found = detect(raw, anchors_xyxy, split.image_size_px)
+            found = detect(raw, anchors_xyxy, batch.sizes_px)
 
             # The network saw the image scaled; annotations are in pixels of the original.
             row_of_box = chunk[found.image.cpu().numpy()]
             found_rows.append(row_of_box)
-            boxes.append(found.boxes_xyxy.cpu().numpy() / split.scales[row_of_box][:, None])
+            boxes.append(found.boxes_xyxy.cpu().numpy() / np.tile(split.scales_xy[row_of_box], 2))  # (N, 4)
             labels.append(found.labels.cpu().numpy())
             scores.append(found.scores.cpu().numpy().astype(np.float64))
 

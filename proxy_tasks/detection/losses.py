@@ -20,6 +20,10 @@ def detection_loss(raw: RawDetections, batch: Batch, anchors_xyxy: Tensor) -> Te
     Both are sums over the batch, divided by its number of positive anchors plus one.
 
     Source: RetinaNet (arXiv 1708.02002), section 3; tensorflow/tpu modeling/losses.py and configs/spinenet.
+    Differs: the reference takes a target of exactly 0 for background, so those of the four numbers of a box that agree
+        with its anchor's cost nothing. They are 0.004 % of all where boxes are given to a hundredth of a pixel, and
+        2.6 % on the embedded data, whose boxes are whole pixels. There AP of two trials is 0.605 and 0.095, and 0.562
+        and 0.103 without these targets.
     """
     matched = match_anchors(anchors_xyxy, batch.boxes_xyxy, batch.labels, batch.image, len(batch.images))
     is_positive = matched >= 0  # (B, A)

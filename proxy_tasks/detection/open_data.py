@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from foundation import InputError
 from proxy_tasks.base import Report, silent
 from proxy_tasks.coco.annotations import MAX_BOXES, Annotations, check_id_labels, num_beyond_bound, with_id_labels
-from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, check_source, existing_split
+from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, existing_split, recorded_content
+from proxy_tasks.coco.cache_files import SplitContent
 from proxy_tasks.coco.description import describe_split
 from proxy_tasks.coco.folder import CocoFolder, SplitName
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
@@ -32,6 +33,32 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class DataContent:
+    """The content of the splits that a task uses, wherever they lie.
+
+    Attributes:
+        train: of the training set.
+        val: of the validation set; None where the task does not use it.
+    """
+
+    train: SplitContent
+    val: SplitContent | None = None
+
+    def parts(self) -> dict[str, str]:
+        """Return the hash of each part, by a name that a person understands."""
+        splits = {"training": self.train, "validation": self.val}
+        parts: dict[str, str] = {}
+        for name, split in splits.items():
+            if split is not None:
+                parts |= {f"{name} annotations": split.annotations, f"{name} images": split.images}
+        return parts
+
+    def of(self, name: SplitName) -> SplitContent | None:
+        """Return the content of one split."""
+        return self.train if name == "train" else self.val
+
+
+@dataclass(frozen=True, slots=True)
 class DataOptions:
     """The options of a task that decide which data it uses; see `DetectionProxy` for each."""
 
@@ -41,6 +68,7 @@ class DataOptions:
     classes: Classes
     cache_dir: Path
     cache_format: Format
+    content: DataContent | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,18 +79,25 @@ class OpenData:
         train: images to train on and, among them, those held out.
         train_rows: (T,) the images of `train` that are trained on, shuffled.
         held_out_rows: (H,) the images of `train` that are held out for the reward.
+        num_to_score: the images that AP is to be measured on; some of them may be unusable.
         val: the validation images; None where the task does not use them.
     """
 
     train: CachedSplit
     train_rows: NDArray[np.int64]
     held_out_rows: NDArray[np.int64]
+    num_to_score: int
     val: CachedSplit | None
 
     @property
     def num_classes(self) -> int:
         """K, the classes that a network of the task tells apart."""
         return len(self.train.annotations.category_ids)
+
+    @property
+    def lacks_scored_images(self) -> bool:
+        """True where AP is measured on fewer images than it is to be, as some cannot be used."""
+        return len(self.scored_rows) < self.num_to_score
 
     @property
     def scored(self) -> CachedSplit:
@@ -76,7 +111,7 @@ class OpenData:
 
 
 def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
-    """Make the caches that are missing, check them against the image files, and describe the data.
+    """Make the caches that are missing, or made of other images than there are now, and describe the data.
 
     Raises:
         InputError: the data cannot be used.
@@ -84,7 +119,6 @@ def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
     folder = options.data.folder(report)
     data = _read_splits(options, folder, report)
 
-    check_source(data.train, folder.paths("train")[1])
     lines = [
         *describe_split("train", data.train),
         f"{len(data.train_rows)} images to train on, {len(data.held_out_rows)} held out for the reward",
@@ -97,9 +131,23 @@ def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
     if data.val is None:
         lines.append(_why_not_val(folder))
     else:
-        check_source(data.val, folder.paths("val")[1])
         lines += describe_split("val", data.val)
+    if data.lacks_scored_images:
+        num_scored = len(data.scored_rows)
+        lines.append(f"AP is measured on {num_scored} of {data.num_to_score} images: the others cannot be used")
     return tuple(lines)
+
+
+def prepared_content(options: DataOptions) -> DataContent:
+    """Return the content of the data that `prepare_data` has just found.
+
+    Raises:
+        InputError: it was never called, or the data is not there.
+    """
+    folder = options.data.folder(silent)
+    train = _prepared_split(options, folder, "train")
+    val = _prepared_split(options, folder, "val") if options.score_on == "val" else None
+    return DataContent(train, val)
 
 
 def verify_data(options: DataOptions, report: Report) -> None:
@@ -155,7 +203,14 @@ def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None
     train_rows, held_out_rows = recorded_split(
         train, folder.num_held_out, folder.split_seed, may_choose=report is not None
     )
-    return OpenData(train, train_rows, held_out_rows, val)
+    num_to_score = folder.num_held_out if val is None else len(val.listed_ids)
+    data = OpenData(train, train_rows, held_out_rows, num_to_score, val)
+
+    # Images that cannot be used may have been all of one part.
+    if not len(train_rows):
+        raise InputError(f"{folder.paths('train')[0]}: none of the images to train on can be used")
+    _check_scored(folder.paths("train" if val is None else "val")[0], data.scored.annotations, data.scored_rows)
+    return data
 
 
 def _open_split(
@@ -170,9 +225,17 @@ def _open_split(
     if report is not None:
         return cached_split(key, report, check)
 
-    split = existing_split(key)
+    split = existing_split(key, None if options.content is None else options.content.of(name))
     check(split.annotations)
     return split
+
+
+def _prepared_split(options: DataOptions, folder: CocoFolder, name: SplitName) -> SplitContent:
+    key = folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
+    content = recorded_content(key)
+    if content is None:
+        raise InputError(f"{key.image_dir} has not been prepared: run python -m nas.prepare first")
+    return content
 
 
 def _labelled_by_id(split: CachedSplit) -> CachedSplit:

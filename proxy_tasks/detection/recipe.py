@@ -1,11 +1,15 @@
 """A training recipe: the numbers that steer a training."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from foundation import check_range
+
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
 Schedule: TypeAlias = Literal["one_cycle", "step", "cosine"]
+
+_FLOAT32 = "a training counts in 32-bit floating point"
+"""Reason for the bounds of numbers that weights and gradients are multiplied by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,21 @@ class Recipe:
             if word not in words:
                 raise ValueError(f"{name} must be {' or '.join(words)}, got {word!r}")
 
-        # Batch normalisation in training needs two images. Ranges are written so that a NaN is refused too.
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size must be 2 or more, got {self.batch_size}")
-        for name, value in (("learning_rate", self.learning_rate), ("gradient_clip_norm", self.gradient_clip_norm)):
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be a number above 0, got {value}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be a number from 0, got {self.weight_decay}")
+        # Batch normalisation in training needs two images.
+        for name, value, low, high, reason in (
+            ("batch_size", self.batch_size, 2, 65_536, "a batch is held in memory"),
+            ("learning_rate", self.learning_rate, 1e-30, 1e30, _FLOAT32),
+            ("gradient_clip_norm", self.gradient_clip_norm, 1e-30, 1e30, _FLOAT32),
+            ("weight_decay", self.weight_decay, 0, 1e30, _FLOAT32),
+        ):
+            check_range(name, value, low, high, reason)
 
         if not all(0 < share < 1 for share in (self.warmup_share, *self.decay_shares)):
             raise ValueError("warmup_share and decay_shares must lie between 0 and 1")
-        if not 0 < self.jitter[0] <= self.jitter[1] < math.inf:
-            raise ValueError(f"jitter must be two rising factors above 0, got {list(self.jitter)}")
+        if not 0.01 <= self.jitter[0] <= self.jitter[1] <= 100:
+            raise ValueError(
+                f"jitter must be two rising factors from 0.01 to 100 (beyond, no image can be seen), "
+                f"got {list(self.jitter)}"
+            )
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must lie between 0 and 1, got {self.ema_decay}")

@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Self, get_args
 
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, OptionRules, Report, Weights
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
+from proxy_tasks.coco.folder import PLACES
 from proxy_tasks.coco.image_store import FORMATS, Format
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.open_data import (
     Classes,
     Data,
+    DataContent,
     DataOptions,
     ScoreOn,
     prepare_data,
+    prepared_content,
     verify_data,
 )
 from proxy_tasks.detection.recipe import Recipe
@@ -41,6 +44,7 @@ class DetectionProxy:
         latency: whether to time each network on one image after training, normalisation folded, as `latency_ms`. A time
             is never the same twice, so neither are such metrics.
         per_class_ap: whether the metrics hold AP of each class too, as `ap/` and the category's name.
+        content: the content that the data must have; None for whatever is there. See `tied_to_data`.
 
     Raises:
         ValueError: an option has a word that it does not know.
@@ -59,6 +63,7 @@ class DetectionProxy:
     precision: Precision = "auto"
     latency: bool = False
     per_class_ap: bool = False
+    content: DataContent | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(DEVICE_NAMES, self.device):
@@ -85,16 +90,17 @@ class DetectionProxy:
 
     @property
     def option_rules(self) -> OptionRules:
-        """The validation set is for replays; the cache folder may differ between machines."""
+        """The validation set is for replays; cache folder and what is refused may differ, and data may be moved."""
         refusal = (
             "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
         )
         return OptionRules(
             search_refusal=refusal if self.score_on == "val" else "",
             optional_metrics={"latency_ms": "latency=true"},
-            machine=("cache_dir",),
+            machine=("cache_dir", "data.max_bad_share"),
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
+            places=tuple(f"data.{name}" for name in PLACES),
             added_since={"latency": False, "cache_format": "raw", "per_class_ap": False},
         )
 
@@ -108,6 +114,7 @@ class DetectionProxy:
             classes=self.classes,
             cache_dir=self.cache_dir,
             cache_format=self.cache_format,
+            content=self.content,
         )
 
     @property
@@ -127,6 +134,15 @@ class DetectionProxy:
         """Make or find the data and decode it; see `ProxyTask.prepare`."""
         return prepare_data(self.data_options, report)
 
+    def tied_to_data(self) -> Self:
+        """Return the task that evaluates on the data just prepared alone; see `DataTask.tied_to_data`."""
+        return replace(self, content=prepared_content(self.data_options))
+
+    @property
+    def data_content(self) -> Mapping[str, str]:
+        """Hashes of the annotations and images of each split; see `DataTask.data_content`."""
+        return {} if self.content is None else self.content.parts()
+
     def verify(self, report: Report) -> None:
         """Compare the checksums of all images; see `ProxyTask.verify`."""
         verify_data(self.data_options, report)
@@ -134,6 +150,13 @@ class DetectionProxy:
     def load(self) -> None:
         """Import torch and all that evaluates; see `ProxyTask.load`."""
         import proxy_tasks.detection.evaluation  # noqa: F401  # for what importing it does
+
+    def numerics(self) -> Numerics:
+        """Return what networks are trained and scored in on this machine; see `ProxyTask.numerics`."""
+        # Imported here, as in `costs`.
+        from proxy_tasks.runtime import numerics_on
+
+        return numerics_on(self.device, self.precision)
 
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         """Return what the detector costs at this scale; see `ProxyTask.costs`."""

@@ -9,7 +9,8 @@ from proxy_tasks.networks.blocks import block, output_channels
 from proxy_tasks.networks.families import FeatureShape, network_family
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, same_max_pool
 from proxy_tasks.networks.resample import Fusion
-from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec, ModelScale, StemBlock, live_blocks
+from search_space.scale import ModelScale
+from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec, StemBlock, live_blocks
 
 
 class SpineNet(nn.Module):

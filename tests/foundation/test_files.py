@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation import InputError, write_whole
+from foundation import InputError, open_folder, write_whole
 
 
 @contextmanager
@@ -69,13 +69,13 @@ def test_a_link_where_the_part_file_would_be_is_refused(tmp_path: Path, monkeypa
 
 def test_each_part_file_has_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
-    original = Path.replace
+    replace = os.replace
 
-    def noted(self: Path, target: Path) -> Path:
-        names.append(self.name)
-        return original(self, target)
+    def noted(source: str, target: str, **folders: int) -> None:
+        names.append(source)
+        replace(source, target, **folders)
 
-    monkeypatch.setattr(Path, "replace", noted)
+    monkeypatch.setattr(os, "replace", noted)
     for _ in range(3):
         write_whole(tmp_path / "file", b"content")
     assert len(set(names)) == 3
@@ -139,9 +139,10 @@ def test_content_is_synced_before_it_takes_its_name_and_each_folder_after(
         calls.append(("sync", synced.parent, synced.read_bytes()) if synced.is_file() else ("sync", synced, b""))
         fsync(descriptor)
 
-    def noted_replace(source: Path, target: Path) -> None:
-        calls.append(("rename", target, source.read_bytes()))
-        replace(source, target)
+    def noted_replace(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        content = (Path(f"/proc/self/fd/{src_dir_fd}") / source).read_bytes()
+        calls.append(("rename", Path(f"/proc/self/fd/{dst_dir_fd}").readlink() / target, content))
+        replace(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "replace", noted_replace)
@@ -152,3 +153,36 @@ def test_content_is_synced_before_it_takes_its_name_and_each_folder_after(
         ("rename", path, b"content"),
         ("sync", path.parent, b""),
     ]
+
+
+@pytest.mark.parametrize("link", ["run/best", "run/best/deep"])
+def test_a_link_below_a_folder_that_is_not_to_be_left_is_not_followed(tmp_path: Path, link: str) -> None:
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / link).parent.mkdir(parents=True)
+    (tmp_path / link).symlink_to(outside)
+    name = Path(link).name
+    with pytest.raises(
+        InputError, match=rf"cannot write .*file: {name} is a link, which is not followed; put a folder"
+    ):
+        write_whole(run / "best" / "deep" / "file", b"content", inside=run)
+    assert list(outside.iterdir()) == []
+
+
+def test_folders_above_may_be_links_and_those_below_are_made(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    write_whole(tmp_path / "run" / "best" / "file", b"content", inside=tmp_path / "run")
+    write_whole(tmp_path / "run" / "file", b"content", inside=tmp_path / "run")
+    files = sorted(str(path.relative_to(tmp_path / "disk")) for path in (tmp_path / "disk").rglob("file"))
+    assert files == ["best/file", "file"]
+
+
+def test_what_is_done_in_an_open_folder_is_done_there_whatever_takes_its_name(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    with open_folder(tmp_path / "run" / "best", inside=tmp_path / "run") as folder:
+        (tmp_path / "run" / "best").rename(tmp_path / "moved")
+        (tmp_path / "run" / "best").symlink_to(tmp_path / "outside")
+        os.mkdir("here", dir_fd=folder)
+    assert [path.name for path in (tmp_path / "moved").iterdir()] == ["here"]
+    assert list((tmp_path / "outside").iterdir()) == []

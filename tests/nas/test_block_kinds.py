@@ -71,7 +71,7 @@ def test_the_same_command_resumes_a_search_with_a_kind_of_ones_own(command: Run)
     assert "5 trials on record" in more.stdout
     without = command("nas.search", *TINY_LANDSCAPE, "num_trials=9")
     assert without.returncode == 2
-    assert "kind must be one of" in without.stderr
+    assert "the run has block_kinds.separable=separable_blocks.SEPARABLE on record" in without.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from nas.record.journal import read_record
 from nas.record.trial import Trial, best_trials
 from nas.replay import _agreement
 from search_space import read_spec
+from search_space.spec import short_key
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
 
 TASK = ("task=landscape", "executor=local", "run=run")
@@ -28,7 +29,7 @@ def test_the_leaderboard_ranks_the_trials(call: Run, run: Path) -> None:
     done = call("nas.leaderboard", "run=run", "top=4")
     assert done.returncode == 0, done.stderr
     best = best_trials(read_record(run).trials, 4)
-    positions = [done.stdout.index(trial.key) for trial in best]
+    positions = [done.stdout.index(short_key(trial.key)) for trial in best]
     assert positions == sorted(positions)
     assert done.stdout.count("|") == 4 + 1
 
@@ -103,6 +104,17 @@ def test_a_filter_that_keeps_nothing_says_which_values_there_are(call: Run, run:
     assert done.stderr == f"where: keeps none of {number} architectures, which have {shown}\n"
 
 
+def test_ap_is_shown_in_the_unit_that_filters_take(call: Run, run: Path) -> None:
+    best = max(trial.metrics["ap"] for trial in read_record(run).trials.values())
+    for form in ("table", "markdown", "csv", "json"):
+        shown = call("nas.leaderboard", "run=run", "top=1", f"format={form}").stdout
+        fractions = [float(text) for text in re.findall(r"\b0\.\d+\b", shown)]
+        assert [round(fraction, 4) for fraction in fractions[:2]] == [round(best, 4)] * 2  # reward and AP
+
+        kept = call("nas.leaderboard", "run=run", f"where=ap>={fractions[1] - 1e-4}", f"format={form}")
+        assert (f"{best:.3f}"[:-1] in kept.stdout, kept.stderr) == (True, "")
+
+
 def test_figures_of_any_name_are_named_on_the_command_line(call: Run, run: Path) -> None:
     journal = run / "journal.jsonl"
     names = ("ap/T-shirt", "ap/parasail_(sports)", "ap/a and b", "ap/a<b", "a,b")
@@ -173,7 +185,7 @@ def test_the_leaderboard_shows_the_front(call: Run, run: Path) -> None:
         key for key, (a, b) in points.items() if not any(x >= a and y >= b for x, y in {*points.values()} - {(a, b)})
     }
     assert 1 < len(front) < len(points)
-    assert {key for key in points if key in done.stdout} == front
+    assert {key for key in points if short_key(key) in done.stdout} == front
     assert f"{len(front)} architectures: none beats another in all of ap, macs" in done.stdout
     refused = call("nas.leaderboard", "run=run", "front=true")
     assert refused.stderr == "error: front=true needs a reward with costs, as reward=tradeoff\n"
@@ -235,6 +247,16 @@ def test_replay_trains_again_and_says_how_the_ranking_changed(call: Run, run: Pa
     assert len(read_record(run / "replays" / "epochs50.0-seed0").trials) == 6
 
 
+@pytest.mark.parametrize(("noise", "is_proposed"), [(0.0, False), (0.1, True)])
+def test_a_search_proposes_a_replay_only_where_more_training_changes_something(
+    call: Run, noise: float, is_proposed: bool
+) -> None:
+    done = call("nas.search", *TINY_LANDSCAPE, f"task.noise={noise}", "tracking=none")
+    assert done.returncode == 0
+    assert "Report:  " in done.stdout
+    assert ("Replay:  " in done.stdout) == is_proposed
+
+
 @pytest.mark.parametrize(
     ("pairs", "text"),
     [
@@ -268,7 +290,8 @@ def test_a_run_without_rewards_has_nothing_to_export(call: Run, tmp_path: Path) 
 def test_replay_scores_real_detectors_on_the_validation_set(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local", "num_trials=2")
     assert call("nas.search", *arguments).returncode == 0
-    done = call("nas.replay", *arguments, "top=2", "fidelity.epochs=1", "task.score_on=val")
+    # The run alone says which task on which data, how it is trained, and where.
+    done = call("nas.replay", "run=run", "top=2", "fidelity.epochs=1", "task.score_on=val")
     assert done.returncode == 0, done.stderr
     replayed = read_record(tmp_path / "run" / "replays" / "epochs1.0-val-seed0")
     assert [trial.status for trial in replayed.trials.values()] == ["completed", "completed"]

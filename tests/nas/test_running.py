@@ -9,7 +9,8 @@ from rich.console import Console
 
 from foundation import InputError
 from nas.engine.failures import FailurePolicy
-from nas.executors.base import OnWorkers, TrialSource, ignore_workers
+from nas.engine.workers import OnWorkers, ignore_workers
+from nas.executors.base import TrialSource
 from nas.options.command_line import compose
 from nas.record.journal import Journal
 from nas.running import Consoles, Shown, make_consoles, print_tracking_hints, run_and_show

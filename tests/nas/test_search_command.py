@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,9 @@ def test_a_whole_search_through_ray_with_real_training(command: Run, call: Run, 
     record = read_record(tmp_path / "run")
     assert [trial.status for trial in record.trials.values()] == ["completed"] * 4
     assert all(trial.metrics["macs"] > 1e5 and trial.seconds["train"] > 0 for trial in record.trials.values())
+    (numerics,) = {trial.numerics for trial in record.trials.values()}
+    assert numerics is not None
+    assert done.stdout.count(f"computing in {numerics}\n") == 1
     for trial in record.trials.values():
         assert f"trial {trial.number} " in done.stdout
     assert "Best of run" in done.stdout
@@ -152,18 +155,6 @@ def test_a_full_disk_is_one_line_and_the_search_goes_on_when_there_is_room(
     assert sorted(again.told) == list(range(200))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 KB; a limit on file size stands in for it in the tests of the journal, where nobody may mount."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_kind_of_failure_that_stops_ends_in_one_line_and_keeps_the_trial(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_LANDSCAPE, "task.failure_rate=1", "failures.nan=stop")
     done = call("nas.search", *arguments)
@@ -175,7 +166,7 @@ def test_a_kind_of_failure_that_stops_ends_in_one_line_and_keeps_the_trial(call:
     record = read_record(tmp_path / "run")
     assert record.told == []
     # The handling of failures may differ from one start to the next.
-    assert call("nas.search", *arguments[:-1], "failures.max_failed_share=1").returncode == 0
+    assert call("nas.search", *arguments[:-1], "failures.nan=fail", "failures.max_failed_share=1").returncode == 0
     assert len(read_record(tmp_path / "run").told) == 5
 
 
@@ -207,6 +198,22 @@ def test_the_best_are_promoted_and_start_from_their_weights(call: Run, tmp_path:
     assert "was made with promotion.reduction=2, now it is 4;" in refused.stderr
 
 
+@pytest.mark.long
+def test_weights_that_a_power_cut_left_as_zeros_are_trained_again_and_a_line_says_so(call: Run, tmp_path: Path) -> None:
+    arguments = (*TINY_SEARCH, "executor=local", "promotion.num_rungs=2", "promotion.reduction=2")
+    assert call("nas.search", *arguments, "num_trials=2").returncode == 0
+    for path in (tmp_path / "run" / "weights").iterdir():
+        path.write_bytes(bytes(path.stat().st_size))
+
+    done = call("nas.search", *arguments, "num_trials=3")
+    assert done.returncode == 0, done.stderr
+    promoted = read_record(tmp_path / "run").trials[2]
+    assert (promoted.status, promoted.metrics["epochs_before"]) == ("completed", 0.0)
+    path = tmp_path / "run" / "weights" / f"{promoted.key}-rung0.pt"
+    assert promoted.remarks == (f"trained from scratch, as {path} is damaged",)
+    assert f"trial 2: {promoted.remarks[0]}\n" in done.stdout
+
+
 def test_a_run_of_another_configuration_is_refused_with_both_values(call: Run, tmp_path: Path) -> None:
     assert call("nas.search", *TINY_LANDSCAPE).returncode == 0
     before = (tmp_path / "run" / FILE_NAME).read_bytes()
@@ -220,8 +227,31 @@ def test_a_run_of_another_configuration_is_refused_with_both_values(call: Run, t
 def test_the_option_that_differs_has_the_name_that_can_be_set(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_LANDSCAPE, "space.window=4")
     assert call("nas.search", *arguments).returncode == 0
-    done = call("nas.search", *TINY_LANDSCAPE)
+    done = call("nas.search", *TINY_LANDSCAPE, "space=spinenet")
     assert "was made with space.window=4, now it is 5;" in done.stderr
+
+
+def test_a_search_resumed_by_its_run_alone_equals_one_begun_with_all_options(call: Run, tmp_path: Path) -> None:
+    begun = (
+        *("experiment=quickstart", "task=landscape", "task.noise=0.1", "executor=local", "tracking=none", "seed=3"),
+        *("controller=local_search", "controller.patience=5", "reward=tradeoff", "reward.costs=[params]"),
+        *("space.window=4", "scale=spinenet-49s", "limits.macs=40e9", "promotion.num_rungs=2", "fidelity.epochs=2"),
+        *("warm_start.top=3", "failures.nan=retry"),
+    )
+    assert call("nas.search", *begun, "run=a", "num_trials=8").returncode == 0
+    resumed = call("nas.search", "run=a", "num_trials=20")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "a: 8 trials on record, 20 asked for" in resumed.stdout
+
+    assert call("nas.search", *begun, "run=whole", "num_trials=20").returncode == 0
+    assert without_timings(tmp_path / "a")[1:] == without_timings(tmp_path / "whole")[1:]
+
+    # What is given beside the run is compared with the record; without num_trials, it asks for those on record.
+    for given, recorded in (("seed=4", "seed=3"), ("controller.patience=6", r"controller\.patience=5")):
+        refused = call("nas.search", "run=a", given)
+        assert refused.returncode == 2
+        assert re.fullmatch(rf"error: the run folder \S+ was made with {recorded}, now it is \d; .*\n", refused.stderr)
+    assert "20 trials on record, 8 asked for" in call("nas.search", "run=a").stdout
 
 
 def test_a_second_search_on_one_folder_is_refused(call: Run, tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ class Measured:
 
     def load(self) -> None: ...
 
+    def numerics(self) -> None: ...
+
     def costs(self, spec: ArchSpec) -> Mapping[str, float]:
         return {"energy_j": TASK.costs(spec)["macs"] / 10e9}
 
@@ -86,6 +88,33 @@ def test_a_limit_on_a_cost_that_the_task_has_not_is_one_line_that_lists_those_it
         build_setup({**config, "limits": {**config["limits"], "energy_j": 3}})
     with pytest.raises(ValueError, match=r"^limits: no cost macs; the task has energy_j$"):
         measured_setup({"macs": 1e9})
+
+
+def test_a_limit_of_null_on_a_cost_that_nobody_knows_is_refused_too() -> None:
+    with pytest.raises(InputError, match=r"^limits: no cost nope; the task has macs, params$"):
+        build_setup(config_of("limits.nope=null"))
+    # The costs that the YAML lists need not be the task's.
+    assert measured_setup({"macs": None, "params": None, "energy_j": None}).plan.limits.names == ()
+
+
+def test_a_metric_that_would_hide_behind_a_figure_of_every_trial_is_refused() -> None:
+    setup = build_setup(config_of())
+    for name in ("reward", "trial", "rung", "seconds", "run", "key", "reused_by"):
+        with pytest.raises(
+            ValueError, match=f"^task: a metric is named '{name}', which leaderboards have of their own"
+        ):
+            replace(setup, task=Named(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Measured):
+    """A task whose second metric has a name that is given."""
+
+    name: str
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        return ("ap", self.name)
 
 
 def test_a_target_for_a_metric_that_the_task_has_not_is_one_line_that_lists_those_it_has() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from proxy_tasks import Fidelity, ProxyTask, silent
+from proxy_tasks.base import DataTask
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
@@ -61,6 +62,16 @@ def test_the_same_arguments_give_the_same_metrics(task: ProxyTask) -> None:
     assert task.evaluate(spec, fidelity=FIDELITY, seed=1).metrics == first.metrics
 
 
+def test_what_is_computed_in_is_a_small_value_that_an_evaluation_does_not_change(task: ProxyTask) -> None:
+    task.load()
+    numerics = task.numerics()
+    task.evaluate(random_spec(0), fidelity=FIDELITY, seed=1)
+    assert pickle.loads(pickle.dumps(task.numerics())) == numerics
+    assert hash(task.numerics()) == hash(numerics)
+    # Only a formula is the same everywhere.
+    assert (numerics is None) == isinstance(task, Landscape)
+
+
 def test_every_metric_that_is_promised_is_there_and_finite(task: ProxyTask) -> None:
     metrics = task.evaluate(published_spec("spinenet-49"), fidelity=FIDELITY, seed=0).metrics
     assert set(metrics) == set(task.metric_names)
@@ -81,7 +92,9 @@ def test_equal_keys_give_equal_metrics(task: ProxyTask) -> None:
 
 
 def test_a_task_is_small_and_crosses_processes(task: ProxyTask) -> None:
-    pickled = pickle.dumps(task)
+    # As a search hands it to its workers.
+    tied = task.tied_to_data() if isinstance(task, DataTask) else task
+    pickled = pickle.dumps(tied)
     assert len(pickled) < 10_000
     again: ProxyTask = pickle.loads(pickled)
     spec = random_spec(0)
@@ -96,6 +109,14 @@ def test_preparing_again_makes_nothing_and_says_the_same(task: ProxyTask) -> Non
     first, second = (task.prepare(lambda what, done, total: reports.append(what)) for _ in range(2))
     assert reports == []
     assert first == second
+
+
+def test_a_task_that_data_can_be_moved_from_says_what_its_content_is(task: ProxyTask) -> None:
+    if not isinstance(task, DataTask):
+        assert not task.option_rules.places
+        return
+    assert not task.data_content
+    assert task.tied_to_data().data_content
 
 
 def test_what_preparing_says_are_lines(task: ProxyTask) -> None:
@@ -123,4 +144,5 @@ def test_names_are_promised_once(task: ProxyTask) -> None:
 def test_the_rules_name_options_of_the_constructor(task: ProxyTask) -> None:
     rules = task.option_rules
     named = {*rules.machine, *rules.replay, *(option.partition("=")[0] for option in rules.optional_metrics.values())}
-    assert named <= set(inspect.signature(type(task)).parameters)
+    # With dots: an option of an option, as `data.root`.
+    assert {name.split(".")[0] for name in named} <= set(inspect.signature(type(task)).parameters)

@@ -83,8 +83,10 @@ def test_two_kinds_that_could_be_taken_for_each_other_are_refused(kind: BlockKin
             {"outline": "star"},
             "kind separable: outline must be one of square, diamond, circle, octagon, cross, got 'star'",
         ),
-        ({"expansion": 0}, "kind separable: expansion must be 1 or more, got 0"),
-        ({"cost": float("nan")}, "kind separable: cost must be a number above 0, got nan"),
+        ({"expansion": 0}, "kind separable: expansion must be from 1 to 64 (a bottleneck has 4), got 0"),
+        ({"expansion": 10**9}, "kind separable: expansion must be from 1 to 64"),
+        ({"cost": 1e300}, "kind separable: cost must be from 0.001 to 1e+06"),
+        ({"cost": float("nan")}, "kind separable: cost must be from 0.001 to 1e+06 (a bottleneck has 17), got nan"),
         ({"unit": "Unit"}, "kind separable: unit must be a path as package.module.Class, got 'Unit'"),
     ],
 )

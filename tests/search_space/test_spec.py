@@ -117,23 +117,6 @@ def test_key_does_not_change_between_versions() -> None:
     assert published_spec("spinenet-49").key == "82264a797d252ebb"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"block_repeats": 0}, "block_repeats must be 1 or more, got 0"),
-        ({"image_size_px": 16}, "image_size_px must be 32 or more, got 16"),
-        ({"anchor_scale": 0.0}, "anchor_scale must be a number above 0, got 0.0"),
-        ({"width_multiplier": 0.01}, "width_multiplier 0.01 with resample_alpha 0.5 leaves a level-1 block no channel"),
-        ({"width_multiplier": float("nan")}, "width_multiplier must be a number above 0, got nan"),
-        ({"stochastic_depth": 1.0}, "stochastic_depth must be from 0 to below 1, got 1.0"),
-        ({"activation": "gelu"}, "activation must be relu or silu, got 'gelu'"),
-    ],
-)
-def test_impossible_scale_is_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        ModelScale(**changes)  # type: ignore[arg-type]  # wrong on purpose
-
-
 def test_mobile_blocks_stand_among_their_own_kind() -> None:
     mobile = published_spec("spinenet-mobile-49")
     with pytest.raises(
@@ -145,6 +128,14 @@ def test_mobile_blocks_stand_among_their_own_kind() -> None:
     with pytest.raises(ValueError, match="levels rising from 2, got"):
         ArchSpec((StemBlock(1), StemBlock(2)), (BlockSpec(3, "residual", (0, 1), True),))
     assert ModelScale(width_multiplier=0.65).block_width(4, "mbconv") == 52
+
+
+def test_a_spec_of_hundreds_of_blocks_or_of_dozens_of_parents_is_refused() -> None:
+    many = (BlockSpec(3, "bottleneck", (0, 1)),) * 256
+    with pytest.raises(ValueError, match=r"at most 256 each \(SpineNet-49 has 15 blocks\), got 2 and 257"):
+        spec(*many, BlockSpec(4, "bottleneck", (0, 1), True))
+    with pytest.raises(ValueError, match=r"parents must be at most 32 \(each is resampled; the paper has 2\), got 33"):
+        BlockSpec(3, "bottleneck", tuple(range(33)))
 
 
 def test_short_form_names_levels_residuals_and_outputs() -> None:

@@ -79,6 +79,25 @@ def test_truncated_spec_file_is_refused(tmp_path: Path, length: int) -> None:
         read_spec(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("image_size_px", str(2**62)),
+        ("endpoint_width", "1e30"),
+        ("resample_alpha", "1e300"),
+        ("block_repeats", "9" * 5000),
+    ],
+)
+def test_a_spec_file_with_an_absurd_number_is_refused_in_one_line(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / "absurd.json"
+    content = document().model_dump(mode="json")
+    content["scale"][name] = "NUMBER"
+    path.write_text(json.dumps(content).replace('"NUMBER"', text))
+    with pytest.raises(InputError, match=r"absurd\.json: ") as caught:
+        read_spec(path)
+    assert len(str(caught.value)) < 400
+
+
 def test_missing_spec_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read spec .*absent\.json: No such file"):
         read_spec(tmp_path / "absent.json")

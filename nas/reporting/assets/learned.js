@@ -72,7 +72,6 @@ function shareBars(feature) {
 }
 
 function whiskers({ of_top, low, high }) {
-  if (!low.length) return {};
   return {
     type: "data",
     symmetric: false,

@@ -5,6 +5,7 @@ drawTradeOff();
 drawLearned();
 drawTrainingCurves();
 drawLoss();
+startCards();
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
 

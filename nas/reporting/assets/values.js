@@ -55,7 +55,7 @@ function hover(i) {
   lines.push(shown.map(({ name }) => `${plain(title(name))} ${figureText(name, valuesOf(name)[i])}`).join(", "));
 
   if (trials.failure[i]) lines.push(...wrapped(trials.failure[i]).map(plain));
-  lines.push(`<b>${plain(trials.spec[i])}</b>`);
+  lines.push(`<b>${plain(trials.spec[i])}</b>`, trials.key[i]);
   return lines.filter(Boolean).join("<br>");
 }
 

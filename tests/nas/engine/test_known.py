@@ -5,6 +5,7 @@ import pytest
 from controllers.base import Proposal
 from nas.engine.known import MAX_WAITING, KnownArchitectures
 from nas.record.trial import Trial
+from proxy_tasks import Numerics
 from search_space import published_spec
 
 SPEC = published_spec("spinenet-49")
@@ -36,6 +37,16 @@ def test_another_architecture_or_amount_of_training_does_not_wait(other: Trial) 
     assert known.begin(other)
     assert known.end(completed(3)) == []
     assert known.trained_by(other) is None
+
+
+def test_a_training_in_other_numerics_is_not_reused() -> None:
+    known = KnownArchitectures()
+    bf16, float32 = Numerics("bfloat16", "cpu AVX512", 2), Numerics("float32", "cpu AVX512", 2)
+    known.end(replace(completed(2), numerics=bf16))
+    assert known.trained_by(trial(5), bf16) == 2
+    assert [known.trained_by(trial(5), other) for other in (float32, replace(bf16, threads=1), None)] == [None] * 3
+    known.end(replace(completed(6), numerics=float32))
+    assert known.trained_by(trial(7), float32) == 6
 
 
 def test_a_failed_trial_leaves_the_next_to_be_trained() -> None:

@@ -21,7 +21,7 @@ from nas.engine.reward import MetricReward, Reward
 from nas.record.journal import Journal, read_record
 from nas.record.record import Record
 from nas.record.trial import Failure, FailureKind, Trial, best_trials
-from proxy_tasks import Evaluation, Fidelity
+from proxy_tasks import Evaluation, Fidelity, Numerics
 from proxy_tasks.landscape import Landscape
 from search_space import (
     ArchSpec,
@@ -64,6 +64,7 @@ def make_search(
     failures: FailurePolicy = FailurePolicy(),  # noqa: B008  # frozen
     promotion: Promotion = Promotion(),  # noqa: B008  # frozen
     on_stop: Callable[[str], None] = lambda why: None,
+    on_numerics: Callable[[Numerics], None] = lambda numerics: None,
 ) -> Search:
     return Search(
         space=space,
@@ -74,6 +75,7 @@ def make_search(
         costs=TASK.costs,
         on_change=on_change,
         on_stop=on_stop,
+        on_numerics=on_numerics,
     )
 
 

@@ -46,7 +46,7 @@ def test_a_run_without_a_journal_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run at"):
         WarmStart(run=tmp_path).decisions(SPACE)
     Journal(tmp_path, {}).close()
-    with pytest.raises(InputError, match=r"warm_start\.run: no trial of \S+ has a reward yet"):
+    with pytest.raises(InputError, match="no trial has a reward yet"):
         WarmStart(run=tmp_path).decisions(SPACE)
 
 

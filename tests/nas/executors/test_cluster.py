@@ -31,7 +31,7 @@ from nas.engine.successive_halving import SuccessiveHalving
 from nas.executors.ray_cluster import RayExecutor
 from nas.record.journal import FILE_NAME, Journal, read_record
 from nas.record.trial import Trial
-from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, OptionRules, Report, Weights, silent
+from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights, silent
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
@@ -322,6 +322,9 @@ class Sabotaged:
 
     def load(self) -> None:
         self.task.load()
+
+    def numerics(self) -> Numerics | None:
+        return self.task.numerics()
 
     def verify(self, report: Report) -> None:
         self.task.verify(report)

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ import ray
 
 from foundation import InputError
 from nas.engine.job import Job, Outcome
+from nas.engine.workers import Workers
 from nas.executors import Executor, TrialSource, run_job
 from nas.executors.local import LocalExecutor
 from nas.executors.ray_cluster import RayExecutor
 from nas.record.trial import Failure
-from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Report, Weights
+from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Numerics, Report, Weights
 from proxy_tasks.landscape import Landscape
 from search_space import ArchSpec, ScalePermutedSpace, resnet_seed
 
@@ -52,9 +54,11 @@ class Source:
 
     def __post_init__(self) -> None:
         self.started: list[int] = []
+        self.asked_for: set[Numerics | None] = set()
         self.outcomes: dict[int, Outcome] = {}
 
-    def start_trial(self) -> Job | None:
+    def start_trial(self, numerics: Numerics | None = None) -> Job | None:
+        self.asked_for.add(numerics)
         number = len(self.started)
         if number == self.num_jobs:
             return None
@@ -105,13 +109,32 @@ class Slow(Landscape):
 @every_executor
 def test_every_job_comes_back_once_with_its_own_result(make: Callable[[], Executor]) -> None:
     source = Source(12)
-    num_workers: list[int] = []
-    make().run(source, Landscape(), num_workers.append)
-    assert 1 <= max(num_workers) <= 2
+    seen: list[Workers] = []
+    make().run(source, Landscape(), seen.append)
+    assert seen[0].num_up == 0
+    assert seen[0].num_starting >= 1
+    assert 1 <= max(workers.num_up for workers in seen) <= 2
     assert sorted(source.outcomes) == list(range(12))
     for number, outcome in source.outcomes.items():
         spec = SPACE.decode(SPACE.sample(np.random.default_rng(number)))
         assert outcome.result == Landscape().evaluate(spec, fidelity=Fidelity(1), seed=0)
+
+
+@dataclass(frozen=True)
+class OnThreads(Misbehaving):
+    """Says that what it computes depends on the process that does it."""
+
+    def numerics(self) -> Numerics:
+        return Numerics("float32", f"cpu of process {os.getpid()}", threads=1)
+
+
+@every_executor
+def test_a_worker_asks_for_its_own_numerics_and_every_outcome_of_it_carries_them(make: Callable[[], Executor]) -> None:
+    source = Source(6)
+    make().run(source, OnThreads())
+    assert None not in source.asked_for
+    assert isinstance(source.outcomes[1].result, Failure)
+    assert {outcome.numerics for outcome in source.outcomes.values()} <= source.asked_for
 
 
 @every_executor
@@ -122,7 +145,7 @@ def test_no_job_at_all_is_no_work(make: Callable[[], Executor]) -> None:
 
 
 @every_executor
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_outcome_that_is_being_taken_is_taken_whole_before_ctrl_c_counts(
     make: Callable[[], Executor], number: signal.Signals
 ) -> None:
@@ -133,12 +156,12 @@ def test_an_outcome_that_is_being_taken_is_taken_whole_before_ctrl_c_counts(
         taken.append(outcome.trial)
 
     source = Source(12, take)
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as every command has it
+    previous = signal.signal(number, signal.default_int_handler)  # as every command has it
     try:
         with pytest.raises(KeyboardInterrupt):
             make().run(source, Landscape())
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        signal.signal(number, previous)
     assert taken == list(source.outcomes)
     assert 1 <= len(taken) < 12
 
@@ -263,6 +286,61 @@ class Unreadable(Landscape):
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return __import__, ("a_package_that_is_nowhere",)
+
+
+@dataclass(frozen=True)
+class Threads(Landscape):
+    """Says what the process that it runs in has set for its threads before the task came."""
+
+    def __setstate__(self, state: object) -> None:
+        object.__setattr__(self, "seen", (os.environ["OMP_NUM_THREADS"], os.environ["OMP_WAIT_POLICY"]))
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        num_threads, policy = getattr(self, "seen")  # noqa: B009  # set when it is unpickled
+        return Evaluation({"ap": float(num_threads), "passive": float(policy == "PASSIVE")})
+
+
+@pytest.mark.ray
+def test_a_worker_has_the_threads_of_its_share_and_they_do_not_spin() -> None:
+    ray_executor()
+    source = Source(1)
+    RayExecutor(cpus_per_trial=2, gpus_per_trial=0).run(source, Threads())
+    assert source.outcomes[0].result == Evaluation({"ap": 2.0, "passive": 1.0})
+
+
+@dataclass(frozen=True)
+class HangsInFirstLoad(Landscape):
+    """Hangs in the first process that loads it, as an import from a dead mount does."""
+
+    begun: Path = Path()
+
+    def load(self) -> None:
+        try:
+            self.begun.touch(exist_ok=False)
+        except FileExistsError:
+            return
+        time.sleep(10_000)
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_a_worker_that_hangs_while_it_starts_is_ended_and_replaced(tmp_path: Path) -> None:
+    ray_executor()
+    from nas.executors.capacity import WorkerSlots
+    from nas.executors.worker_pool import WorkerPool
+
+    source = Source(2)
+    seen: list[Workers] = []
+    task = HangsInFirstLoad(begun=tmp_path / "begun")
+    with WorkerPool(source, task, WorkerSlots(1, 0, 1), None, seen.append, start_timeout_s=0.5) as pool:
+        while pool.step():
+            pass
+
+    assert seen[0] == Workers(num_up=0, num_starting=1)
+    (failure,) = [workers.failed_start for workers in seen if workers.failed_start is not None]
+    assert failure.kind == "timeout"
+    assert failure.message.startswith("took longer than 0.5 s to load the task on ")
+    assert sorted(source.outcomes) == [0, 1]
 
 
 @pytest.mark.ray

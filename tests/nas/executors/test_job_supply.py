@@ -8,7 +8,7 @@ import pytest
 from nas.engine.job import Job, Outcome
 from nas.executors.job_supply import JobSupply, Supply
 from nas.record.trial import Failure
-from proxy_tasks import Evaluation, Fidelity
+from proxy_tasks import Evaluation, Fidelity, Numerics
 from search_space import ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -24,7 +24,7 @@ class Retrying:
         self.num_asked = 0
         self.finished: list[Outcome] = []
 
-    def start_trial(self) -> Job | None:
+    def start_trial(self, numerics: Numerics | None = None) -> Job | None:
         self.num_asked += 1
         if not self.waiting:
             return None

@@ -23,6 +23,15 @@ def test_an_open_mapping_takes_names_that_the_yaml_does_not_list() -> None:
     assert config["block_kinds"] == {"separable": "mine.kinds.SEPARABLE"}
 
 
+def test_an_open_mapping_may_be_given_whole_and_keeps_what_is_not_named() -> None:
+    config = compose("config", ["limits={energy_j:3,a.b:4}", "reward=targets", "reward={energy_j:{target:3}}"])
+    assert config["limits"] == {"macs": None, "params": None, "energy_j": 3, "a.b": 4}
+    assert config["reward"]["energy_j"] == {"target": 3}
+    assert set(config["reward"]) == {"_target_", "metric", "macs", "params", "latency_ms", "energy_j"}
+    with pytest.raises(InputError, match="unknown option fidelity"):
+        compose("config", ["fidelity={energy_j:3}"])
+
+
 def test_a_choice_that_is_open_takes_names_below_it_at_any_depth() -> None:
     config = compose("config", ["reward=targets", "reward.energy_j.target=3", "reward.energy_j.form=soft"])
     assert config["reward"]["energy_j"] == {"target": 3, "form": "soft"}

@@ -1,6 +1,7 @@
 """Which options may differ between two starts of one run, and what older versions called them."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ from nas.record.identity import (
     present_options,
 )
 from nas.record.journal import FILE_NAME, Journal
+from proxy_tasks.coco.cache_files import SplitContent
+from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection import DetectionProxy
+from proxy_tasks.detection.open_data import DataContent
 from proxy_tasks.landscape import Landscape
 from search_space import Decisions, ModelScale, ScalePermutedSpace, resnet_seed
 
@@ -41,9 +45,9 @@ LEARNER = {
 }
 
 
-def begun(folder: Path, config: dict[str, Any]) -> None:
+def begun(folder: Path, config: dict[str, Any], data: Mapping[str, str] | None = None) -> None:
     """Begin a run with one trial, so that its first line stays."""
-    with Journal(folder, config) as journal:
+    with Journal(folder, config, data=data) as journal:
         journal.append(Asked(trial=0, decisions=DECISIONS, key=SPEC.key, spec=SPEC))
 
 
@@ -107,6 +111,13 @@ def test_a_kind_of_ones_own_belongs_to_the_run(tmp_path: Path) -> None:
         open_run(tmp_path, {"block_kinds": {}}, Landscape(), SPACE)
 
 
+def test_the_share_of_bad_data_may_differ_between_two_starts_and_older_runs_have_none(tmp_path: Path) -> None:
+    task = DetectionProxy(CocoFolder(None), ModelScale())
+    begun(tmp_path, {"data": {"num_held_out": 8}, "task": {"data": {"num_held_out": 8}}})
+    data = {"num_held_out": 8, "max_bad_share": 0.3}
+    open_run(tmp_path, {"data": data, "task": {"data": data}}, task, SPACE).close()
+
+
 @pytest.mark.parametrize(
     ("overrides", "may_resume", "may_be_replayed"),
     [
@@ -130,6 +141,69 @@ def test_what_may_differ(tmp_path: Path, overrides: tuple[str, ...], may_resume:
         else:
             with pytest.raises(InputError, match="was made with"):
                 check_config(record, tmp_path, changed, Landscape(), allowed(Landscape()))
+
+
+COCO = ["experiment=spinenet"]
+CONTENT = {"training annotations": "1a", "training images": "2b"}
+
+
+def tied_task(annotations: str, images: str) -> DetectionProxy:
+    content = DataContent(SplitContent(annotations, images), SplitContent("3c", "4d"))
+    return DetectionProxy(CocoFolder(None), ModelScale(), content=content)
+
+
+def test_data_may_lie_elsewhere_where_its_content_is_on_record(tmp_path: Path) -> None:
+    begun(tmp_path, compose("config", [*COCO, "data.root=/data/coco"]), CONTENT)
+    moved = compose("config", [*COCO, "data.root=/mnt/new", "data.train_images=images", "data.val_images=v"])
+    open_run(tmp_path, moved, tied_task("1a", "2b"), SPACE).close()
+    # A resumed run is opened before its data is prepared, and checked again afterwards.
+    open_run(tmp_path, moved, DetectionProxy(CocoFolder(None), ModelScale()), SPACE).close()
+    with pytest.raises(InputError, match=r"was made with data\.num_held_out=7392, now it is 9"):
+        open_run(tmp_path, compose("config", [*COCO, "data.num_held_out=9"]), tied_task("1a", "2b"), SPACE)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images", "message"),
+    [
+        ("1a", "2c", "training images: their content had the hash 2b, now it has 2c"),
+        ("1b", "2b", "training annotations: their content had the hash 1a, now it has 1b"),
+    ],
+)
+def test_a_run_is_not_resumed_on_other_data_than_it_was_begun_on(
+    tmp_path: Path, annotations: str, images: str, message: str
+) -> None:
+    config = compose("config", COCO)
+    begun(tmp_path, config, CONTENT)
+    with pytest.raises(InputError, match=rf"was begun on other {message}; bring back what was there"):
+        open_run(tmp_path, config, tied_task(annotations, images), SPACE)
+
+
+def test_a_run_of_an_older_version_resumes_where_its_data_lies_in_any_spelling(tmp_path: Path) -> None:
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "link").symlink_to("coco")
+    begun(tmp_path / "run", compose("config", [*COCO, f"data.root={tmp_path}/coco"]))
+    for root in ("coco/", "../{name}/coco", "link", "link/."):
+        spelled = compose("config", [*COCO, f"data.root={tmp_path}/{root.format(name=tmp_path.name)}"])
+        open_run(tmp_path / "run", spelled, tied_task("1a", "2b"), SPACE).close()
+    # Nobody can tell whether what lies elsewhere is the same.
+    message = r"was made with data\.root=.*/coco, now it is .*/other; use the recorded value \(a link there to the data"
+    with pytest.raises(InputError, match=message):
+        open_run(
+            tmp_path / "run", compose("config", [*COCO, f"data.root={tmp_path}/other"]), tied_task("1a", "2b"), SPACE
+        )
+
+
+def test_the_run_of_a_warm_start_may_be_spelled_in_another_way(tmp_path: Path) -> None:
+    begun(tmp_path / "run", compose("config", ["task=landscape", f"warm_start.run={tmp_path}/first"]))
+    spelled = compose("config", ["task=landscape", f"warm_start.run={tmp_path}/first/"])
+    open_run(tmp_path / "run", spelled, Landscape(), SPACE).close()
+    with pytest.raises(InputError, match=r"was made with warm_start\.run=.*/first, now it is .*/second"):
+        open_run(
+            tmp_path / "run",
+            compose("config", ["task=landscape", f"warm_start.run={tmp_path}/second"]),
+            Landscape(),
+            SPACE,
+        )
 
 
 def test_the_table_names_options_that_there_are() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from nas.record.journal import FILE_NAME
-from tests.conftest import TINY_LANDSCAPE, Run
+from tests.conftest import TINY_LANDSCAPE, Run, start
 
 
 @pytest.fixture
@@ -40,6 +41,10 @@ def test_classes_named_in_a_journal_are_never_built(call: Run, run: Path, tmp_pa
         ("nas.search", (*TINY_LANDSCAPE, "num_trials=9")),
     ):
         call(module, *arguments)
+    # With run= alone, the options are those on record, but classes only where a choice of the package names them.
+    for module in ("nas.replay", "nas.search", "nas.prepare"):
+        refused = call(module, "run=run")
+        assert re.fullmatch(r"error: the run has space\._target_=os\.mkdir on record, .*\n", refused.stderr)
     assert not (tmp_path / "built").exists()
 
 
@@ -101,6 +106,31 @@ def test_a_link_in_the_run_folder_is_not_written_through(call: Run, run: Path, t
     assert done.returncode == 2
     assert re.fullmatch(r"error: \S+best leads out of the run folder.*\n", done.stderr)
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["best", "tensorboard"])
+def test_a_link_that_comes_while_a_search_runs_is_not_written_through(tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    (outside / "trials" / "00000").mkdir(parents=True)
+    (outside / "01-0123456789abcdef.json").touch()
+    before = sorted(outside.rglob("*"))
+
+    process = start("nas.search", (*TINY_LANDSCAPE, "num_trials=100000"), tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("[1/100000]")
+    taken = tmp_path / "run" / name
+    if taken.exists():
+        taken.rename(tmp_path / "moved")
+    taken.symlink_to(outside)
+
+    # Read for a moment: trackers are some results behind.
+    for _ in range(20):
+        process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=60)
+    assert f"{name} is a link, which is not followed; put a folder in its place" in stdout + stderr
+    assert process.returncode == (2 if name == "best" else 130)
+    assert sorted(outside.rglob("*")) == before
 
 
 @pytest.mark.parametrize("controller", ["ppo", "pareto_evolution", "local_search"])

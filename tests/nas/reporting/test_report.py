@@ -13,13 +13,16 @@ from nas.record.events import Asked, AttemptFailed, Created, Told
 from nas.record.journal import FILE_NAME, read_record
 from nas.record.record import Record
 from nas.record.trial import Failure, best_trials
+from nas.reporting.cards import cards
 from nas.reporting.curves import best_so_far, mean_curves
 from nas.reporting.failures import failure_rows
 from nas.reporting.loss_curves import loss_curves
 from nas.reporting.occurrence import Feature, Learned, learned_by_group
+from nas.reporting.page import page_of
 from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.trials import trial_columns
-from search_space import Decision, published_spec
+from nas.reporting.wall_time import WallTime, wall_time
+from search_space import Decision, published_spec, read_spec
 from search_space.spec import short_form
 from tests.conftest import TINY_LANDSCAPE, Run
 from tests.nas.reporting.reported_runs import (
@@ -81,6 +84,10 @@ class Page(HTMLParser):
                 self.addresses.append(value or "")
 
 
+def page_text(*runs: Path) -> str:
+    return "".join(Page(page_of(reported(*runs), top=3)).text)
+
+
 # --- values
 
 
@@ -139,7 +146,7 @@ def learned_from(run: Path) -> Learned:
 
 
 def test_level_offsets_are_those_that_were_chosen(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", [0.1] * 20)
+    run = write_run(tmp_path / "run", [0.1] * 50)
     offsets = next(f for f in learned_from(run).features if f.name == "level offset against the base")
     assert offsets.options == ("-1", "0", "1", "2")
     mean = sum(int(word) * share for word, share in zip(offsets.options, offsets.of_all, strict=True))
@@ -152,7 +159,7 @@ def test_level_offsets_are_those_that_were_chosen(tmp_path: Path) -> None:
 
 
 def test_steps_back_to_parents_are_those_of_the_specs(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", [0.1] * 20)
+    run = write_run(tmp_path / "run", [0.1] * 50)
     features = {feature.name: feature for feature in learned_from(run).features}
     for name, is_output in (("intermediate blocks", False), ("outputs", True)):
         # Feature 0 and 1 are the stem's, block i is feature i + 2.
@@ -169,7 +176,7 @@ def test_steps_back_to_parents_are_those_of_the_specs(tmp_path: Path) -> None:
 
 
 def test_what_is_counted_is_what_architectures_differ_in(tmp_path: Path) -> None:
-    names = [feature.name for feature in learned_from(write_run(tmp_path / "run", [0.1] * 20)).features]
+    names = [feature.name for feature in learned_from(write_run(tmp_path / "run", [0.1] * 50)).features]
     # The order of levels is a permutation: each architecture has the same.
     assert names == [
         "level of an intermediate block",
@@ -194,26 +201,28 @@ def run_of_own_space(chosen: Sequence[tuple[int, ...]]) -> ReportedRun:
 
 
 def test_decisions_of_any_space_are_counted_by_family_in_the_order_of_their_options() -> None:
-    # The best tenth are the first two: three large, one small. In all there are 5 large of 40.
-    chosen = [(1, 1), (1, 0), (1, 0), (0, 1), *[(0, 0)] * 16]
+    # The best tenth are the first five: seven large, three small. In all there are 8 large of 100.
+    chosen = [(1, 1), (1, 1), (1, 0), (1, 0), (0, 1), (0, 1), *[(0, 0)] * 44]
     learned = learned_by_group([run_of_own_space(chosen)])["mine"]
-    assert learned.features == (Feature("width", ("small", "large"), (0.875, 0.125), (0.25, 0.75), (), ()),)
+    # Of five architectures with 2, 2, 1, 1, 1 large choices, means of five draws lie between 0.5 and 1 of two.
+    whole = Feature("width", ("small", "large"), (0.92, 0.08), (0.3, 0.7), (0.1, 0.5), (0.5, 0.9))
+    assert learned.features == (whole,)
 
 
 def test_a_family_that_is_as_often_in_every_architecture_is_left_out() -> None:
-    chosen = [(i % 2, 1 - i % 2) for i in range(20)]
+    chosen = [(i % 2, 1 - i % 2) for i in range(50)]
     assert learned_by_group([run_of_own_space(chosen)])["mine"].features == ()
 
 
 @pytest.mark.parametrize("wrong", [(), (1,), (1, 1, 1), (-1, 2)])
 def test_decisions_that_are_not_of_the_space_are_not_counted(wrong: tuple[int, ...]) -> None:
-    chosen = [(1, 1), (1, 0), (0, 1), *[(0, 0)] * 16, wrong]
+    chosen = [(1, 1), (1, 0), (0, 1), *[(0, 0)] * 46, wrong]
     (width,) = learned_by_group([run_of_own_space(chosen)])["mine"].features
-    assert width.of_all == pytest.approx((34 / 38, 4 / 38), abs=1e-4)
+    assert width.of_all == pytest.approx((94 / 98, 4 / 98), abs=1e-4)
 
 
-def test_a_run_of_an_older_version_has_what_its_specs_say(tmp_path: Path, call: Run) -> None:
-    new, old = write_run(tmp_path / "new", [0.1] * 20), write_run(tmp_path / "old", [0.1] * 20, decisions=())
+def test_a_run_of_an_older_version_has_what_its_specs_say(tmp_path: Path) -> None:
+    new, old = write_run(tmp_path / "new", [0.1] * 50), write_run(tmp_path / "old", [0.1] * 50, decisions=())
     with_decisions, without = learned_from(new), learned_from(old)
     by_name = {feature.name: feature for feature in with_decisions.features}
     assert [feature.name for feature in without.features] == [
@@ -231,21 +240,67 @@ def test_a_run_of_an_older_version_has_what_its_specs_say(tmp_path: Path, call: 
         feature.name: feature.of_all for feature in with_decisions.features
     }
 
-    for arguments, sentence in (
-        ("run=old", "Of this run, recorded by an older version"),
-        ("run=[new,old]", "Of old, recorded by an older version"),
-        ("run=new", ""),
+    for runs, sentence in (
+        ((old,), "Of this run, recorded by an older version"),
+        ((new, old), "Of old, recorded by an older version"),
+        ((new,), ""),
     ):
-        assert call("nas.report", arguments, "out=page.html").returncode == 0
-        text = "".join(Page((tmp_path / "page.html").read_text(encoding="utf-8")).text)
+        text = page_text(*runs)
         assert sentence in text
         assert ("older version" in text) == bool(sentence)
 
 
 def test_the_levels_of_the_report_need_no_space_that_this_package_knows(tmp_path: Path) -> None:
     space = {"_target_": "os.system", "base": {"_target_": "os.system", "name": "x"}}
-    run = write_run(tmp_path / "run", [0.1] * 20, config_of(space=space))
+    run = write_run(tmp_path / "run", [0.1] * 50, config_of(space=space))
     assert len(learned_from(run).features) == 5
+
+
+@pytest.mark.parametrize("num_architectures", [49, 50])
+def test_of_few_architectures_the_page_says_that_they_are_too_few(tmp_path: Path, num_architectures: int) -> None:
+    run = write_run(tmp_path / "run", [i / 100 for i in range(num_architectures)])
+    learned = learned_by_group(reported(run)).values()
+    assert [(found.num_all, found.num_top) for found in learned] == ([] if num_architectures < 50 else [(50, 5)])
+    # Every share that is shown has its whiskers, as the page promises.
+    assert all(len(feature.low) == len(feature.of_top) for found in learned for feature in found.features)
+
+    text = page_text(run)
+    assert ("Too few trials: the best tenth says something from 50" in text) == (num_architectures < 50)
+    assert ("Whiskers" in text) == (num_architectures >= 50)
+
+
+def test_wall_time_is_the_time_in_which_trials_ran(tmp_path: Path) -> None:
+    # By hand: 0 to 30 s and 10 to 40 s overlap; after a pause of an hour one more runs for 5 s.
+    run = write_run(tmp_path / "run", [0.1, 0.2, 0.3])
+    ends = {0: (1030.0, 30.0), 1: (1040.0, 30.0), 2: (4640.0, 5.0)}
+    lines = [json.loads(line) for line in (run / FILE_NAME).read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        if line["event"] == "told":
+            line["time"], seconds = ends[line["trial"]]
+            line["seconds"] = {"train": seconds}
+    (run / FILE_NAME).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+    assert wall_time(read_record(run)) == WallTime(seconds=45.0, most_at_once=2)
+    text = page_text(run)
+    assert "time in trials65 s" in text
+    assert "wall time45 s" in text
+    assert "most trials at a time2" in text
+
+
+def test_a_card_holds_a_spec_file_and_its_blocks_in_words(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [0.1, 0.2])
+    best, _ = cards(reported(run), top=2)
+    spec = read_record(run).trials[1].spec
+    (tmp_path / "spec.json").write_text(best.spec_file, encoding="utf-8")
+    assert read_spec(tmp_path / "spec.json").spec == spec
+    assert (best.title, best.figures.split(",")[0]) == ("trial 1", "reward 0.2000")
+    assert list(best.blocks) == ["stem 1", "stem 2", *(str(feature) for feature in range(2, 17))]
+
+    # Feature 0 and 1 are the last blocks of the stem.
+    names = list(best.blocks)
+    last = spec.blocks[-1]
+    first, second = (names[parent] for parent in last.parents)
+    assert best.blocks["16"] == f"level {last.level}, {last.kind}, from {first} and {second}, output"
 
 
 def test_failures_are_counted_with_the_attempts_that_were_run_again(tmp_path: Path) -> None:
@@ -297,14 +352,15 @@ def test_the_file_is_whole_and_asks_for_nothing(call: Run, tmp_path: Path) -> No
     text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     page, record = Page(text), read_record(tmp_path / "run")
     assert page.addresses == ["data:,"]
-    assert "Licensed under the MIT license" in text
+    assert "MIT License" in text
     assert "Permission is hereby granted" in text
     assert len(text) < 20e6
     keys = json.loads(page.data)["trials"]["key"]
     assert keys == [trial.key for trial in record.trials.values()]
     shown = "".join(page.text)
     assert [trial.key in shown for trial in best_trials(record.trials)[:4]] == [True, True, True, False]
-    assert page.tags.count("svg") == 3
+    # Each of the three cards has a small drawing, and a large one that it opens to.
+    assert page.tags.count("svg") == 6
     assert "task.failure_rate" in shown
     assert str(tmp_path) not in text
     # The same record gives the same file.
@@ -338,7 +394,7 @@ def test_text_on_record_stays_text(tmp_path: Path, call: Run) -> None:
     assert call("nas.report", f"run={run}", "out=page.html").returncode == 0
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     page = Page(text)
-    assert page.tags.count("script") == 3
+    assert page.tags.count("script") == 3  # the data, plotly.js as data, and the script that runs
     assert "img" not in page.tags
     assert page.data
     assert not set("<>&\u2028") & set(page.data)

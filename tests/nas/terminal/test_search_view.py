@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from controllers import Proposal
+from nas.engine.workers import Workers
 from nas.record.events import Asked, Created, Told
 from nas.record.record import Record
 from nas.record.trial import Failure, FailureKind, Trial
@@ -21,10 +22,12 @@ from nas.terminal.live_panel import LivePanel, sparkline
 from nas.terminal.search_view import SearchView
 from nas.terminal.status import Standing, Tally
 from search_space import published_spec
+from search_space.spec import ArchSpec, BlockSpec, short_key
 from tests.conftest import TINY_LANDSCAPE, Run
 
 SPEC = published_spec("spinenet-49")
 SHORT = "2 4r 3 4 6r 4 5r 7r 5 5|4 3 5 7 6"
+KEY = short_key(SPEC.key)
 NO_RECORD = Record(Created(config={}, versions={}))
 
 
@@ -46,7 +49,7 @@ def shown(*trials: Trial, verbosity: Verbosity = "normal") -> str:
     out = io.StringIO()
     console = Console(file=out, width=200, markup=False)
     with SearchView(console, "runs/x", 12, NO_RECORD, verbosity) as view:
-        view.note_workers(2)
+        view.note_workers(Workers(2))
         for one in trials:
             view.show(one)
         view.stopping("too many failures")
@@ -58,11 +61,11 @@ def test_every_trial_that_ends_has_a_line_and_the_best_is_marked() -> None:
     reused = trial(1, status="reused", reward=0.25, reused_from=0)
     lines = shown(trial(0), trained(0, 0.25), reused, failed(2), rejected).splitlines()
     assert len(lines) == 5
-    assert lines[0].startswith("[1/12] trial 0       reward 0.2500  76.9M MACs  23 s")
+    assert lines[0].startswith(f"[1/12] trial 0    {KEY}  reward 0.2500  76.9M MACs  23 s")
     assert lines[0].endswith(f"{SHORT} best")
     assert "reward 0.2500  same as trial 0, not trained again" in lines[1]
     assert "failed (nan): the loss was not finite at step 3" in lines[2]
-    assert "[4/12] trial 3       rejected (over_limit): macs 9e+07, limit 8e+07" in lines[3]
+    assert f"[4/12] trial 3    {KEY}  rejected (over_limit): macs 9e+07, limit 8e+07" in lines[3]
     assert not lines[1].endswith("best")
     assert lines[4] == "stopping: too many failures"
 
@@ -71,14 +74,72 @@ def test_quiet_says_what_goes_wrong_and_nothing_else() -> None:
     again = trial(1, attempts=(Failure("worker_lost", "the process died"),))
     lines = shown(trial(0), trained(0, 0.25), trial(1), again, trial(2), failed(2), verbosity="quiet").splitlines()
     assert lines[0] == "trial 1 is left open (worker_lost): the process died"
-    assert "trial 2       failed (nan): the loss was not finite at step 3" in lines[1]
+    assert f"trial 2    {KEY}  failed (nan): the loss was not finite at step 3" in lines[1]
     assert lines[2:] == ["stopping: too many failures"]
+
+
+def test_a_remark_on_a_trial_is_shown_quiet_or_not() -> None:
+    remarked = trial(4, status="completed", reward=0.1, remarks=("trained from scratch, as x.pt is damaged\x1b[2J",))
+    for verbosity in ("normal", "quiet"):
+        lines = shown(remarked, verbosity=verbosity).splitlines()
+        assert "trial 4: trained from scratch, as x.pt is damaged [2J" in lines
 
 
 def test_verbose_says_what_starts_where_it_failed_and_how_many_workers_there_are() -> None:
     lines = shown(trial(0), failed(0), verbosity="verbose").splitlines()
-    assert lines[:2] == ["2 workers", f"trial 0 starts: {SHORT}"]
+    assert lines[:2] == ["2 workers, 0 starting", f"trial 0 starts: {KEY} {SHORT}"]
     assert lines[3] == "File train.py, line 7"
+
+
+def on_screen(width: int, encoding: str, *trials: Trial, verbosity: Verbosity = "normal") -> list[str]:
+    """Return the lines that a search of 14,000 trials leaves on a terminal."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace")
+    console = Console(file=out, width=width, height=40, force_terminal=True, markup=False)
+    with SearchView(console, "runs/x", 14_000, NO_RECORD, verbosity) as view:
+        for one in trials:
+            view.show(one)
+    out.flush()
+    buffer = out.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return screen(buffer.getvalue().decode(encoding)).rstrip().split("\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("width", [60, 80, 100, 124, 125, 160])
+def test_a_trial_is_one_line_whatever_the_width_and_keeps_what_matters(width: int, encoding: str) -> None:
+    long = failed(2, "error", "RuntimeError: " + "the size of tensor a must match " * 9)
+    lines = on_screen(
+        width, encoding, trained(13_999, 0.25), trial(1, status="reused", reward=0.2, reused_from=0), long
+    )
+    assert len(lines) == 3
+    assert max(len(line) for line in lines) <= width
+    assert re.match(rf"\[1/14000\] trial 13999 +{KEY}  reward 0\.2500 ", lines[0])
+    assert lines[0].endswith(" best")
+    assert re.match(rf"\[2/14000\] trial 1 +{KEY}  reward 0\.2000 ", lines[1])
+    assert re.match(rf"\[3/14000\] trial 2 +{KEY}  failed \(error\): ", lines[2])
+    if width >= 80:
+        assert "reward 0.2500  76.9M MACs  23 s" in lines[0]
+        assert f"  {SHORT[:4]}" in lines[0]
+    if width >= 125:
+        assert lines[0].endswith(f"  {SHORT} best")
+
+
+def test_a_quiet_search_in_a_narrow_terminal_tells_a_failure_whole() -> None:
+    message = "RuntimeError: " + "the size of tensor a must match " * 9
+    lines = on_screen(80, "utf-8", failed(2, "error", message), verbosity="quiet")
+    assert f"failed (error): {message}" in "".join(lines)
+
+
+def test_architectures_that_differ_in_their_parents_alone_look_different() -> None:
+    first = SPEC.blocks[0]
+    other = ArchSpec(SPEC.stem, (BlockSpec(first.level, first.kind, (0,), first.is_output), *SPEC.blocks[1:]))
+    lines = shown(trained(0, 0.25), Trial(1, Proposal(()), other, other.key, status="completed", reward=0.2)).split(
+        "\n"
+    )
+    assert SHORT in lines[0]
+    assert SHORT in lines[1]
+    assert short_key(other.key) in lines[1]
+    assert short_key(other.key) != KEY
 
 
 @pytest.mark.parametrize("message", ["[/red]", r"bad \[/x] here", "[bold]"])
@@ -98,13 +159,29 @@ def drawn(standing: Standing, width: int = 120, encoding: str = "utf-8") -> str:
 def busy_search() -> Tally:
     """Two workers for 100 s: one trained all the time, the other for half of it."""
     tally = Tally(NO_RECORD, 12, now_s=0.0)
-    tally.note_workers(2, 0.0)
+    tally.note_workers(Workers(2), 0.0)
     tally.take(trial(0), 0.0)
     tally.take(trial(1), 0.0)
     tally.take(trained(0, 0.25), 50.0)
     tally.take(failed(1), 50.0)
     tally.take(trial(2), 50.0)
     return tally
+
+
+def test_the_panel_says_that_workers_are_starting() -> None:
+    tally = Tally(NO_RECORD, 12, now_s=0.0)
+    assert "waiting for a worker" in drawn(tally.standing(1.0))
+    tally.note_workers(Workers(0, num_starting=2), 1.0)
+    assert "2 workers starting" in drawn(tally.standing(2.0))
+    tally.note_workers(Workers(2, num_starting=1), 2.0)
+    assert "0 of 2 workers busy, 1 worker starting" in drawn(tally.standing(3.0))
+
+
+def test_a_worker_that_did_not_start_has_a_line_quiet_or_not() -> None:
+    out = io.StringIO()
+    with SearchView(Console(file=out, width=200), "runs/x", 12, NO_RECORD, "quiet") as view:
+        view.note_workers(Workers(1, 1, Failure("timeout", "took longer than 300 s to load the task on a node")))
+    assert out.getvalue() == "a worker did not start (timeout): took longer than 300 s to load the task on a node\n"
 
 
 def test_the_panel_says_how_a_search_stands() -> None:
@@ -115,7 +192,7 @@ def test_the_panel_says_how_a_search_stands() -> None:
         "1 min 40 s, about 8 min 20 s left",
         "1 trained, 1 running, 1 failed (nan 1)",
         "0.2500  trial 0  76.9M MACs",
-        SHORT,
+        f"{KEY}  {SHORT}",
         "72 trials an hour, 1 of 2 workers busy, 75% of the time, longest: trial 2, 50 s",
     ):
         assert part in text
@@ -244,6 +321,7 @@ def test_a_terminal_shows_the_panel_and_in_the_end_the_lines_and_the_ranking(tmp
     text = screen(written)
     assert "╭" not in text
     assert text.index("[1/5] trial 0") < text.index("[5/5] trial 4") < text.index("Best of run") < text.index("Report:")
+    assert max(len(line) for line in text[: text.index("Specs of the best")].splitlines()) <= 100
 
 
 @pytest.mark.parametrize("attempt", range(4))

@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -20,18 +21,41 @@ def trial(number: int, **changes: object) -> Trial:
 def test_the_table_ranks_and_leaves_out_what_is_not_there() -> None:
     out = io.StringIO()
     console = Console(file=out, width=160, markup=False)
-    console.print(leaderboard_table([Row(trial(4, reward=0.5, metrics={"ap": 0.5, "macs": 2e9}))], "Best of [x]"))
-    console.print(leaderboard_table([Row(trial(5, reward=0.5, metrics={"score": 1.0}))], "Best"))
+    console.print(leaderboard_table([Row(trial(4, reward=0.5, metrics={"ap": 0.5, "macs": 2e9}))], "Best of [x]", 160))
+    console.print(leaderboard_table([Row(trial(5, reward=0.5, metrics={"score": 1.0}))], "Best", 160))
     text = out.getvalue()
     assert "Best of [x]" in text
-    assert "50.0" in text
-    assert "2B" in text
+    assert "0.5000  0.5000  2B" in re.sub(" +", "  ", text)
     assert text.count("AP") == 1
     assert "latency" not in text
     timed = [trial(6, reward=0.5, metrics={"ap": 0.5, "latency_ms": 12.34}), trial(7, reward=0.4, metrics={"ap": 0.4})]
-    console.print(leaderboard_table([Row(one) for one in timed], "Best"))
+    console.print(leaderboard_table([Row(one) for one in timed], "Best", 160))
     assert "latency ms" in out.getvalue()
     assert "12.3" in out.getvalue()
+
+
+METRICS = {"ap": 0.5, "ap50": 0.6, "ap75": 0.55, "macs": 2.25e9, "params": 1.25e6, "latency_ms": 12.34}
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [(160, ()), (100, ()), (80, ("seconds", "levels")), (60, ("params", "latency ms", "seconds", "levels"))],
+)
+def test_a_narrow_table_leaves_out_whole_columns_and_names_them(width: int, left_out: tuple[str, ...]) -> None:
+    rows = [Row(trial(n, reward=0.5, metrics=METRICS, seconds={"train": 30.0})) for n in range(9)]
+    out = io.StringIO()
+    Console(file=out, width=width, markup=False).print(leaderboard_table(rows, "Best", width))
+    title, heads, *lines = out.getvalue().splitlines()
+    assert max(len(line) for line in (title, heads, *lines)) <= width
+
+    text = " ".join(" ".join(lines[9:]).split())
+    assert text.startswith("Left out for want of space: " if left_out else "")
+    for name in ("reward", "AP", "AP50", "AP75", "MACs", "params", "latency ms", "seconds", "levels"):
+        assert (name in heads) == (name not in left_out)
+        assert (name in text) == (name in left_out)
+    for line in lines[:9]:
+        assert line.split()[2:6] == ["0.5000", "0.5000", "0.6000", "0.5500"]
+        assert SPEC.key[:6] in line
 
 
 def test_a_metric_of_somebodys_own_task_is_a_column_between_the_costs_and_the_seconds() -> None:
@@ -60,10 +84,18 @@ def test_directions_and_words_come_from_one_table() -> None:
         "loss": "lower",
         "miou": "neither",
     }
-    assert figure_of("ap").terminal_words(0.431) == "AP 43.1"
+    assert figure_of("ap").terminal_words(0.431) == "AP 0.4310"
     assert figure_of("ap").report_words(0.431) == "AP 0.4310"
     assert figure_of("macs").report_words(76.9e6) == "76.9M multiply-adds"
     assert figure_of("latency_ms").report_words(12.34) == "12.3 ms"
+
+
+@pytest.mark.parametrize("name", ["ap", "ap50", "ap_small", "ar100", "ap/person", "reward"])
+def test_average_precision_and_recall_are_fractions_in_terminal_and_report(name: str) -> None:
+    figure = figure_of(name)
+    assert figure.text(0.4312) == "0.4312"
+    assert figure.terminal_words(0.4312).endswith(" 0.4312")
+    assert figure.report_words(0.4312).endswith(" 0.4312")
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,16 @@ def test_a_search_that_trains_is_shown_in_tensorboard_without_being_asked(call: 
         assert page["reward"] == pytest.approx({trial.number + 1: trial.reward})
 
 
+def test_event_files_are_not_written_through_a_link(call: Run, tmp_path: Path) -> None:
+    assert call("nas.search", *TINY_LANDSCAPE, "tracking=none").returncode == 0
+    outside = tmp_path / "outside"
+    (outside / "trials" / "00000").mkdir(parents=True)
+    (tmp_path / "run" / "tensorboard").symlink_to(outside)
+    (said,) = show(tmp_path / "run", TensorBoard())
+    assert "tensorboard is a link, which is not followed" in said
+    assert [str(path.relative_to(outside)) for path in sorted(outside.rglob("*"))] == ["trials", "trials/00000"]
+
+
 def test_the_table_of_hyperparameters_says_what_each_architecture_is(call: Run, tmp_path: Path) -> None:
     call("nas.search", *TINY_LANDSCAPE)
     trial = read_record(tmp_path / "run").trials[3]

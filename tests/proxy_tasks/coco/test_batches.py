@@ -10,6 +10,7 @@ from proxy_tasks.base import silent
 from proxy_tasks.coco.annotations import MAX_BOXES, Annotations, num_beyond_bound
 from proxy_tasks.coco.batches import Batch, load_batches, normalise, training_rows
 from proxy_tasks.coco.cache import CachedSplit, cached_split
+from proxy_tasks.coco.cache_files import SplitContent
 from tests.proxy_tasks.coco.test_cache import write_coco
 
 CPU = torch.device("cpu")
@@ -50,12 +51,14 @@ def split(num_boxes: list[int], crowd: bool = False) -> CachedSplit:
         images=Gradient(),
         annotations=annotations,
         listed_ids=annotations.image_ids,
-        scales=np.full(num_images, 0.5),
+        scales_xy=np.full((num_images, 2), 0.5),
         sizes_px=np.full((num_images, 2), 8),
         image_size_px=8,
-        fingerprint="",
+        content=SplitContent("", ""),
         path=Path(),
         left_out={},
+        bad={},
+        bad_list=Path(),
     )
 
 
@@ -74,6 +77,16 @@ def test_a_batch_holds_the_images_and_their_scaled_boxes() -> None:
     assert batch.image.tolist() == [0, 1, 1]
     assert batch.labels.tolist() == [2, 0, 1]
     assert batch.boxes_xyxy.tolist() == [[1, 2, 3, 4]] * 3
+
+
+def test_a_box_that_fills_an_image_of_rounded_size_fills_its_pixels() -> None:
+    # 61 * 128 / 403 = 19.37 is rounded to 19 px: under the long side's scale the box would leave the image.
+    wide = split([1])
+    wide.annotations.boxes_xyxy[0] = [0, 0, 403, 61]
+    wide.sizes_px[0], wide.scales_xy[0] = (19, 128), (128 / 403, 19 / 61)
+    batch = load(wide, 0)
+    assert batch.boxes_xyxy.tolist() == [[0, 0, 128, 19]]
+    assert batch.sizes_px.tolist() == [[19, 128]]
 
 
 def test_boxes_without_area_in_their_image_are_not_trained_on() -> None:

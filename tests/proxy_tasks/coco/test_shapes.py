@@ -8,7 +8,8 @@ from PIL import Image
 
 from foundation import InputError
 from proxy_tasks.base import silent
-from proxy_tasks.coco.annotations import read_annotations
+from proxy_tasks.coco.annotation_file import read_annotations
+from proxy_tasks.coco.bad_entries import BadEntries
 from proxy_tasks.coco.shapes import CLASSES, MAX_SIZE_PX, MIN_SIZE_PX, Shapes, draw_image
 
 
@@ -24,7 +25,8 @@ def test_the_folder_is_a_coco_folder(tmp_path: Path) -> None:
     folder = small(tmp_path / "shapes").folder(silent)
     assert folder.num_held_out == 3
     for split, count in (("train", 12), ("val", 4)):
-        annotations = read_annotations(*folder.paths(split))  # type: ignore[arg-type]  # one of the two words
+        file, images = folder.paths(split)  # type: ignore[arg-type]  # one of the two words
+        annotations = read_annotations(file, images, BadEntries(tmp_path / "bad.txt"))
         assert annotations.num_images == count
         assert annotations.category_names == CLASSES
         assert not annotations.repairs
@@ -107,7 +109,10 @@ def test_annotations_name_the_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_train_images": 0}, "num_train_images and num_val_images must be 1 or more"),
+        (
+            {"num_train_images": 0},
+            "num_train_images must be from 1 to 1e+06 (they are drawn one by one, a thousand a second), got 0",
+        ),
         ({"image_size_px": 40}, "image_size_px must be 48 to 4096, got 40"),
         ({"image_size_px": 10**6}, "image_size_px must be 48 to 4096, got 1000000"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from proxy_tasks.detection.anchors import MAX_LOG_SIZE, decode_boxes, encode_boxes, make_anchors, match_anchors
+from proxy_tasks.detection.anchors import decode_boxes, encode_boxes, make_anchors, match_anchors
 
 CPU = torch.device("cpu")
 
@@ -41,6 +41,8 @@ def test_anchors_stand_in_the_reference_order() -> None:
     width, height = (anchors[1, 2:] - anchors[1, :2]).tolist()
     assert width == pytest.approx(2 * height)
     assert width * height == pytest.approx(24 * 24)
+    # The third has it the other way round.
+    assert (anchors[2, 2:] - anchors[2, :2]).tolist() == pytest.approx([height, width])
     # The fourth is the square of the second octave; the tenth moves one column on.
     assert (anchors[3, 2] - anchors[3, 0]).item() == pytest.approx(24 * 2 ** (1 / 3))
     assert (anchors[9] - anchors[0]).tolist() == [8.0, 0.0, 8.0, 0.0]
@@ -117,4 +119,5 @@ def test_box_codes_are_those_of_the_paper() -> None:
 def test_decoded_boxes_cannot_explode() -> None:
     code = torch.tensor([0.0, 0.0, 100.0, 100.0])
     box = decode_boxes(code, torch.tensor([0.0, 0.0, 2.0, 2.0]))
-    assert (box[2] - box[0]).item() == pytest.approx(2 * math.exp(MAX_LOG_SIZE))
+    # tensorflow/tpu box_utils.py BBOX_XFORM_CLIP: 1000 / 16 times the anchor.
+    assert (box[2:] - box[:2]).tolist() == pytest.approx([2 * 1000 / 16] * 2)

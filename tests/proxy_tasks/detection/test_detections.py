@@ -2,12 +2,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchvision.ops import box_iou, nms
+from torchvision.ops import box_iou, clip_boxes_to_image, nms
 
-from proxy_tasks.detection.anchors import decode_boxes, make_anchors
-from proxy_tasks.detection.detections import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, detect
+from proxy_tasks.detection.anchors import decode_boxes, encode_boxes, make_anchors
+from proxy_tasks.detection.detections import detect
 from proxy_tasks.networks.retinanet import RawDetections
 
+# tensorflow/tpu configs/spinenet.
+MAX_CANDIDATES, MIN_SCORE, NMS_IOU, MAX_DETECTIONS = 5000, 0.05, 0.5, 100
 SIZE = 64
 ANCHORS = make_anchors((3, 4), SIZE, 3.0, torch.device("cpu"))
 
@@ -24,10 +26,12 @@ def raw(seed: int, num_images: int, num_classes: int, bias: float) -> RawDetecti
 @settings(max_examples=20, deadline=None)
 def test_batched_suppression_equals_one_image_and_class_at_a_time(seed: int, bias: float) -> None:
     given_raw = raw(seed, 3, 2, bias)
-    found = detect(given_raw, ANCHORS, SIZE)
+    sizes_px = torch.tensor([[SIZE, SIZE], [20.0, SIZE], [SIZE, 33.0]])
+    found = detect(given_raw, ANCHORS, sizes_px)
     for image in range(3):
         expected = []
-        boxes = decode_boxes(given_raw.box_codes[image], ANCHORS).clamp(0, SIZE)
+        height, width = sizes_px[image].tolist()
+        boxes = clip_boxes_to_image(decode_boxes(given_raw.box_codes[image], ANCHORS), (height, width))
         for k in range(2):
             scores = given_raw.class_logits[image, :, k].sigmoid()
             is_kept = scores > MIN_SCORE
@@ -42,7 +46,7 @@ def test_batched_suppression_equals_one_image_and_class_at_a_time(seed: int, bia
 
 
 def test_detections_are_few_inside_the_image_and_do_not_overlap() -> None:
-    found = detect(raw(0, 2, 3, 2.0), ANCHORS, SIZE)
+    found = detect(raw(0, 2, 3, 2.0), ANCHORS, torch.full((2, 2), SIZE))
     for image in range(2):
         mine = found.image == image
         assert 0 < mine.sum() <= MAX_DETECTIONS
@@ -56,5 +60,28 @@ def test_detections_are_few_inside_the_image_and_do_not_overlap() -> None:
 
 
 def test_nothing_is_found_where_no_score_is_high_enough() -> None:
-    found = detect(raw(0, 2, 3, -50.0), ANCHORS, SIZE)
+    found = detect(raw(0, 2, 3, -50.0), ANCHORS, torch.full((2, 2), SIZE))
     assert [len(values) for values in found] == [0, 0, 0, 0]
+
+
+def test_only_the_best_candidates_of_an_image_are_looked_at() -> None:
+    # All of one box: seven classes share the best candidates but one, which leaves one for the last two classes.
+    logits = torch.full((1, len(ANCHORS), 9), -20.0)
+    best = torch.arange(MAX_CANDIDATES - 1)
+    logits[0, best // 7, best % 7] = 2.0
+    logits[0, 0, 7:] = torch.tensor([1.0, 0.9])
+    codes = encode_boxes(torch.tensor([8.0, 8.0, 40.0, 40.0]).expand(len(ANCHORS), 4), ANCHORS)[None]
+    found = detect(RawDetections(logits, codes), ANCHORS, torch.full((1, 2), SIZE))
+    assert sorted(found.labels.tolist()) == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(("score", "shift", "expected"), [(0.049, 40, 1), (0.051, 40, 2), (0.9, 10, 1), (0.9, 11, 2)])
+def test_a_score_and_an_overlap_decide_what_is_found(score: float, shift: float, expected: int) -> None:
+    # Boxes of 32 px: shifted by 10 they overlap by 22 / 42 = 0.52, by 11 by 21 / 43 = 0.49.
+    boxes = torch.tensor([[0.0, 8.0, 32.0, 40.0], [shift, 8.0, shift + 32.0, 40.0]])
+    logits = torch.full((1, len(ANCHORS), 1), -20.0)
+    logits[0, :2, 0] = torch.logit(torch.tensor([0.95, score]))
+    codes = torch.zeros(1, len(ANCHORS), 4)
+    codes[0, :2] = encode_boxes(boxes, ANCHORS[:2])
+    found = detect(RawDetections(logits, codes), ANCHORS, torch.full((1, 2), 2 * SIZE))
+    assert len(found.scores) == expected

@@ -14,7 +14,7 @@ NUM_CLASSES = 2
 
 def batch(boxes: list[list[float]], labels: list[int]) -> Batch:
     image = torch.zeros(len(labels), dtype=torch.long)
-    return Batch(torch.zeros(1, 3, 32, 32), torch.tensor(boxes), torch.tensor(labels), image)
+    return Batch(torch.zeros(1, 3, 32, 32), torch.full((1, 2), 32.0), torch.tensor(boxes), torch.tensor(labels), image)
 
 
 def match(given: Batch) -> torch.Tensor:
@@ -45,9 +45,10 @@ def slow_loss(raw: RawDetections, given: Batch) -> float:
     [
         ([[2.0, 2.0, 26.0, 26.0]], [1]),
         ([[0.0, 0.0, 20.0, 30.0], [8.0, 8.0, 32.0, 32.0]], [0, 1]),
+        ([[0.0, 0.0, 24.0, 24.0]], [1]),
         ([[0.0, 0.0, 0.0, 0.0]], [-1]),
     ],
-    ids=["one box", "two boxes", "no box"],
+    ids=["one box", "two boxes", "a box that is an anchor", "no box"],
 )
 def test_loss_equals_the_slow_one(boxes: list[list[float]], labels: list[int]) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -58,6 +59,24 @@ def test_loss_equals_the_slow_one(boxes: list[list[float]], labels: list[int]) -
     given = batch(boxes, labels)
     # Sums of some hundred float32 terms.
     assert detection_loss(raw, given, ANCHORS).item() == pytest.approx(slow_loss(raw, given), rel=1e-4)
+
+
+def test_a_target_of_exactly_zero_is_learnt_like_any_other() -> None:
+    # The box is the 24 px anchor around (12, 12) but for its left edge, 2 px further in: its height and its place in y
+    # are the anchor's. By hand: off by 1 px of 24 in x, and by log(22 / 24) in width.
+    given = batch([[2.0, 0.0, 24.0, 24.0]], [1])
+    anchor = ANCHORS.tolist().index([0.0, 0.0, 24.0, 24.0])
+    codes = encode_boxes(given.boxes_xyxy[0].expand(len(ANCHORS), 4), ANCHORS)[None]
+    assert codes[0, anchor].tolist() == pytest.approx([0, 1 / 24, 0, math.log(22 / 24)])
+
+    losses = []
+    for i in range(4):
+        changed = codes.clone()
+        changed[0, anchor, i] += 5.0
+        raw = RawDetections(torch.zeros(1, len(ANCHORS), NUM_CLASSES), changed)
+        losses.append(detection_loss(raw, given, ANCHORS).item())
+    assert losses == pytest.approx([losses[0]] * 4)
+    assert losses[0] > detection_loss(raw._replace(box_codes=codes), given, ANCHORS).item()
 
 
 def test_perfect_detections_cost_almost_nothing() -> None:

@@ -125,6 +125,31 @@ def test_a_split_that_the_task_does_not_use_is_not_read(tmp_path: Path) -> None:
     task(tmp_path).verify(silent)
 
 
+def test_a_task_that_is_tied_to_its_data_opens_that_whatever_is_prepared_later(tmp_path: Path) -> None:
+    on_val = task(tmp_path, score_on="val")
+    on_val.prepare(silent)
+    tied = on_val.tied_to_data()
+    assert list(tied.data_content) == [
+        "training annotations",
+        "training images",
+        "validation annotations",
+        "validation images",
+    ]
+    before = open_data(tied.data_options)
+
+    image = tmp_path / "shapes" / "val2017" / f"{3:012d}.jpg"
+    shutil.copy(tmp_path / "shapes" / "val2017" / f"{4:012d}.jpg", image)
+    on_val.prepare(silent)
+    changed = on_val.tied_to_data()
+    parts = tied.data_content.keys()
+    assert [part for part in parts if tied.data_content[part] != changed.data_content[part]] == ["validation images"]
+
+    # As in a worker that starts now.
+    open_data.cache_clear()
+    assert open_data(tied.data_options).scored.path == before.scored.path
+    assert open_data(changed.data_options).scored.path != before.scored.path
+
+
 def test_verifying_what_was_never_prepared_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the image cache .*train2017-64px-raw-\w+ is missing"):
         task(tmp_path).verify(silent)

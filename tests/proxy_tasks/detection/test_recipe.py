@@ -1,8 +1,11 @@
 import math
 import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from proxy_tasks.detection.optimization import make_optimizer, make_schedule
 from proxy_tasks.detection.recipe import Recipe
@@ -11,13 +14,20 @@ from proxy_tasks.detection.recipe import Recipe
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 1}, "batch_size must be 2 or more, got 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
-        ({"gradient_clip_norm": -1.0}, "gradient_clip_norm must be a number above 0, got -1.0"),
-        ({"weight_decay": -1.0}, "weight_decay must be a number from 0, got -1.0"),
+        ({"batch_size": 1}, "batch_size must be from 2 to 65536 (a batch is held in memory), got 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be from 1e-30 to 1e+30 ("),
+        (
+            {"learning_rate": float("nan")},
+            "(a training counts in 32-bit floating point), got nan",
+        ),
+        ({"gradient_clip_norm": -1.0}, "gradient_clip_norm must be from 1e-30 to 1e+30 ("),
+        ({"weight_decay": -1.0}, "weight_decay must be from 0 to 1e+30 ("),
         ({"warmup_share": 1.5}, "warmup_share and decay_shares must lie between 0 and 1"),
-        ({"jitter": (1.2, 0.8)}, "jitter must be two rising factors above 0, got [1.2, 0.8]"),
+        (
+            {"jitter": (1.2, 0.8)},
+            "jitter must be two rising factors from 0.01 to 100 (beyond, no image can be seen), got [1.2, 0.8]",
+        ),
+        ({"jitter": (1.0, 1e300)}, "jitter must be two rising factors from 0.01 to 100"),
         ({"ema_decay": 1.0}, "ema_decay must lie between 0 and 1, got 1.0"),
         ({"optimizer": "adam"}, "optimizer must be sgd or adamw, got 'adam'"),
         ({"schedule": "linear"}, "schedule must be one_cycle or step or cosine, got 'linear'"),
@@ -26,6 +36,14 @@ from proxy_tasks.detection.recipe import Recipe
 def test_impossible_recipes_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Recipe(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("absurd", [2**200, 1e300, -1e300, float("nan")])
+@pytest.mark.parametrize("name", [field.name for field in fields(Recipe) if field.type in (int, float, float | None)])
+def test_every_number_of_a_recipe_has_bounds(name: str, absurd: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} .*must ") as caught:
+        Recipe(**{name: absurd})  # type: ignore[arg-type]  # wrong on purpose
+    assert "\n" not in str(caught.value)
 
 
 def learning_rates(recipe: Recipe, num_steps: int) -> list[float]:
@@ -66,6 +84,20 @@ def test_schedules_fit_very_short_trainings(schedule: str, num_steps: int) -> No
     recipe = Recipe(learning_rate=1.0, schedule=schedule)  # type: ignore[arg-type]  # one of the three
     rates = learning_rates(recipe, num_steps)
     assert all(0 < rate <= 1 for rate in rates)
+
+
+def test_the_paper_s_recipe_has_the_numbers_of_the_reference() -> None:
+    # tensorflow/tpu configs/spinenet.
+    paper = OmegaConf.to_container(OmegaConf.load(Path(__file__).parents[3] / "experiments/recipe/paper.yaml"))
+    assert isinstance(paper, dict)
+    names = ("optimizer", "weight_decay", "gradient_clip_norm", "flip", "jitter")
+    assert [paper[name] for name in names] == ["sgd", 4e-5, 10.0, True, [0.8, 1.2]]
+
+    # Where nothing else is asked for, a recipe has them too.
+    recipe = Recipe()
+    assert [getattr(recipe, name) for name in names[:4]] == ["sgd", 4e-5, 10.0, True]
+    for group in make_optimizer(torch.nn.Linear(2, 2), recipe).param_groups:
+        assert (group["momentum"], group["nesterov"], group["dampening"]) == (0.9, False, 0)
 
 
 def test_weight_decay_leaves_biases_and_normalisation_alone() -> None:

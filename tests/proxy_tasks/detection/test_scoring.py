@@ -11,7 +11,9 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from proxy_tasks.coco.annotations import Annotations, read_annotations
+from proxy_tasks.coco.annotation_file import read_annotations
+from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.bad_entries import BadEntries
 from proxy_tasks.detection import scoring
 from proxy_tasks.detection.scoring import METRIC_NAMES, ScoredBoxes, score
 
@@ -153,8 +155,9 @@ def test_figures_equal_those_of_pycocotools_on_the_file_though_its_boxes_overhan
         monkeypatch.setattr(scoring, "COCOeval", COCOeval)
     rng = np.random.default_rng(5)
     size, per_image, num_images = 40, 25, 80
-    Image.new("RGB", (size, size)).save(tmp_path / "any.png")
-    images = [{"id": i, "file_name": f"./{'/' * i}any.png", "width": size, "height": size} for i in range(num_images)]
+    for i in range(num_images):
+        Image.new("RGB", (size, size)).save(tmp_path / f"{i}.png")
+    images = [{"id": i, "file_name": f"{i}.png", "width": size, "height": size} for i in range(num_images)]
 
     # Small boxes of which many reach up to a pixel beyond an edge, some lie beyond it, and two have no area.
     boxes = np.concatenate(
@@ -179,7 +182,7 @@ def test_figures_equal_those_of_pycocotools_on_the_file_though_its_boxes_overhan
     path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
 
     # Detections are inside the image, as a network's are.
-    truth = read_annotations(path, tmp_path)
+    truth = read_annotations(path, tmp_path, BadEntries(tmp_path / "bad.txt"))
     found_boxes = np.clip(truth.boxes_xyxy + rng.normal(0, 0.3, truth.boxes_xyxy.shape), 0, size)
     found_boxes[:, 2:] = np.maximum(found_boxes[:, 2:], found_boxes[:, :2] + 0.1)
     rows = np.arange(len(boxes)) // per_image

@@ -1,12 +1,15 @@
 import math
 
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from proxy_tasks.networks.layers import same_max_pool
+from proxy_tasks.networks.layers import ConvNorm, LayerStyle, same_max_pool
+from proxy_tasks.networks.named_networks import build_network
+from search_space import ModelScale
 
 
 def slow_same_max_pool(x: Tensor, kernel: int, stride: int) -> Tensor:
@@ -36,3 +39,31 @@ def test_windows_on_even_sizes_start_at_the_first_pixel() -> None:
     x = torch.tensor([[0.0, 9.0, 1.0, 2.0, 0.0, 0.0]]).expand(6, 6)[None, None]
     # Windows of columns 0-2, 2-4, 4-5. With PyTorch's padding=1 the second would be 1-3 and see the 9.
     assert same_max_pool(x, (3, 3), (2, 2))[0, 0, 0].tolist() == [9.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("spinenet-49", "retinanet"),
+        ("spinenet-49", "mask_rcnn"),
+        ("spinenet-mobile-49", "classifier"),
+        ("r50-fpn", "none"),
+    ],
+)
+def test_every_normalisation_has_the_momentum_and_epsilon_of_the_reference(name: str, head: str) -> None:
+    # tensorflow/models and the paper's Mask R-CNN: momentum 0.99, which is 0.01 in PyTorch's words, and epsilon 1e-3.
+    scale = ModelScale(width_multiplier=0.25, endpoint_width=8, num_head_convs=1, head_width=8)
+    network = build_network(name, scale, head=head)  # type: ignore[arg-type]  # one of the four
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert {(norm.momentum, norm.eps) for norm in norms} == {(0.01, 1e-3)}
+
+
+def test_one_step_moves_the_statistics_by_a_hundredth() -> None:
+    layer = ConvNorm(2, 3, 1, LayerStyle("relu"), activate=False).train()
+    x = torch.randn(4, 2, 5, 5)
+    mean = layer[0](x).mean((0, 2, 3))
+    layer(x)
+    norm = layer[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert torch.allclose(norm.running_mean, mean / 100, atol=1e-7)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy_tasks.networks.layers import ConvNorm, LayerStyle, Reference, same_max_pool
 from proxy_tasks.networks.resample import Resample
-from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, PRIOR_PROBABILITY, RetinaNet, spinenet_detector
+from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RetinaNet, spinenet_detector
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
 
@@ -219,7 +219,18 @@ def test_every_class_starts_at_the_prior() -> None:
     num_locations = 64 + 16 + 4 + 1 + 1
     assert raw.class_logits.shape == (1, NUM_ANCHORS_PER_LOCATION * num_locations, 3)
     assert raw.box_codes.shape == (1, NUM_ANCHORS_PER_LOCATION * num_locations, 4)
-    assert torch.allclose(raw.class_logits.sigmoid(), torch.tensor(PRIOR_PROBABILITY), atol=1e-4)
+    # RetinaNet (arXiv 1708.02002), section 4.1.
+    assert torch.allclose(raw.class_logits.sigmoid(), torch.tensor(0.01), atol=1e-4)
+
+
+def test_kernels_of_the_head_start_at_the_deviations_of_the_reference() -> None:
+    # tensorflow/tpu heads.py RetinanetHead: 0.01, but 1e-5 for the two predictions.
+    torch.manual_seed(0)
+    network = spinenet_detector(published_spec("spinenet-49"), TINY, num_classes=3)
+    for tower in (network.class_tower, network.box_tower):
+        stds = {key: p.std().item() for key, p in tower.named_parameters() if p.ndim == 4}
+        assert stds.pop("predict.weight") == pytest.approx(1e-5, rel=0.1)
+        assert list(stds.values()) == pytest.approx([0.01] * len(stds), rel=0.1)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (5, 1), (1, 2), (2, 2)])

@@ -1,0 +1,54 @@
+"""A worker: one process of a Ray cluster that loads the task and runs jobs."""
+
+import ray
+
+from nas.engine.job import Job, Outcome
+from nas.executors.base import run_job
+from nas.executors.threads import use_threads, wait_without_spinning
+from proxy_tasks import Numerics, ProxyTask
+
+
+class Worker:
+    """One process of the cluster; it runs job after job and keeps its data open between them.
+
+    It starts in two steps: `node_id` comes back once there is a slot and a process in it, which on a cluster that
+    grows may take any time; `load`, which imports what the task needs, may not.
+
+    Args:
+        num_threads: threads that torch uses: those of its share of the node, whatever the node was started with.
+    """
+
+    def __init__(self, num_threads: int) -> None:
+        # Before the task comes, which may load torch as it is unpickled.
+        use_threads(num_threads)
+        wait_without_spinning()
+
+        self._task: ProxyTask | None = None
+        self._last: tuple[int, Outcome | None] = (-1, None)
+
+    def node_id(self) -> str:
+        """Return the id of its node; the first call."""
+        return str(ray.get_runtime_context().get_node_id())
+
+    def load(self, task: ProxyTask) -> Numerics | None:
+        """Load the task, once, and return what its evaluations are computed in; the second call."""
+        if self._task is None:
+            task.load()
+            self._task = task
+        return self._task.numerics()
+
+    def run(self, call: int, job: Job) -> Outcome:
+        """Run a job; see `run_job`. Calls are numbered.
+
+        Raises:
+            RuntimeError: the task was not loaded before.
+        """
+        if self._task is None:
+            raise RuntimeError("a worker loads its task before its first job")
+        outcome = run_job(self._task, job)
+        self._last = (call, outcome)
+        return outcome
+
+    def outcome_of(self, call: int) -> Outcome | None:
+        """Return the last call's outcome again, for a driver that was not reached; None if that call never came."""
+        return self._last[1] if self._last[0] == call else None
