@@ -11,6 +11,8 @@ from nas.assessment.spread import half_of, variances
 
 NUM_RESAMPLES = 2000
 PERCENTILES = (2.5, 97.5)
+_PAIRS_AT_A_TIME = 4_000_000
+_ROUNDING = 1e-12
 _MIN_FOR_INTERVAL = 5
 """Fewest architectures whose spread has an interval."""
 
@@ -28,12 +30,17 @@ def estimate(statistic: Callable[..., Floats], *tables: Floats, num_resamples: i
     """Return a statistic of paired tables with its interval, the percentiles of its values over resamples.
 
     Args:
-        statistic: takes the tables, each with architectures along the last axis and any axes before it.
-        tables: (N,) values of the same N architectures each.
+        statistic: takes the tables, each with any axes before those that it has here.
+        tables: (N,) values of the same N architectures each, or (N, S) with their seeds along the last axis.
         num_resamples: how often N architectures are drawn.
     """
-    rows = _resampled_rows(tables[0].shape[0], num_resamples)  # (R, N)
-    values = statistic(*(table[rows] for table in tables))  # (R,)
+    num_rows = tables[0].shape[0]
+    rows = _resampled_rows(num_rows, num_resamples)  # (R, N)
+
+    # Few resamples at a time: rank correlations compare every pair of architectures in each of them.
+    num_chunks = math.ceil(num_resamples * num_rows**2 / _PAIRS_AT_A_TIME)
+    chunks = np.array_split(rows, num_chunks)
+    values = np.concatenate([statistic(*(table[chunk] for table in tables)) for chunk in chunks])  # (R,)
 
     # A resample may hold one architecture alone, which has no order.
     known = values[np.isfinite(values)]
@@ -61,25 +68,82 @@ def intraclass_estimate(
     """
     num_architectures, num_seeds = rewards.shape
     log_ratio = _log_ratio_of_better_half if of_better_half else _log_ratio
-    ratio = float(log_ratio(rewards))
-    resampled = log_ratio(rewards[_resampled_rows(num_architectures, num_resamples)])  # (R,)
+    num_counted = half_of(num_architectures) if of_better_half else num_architectures
+
+    found = _log_estimate(log_ratio, rewards, num_counted, num_resamples)
+    value, low, high = (_correlation_at(logarithm, num_seeds) for logarithm in (found.value, found.low, found.high))
+    return Estimate(value, low, high)
+
+
+def within_estimate(rewards: Floats, *, num_resamples: int = NUM_RESAMPLES) -> Estimate:
+    """Return the standard deviation of the seeds of one architecture, of (N, S) rewards, with its interval.
+
+    The interval is that of the logarithm, as for the intraclass correlation.
+    """
+    found = _log_estimate(_log_within, rewards, len(rewards), num_resamples)
+    value, low, high = (math.exp(logarithm / 2) for logarithm in (found.value, found.low, found.high))
+    return Estimate(value, low, high)
+
+
+def between_estimate(rewards: Floats, *, num_resamples: int = NUM_RESAMPLES) -> Estimate:
+    """Return the standard deviation of the architectures' true means, of (N, S) rewards, with its interval.
+
+    The interval is that of the logarithm of the mean square between, less what the seeds explain of it.
+    """
+    num_seeds = rewards.shape[-1]
+    within = float(variances(rewards)[1])
+    found = _log_estimate(_log_between, rewards, len(rewards), num_resamples)
+
+    def deviation(logarithm: float) -> float:
+        if math.isnan(logarithm):
+            return math.nan
+        excess = math.exp(logarithm) - within
+        # Where both are equal, rounding may leave a little.
+        return math.sqrt(excess / num_seeds) if excess > _ROUNDING * within else 0.0
+
+    return Estimate(deviation(found.value), deviation(found.low), deviation(found.high))
+
+
+def _log_estimate(
+    logarithm: Callable[[Floats], Floats], rewards: Floats, num_counted: int, num_resamples: int
+) -> Estimate:
+    """Return a logarithm of (N, S) rewards with the interval of a normal distribution, by the bootstrap's deviation.
+
+    Args:
+        logarithm: of (..., N, S) rewards; minus infinity or NaN where there are no differences.
+        rewards: the rewards.
+        num_counted: number of architectures that it depends on.
+        num_resamples: how often N architectures are drawn.
+    """
+    value = float(logarithm(rewards))
+    resampled = logarithm(rewards[_resampled_rows(len(rewards), num_resamples)])  # (R,)
 
     # A resample of few architectures may lack any difference between seeds, or between architectures.
     known = resampled[np.isfinite(resampled)]
-    num_counted = half_of(num_architectures) if of_better_half else num_architectures
-    if not math.isfinite(ratio) or known.size < num_resamples // 2 or num_counted < _MIN_FOR_INTERVAL:
-        return Estimate(_correlation_at(ratio, num_seeds), math.nan, math.nan)
-
+    if not math.isfinite(value) or known.size < num_resamples // 2 or num_counted < _MIN_FOR_INTERVAL:
+        return Estimate(value, math.nan, math.nan)
     error = float(known.std(ddof=1)) * _student_95(num_counted - 1)
-    value, low, high = (_correlation_at(ratio + step, num_seeds) for step in (0.0, -error, error))
-    return Estimate(value, low, high)
+    return Estimate(value, value - error, value + error)
+
+
+def _log_between(rewards: Floats) -> Floats:
+    """Return (...) logarithms of the mean square between architectures, of (..., N, S) rewards."""
+    with np.errstate(divide="ignore"):
+        logarithm: Floats = np.log(rewards.mean(-1).var(-1, ddof=1) * rewards.shape[-1])
+    return logarithm
+
+
+def _log_within(rewards: Floats) -> Floats:
+    """Return (...) logarithms of the mean square within architectures, of (..., N, S) rewards."""
+    with np.errstate(divide="ignore"):
+        logarithm: Floats = np.log(rewards.var(-1, ddof=1).mean(-1))
+    return logarithm
 
 
 def _log_ratio(rewards: Floats) -> Floats:
     """Return (...) logarithms of the mean square between over that within, of (..., N, S) rewards."""
-    between, within = variances(rewards)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: Floats = np.log((between * rewards.shape[-1] + within) / within)
+    with np.errstate(invalid="ignore"):
+        ratio: Floats = _log_between(rewards) - _log_within(rewards)
     return ratio
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
+from nas.options.configuration import differing_options
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.trial import ranking_key
 from nas.reporting.cards import cards_html
@@ -13,7 +14,7 @@ from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
 from nas.reporting.loss_curves import NUM_BEST, LossCurves
 from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned, runs_without_decisions
-from nas.reporting.runs import ReportedRun, cautions, differing_options
+from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.wall_time import wall_time
 from nas.terminal.figures import duration, shown_figures
 

@@ -28,6 +28,7 @@ def test_text_that_looks_like_a_number_keeps_its_spelling(text: str) -> None:
     [
         ("config", ["run", "warm_start.run", "data.root", "executor.address"]),
         ("replay", ["task.cache_dir", "run"]),
+        ("proxy", ["run", "study", "out", "task.cache_dir"]),
         ("prepare", ["data.root"]),
         ("export", ["run", "out"]),
         ("leaderboard", ["run", "sort", "where"]),
