@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from foundation import InputError, short_path
+from foundation import InputError, short_path, write_whole
 from nas.assessment.assessment import Assessment, assess
 from nas.assessment.existing import read_proxies
 from nas.assessment.trained import MIN_ARCHITECTURES, ProxyRuns
@@ -20,6 +20,8 @@ from nas.options.variants import compose_variant, override_list
 from nas.record.failures import failure_lines
 from nas.record.identity import options_on_record
 from nas.record.numerics import count_numerics, mixture_line
+from nas.record.record import Record
+from nas.reporting.proxy_page import proxy_page
 from nas.running import Consoles, make_consoles
 from nas.setup import build_setup
 from nas.study import StudiedProxy, Study, train_study
@@ -40,6 +42,7 @@ are compared, and nothing is trained.
   python -m nas.proxy runs=[runs/a,runs/b,runs/a/replays/epochs12.0-seed0] format=json
 """
 
+FILE_NAME = "proxy.html"
 FOLDER = "proxy"
 """Folder below that of a run which holds its studies."""
 TARGET = "target"
@@ -90,26 +93,60 @@ class Options:
 _OWN = frozenset(field.name for field in fields(Options))
 
 
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The runs that are assessed.
+
+    Attributes:
+        candidates: those of each candidate.
+        target: those of the target; None where there is none.
+        folder: that holds all of them.
+        inside: folder below which no link is followed.
+    """
+
+    candidates: list[ProxyRuns]
+    target: ProxyRuns | None
+    folder: Path
+    inside: Path
+
+    @property
+    def records(self) -> list[Record]:
+        """The records of all runs."""
+        proxies = [*self.candidates, *([] if self.target is None else [self.target])]
+        return [record for proxy in proxies for record in proxy.records.values()]
+
+
 def main(config: dict[str, Any]) -> None:
     """Train what is missing, and show what the configuration asks for."""
     options = build(Options, {name: value for name, value in config.items() if name in _OWN}, "")
-    if options.runs is None:
-        candidates, target, place = _trained(config, options)
-    else:
-        folders = options.runs if isinstance(options.runs, tuple) else (options.runs,)
-        candidates, target = read_proxies(folders, override_list(options.target, TARGET))
-        place = Path(os.path.commonpath(folders))
+    runs = _trained(config, options) if options.runs is None else _read(options.runs, options)
+    assessment = assess(runs.candidates, runs.target, options.top)
 
-    assessment = assess(candidates, target, options.top)
+    page = proxy_page(assessment, short_path(runs.folder)).encode()
+    if options.out is None:
+        out = runs.folder / FILE_NAME
+        write_whole(out, page, inside=runs.inside)
+    else:
+        out = options.out
+        write_whole(out, page)
+
     if options.format == "json":
         print(TypeAdapter(Assessment).dump_json(assessment, indent=1).decode())
     else:
-        _show(make_console(), assessment, [*candidates, *([] if target is None else [target])])
-        print(f"Kept in {short_path(place)}")
+        _show(make_console(), assessment, runs.records)
+        print(f"{short_path(out)}: all of this as a page, open it in a browser")
 
 
-def _trained(config: Mapping[str, Any], options: Options) -> tuple[list[ProxyRuns], ProxyRuns | None, Path]:
-    """Train what is missing of a study; return the runs of the candidates, those of the target, and its folder."""
+def _read(runs: Path | tuple[Path, ...], options: Options) -> _Runs:
+    """Return runs that are there."""
+    folders = runs if isinstance(runs, tuple) else (runs,)
+    candidates, target = read_proxies(folders, override_list(options.target, TARGET))
+    folder = Path(os.path.commonpath(folders))
+    return _Runs(candidates, target, folder, folder)
+
+
+def _trained(config: Mapping[str, Any], options: Options) -> _Runs:
+    """Train what is missing of a study, and return its runs."""
     proxies = _proxies(config, options)
     setup = proxies[0].setup
     folder = setup.run / FOLDER / options.study
@@ -120,8 +157,10 @@ def _trained(config: Mapping[str, Any], options: Options) -> tuple[list[ProxyRun
     if options.format == "json":
         consoles = Consoles(make_console(quiet=True), Console(stderr=True, highlight=False, markup=False))
 
-    *runs, last = train_study(Study(folder, tuple(proxies), seeds, options.num_architectures), consoles)
-    return (runs, last, folder) if last.name == TARGET else ([*runs, last], None, folder)
+    *candidates, last = train_study(Study(folder, tuple(proxies), seeds, options.num_architectures), consoles)
+    if last.name == TARGET:
+        return _Runs(candidates, last, folder, setup.run)
+    return _Runs([*candidates, last], None, folder, setup.run)
 
 
 def _proxies(config: Mapping[str, Any], options: Options) -> list[StudiedProxy]:
@@ -163,7 +202,7 @@ def _check_shared(config: Mapping[str, Any], composed: Mapping[str, Any], where:
             raise InputError(f"{where}: {name} is shared by all proxies of a study; set it for the whole command")
 
 
-def _show(console: Console, assessment: Assessment, proxies: Iterable[ProxyRuns]) -> None:
+def _show(console: Console, assessment: Assessment, records: Sequence[Record]) -> None:
     """Print the figures and the verdicts, and what stands in their way."""
     console.print()
     console.print(figures_table(assessment))
@@ -171,7 +210,7 @@ def _show(console: Console, assessment: Assessment, proxies: Iterable[ProxyRuns]
     for line in (*verdict_lines(assessment), *comparison_lines(assessment)):
         console.print(line, soft_wrap=True)
 
-    trials = [trial for proxy in proxies for record in proxy.records.values() for trial in record.trials.values()]
+    trials = [trial for record in records for trial in record.trials.values()]
     if assessment.num_left_out:
         console.print(f"left out, as they lack a reward in some run: {assessment.num_left_out} architectures")
     for line in failure_lines(trials):

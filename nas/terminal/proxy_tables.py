@@ -68,15 +68,15 @@ def _figures(figures: ProxyFigures, top: int) -> Iterator[tuple[str, str]]:
     yield "deviation between seeds", estimate_text(figures.within)
     yield "difference told apart", _number(figures.smallest_difference)
     yield "intraclass correlation", estimate_text(figures.intraclass)
-    yield "  in the better half", estimate_text(figures.intraclass_of_better_half)
+    yield "intraclass correlation in the better half", estimate_text(figures.intraclass_of_better_half)
 
     if figures.target is not None:
         yield from _ranking(figures.target.overall, "", top)
         yield from _ranking(figures.target.better_half, " in the better half", top)
         yield "Spearman without noise", estimate_text(figures.target.corrected)
         yield "Spearman per second", estimate_text(figures.target.per_second)
-        yield "worst quarter: of the hopeless half", estimate_text(figures.target.early_drop.of_hopeless)
-        yield "worst quarter: of the better half", estimate_text(figures.target.early_drop.of_good)
+        yield "hopeless dropped with the worst quarter", estimate_text(figures.target.early_drop.of_hopeless)
+        yield "good dropped with the worst quarter", estimate_text(figures.target.early_drop.of_good)
 
     if figures.settles_at is not None:
         yield "ranking by loss settles at", f"{figures.settles_at:.0%} of the training"

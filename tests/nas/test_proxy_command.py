@@ -104,6 +104,10 @@ def test_candidates_are_paired_on_equal_architectures_and_seeds(call: Run, tmp_p
         assert record.created.config["seed"] == seed
         assert record.created.config["fidelity"]["epochs"] == {"short": 1, "long": 100, "target": 400}[name]
 
+    page = tmp_path / "run" / "proxy" / "study" / "proxy.html"
+    assert done.stdout.endswith("run/proxy/study/proxy.html: all of this as a page, open it in a browser\n")
+    assert "long ranks better" in page.read_text()
+
     # The same command again trains nothing, and another format has the same figures.
     shown = figures(call("nas.proxy", *arguments, "format=json"))
     assert [*shown] == ["short", "long", "target"]
@@ -180,7 +184,7 @@ def test_runs_that_are_there_are_grouped_by_what_differs_besides_the_seed(call: 
     assert "11 architectures against fidelity.epochs=5, each" in done.stdout
     assert "\nfidelity.epochs=1: " in done.stdout
     assert "left out, as they lack a reward in some run: 1 architectures" in done.stdout
-    assert not [path for path in tmp_path.rglob("proxy") if path.is_dir()]
+    assert [path.name for path in (tmp_path / "runs").iterdir() if path.is_file()] == ["proxy.html"]
 
     for arguments, message in (
         (("runs=[runs/1-0,runs/1-1,runs/5-0]",), "fidelity.epochs=5: has runs of one seed only, 0; how far seeds .*"),
