@@ -77,6 +77,8 @@ class Options:
             )
         if self.top < 1:
             raise ValueError(f"top must be 1 or more, got {self.top}")
+        if self.runs == ():
+            raise ValueError("runs: needs a folder")
         if self.runs is not None and self.candidates:
             raise ValueError("candidates: are trained, and with runs= nothing is; leave out one of the two")
 

@@ -37,7 +37,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a study found out.
+    """The findings of a study.
 
     Attributes:
         num_architectures: with a reward in every run, over which all figures are.

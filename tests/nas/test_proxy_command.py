@@ -215,6 +215,7 @@ def test_runs_without_common_architectures_are_refused_in_one_line(call: Run) ->
     ("arguments", "message"),
     [
         (("seeds=1",), "seeds must be 2 or more, got 1: how far seeds of one architecture differ takes two"),
+        (("runs=[]",), "runs: needs a folder"),
         (("num_architectures=2",), "num_architectures must be 3 or more, got 2"),
         (("candidates.a=[fidelity.epoch=1]",), r"candidates\.a: unknown option fidelity\.epoch; did you mean .*"),
         (("candidates.a=[scale=tinny]",), r"candidates\.a: unknown choice scale=tinny; there are .*"),
