@@ -6,9 +6,9 @@ from foundation import InputError
 from nas.options.builder import import_value
 from search_space import BlockKind, add_kind
 
-BUILT_BY = ("config", "replay")
+BUILT_BY = ("config", "replay", "proxy")
 """Commands that build networks of a run's specs."""
-RECORDED_BY = ("config", "replay", "prepare")
+RECORDED_BY = ("config", "replay", "proxy", "prepare")
 """Commands that keep the option in their configuration: it is part of what a run solves."""
 
 

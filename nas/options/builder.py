@@ -91,7 +91,8 @@ def option_types(config: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     except (InputError, TypeError, ValueError, KeyError, NameError):
         # Building it says what is wrong.
         return ()
-    return hints
+    # An option that the owner does not have is of no type.
+    return tuple(hint for hint in hints if hint is not None)
 
 
 def _types_below(hints: tuple[Any, ...], name: str) -> tuple[Any, ...]:

@@ -12,12 +12,14 @@ class Command:
         config_name: YAML file in `experiments/` that holds its options.
         options: path of the class that its options fill.
         purpose: one line for people.
+        own_options: path of a class that has further options; empty where there are none.
     """
 
     name: str
     config_name: str
     options: str
     purpose: str
+    own_options: str = ""
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -26,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("leaderboard", "leaderboard", "nas.leaderboard.Options", "rank the architectures of one run or several"),
     Command("report", "report", "nas.report.Options", "write what runs found as one HTML page"),
     Command("replay", "replay", "nas.setup.Setup", "train the best architectures of a run again"),
+    Command("proxy", "proxy", "nas.setup.Setup", "say how good a proxy is, or which of several", "nas.proxy.Options"),
     Command("export", "export", "nas.export.Options", "write found architectures as spec files"),
     Command("draw", "draw", "nas.draw.Options", "draw an architecture"),
     Command("profile", "profile", "nas.profile.Options", "show what an architecture costs, block by block"),

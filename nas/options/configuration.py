@@ -1,7 +1,7 @@
 """A composed configuration as flat options: every value under its whole name."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -22,3 +22,10 @@ def option_texts(config: Mapping[str, Any]) -> dict[str, str]:
         for name, value in options_of(config)
         if not name.startswith("controller.space.")
     }
+
+
+def differing_options(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return the options in which some of the configurations differ, with the value of each; empty text for none."""
+    names = dict.fromkeys(name for flat in options for name in flat)
+    values = {name: [flat.get(name, "") for flat in options] for name in names}
+    return {name: texts for name, texts in values.items() if len(set(texts)) > 1}

@@ -37,7 +37,7 @@ def text_as_written(
         listed: the options that the command's YAML files list.
         value_of: gives the value that Hydra reads in an override; None for none.
     """
-    root = next(command.options for command in COMMANDS if command.config_name == config_name)
+    command = next(command for command in COMMANDS if command.config_name == config_name)
     kept = []
     for override in overrides:
         key, _, written = override.partition("=")
@@ -46,7 +46,9 @@ def text_as_written(
             kept.append(override)
             continue
 
-        types = option_types({**config, "_target_": root}, name)
+        types = option_types({**config, "_target_": command.options}, name)
+        if not types and command.own_options:
+            types = option_types({**config, "_target_": command.own_options}, name)
         if isinstance(value, list) and any(_is_texts(one) for one in types):
             written = _list_of_texts(written, value_of)
         elif {str, Path} & {*types} and not {int, float, bool} & {*types}:

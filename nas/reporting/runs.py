@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation import InputError, absolute_path, short_path
-from nas.options.configuration import option_texts
+from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
 from nas.record.identity import SEARCHER, concern_of, present_options
 from nas.record.journal import read_record
@@ -52,13 +52,6 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
     options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
     return [ReportedRun(*values) for values in zip(names, groups, options, records, strict=True)]
-
-
-def differing_options(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return the options in which some of the configurations differ, with the value of each; empty text for none."""
-    names = dict.fromkeys(name for flat in options for name in flat)
-    values = {name: [flat.get(name, "") for flat in options] for name in names}
-    return {name: texts for name, texts in values.items() if len(set(texts)) > 1}
 
 
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:

@@ -2,22 +2,22 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
+from nas.options.configuration import differing_options
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.trial import ranking_key
 from nas.reporting.cards import cards_html
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
 from nas.reporting.loss_curves import NUM_BEST, LossCurves
+from nas.reporting.markup import details, note, plot_place, section, table_of
 from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned, runs_without_decisions
-from nas.reporting.runs import ReportedRun, cautions, differing_options
+from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.wall_time import wall_time
 from nas.terminal.figures import duration, shown_figures
-
-_PLOT = '<div class="plot {size}" id="{id}" role="img" aria-label="{label}"></div>'
 
 
 def title(runs: Sequence[ReportedRun]) -> str:
@@ -94,29 +94,29 @@ def sections(
     if any(trial.reward is not None for trial in trials):
         parts = [_progress(runs, curves), _best(runs, top), _trade_off(), _learned(runs, learned)]
     else:
-        parts = [_section("Progress", _note("No trial has a reward yet."))]
+        parts = [section("Progress", note("No trial has a reward yet."))]
 
     if losses.index:
         parts.append(_training_curves(losses, len({trial.rung for trial in trials})))
     if any("loss" in trial.metrics and trial.status == "completed" for trial in trials):
-        text = _note("Each point is a trial: the last training loss against the reward.")
-        parts.append(_section("Training loss", text, _plot("loss", "middle", "reward against loss")))
+        text = note("Each point is a trial: the last training loss against the reward.")
+        parts.append(section("Training loss", text, plot_place("loss", "middle", "reward against loss")))
 
     parts += [_failures(runs), _table(), _configuration(runs)]
     return "\n".join(parts)
 
 
 def _progress(runs: Sequence[ReportedRun], curves: Mapping[str, MeanCurve]) -> str:
-    plot = _plot("progress", "tall", "reward against results")
+    plot = plot_place("progress", "tall", "reward against results")
     if len(runs) == 1:
-        return _section("Reward of each trial, and the best so far", plot)
+        return section("Reward of each trial, and the best so far", plot)
 
     text = "Mean over the runs of a group, as far as its shortest goes; the band is the 95 % interval of the mean, by "
     text += "bootstrap over runs. Thin lines are single runs."
     heads = ("controller", "runs", "results each", "mean of the best", "95 % interval", "best of all")
     groups = enumerate(curves.items())
     rows = [_curve_row(number, group, curve, runs) for number, (group, curve) in groups]
-    return _section("Best reward so far", _note(text), plot, _table_of(heads, rows, numbers_from=1))
+    return section("Best reward so far", note(text), plot, table_of(heads, rows, numbers_from=1))
 
 
 def _curve_row(number: int, group: str, curve: MeanCurve, runs: Sequence[ReportedRun]) -> str:
@@ -136,22 +136,22 @@ def _curve_row(number: int, group: str, curve: MeanCurve, runs: Sequence[Reporte
 
 
 def _best(runs: Sequence[ReportedRun], top: int) -> str:
-    return _section("Best architectures", cards_html(runs, top))
+    return section("Best architectures", cards_html(runs, top))
 
 
 def _trade_off() -> str:
     text = "Trained trials. The front joins those that no other beats on both axes; costs and loss are to be low."
     axes = (("y", "Vertical"), ("x", "Horizontal"), ("rung", "Training"))
     controls = "".join(f'<label>{name} <select id="axis-{id}"></select></label>' for id, name in axes)
-    plot = _plot("trade-off", "tall", "one figure of the trials against another, with the front")
-    return _section("What it costs", _note(text), f'<div class="controls">{controls}</div>', plot)
+    plot = plot_place("trade-off", "tall", "one figure of the trials against another, with the front")
+    return section("What it costs", note(text), f'<div class="controls">{controls}</div>', plot)
 
 
 def _learned(runs: Sequence[ReportedRun], learned: Mapping[str, Learned]) -> str:
     heading = "What the search learned"
     if not learned:
         text = f"Too few trials: the best tenth says something from {MIN_ARCHITECTURES} different architectures on."
-        return _section(heading, _note(text))
+        return section(heading, note(text))
 
     text = "How often each choice occurs in the best tenth of the architectures, against all that were tried. "
     text += "Whiskers are 95 % intervals, by bootstrap over architectures; where all of the best agree there is none."
@@ -163,7 +163,7 @@ def _learned(runs: Sequence[ReportedRun], learned: Mapping[str, Learned]) -> str
 
     controls = '<label>Controller <select id="learned-group"></select></label><output id="learned-count"></output>'
     holder = '<div class="panels" id="learned"></div>'
-    return _section(heading, _note(text), f'<div class="controls">{controls}</div>', holder)
+    return section(heading, note(text), f'<div class="controls">{controls}</div>', holder)
 
 
 def _training_curves(losses: LossCurves, num_rungs: int) -> str:
@@ -174,17 +174,17 @@ def _training_curves(losses: LossCurves, num_rungs: int) -> str:
         text += "evenly spaced over the ranking of the rest."
 
     controls = '<div class="controls"><label>Training <select id="training-rung"></select></label></div>'
-    plot = _plot("training", "tall", "training loss against the share of the training that is done")
-    return _section("Training curves", _note(text), controls, plot)
+    plot = plot_place("training", "tall", "training loss against the share of the training that is done")
+    return section("Training curves", note(text), controls, plot)
 
 
 def _failures(runs: Sequence[ReportedRun]) -> str:
     rows = failure_rows(runs)
     if not rows:
-        return _section("Failures", _note("No trial failed."))
+        return section("Failures", note("No trial failed."))
     most = max(row.num_trials + row.num_retried for row in rows)
     heads = ("kind", "trials", "retried", "", "first", "message of the first")
-    return _section("Failures", _table_of(heads, [_failure(row, most, len(runs) > 1) for row in rows]))
+    return section("Failures", table_of(heads, [_failure(row, most, len(runs) > 1) for row in rows]))
 
 
 def _failure(row: FailureRow, most: int, names_run: bool) -> str:
@@ -223,8 +223,8 @@ def _configuration(runs: Sequence[ReportedRun]) -> str:
     parts = []
     if different:
         parts.append(f'<div class="scroll">{_options_table(runs, different)}</div>')
-    parts.append(_details("Options of all runs" if len(runs) > 1 else "Options", _pairs(same, "options")))
-    return _section("Configuration", *parts, *_versions(runs))
+    parts.append(details("Options of all runs" if len(runs) > 1 else "Options", _pairs(same, "options")))
+    return section("Configuration", *parts, *_versions(runs))
 
 
 def _options_table(runs: Sequence[ReportedRun], different: Mapping[str, Sequence[str]]) -> str:
@@ -237,7 +237,7 @@ def _options_table(runs: Sequence[ReportedRun], different: Mapping[str, Sequence
         texts = (run.name, run.group, *(values[i] for values in shown.values()))
         cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
         rows.append(f"<tr>{cells}</tr>")
-    return _table_of(("run", "controller", *shown), rows)
+    return table_of(("run", "controller", *shown), rows)
 
 
 def _versions(runs: Sequence[ReportedRun]) -> list[str]:
@@ -250,33 +250,10 @@ def _versions(runs: Sequence[ReportedRun]) -> list[str]:
     parts = []
     for text, names in names_of.items():
         which = f" of {', '.join(names)}" if len(names_of) > 1 else ""
-        parts.append(_details(f"Versions{which}", _pairs(json.loads(text), "versions")))
+        parts.append(details(f"Versions{which}", _pairs(json.loads(text), "versions")))
     return parts
 
 
 def _pairs(texts: Mapping[str, str], kind: str) -> str:
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(str(text))}</td></tr>" for name, text in texts.items())
     return f'<table class="{kind}"><tbody>{rows}</tbody></table>'
-
-
-def _details(heading: str, body: str) -> str:
-    return f"<details><summary>{escape(heading)}</summary>{body}</details>"
-
-
-def _section(heading: str, *parts: str) -> str:
-    return f"<section><h2>{escape(heading)}</h2>{''.join(parts)}</section>"
-
-
-def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>'
-
-
-def _plot(id: str, size: str, label: str) -> str:
-    return _PLOT.format(id=id, size=size, label=escape(label))
-
-
-def _table_of(heads: Sequence[str], rows: Iterable[str], numbers_from: int | None = None) -> str:
-    classes = ["text" if numbers_from is None or i < numbers_from else "number" for i in range(len(heads))]
-    cells = zip(classes, heads, strict=True)
-    shown = "".join(f'<th scope="col" class="{kind}">{escape(head)}</th>' for kind, head in cells)
-    return f"<table><thead><tr>{shown}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

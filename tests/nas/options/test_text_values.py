@@ -28,6 +28,7 @@ def test_text_that_looks_like_a_number_keeps_its_spelling(text: str) -> None:
     [
         ("config", ["run", "warm_start.run", "data.root", "executor.address"]),
         ("replay", ["task.cache_dir", "run"]),
+        ("proxy", ["run", "study", "out", "task.cache_dir"]),
         ("prepare", ["data.root"]),
         ("export", ["run", "out"]),
         ("leaderboard", ["run", "sort", "where"]),
@@ -56,6 +57,7 @@ def test_a_title_may_look_like_a_list_or_a_call(text: str) -> None:
 def test_each_element_of_a_list_of_paths_keeps_its_spelling() -> None:
     assert compose("leaderboard", ["run=[2024, 1e3,runs/a]"])["run"] == ["2024", "1e3", "runs/a"]
     assert compose("config", ["warm_start.specs=[49]"])["warm_start"]["specs"] == ["49"]
+    assert compose("proxy", ["runs=[2024,1e3]"])["runs"] == ["2024", "1e3"]
 
 
 def test_null_and_numbers_stay_what_they_are() -> None:

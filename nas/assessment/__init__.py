@@ -1,0 +1,1 @@
+"""Assessment of a proxy task: how well its rewards tell architectures apart, and rank them."""
