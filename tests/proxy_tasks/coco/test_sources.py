@@ -223,6 +223,15 @@ def test_caches_that_cannot_be_written_serve_data_in_another_folder(tmp_path: Pa
     assert record.exists()
 
 
+def test_each_set_keeps_the_list_of_what_is_bad_in_it(tmp_path: Path) -> None:
+    one, other = (write_pictures(tmp_path / name, 3, seed) for seed, name in enumerate(("one", "other")))
+    (one.image_dir / "1.png").unlink()
+    assert cached_split(one, silent).bad == {"images": (1, 3)}
+    assert cached_split(other, silent).bad == {}
+    listed = f"image 11: there is no file {one.image_dir}/1.png\n"
+    assert cached_split(one, silent).bad_list.read_text() == listed
+
+
 def test_content_is_the_same_in_any_place_size_and_format(tmp_path: Path) -> None:
     key = write_pictures(tmp_path / "set", 3, seed=0)
     copied = write_pictures(tmp_path / "copy", 3, seed=0)
