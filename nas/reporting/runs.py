@@ -9,7 +9,7 @@ from typing import Any
 from foundation import InputError, absolute_path, short_path
 from nas.options.configuration import option_texts
 from nas.options.listed import choice_files
-from nas.record.identity import SEARCHER, concern_of, present_options
+from nas.record.identity import SEARCHER, concern_of, present_options, without_unused
 from nas.record.journal import read_record
 from nas.record.record import Record
 from proxy_tasks.coco.folder import PLACES
@@ -68,7 +68,8 @@ def differing_options(options: Sequence[Mapping[str, str]]) -> dict[str, list[st
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:
     """Return the options, and the parts of their data, that runs should share to be compared, and do not."""
     different = differing_options([run.options for run in runs])
-    names = [name for name in different if concern_of(name) == "problem"]
+    used = without_unused({name for run in runs for name in run.options})
+    names = [name for name in different if name in used and concern_of(name) == "problem"]
 
     # Where the content of the data is on record, that decides, and not where it lies.
     contents = [run.record.created.data for run in runs]

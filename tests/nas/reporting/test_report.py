@@ -137,6 +137,8 @@ def test_data_is_compared_by_its_content_where_that_is_on_record(tmp_path: Path)
     older = run_on("older", "/mnt/coco", None)
     assert cautions(reported(here, moved)) == []
     assert cautions(reported(here, changed)) == ["training images"]
+    unused = write_run(tmp_path / "unused", [0.1], config_of(data={"max_bad_share": 0.01}))
+    assert cautions(reported(unused, write_run(tmp_path / "no_data", [0.1]))) == []
     assert cautions(reported(here, moved, older)) == ["data.root", "task.data.root"]
 
 
