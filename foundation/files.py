@@ -49,13 +49,15 @@ def open_folder(path: Path, inside: Path | None = None) -> Iterator[int]:
 
     Args:
         path: the folder.
-        inside: a folder above it, or itself; no link below that is followed. None follows all.
+        inside: a folder above it, or itself, that is there: one that was moved away must not come back with this alone
+            in it. No link below it is followed. None makes all folders and follows all links.
 
     Raises:
         OSError: it cannot be opened or made, or a link is in the way.
     """
     above = path if inside is None else inside
-    make_folder(above)
+    if inside is None:
+        make_folder(path)
     folder = os.open(above, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for name in path.relative_to(above).parts:

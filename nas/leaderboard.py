@@ -126,7 +126,9 @@ def _plain(row: Row) -> dict[str, Any]:
     figures = {name: row.value(name) for name in figure_names([row])}
     own = {"run": row.run} if row.run else {}
     numerics = {} if row.trial.numerics is None else asdict(row.trial.numerics)
-    return {**own, **figures, **numerics, "key": row.trial.key, "reused_by": list(row.reused_by)}
+    # A task may well have a metric that is called precision.
+    computed_in = {f"numerics.{name}": value for name, value in numerics.items()}
+    return {**own, **figures, **computed_in, "key": row.trial.key, "reused_by": list(row.reused_by)}
 
 
 def _write_csv(rows: Sequence[Row]) -> None:

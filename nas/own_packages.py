@@ -7,6 +7,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+DISTRIBUTION = "spinenet-search"
+"""The name under which the packages are installed, and that of the script."""
 OWN_PACKAGES = ("nas", "controllers", "proxy_tasks", "search_space", "foundation")
 """The packages that are imported; configurations are read from the folder beside them."""
 HOME = Path(__file__).parents[1]
@@ -25,7 +27,7 @@ def check_own_packages() -> None:
     if message is None:
         return
 
-    if _is_located_by_python() or Path(sys.argv[0]).name == "spinenet-search":
+    if _is_located_by_python() or Path(sys.argv[0]).name == DISTRIBUTION:
         print(f"error: {message}", file=sys.stderr)
         sys.exit(_EXIT_USER_ERROR)
     raise ImportError(message)

@@ -29,7 +29,7 @@ from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.record import Record
 from nas.record.trial import Trial
-from nas.running import Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
+from nas.running import REPLAYS, Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
 from nas.terminal.figures import Figure, shown_figures
 from search_space.spec import short_key
@@ -69,7 +69,7 @@ def main(config: dict[str, Any]) -> None:
 
     # Looked at only now: preparing may take an hour, in which links can come.
     refuse_links(setup.run)
-    folder = setup.run / "replays" / _folder_name(setup)
+    folder = setup.run / REPLAYS / _folder_name(setup)
     with open_run(folder, search_config, setup.task, setup.space) as journal:
         _ask_for(best, journal)
 

@@ -25,7 +25,15 @@ from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.ranking import Row
 from nas.record.record import Record
 from nas.record.trial import Status, Trial, best_trials
-from nas.running import Shown, is_finished, make_consoles, prepare_task, print_tracking_hints, run_and_show
+from nas.running import (
+    Shown,
+    is_finished,
+    make_consoles,
+    prepare_task,
+    print_tracking_hints,
+    replayed_run,
+    run_and_show,
+)
 from nas.setup import Setup, build_setup
 from nas.terminal.figures import duration
 from nas.terminal.tables import leaderboard_table
@@ -53,6 +61,7 @@ NUM_RECENT = 100
 def main(config: dict[str, Any]) -> None:
     """Run the search that the configuration describes."""
     setup = build_setup(config)
+    _refuse_replay(setup.run)
     if setup.task.option_rules.search_refusal:
         raise InputError(setup.task.option_rules.search_refusal)
     consoles = make_consoles(setup.verbosity)
@@ -78,6 +87,20 @@ def main(config: dict[str, Any]) -> None:
 
         summarise = partial(_summarise, consoles.results, record, setup, started)
         run_and_show(setup, journal, consoles, Shown(here, summarise, beside=beside))
+
+
+def _refuse_replay(folder: Path) -> None:
+    """Check that a folder holds no replay: what a controller proposes is none of the best of its run.
+
+    Raises:
+        InputError: it does.
+    """
+    run = replayed_run(folder)
+    if run is not None:
+        raise InputError(
+            f"{short_path(folder)} is a replay of {short_path(run)}; to resume it, use nas.replay "
+            f"run={short_path(run)} with the options that it was begun with"
+        )
 
 
 def _warm_start_numerics(warm_start: WarmStart) -> dict[str, NumericsCount]:

@@ -297,18 +297,22 @@ class WorkerPool:
         return f"on {next(names, 'an unknown node')}"
 
     def _note_failed_start(self, failure: Failure, *, is_cluster_to_blame: bool = False) -> None:
-        """Say that a worker did not come up, and count it unless its node died or had no memory left; wait a little.
+        """Say that a worker did not come up, and wait a little before the next; count it where that may end the run.
+
+        It does not count where another worker is up, and where its node died or had no memory left.
 
         Raises:
-            InputError: too many failed, one after another, and none is up: then it is not one node's fault.
+            InputError: too many failed, one after another, while none was up: then it is not one node's fault.
         """
         self._next_look = time.monotonic() + START_AGAIN_S
         self._on_workers(replace(self._workers, failed_start=failure))
-        if not is_cluster_to_blame:
+        if any(member.is_up for member in self._members):
+            # A broken node beside a sound one: it must not be held against the sound one's next worker.
+            self._num_failed_starts = 0
+        elif not is_cluster_to_blame:
             self._num_failed_starts += 1
 
-        none_is_up = not any(member.is_up for member in self._members)
-        if none_is_up and self._num_failed_starts >= MAX_FAILED_STARTS:
+        if self._num_failed_starts >= MAX_FAILED_STARTS:
             raise InputError(
                 f"no worker can be started on the cluster ({failure.message}); every node needs this package and "
                 "its requirements in the same versions"

@@ -19,11 +19,11 @@ from nas.options.output import Output
 from nas.options.recorded import OptionsOnRecord, taken_from_record
 from nas.options.stop_signals import stop_signals_as_interrupts
 from nas.options.text_values import quoted, text_as_written
+from nas.own_packages import DISTRIBUTION
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-PACKAGE = "spinenet-search"
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_READER_GONE = 128 + signal.SIGPIPE
@@ -91,19 +91,19 @@ def python_command() -> str:
 
 def own_command(name: str) -> str:
     """Return how to call another of our commands from here: as this one was called, by the script or by python -m."""
-    scripts = [word for word in sys.orig_argv[1:3] if Path(word).name == PACKAGE]
+    scripts = [word for word in sys.orig_argv[1:3] if Path(word).name == DISTRIBUTION]
     if not scripts:
         return f"{shlex.quote(python_command())} -m nas.{name}"
     path = short_path(scripts[0])
-    return f"{PACKAGE if path.startswith('..') else shlex.quote(path)} {name}"
+    return f"{DISTRIBUTION if path.startswith('..') else shlex.quote(path)} {name}"
 
 
 def version_text() -> str:
     """Return name and version of this package, as `spinenet-search 0.1.0`."""
     try:
-        return f"{PACKAGE} {version(PACKAGE)}"
+        return f"{DISTRIBUTION} {version(DISTRIBUTION)}"
     except PackageNotFoundError:
-        return f"{PACKAGE}, used from a folder without being installed"
+        return f"{DISTRIBUTION}, used from a folder without being installed"
 
 
 def command_config(

@@ -7,7 +7,7 @@ where it lies may change.
 
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -60,6 +60,9 @@ SEARCHER = tuple(name for name, meaning in OPTIONS.items() if meaning.concern ==
 
 REFERRED_TO = ("data", "scale", "recipe", "space")
 """Parts of the configuration that others refer to, and so repeat."""
+
+UNBUILT = ("data", "recipe")
+"""Those of them that do nothing by themselves, only where something refers to them."""
 
 ADDED_SINCE: Mapping[str, object] = {
     "warm_start.specs": [],
@@ -175,6 +178,12 @@ def present_options(config: Mapping[str, Any]) -> dict[str, Any]:
     return {renamed.get(name, name): value for name, value in moved.items()}
 
 
+def without_unused(names: Collection[str]) -> list[str]:
+    """Return the options without those of parts that nothing refers to, as data where the task looks at no image."""
+    referring = {name.partition(".")[2] for name in names}
+    return [name for name in names if name.split(".")[0] not in UNBUILT or name in referring]
+
+
 def check_config(
     record: Record, folder: Path, config: Mapping[str, Any], task: ProxyTask, may_change: tuple[str, ...]
 ) -> None:
@@ -191,7 +200,7 @@ def check_config(
     added = {**ADDED_SINCE, **{f"task.{name}": value for name, value in task.option_rules.added_since.items()}}
 
     # A part that others refer to stands in them too; its own name is the one that can be set.
-    names = sorted({*now, *recorded}, key=lambda name: (name.split(".")[0] not in REFERRED_TO, name))
+    names = sorted(without_unused({*now, *recorded}), key=lambda name: (name.split(".")[0] not in REFERRED_TO, name))
 
     for name in names:
         if any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change):

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from foundation import InputError, first_error, make_folder, sync_folder
+from nas.own_packages import DISTRIBUTION
 from nas.record.below import runs_below
 from nas.record.events import ANY_EVENT, SCHEMA_VERSION, Asked, Created, Event
 from nas.record.lock import RunLock
@@ -22,8 +23,6 @@ from nas.record.record import Record
 from search_space import Decision, Decisions
 
 FILE_NAME = "journal.jsonl"
-PACKAGE = "spinenet-search"
-"""The name under which `versions` has this package."""
 _TAIL_BYTES = 65536
 """Bytes read at a time, from the end, to find the last line break."""
 
@@ -282,9 +281,9 @@ def _refuse_newer(path: Path, first_line: bytes) -> None:
     if not isinstance(layout, int) or layout <= SCHEMA_VERSION:
         return
     versions = first.get("versions")
-    version = versions.get(PACKAGE) if isinstance(versions, dict) else None
+    version = versions.get(DISTRIBUTION) if isinstance(versions, dict) else None
     raise InputError(
-        f"{path} was written by a newer version, {PACKAGE} {version or '(it does not say which)'}: its layout is "
+        f"{path} was written by a newer version, {DISTRIBUTION} {version or '(it does not say which)'}: its layout is "
         f"{layout}, and this version reads {SCHEMA_VERSION}; install that version to use this run"
     )
 
@@ -321,7 +320,7 @@ def _no_collections() -> Iterator[None]:
 def package_versions() -> dict[str, str]:
     """Return versions of Python and of the packages that shape results."""
     versions = {"python": platform.python_version()}
-    for name in (PACKAGE, "torch", "torchvision", "ray", "numpy", "hotcoco"):
+    for name in (DISTRIBUTION, "torch", "torchvision", "ray", "numpy", "hotcoco"):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

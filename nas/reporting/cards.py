@@ -29,7 +29,7 @@ class Card:
     spec_file: str
 
 
-def best_of(runs: Sequence[ReportedRun], top: int) -> list[tuple[ReportedRun, Trial]]:
+def best_of_all(runs: Sequence[ReportedRun], top: int) -> list[tuple[ReportedRun, Trial]]:
     """Return the best architectures of all runs, with the run of each."""
     ranked = [(run, trial) for run in runs for trial in best_trials(run.record.trials, top)]
 
@@ -40,14 +40,14 @@ def best_of(runs: Sequence[ReportedRun], top: int) -> list[tuple[ReportedRun, Tr
 
 def cards(runs: Sequence[ReportedRun], top: int) -> tuple[Card, ...]:
     """Return what the best architectures' cards open to, in the order of the cards."""
-    return tuple(_card(run, trial, names_run=len(runs) > 1) for run, trial in best_of(runs, top))
+    return tuple(_card(run, trial, names_run=len(runs) > 1) for run, trial in best_of_all(runs, top))
 
 
 def cards_html(runs: Sequence[ReportedRun], top: int) -> str:
     """Return the cards, each with the large drawing that it opens to."""
     articles = [
         _article(rank, run, trial, names_run=len(runs) > 1)
-        for rank, (run, trial) in enumerate(best_of(runs, top), start=1)
+        for rank, (run, trial) in enumerate(best_of_all(runs, top), start=1)
     ]
     return f'<div class="cards">{"".join(articles)}</div>'
 

@@ -15,7 +15,7 @@ from foundation import InputError, make_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import Count, Kind, check_counts
-from proxy_tasks.coco.cache_files import CacheKey, Meta, SplitContent, checksum, read_arrays
+from proxy_tasks.coco.cache_files import BAD_LIST, CacheKey, Meta, SplitContent, checksum, read_arrays
 from proxy_tasks.coco.cache_making import make_cache, take_name
 from proxy_tasks.coco.decode import fitted_size
 from proxy_tasks.coco.image_store import Images, first_damaged, open_images
@@ -201,7 +201,7 @@ def _open(path: Path) -> CachedSplit | None:
         path=path,
         left_out=meta.left_out,
         bad=meta.bad,
-        bad_list=path.with_name(meta.bad_list),
+        bad_list=path / BAD_LIST,
     )
 
 

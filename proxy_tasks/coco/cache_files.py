@@ -1,7 +1,7 @@
 """The files of a cache and the name of its folder.
 
 `images` holds the pixels (see `image_store`), `arrays.npz` the annotations and where each image lies, `cache.json` what
-the cache was made from.
+the cache was made from, `bad.txt` what was bad in that, if anything was.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from proxy_tasks.coco.image_store import Format
 
 VERSION = 5
 """Version of these files and of how pixels are made; a cache of another version lies beside, unused."""
+BAD_LIST = "bad.txt"
 _FINGERPRINT_VERSION = 4
 """Part of every fingerprint; it never changes, as records of held-out images are found by their fingerprint."""
 
@@ -120,7 +121,6 @@ class Meta(BaseModel):
     repairs: dict[str, int]
     left_out: dict[str, str]
     bad: dict[Kind, Count]
-    bad_list: str
     arrays_crc32: int
 
 

@@ -21,7 +21,7 @@ from proxy_tasks.base import Report
 from proxy_tasks.coco.annotation_file import read_annotations
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import BadEntries, list_file_of
-from proxy_tasks.coco.cache_files import VERSION, Arrays, CacheKey, Meta, checksum, sync
+from proxy_tasks.coco.cache_files import BAD_LIST, VERSION, Arrays, CacheKey, Meta, checksum, sync
 from proxy_tasks.coco.cache_progress import Chunk, ImageOutcome, resume
 from proxy_tasks.coco.decode import UnusableImageError, decode_image, fit
 from proxy_tasks.coco.image_store import encode, num_cores
@@ -225,6 +225,11 @@ def _finish(
     )
     arrays.write(part / "arrays.npz")
 
+    # Beside the cache it would be lost to the next set of the same annotations, whose pictures may all be good.
+    (part / BAD_LIST).unlink(missing_ok=True)
+    if bad.counts:
+        bad.list_file.rename(part / BAD_LIST)
+
     # Last, and with the checksum of the arrays: a cache is whole where this file is there and agrees.
     meta = Meta(
         version=VERSION,
@@ -240,7 +245,6 @@ def _finish(
         repairs=repairs,
         left_out=left_out,
         bad=bad.counts,
-        bad_list=bad.list_file.name,
         arrays_crc32=checksum(part / "arrays.npz"),
     )
     with (part / "cache.json").open("w", encoding="utf-8") as text:

@@ -31,6 +31,8 @@ NO_CONTENT = bytes(hashlib.sha256().digest_size)
 """Stands for the content of a file that is not there."""
 _BATCH = 1024
 """Files that are read between two reports."""
+_UNWRITTEN: dict[Path, "Sources"] = {}
+"""Records that could not be written, as those of shared caches by others than their owner: this process has them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,19 +78,20 @@ def file_state(file: Path | str) -> FileState:
 def current_sources(record: Path, fingerprint: str, image_dir: Path, report: Report) -> Sources | None:
     """Return what the image files of a folder hold now; read those that are new or changed, and put them on record.
 
-    A file that is gone counts with what it held: once there is a cache, the images may be deleted.
+    A file that is gone counts with what it held: once there is a cache, the images may be deleted. A record that cannot
+    be written is kept by this process alone: caches that somebody else has made are as good without it.
 
     Args:
         record: path of the folder's record.
         fingerprint: of the annotations that list the images; see `CacheKey`.
         image_dir: the folder.
-        report: called while files are read.
+        report: called while files are read, and where the record cannot be written.
 
     Returns:
         None where no record, of this folder or of another, says which files are listed.
 
     Raises:
-        InputError: a file cannot be read, or the record cannot be written.
+        InputError: a file cannot be read.
     """
     known = read_sources(record)
     if known is None:
@@ -101,7 +104,11 @@ def current_sources(record: Path, fingerprint: str, image_dir: Path, report: Rep
 
     now = _compared(known, image_dir, report)
     if now is not known or not record.exists():
-        write_sources(record, now)
+        try:
+            write_sources(record, now)
+        except InputError as error:
+            _UNWRITTEN[record] = now
+            report(f"image files will be compared again at the next start: {error}", 1, 1)
     return now
 
 
@@ -150,6 +157,8 @@ def content_hash(file: Path | str) -> bytes:
 
 def read_sources(record: Path) -> Sources | None:
     """Return what a record says; None where there is none, or none that is whole."""
+    if record in _UNWRITTEN:
+        return _UNWRITTEN[record]
     try:
         with record.open("rb") as file, np.load(file) as arrays:
             names, states, sha256 = arrays["file_names"], arrays["states"], arrays["sha256"]
@@ -168,6 +177,7 @@ def write_sources(record: Path, sources: Sources) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, file_names=np.asarray(sources.file_names), states=sources.states, sha256=sources.sha256)
     write_whole(record, buffer.getbuffer())
+    _UNWRITTEN.pop(record, None)
 
 
 def _unreadable(error: OSError) -> InputError:

@@ -180,7 +180,8 @@ def test_folders_above_may_be_links_and_those_below_are_made(tmp_path: Path) -> 
 
 
 def test_what_is_done_in_an_open_folder_is_done_there_whatever_takes_its_name(tmp_path: Path) -> None:
-    (tmp_path / "outside").mkdir()
+    for name in ("outside", "run"):
+        (tmp_path / name).mkdir()
     with open_folder(tmp_path / "run" / "best", inside=tmp_path / "run") as folder:
         (tmp_path / "run" / "best").rename(tmp_path / "moved")
         (tmp_path / "run" / "best").symlink_to(tmp_path / "outside")

@@ -10,6 +10,7 @@ from proxy_tasks import Numerics
 from tests.conftest import Run
 
 MODULE = '''
+import dataclasses
 import os
 
 from proxy_tasks import Numerics
@@ -18,6 +19,14 @@ from proxy_tasks.landscape import Landscape
 
 class Rounded(Landscape):
     """The landscape, on a machine that a variable names."""
+
+    @property
+    def metric_names(self):
+        return (*super().metric_names, "precision")
+
+    def evaluate(self, spec, **arguments):
+        found = super().evaluate(spec, **arguments)
+        return dataclasses.replace(found, metrics={**found.metrics, "precision": 0.5})
 
     def numerics(self):
         return Numerics("float32", os.environ["MACHINE"], threads=2)
@@ -55,8 +64,10 @@ def test_a_run_that_mixes_numerics_says_so_wherever_its_results_are_used(
     assert mixed in table
     assert "computed in" in table
     rows = list(csv.DictReader(call("nas.leaderboard", "run=run", "format=csv").stdout.splitlines()))
-    assert [(row["precision"], row["threads"]) for row in rows] == [("float32", "2")] * 3
-    assert sorted(row["device"] for row in rows) == ["one", "two", "two"]
+    assert [(row["numerics.precision"], row["numerics.threads"]) for row in rows] == [("float32", "2")] * 3
+    assert sorted(row["numerics.device"] for row in rows) == ["one", "two", "two"]
+    # A metric of the task's own keeps its name.
+    assert [row["precision"] for row in rows] == ["0.5"] * 3
     call("nas.report", "run=run")
     assert f"M{mixed[1:]}" in (tmp_path / "run" / "report.html").read_text()
 

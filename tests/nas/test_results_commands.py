@@ -249,6 +249,15 @@ def test_replay_trains_again_and_says_how_the_ranking_changed(call: Run, run: Pa
     assert more.returncode == 0
     assert len(read_record(run / "replays" / "epochs50.0-seed0").trials) == 6
 
+    # Its folder alone gives a search all options, and room for more trials; a controller must not fill it.
+    refused = call("nas.search", "run=run/replays/epochs50.0-seed0")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: run/replays/epochs50.0-seed0 is a replay of run; to resume it, use nas.replay run=run with the options "
+        "that it was begun with\n"
+    )
+    assert len(read_record(run / "replays" / "epochs50.0-seed0").trials) == 6
+
 
 @pytest.mark.parametrize(("noise", "is_proposed"), [(0.0, False), (0.1, True)])
 def test_a_search_proposes_a_replay_only_where_more_training_changes_something(

@@ -343,6 +343,42 @@ def test_a_worker_that_hangs_while_it_starts_is_ended_and_replaced(tmp_path: Pat
     assert sorted(source.outcomes) == [0, 1]
 
 
+@dataclass(frozen=True)
+class OneSoundSlot(Landscape):
+    """Loads in one process at a time, as on a cluster with one sound node, and fails in its first trial."""
+
+    folder: Path = Path()
+
+    def load(self) -> None:
+        (self.folder / "taken").touch(exist_ok=False)
+        time.sleep(1.0)
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        if not (self.folder / "failed").exists():
+            (self.folder / "failed").touch()
+            # Long enough for the other slot to fail as often as ends a search without any worker.
+            time.sleep(16.0)
+            (self.folder / "taken").unlink()
+            raise KeyError("after which a worker is replaced")
+        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_starts_that_failed_beside_a_sound_worker_do_not_count_when_that_one_is_replaced(tmp_path: Path) -> None:
+    ray_executor()
+    from nas.executors.capacity import WorkerSlots
+    from nas.executors.worker_pool import MAX_FAILED_STARTS, WorkerPool
+
+    source = Source(2)
+    seen: list[Workers] = []
+    with WorkerPool(source, OneSoundSlot(folder=tmp_path), WorkerSlots(1, 0, 2), None, seen.append) as pool:
+        while pool.step():
+            pass
+    assert sorted(source.outcomes) == [0, 1]
+    assert sum(workers.failed_start is not None for workers in seen) >= MAX_FAILED_STARTS
+
+
 @pytest.mark.ray
 def test_workers_that_cannot_start_end_the_search_in_one_line() -> None:
     with pytest.raises(InputError, match=r"no worker can be started on the cluster \(.*a_package_that_is_nowhere"):

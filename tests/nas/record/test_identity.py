@@ -111,6 +111,22 @@ def test_a_kind_of_ones_own_belongs_to_the_run(tmp_path: Path) -> None:
         open_run(tmp_path, {"block_kinds": {}}, Landscape(), SPACE)
 
 
+def test_options_of_data_and_recipe_count_only_where_something_refers_to_them(tmp_path: Path) -> None:
+    # A landscape looks at no image; runs of older versions lack options of the data that it never used.
+    now = compose("config", ["task=landscape"])
+    older = copy.deepcopy(now)
+    del older["data"]["max_bad_share"], older["recipe"]["ema_decay"]
+    begun(tmp_path / "run", older)
+    open_run(tmp_path / "run", now, Landscape(), SPACE).close()
+
+    own = {**now, "task": {**now["task"], "data": older["data"]}}
+    begun(tmp_path / "own", own)
+    other = {**older["data"], "num_held_out": 8}
+    changed = {**own, "data": other, "task": {**own["task"], "data": other}}
+    with pytest.raises(InputError, match=r"was made with data\.num_held_out=7392, now it is 8;"):
+        open_run(tmp_path / "own", changed, Landscape(), SPACE)
+
+
 def test_the_share_of_bad_data_may_differ_between_two_starts_and_older_runs_have_none(tmp_path: Path) -> None:
     task = DetectionProxy(CocoFolder(None), ModelScale())
     begun(tmp_path, {"data": {"num_held_out": 8}, "task": {"data": {"num_held_out": 8}}})

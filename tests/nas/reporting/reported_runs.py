@@ -45,6 +45,7 @@ def write_run(
     promoted_from: int | None = None,
     decisions: tuple[Decision, ...] = SPACE.decisions,
     more_metrics: Mapping[str, float] = MappingProxyType({}),
+    data: dict[str, str] | None = None,
 ) -> Path:
     """Write a journal with a trial for each reward; None is a failure.
 
@@ -52,7 +53,8 @@ def write_run(
     older versions have no `decisions`.
     """
     rng = np.random.default_rng(0)
-    created = Created(config=config or config_of(), versions=versions or {"python": "3"}, decisions=decisions)
+    config, versions = config or config_of(), versions or {"python": "3"}
+    created = Created(config=config, versions=versions, decisions=decisions, data=data)
     events: list[Created | Event] = [created]
     for number, reward in enumerate(rewards):
         chosen = SPACE.sample(rng)

@@ -64,7 +64,7 @@ def test_an_empty_box_a_box_outside_and_a_missing_picture_refuse_no_set_and_all_
     (tmp_path / "pictures" / "7.png").unlink()
 
     lines = task.prepare(silent)
-    (list_file,) = (tmp_path / "cache").glob("pictures-64px-raw-*.bad.txt")
+    (list_file,) = (tmp_path / "cache").glob("pictures-64px-raw-*/bad.txt")
     assert lines[2:8] == (
         "  1 boxes clipped to their image for training",
         "  1 boxes without area in their image scored but not trained on",

@@ -5,13 +5,14 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from foundation import InputError
+from foundation import InputError, short_path
 from proxy_tasks.base import silent
 from proxy_tasks.coco import cache, cache_files
 from proxy_tasks.coco.cache import cached_split, check_cache, existing_split
@@ -200,6 +201,35 @@ def test_a_worker_opens_what_its_search_was_prepared_on_whatever_was_prepared_si
     cached_split(elsewhere, silent)
     with pytest.raises(InputError, match="is missing: every machine needs it, made of the same images"):
         existing_split(elsewhere, content)
+
+
+def test_caches_that_cannot_be_written_serve_data_in_another_folder(tmp_path: Path, small_disk: Path) -> None:
+    key = dataclasses.replace(write_pictures(tmp_path / "set", 3, seed=0), cache_dir=small_disk)
+    split = cached_split(key, silent)
+    recorded_split(split, 1, 0)
+    moved = dataclasses.replace(write_pictures(tmp_path / "copy", 3, seed=0), cache_dir=small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+
+    # Each start says so, and neither decodes anything nor reads the files a second time.
+    record = moved.source_record(moved.fingerprint())
+    refusal = f"image files will be compared again at the next start: cannot write {short_path(record)}: Read-only file"
+    assert [what[: len(refusal)] for what, _, _ in reports_of(moved)] == [COMPARING, COMPARING, refusal]
+    assert reports_of(moved) == [(f"{refusal} system", 1, 1)]
+    assert cached_split(moved, silent).path == existing_split(moved, None).path == split.path
+
+    # Where it can be written again, it is.
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert reports_of(moved) == []
+    assert record.exists()
+
+
+def test_each_set_keeps_the_list_of_what_is_bad_in_it(tmp_path: Path) -> None:
+    one, other = (write_pictures(tmp_path / name, 3, seed) for seed, name in enumerate(("one", "other")))
+    (one.image_dir / "1.png").unlink()
+    assert cached_split(one, silent).bad == {"images": (1, 3)}
+    assert cached_split(other, silent).bad == {}
+    listed = f"image 11: there is no file {one.image_dir}/1.png\n"
+    assert cached_split(one, silent).bad_list.read_text() == listed
 
 
 def test_content_is_the_same_in_any_place_size_and_format(tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def test_a_network_is_filled_with_what_was_saved(tmp_path: Path) -> None:
     assert same(filled, network(0))
 
 
+def test_a_run_folder_that_was_moved_away_does_not_come_back_with_weights_alone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot write .*run/weights/first\.pt: No such file or directory"):
+        save_network(network(0), tmp_path / "run" / "weights" / "first.pt", epochs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def emptied(path: Path) -> None:
     path.write_bytes(b"")
 
