@@ -120,13 +120,13 @@ def test_a_cache_is_on_disk_with_all_its_files_before_it_takes_its_name_and_its_
     monkeypatch.setattr(Path, "rename", noted_rename)
     cached_split(write_coco(tmp_path, [(64, 64)] * 3), silent)
     # First the folder of caches is made, which is an entry of the one above.
-    made, *files, renamed, above = calls
+    made, *files, record, above_record, renamed, above = calls
     assert made == tmp_path.name
-    assert files[:5] == ["images", "progress.jsonl", "arrays.npz", "cache.json", "part"]
-    # Then the record of its sources, under a name for the moment, and the folder that it is in.
-    record, folder = files[5:]
+    assert files == ["images", "progress.jsonl", "arrays.npz", "cache.json", "part"]
+    # Then the record of what its images held, under a name of its own until it is whole.
     assert record.endswith(".part")
-    assert (folder, renamed, above) == ("cache", "rename", "cache")
+    assert above_record == "cache"
+    assert (renamed, above) == ("rename", "cache")
 
 
 def test_images_are_decoded_once(tmp_path: Path) -> None:
