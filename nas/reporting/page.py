@@ -9,6 +9,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -154,6 +155,7 @@ def _embedded(data: PageData) -> str:
     return text
 
 
+@cache
 def _packed(script: str) -> str:
     """Return a script as the page's own script unpacks it: compressed, in base64."""
     # Level 6 takes as little space as 9 here.

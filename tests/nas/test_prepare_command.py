@@ -171,7 +171,7 @@ def test_a_task_without_data_is_prepared_at_once(call: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_stopped_by_a_signal_it_says_so_and_the_same_command_resumes(
     call: Run, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -112,7 +112,7 @@ def test_trials_that_diverge_fail_and_the_search_goes_on(call: Run, tmp_path: Pa
 @pytest.mark.parametrize(
     ("executor", "number"),
     [
-        ("local", signal.SIGINT),
+        pytest.param("local", signal.SIGINT, marks=pytest.mark.long),
         ("local", signal.SIGTERM),
         pytest.param("ray", signal.SIGINT, marks=pytest.mark.ray),
         pytest.param("ray", signal.SIGTERM, marks=[pytest.mark.ray, pytest.mark.long]),

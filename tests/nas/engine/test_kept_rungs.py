@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from nas.engine.job import Outcome
@@ -19,6 +20,7 @@ NUM_TRIALS = 7
 WORST = Evaluation({"ap": -1.0})
 
 
+@pytest.mark.long
 def test_a_trial_that_is_run_again_starts_from_the_rung_below_and_not_from_what_its_own_rung_has_left(
     tmp_path: Path,
 ) -> None:

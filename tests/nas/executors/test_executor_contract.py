@@ -145,7 +145,7 @@ def test_no_job_at_all_is_no_work(make: Callable[[], Executor]) -> None:
 
 
 @every_executor
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM, signal.SIGHUP])
 def test_an_outcome_that_is_being_taken_is_taken_whole_before_ctrl_c_counts(
     make: Callable[[], Executor], number: signal.Signals
 ) -> None:
@@ -221,6 +221,7 @@ def test_a_trial_that_hangs_is_ended_and_the_others_go_on() -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_what_was_done_in_time_counts_when_the_driver_is_late_to_look() -> None:
     ray_executor()
     source = Source(2, on_finish=lambda outcome: time.sleep(3))
@@ -393,6 +394,7 @@ def test_fewer_jobs_than_workers_do_not_wait_for_workers_that_never_come() -> No
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_short_trials_keep_all_workers_busy() -> None:
     ends: list[float] = []
     source = Source(10, on_finish=lambda outcome: ends.append(time.monotonic()))

@@ -108,7 +108,7 @@ def test_a_link_in_the_run_folder_is_not_written_through(call: Run, run: Path, t
     assert list(outside.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["best", "tensorboard"])
+@pytest.mark.parametrize("name", ["best", pytest.param("tensorboard", marks=pytest.mark.long)])
 def test_a_link_that_comes_while_a_search_runs_is_not_written_through(tmp_path: Path, name: str) -> None:
     outside = tmp_path / "outside"
     (outside / "trials" / "00000").mkdir(parents=True)

@@ -43,6 +43,8 @@ class Page(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
+        # plotly.js is two megabytes of base64, which this parser takes seconds to pass over.
+        text = re.sub(r'(id="plotly">)[\w+/=]+', r"\1", text)
         self.open: list[str] = []
         self.ids: list[str] = []
         self.addresses: list[str] = []

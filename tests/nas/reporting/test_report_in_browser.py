@@ -149,7 +149,7 @@ def test_cards_open_to_a_drawing_a_spec_to_copy_and_the_difference_to_another(
     assert browser.errors == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_curves_show_whose_they_are(browser: Chromium, call: Run, tmp_path: Path) -> None:
     write_run(tmp_path / "a", [0.1, 0.9, None, 0.6, 0.3, 0.2], promoted_from=4)
     write_run(tmp_path / "b", [0.5], num_parts=1)
@@ -203,7 +203,7 @@ def test_axes_can_be_chosen_and_the_front_is_that_of_the_axes(browser: Chromium,
         assert set(browser.value("document.getElementById('trade-off').data.at(-1).customdata")) == expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_task_and_a_space_of_somebodys_own_are_shown(browser: Chromium, call: Run, tmp_path: Path) -> None:
     widths = tuple(Decision(f"stage{number}.width", ("small", "large")) for number in range(len(SPACE.decisions)))
     more_metrics = {"miou": 0.43, "energy_j": 3.2e-5}
