@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
+from ray._private import state
 from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayActorError, RayError
 
 from foundation import InputError
@@ -54,11 +55,15 @@ def nodes_of_cluster() -> list[Node]:
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    """A worker as the pool sees it: starting until it is up, idle while no reply is awaited."""
+    """A worker as the pool sees it: starting until it is up, idle while no reply is awaited.
+
+    It has a node once a process of it is there, and is present once that process has answered.
+    """
 
     actor: Any
     reply: Any
     node_id: str | None = None
+    is_present: bool = False
     is_up: bool = False
     numerics: Numerics | None = None
     job: Job | None = None
@@ -152,6 +157,7 @@ class WorkerPool:
         if self._supply.state is Supply.DRY or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_EVERY_S
+        self._limit_starts()
 
         num_to_start = self._slots.num_workers(nodes_of_cluster()) - len(self._members)
         if self._supply.state is Supply.NEAR_END:
@@ -162,6 +168,17 @@ class WorkerPool:
         for _ in range(num_to_start):
             actor = self._actor_class.remote(self._slots.cpus)
             self._members.append(_Member(actor, actor.node_id.remote()))
+
+    def _limit_starts(self) -> None:
+        """Give each worker whose process has come up since, but has not answered, its time limit.
+
+        A worker that waits for a slot has none: on a cluster that grows, or is shared, that may take any time.
+        """
+        for member in self._members:
+            if member.node_id is None:
+                member.node_id = _node_of_process(member.actor)
+                if member.node_id is not None:
+                    member.deadline = time.monotonic() + self._start_timeout_s
 
     def _start_jobs(self) -> None:
         """Give jobs to idle workers; end a worker that gets none, which frees its slot on the cluster."""
@@ -203,8 +220,8 @@ class WorkerPool:
 
     def _start_further(self, member: _Member, value: Any) -> None:  # noqa: ANN401  # what one of two calls returned
         """Take in a reply that holds no outcome: there is a process, which is to load the task, or it has loaded it."""
-        if member.node_id is None:
-            member.node_id = value
+        if not member.is_present:
+            member.node_id, member.is_present = value, True
             member.reply = member.actor.load.remote(self._task)
             member.deadline = time.monotonic() + self._start_timeout_s
             return
@@ -226,7 +243,7 @@ class WorkerPool:
             return False
 
         member.asked_again = now
-        if member.node_id is None:
+        if not member.is_present:
             member.reply = member.actor.node_id.remote()
         elif member.job is None:
             member.reply = member.actor.load.remote(self._task)
@@ -258,7 +275,8 @@ class WorkerPool:
             self._end(member)
             where = self._where(member)
             if member.job is None:
-                message = f"took longer than {self._start_timeout_s:g} s to load the task {where}"
+                what = "load the task" if member.is_present else "come up"
+                message = f"took longer than {self._start_timeout_s:g} s to {what} {where}"
                 self._note_failed_start(Failure("timeout", message))
             else:
                 message = f"took longer than {self._timeout_s:g} s {where}"
@@ -281,7 +299,7 @@ class WorkerPool:
         where = self._where(member)
         if isinstance(error, OutOfMemoryError):
             return Failure("out_of_memory", f"Ray ended the worker, as memory was running low {where}")
-        if member.node_id is None:
+        if not member.is_present:
             return Failure("worker_lost", f"its process did not come up: {_telling_line(error)}")
         if not isinstance(error, RayActorError | NodeDiedError):
             # Raised in the worker, but not by the job: it may have had no memory left to send the outcome.
@@ -317,6 +335,15 @@ class WorkerPool:
                 f"no worker can be started on the cluster ({failure.message}); every node needs this package and "
                 "its requirements in the same versions"
             )
+
+
+def _node_of_process(actor: Any) -> str | None:  # noqa: ANN401  # Ray's handle
+    """Return the id of the node that a worker's process runs on; None while it waits for a slot.
+
+    No public call of Ray tells the two apart: both are pending.
+    """
+    known = state.actors(actor._actor_id.hex())
+    return known["Address"]["NodeID"] if known.get("Pid") else None
 
 
 def _telling_line(error: BaseException) -> str:

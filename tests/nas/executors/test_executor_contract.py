@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -341,6 +342,43 @@ def test_a_worker_that_hangs_while_it_starts_is_ended_and_replaced(tmp_path: Pat
     (failure,) = [workers.failed_start for workers in seen if workers.failed_start is not None]
     assert failure.kind == "timeout"
     assert failure.message.startswith("took longer than 0.5 s to load the task on ")
+    assert sorted(source.outcomes) == [0, 1]
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_a_worker_whose_process_hangs_before_it_answers_is_replaced_and_one_without_a_slot_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray_executor()
+    from nas.executors import worker_pool
+    from nas.executors.capacity import WorkerSlots
+    from nas.executors.worker import Worker
+
+    begun = tmp_path / "begun"
+
+    class HangsInFirstProcess(Worker):
+        """Hangs where the process imports what a worker is, as from a mount that is dead."""
+
+        def __init__(self, num_threads: int) -> None:
+            super().__init__(num_threads)
+            with suppress(FileExistsError):
+                begun.touch(exist_ok=False)
+                time.sleep(10_000)
+
+    monkeypatch.setattr(worker_pool, "Worker", HangsInFirstProcess)
+    source = Source(2)
+    seen: list[Workers] = []
+    # One slot, and two workers that want it: the second waits for longer than a start may take.
+    num_cpus = int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]  # Ray leaves it so
+    slots = WorkerSlots(num_cpus, 0, 2, may_grow=True)
+    with worker_pool.WorkerPool(source, Landscape(), slots, None, seen.append, start_timeout_s=8.0) as pool:
+        while pool.step():
+            pass
+
+    failures = [workers.failed_start for workers in seen if workers.failed_start is not None]
+    assert [failure.kind for failure in failures] == ["timeout"]
+    assert failures[0].message.startswith("took longer than 8 s to come up on ")
     assert sorted(source.outcomes) == [0, 1]
 
 
