@@ -72,9 +72,12 @@ def test_the_next_start_ends_what_a_killed_search_left_and_nothing_else(place: P
     killed, folder_of_killed, left = search()
     alive, folder_of_alive, working = search()
     log = folder_of_killed / "raylet.out"
-    log.touch()
-    reader = subprocess.Popen(["tail", "-f", log], stdout=subprocess.DEVNULL)
+    log.write_text("up\n")
+    reader = subprocess.Popen(["tail", "-f", log], stdout=subprocess.PIPE, text=True)
     try:
+        # It has the file open: one that comes too late finds none, and ends by itself.
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "up\n"
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
         RayFolder().remove()
