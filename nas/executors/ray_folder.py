@@ -55,7 +55,7 @@ class RayFolder:
 
 
 def pids_of(folder: Path) -> list[int]:
-    """Return the processes of this user that were started for the Ray of a folder: their environment names it."""
+    """Return the processes of this user that were started for the Ray of a folder."""
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _is_of(path, folder)]
 
 
@@ -128,12 +128,26 @@ def _lock_of_dead(folder: Path) -> int | None:
 
 
 def _is_of(process: Path, folder: Path) -> bool:
+    """Return whether a process belongs to the Ray of a folder: its environment says so.
+
+    Ray's agents and workers write their titles over their environment; they are known by their logs in the folder.
+    """
     try:
         environment = (process / "environ").read_bytes().split(b"\0")
+        has_title = (process / "cmdline").read_bytes().startswith(b"ray::")
         is_own_user = process.stat().st_uid == os.geteuid()
     except OSError:
         return False  # it ended meanwhile, or is another user's
-    return is_own_user and f"{_MARK}={folder}".encode() in environment
+    is_marked = f"{_MARK}={folder}".encode() in environment
+    return is_own_user and (is_marked or (has_title and _has_open(process, folder)))
+
+
+def _has_open(process: Path, folder: Path) -> bool:
+    """Return whether a process has a file below a folder open."""
+    try:
+        return any(f"{descriptor.readlink()}".startswith(f"{folder}/") for descriptor in (process / "fd").iterdir())
+    except OSError:
+        return False  # it ended meanwhile
 
 
 def _kill(pid: int, folder: Path) -> None:

@@ -34,7 +34,7 @@ from search_space import ScalePermutedSpace, resnet_seed
 ABSURD = (2**62, 2**64, 10**30, 1e300, -1e300, math.nan, math.inf)
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 BASE = ("task=landscape", "executor=local", "tracking=none")
-MAX_SECONDS = 3.0
+MAX_SECONDS = 60.0
 
 BOUNDED: Mapping[str, Callable[[Any], object]] = {
     "population_size": lambda value: RegularizedEvolution(SPACE, population_size=value),
