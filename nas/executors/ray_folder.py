@@ -130,10 +130,13 @@ def _lock_of_dead(folder: Path) -> int | None:
 def _is_of(process: Path, folder: Path) -> bool:
     """Return whether a process belongs to the Ray of a folder: its environment says so.
 
-    Ray's agents and workers write their titles over their environment; they are known by their logs in the folder.
+    Ray's agents and workers write their titles over their environment; they are known by their logs in the folder,
+    or by the raylet that has started them.
     """
     try:
+        parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
         environment = (process / "environ").read_bytes().split(b"\0")
+        environment += Path(f"/proc/{parent}/environ").read_bytes().split(b"\0") if parent != "1" else []
         has_title = (process / "cmdline").read_bytes().startswith(b"ray::")
         is_own_user = process.stat().st_uid == os.geteuid()
     except OSError:
