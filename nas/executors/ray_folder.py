@@ -135,14 +135,23 @@ def _is_of(process: Path, folder: Path) -> bool:
     """
     try:
         parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-        environment = (process / "environ").read_bytes().split(b"\0")
-        environment += Path(f"/proc/{parent}/environ").read_bytes().split(b"\0") if parent != "1" else []
         has_title = (process / "cmdline").read_bytes().startswith(b"ray::")
         is_own_user = process.stat().st_uid == os.geteuid()
     except OSError:
         return False  # it ended meanwhile, or is another user's
-    is_marked = f"{_MARK}={folder}".encode() in environment
-    return is_own_user and (is_marked or (has_title and _has_open(process, folder)))
+    if not is_own_user:
+        return False
+    return _is_marked(process, folder) or (
+        has_title and (_is_marked(Path("/proc") / parent, folder) or _has_open(process, folder))
+    )
+
+
+def _is_marked(process: Path, folder: Path) -> bool:
+    """Return whether a process has a folder's mark in its environment."""
+    try:
+        return f"{_MARK}={folder}".encode() in (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False  # it ended meanwhile, or is another user's, as the parent of what was left behind may be
 
 
 def _has_open(process: Path, folder: Path) -> bool:
