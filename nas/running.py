@@ -121,8 +121,9 @@ def _interrupted(interrupt: KeyboardInterrupt, record: Record) -> str:
 
 def _track(setup: Setup, journal: Journal, consoles: Consoles) -> Tracking:
     created = journal.record.created
-    run = TrackedRun(journal.folder, created.time, created.config)
+    num_trials = max(setup.num_trials, len(journal.record.trials))
     say = partial(consoles.results.print, soft_wrap=True)
+    run = TrackedRun(journal.folder, created.time, created.config, num_trials, say)
     warn = partial(consoles.problems.print, soft_wrap=True)
     return Tracking(setup.tracking, run, journal.record, say, warn)
 

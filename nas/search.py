@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,9 @@ from foundation import InputError, open_folder, short_path
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
+from nas.options.repeated import arguments_for
 from nas.record.failures import failure_lines
-from nas.record.identity import check_data, open_run, options_on_record
+from nas.record.identity import check_data, open_run, options_on_record, present_options
 from nas.record.journal import has_trials
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.ranking import Row
@@ -177,11 +179,12 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     kinds = [f"block_kinds.{name}={path}" for name, path in record.created.config.get("block_kinds", {}).items()]
     of_run = [f"run={short_path(setup.run)}", *kinds]
 
-    # A front needs costs, and the same reward as the search had, where the command line says which that was.
-    chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
-    if chosen and len(setup.reward.metrics) > 1:
-        front = shlex.join([*of_run, *chosen, "front=true"])
-        console.print(f"Front:   {own_command('leaderboard')} {front}", soft_wrap=True)
+    # A front needs costs, and the reward that the search had. A class that no choice has cannot be named there.
+    if len(setup.reward.metrics) > 1:
+        with suppress(InputError):
+            reward = arguments_for("leaderboard", "reward", present_options(record.created.config))
+            front = shlex.join([*of_run, *reward, "front=true"])
+            console.print(f"Front:   {own_command('leaderboard')} {front}", soft_wrap=True)
     console.print(f"Report:  {own_command('report')} {shlex.join(of_run)}", soft_wrap=True)
 
     # Longer than any trial of the search was trained: else the replay would find out nothing.

@@ -43,6 +43,7 @@ class Journal:
         begin_with: decisions of its first trials; a journal with trials keeps those that it has.
         decisions: the space's decisions, for the first line of a new journal.
         data: the content of the task's data, for the first line of a new journal.
+        data_places: the options that say where it lies, for the first line of a new journal.
 
     Raises:
         InputError: another process has the journal open, it cannot be written, or it is damaged.
@@ -55,6 +56,7 @@ class Journal:
         begin_with: Sequence[Decisions] = (),
         decisions: Sequence[Decision] = (),
         data: Mapping[str, str] | None = None,
+        data_places: Sequence[str] = (),
     ) -> None:
         created = Created(
             config=dict(config),
@@ -62,6 +64,7 @@ class Journal:
             begin_with=tuple(begin_with),
             decisions=tuple(decisions),
             data=dict(data) if data else None,
+            data_places=tuple(data_places) if data and data_places else None,
         )
 
         # Links first: opening the lock or the journal would follow them. The lock before the journal: a line that

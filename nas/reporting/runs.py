@@ -12,10 +12,6 @@ from nas.options.listed import choice_files
 from nas.record.identity import SEARCHER, concern_of, present_options, without_unused
 from nas.record.journal import read_record
 from nas.record.record import Record
-from proxy_tasks.coco.folder import PLACES
-
-_DATA_PLACES = tuple(f"data.{name}" for name in PLACES)
-"""Options that say where a data set lies and nothing of what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,8 @@ def cautions(runs: Sequence[ReportedRun]) -> list[str]:
     contents = [run.record.created.data for run in runs]
     known = [content for content in contents if content is not None]
     if len(known) == len(contents):
-        names = [name for name in names if name.removeprefix("task.") not in _DATA_PLACES]
+        places = {place for run in runs for place in run.record.created.data_places or ()}
+        names = [name for name in names if name.removeprefix("task.") not in places]
     return [*names, *_differing_parts(known)]
 
 

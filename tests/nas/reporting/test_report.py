@@ -127,11 +127,14 @@ def test_runs_are_grouped_by_what_searched(tmp_path: Path) -> None:
     assert cautions(runs) == ["task.noise"]
 
 
-def test_data_is_compared_by_its_content_where_that_is_on_record(tmp_path: Path) -> None:
-    def run_on(name: str, root: str, data: dict[str, str] | None) -> Path:
-        options = {"root": root, "num_held_out": 8}
+@pytest.mark.parametrize("place", ["root", "bucket"])
+def test_data_is_compared_by_its_content_where_that_is_on_record_whatever_its_place_is_called(
+    tmp_path: Path, place: str
+) -> None:
+    def run_on(name: str, at: str, data: dict[str, str] | None) -> Path:
+        options = {place: at, "num_held_out": 8}
         config = config_of(data=options, task={"data": options})
-        return write_run(tmp_path / name, [0.1], config, data=data)
+        return write_run(tmp_path / name, [0.1], config, data=data, data_places=(f"data.{place}",) if data else None)
 
     here = run_on("here", "coco", {"training images": "1c07"})
     moved = run_on("moved", "/mnt/coco", {"training images": "1c07", "validation images": "9be2"})
@@ -141,7 +144,7 @@ def test_data_is_compared_by_its_content_where_that_is_on_record(tmp_path: Path)
     assert cautions(reported(here, changed)) == ["training images"]
     unused = write_run(tmp_path / "unused", [0.1], config_of(data={"max_bad_share": 0.01}))
     assert cautions(reported(unused, write_run(tmp_path / "no_data", [0.1]))) == []
-    assert cautions(reported(here, moved, older)) == ["data.root", "task.data.root"]
+    assert cautions(reported(here, moved, older)) == [f"data.{place}", f"task.data.{place}"]
 
 
 def test_shares_are_those_of_the_best_tenth(tmp_path: Path) -> None:
