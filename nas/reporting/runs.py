@@ -9,13 +9,10 @@ from typing import Any
 from foundation import InputError, absolute_path, short_path
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
-from nas.record.identity import SEARCHER, concern_of, present_options, without_unused
+from nas.record.identity import SEARCHER, present_options
 from nas.record.journal import read_record
+from nas.record.problem import problem_differences
 from nas.record.record import Record
-from proxy_tasks.coco.folder import PLACES
-
-_DATA_PLACES = tuple(f"data.{name}" for name in PLACES)
-"""Options that say where a data set lies and nothing of what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +57,7 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
 
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:
     """Return the options, and the parts of their data, that runs should share to be compared, and do not."""
-    different = differing_options([run.options for run in runs])
-    used = without_unused({name for run in runs for name in run.options})
-    names = [name for name in different if name in used and concern_of(name) == "problem"]
-
-    # Where the content of the data is on record, that decides, and not where it lies.
-    contents = [run.record.created.data for run in runs]
-    known = [content for content in contents if content is not None]
-    if len(known) == len(contents):
-        names = [name for name in names if name.removeprefix("task.") not in _DATA_PLACES]
-    return [*names, *_differing_parts(known)]
-
-
-def _differing_parts(contents: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the parts of their data in which runs differ; one may use fewer parts than another."""
-    hashes: dict[str, set[str]] = {}
-    for content in contents:
-        for part, value in content.items():
-            hashes.setdefault(part, set()).add(value)
-    return [part for part, values in hashes.items() if len(values) > 1]
+    return problem_differences([run.options for run in runs], [run.record.created.data for run in runs])
 
 
 def group_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:

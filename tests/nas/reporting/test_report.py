@@ -127,6 +127,14 @@ def test_runs_are_grouped_by_what_searched(tmp_path: Path) -> None:
     assert cautions(runs) == ["task.noise"]
 
 
+def test_runs_that_differ_in_what_no_metric_depends_on_get_no_caution(tmp_path: Path) -> None:
+    for name, share in (("a", 0.01), ("b", 0.3)):
+        data = {"max_bad_share": share, "num_held_out": 8}
+        task = {"cache_dir": f"/mnt/{name}", "data": data}
+        write_run(tmp_path / name, [0.1], config_of(data=data, task=task))
+    assert cautions(reported(tmp_path / "a", tmp_path / "b")) == []
+
+
 def test_data_is_compared_by_its_content_where_that_is_on_record(tmp_path: Path) -> None:
     def run_on(name: str, root: str, data: dict[str, str] | None) -> Path:
         options = {"root": root, "num_held_out": 8}
