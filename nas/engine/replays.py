@@ -7,6 +7,7 @@ from typing import Any
 
 from nas.engine.promotion import Promotion
 from nas.options.configuration import option_texts
+from nas.record.comparison import furthest_rung
 from nas.record.events import Created
 from nas.record.identity import present_options
 from nas.record.journal import FILE_NAME, has_trials, read_record, refuse_link
@@ -38,7 +39,7 @@ def comparable_replays(folder: Path, record: Record) -> list[Record]:
     Raises:
         InputError: the journal of a replay is damaged, or leads out of the run folder.
     """
-    furthest = max((trial.rung for trial in record.trials.values() if trial.reward is not None), default=0)
+    furthest = furthest_rung(record.trials.values())
     found = []
     for path in sorted((folder / REPLAYS).glob(f"*/{FILE_NAME}")):
         refuse_link(path, folder)
@@ -74,10 +75,29 @@ def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[st
         return None
 
     fidelity = recorded_part(Fidelity, config, "fidelity")
-    lowest = recorded_part(Fidelity, search.config, "fidelity")
-    promotion = recorded_part(Promotion, search.config, "promotion") if "promotion" in search.config else Promotion()
-    rungs = (rung for rung in range(promotion.num_rungs) if _is_same(promotion.fidelity(lowest, rung), fidelity))
-    return next(rungs, None)
+    rungs = range(_promotion(search).num_rungs)
+    return next((rung for rung in rungs if _is_same(_fidelity(search, rung), fidelity)), None)
+
+
+def comparing_options(record: Record) -> tuple[str, ...]:
+    """Return the options of a replay that tells how far seeds differ among the furthest promoted trials of a run.
+
+    Raises:
+        InputError: the fidelity on record cannot be used.
+    """
+    furthest = furthest_rung(record.trials.values())
+    has_fidelity = "fidelity" in record.created.config
+    epochs = [f"fidelity.epochs={_fidelity(record.created, furthest).epochs:g}"] if furthest and has_fidelity else []
+    return ("top=12", "seeds=3", *epochs)
+
+
+def _fidelity(search: Created, rung: int) -> Fidelity:
+    return _promotion(search).fidelity(recorded_part(Fidelity, search.config, "fidelity"), rung)
+
+
+def _promotion(search: Created) -> Promotion:
+    """Return how a search promotes; one of an older version does not."""
+    return recorded_part(Promotion, search.config, "promotion") if "promotion" in search.config else Promotion()
 
 
 def _is_same(first: Fidelity, second: Fidelity) -> bool:

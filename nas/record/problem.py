@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from nas.options.configuration import differing_options
-from nas.record.identity import concern_of, without_unused
+from nas.options.configuration import differing_options, option_texts
+from nas.record.identity import concern_of, present_options, without_unused
+from nas.record.record import Record
 from proxy_tasks.coco.folder import MACHINE, PLACES
 
 _DATA_PLACES = tuple(f"data.{name}" for name in PLACES)
@@ -29,6 +30,12 @@ def problem_differences(
     if len(known) == len(contents):
         names = [name for name in names if name.removeprefix("task.") not in _DATA_PLACES]
     return [*names, *_differing_parts(known)]
+
+
+def have_one_problem(records: Sequence[Record]) -> bool:
+    """Return whether runs differ in nothing that they should share to be compared."""
+    options = [option_texts(present_options(record.created.config)) for record in records]
+    return not problem_differences(options, [record.created.data for record in records])
 
 
 def _differing_parts(contents: Sequence[Mapping[str, str]]) -> list[str]:

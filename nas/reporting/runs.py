@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation import InputError, absolute_path, short_path
+from nas.engine.replays import comparable_replays
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
 from nas.record.identity import SEARCHER, present_options
@@ -24,12 +25,16 @@ class ReportedRun:
         group: what searched: the controller, with those options in which it differs from others of its name.
         options: the whole configuration, each value as text, nested names with dots.
         record: what its journal says.
+        folder: of the run.
+        replays: the records of its replays that compare with it.
     """
 
     name: str
     group: str
     options: Mapping[str, str]
     record: Record
+    folder: Path = Path()
+    replays: Sequence[Record] = ()
 
 
 def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
@@ -52,7 +57,8 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
 
     options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
-    return [ReportedRun(*values) for values in zip(names, groups, options, records, strict=True)]
+    replays = [comparable_replays(path, record) for path, record in zip(paths, records, strict=True)]
+    return [ReportedRun(*own) for own in zip(names, groups, options, records, paths, replays, strict=True)]
 
 
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:

@@ -64,9 +64,10 @@ def test_a_replay_that_trains_as_its_search_did_never_counts_the_training_that_c
     deviation = np.sqrt(np.mean([np.var(own, ddof=1) for own in rewards.values()]))
     least = stats.t.ppf(0.975, 8) * deviation * np.sqrt(2 / 3)
     lines = [line.split() for line in done.stdout[done.stdout.index("rank  search") :].splitlines()[1:5]]
-    assert f"between seeds is {deviation:.2g} (degrees of freedom: 8): two means of 3 must differ by {least:.2g}" in (
-        done.stdout
+    sentence = (
+        f"The standard deviation between seeds is {deviation:.2g} (degrees of freedom: 8): to be told apart, two "
     )
+    assert f"{sentence}means of 3 must differ by {least:.2g}" in done.stdout
     for rank, (line, key) in enumerate(zip(lines, sorted(means, key=lambda key: -means[key]), strict=True), start=1):
         is_marked = rank > 1 and max(means.values()) - means[key] <= least
         assert line[0] == f"{rank}{'~' if is_marked else ''}"

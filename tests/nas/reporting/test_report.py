@@ -19,6 +19,7 @@ from nas.reporting.failures import failure_rows
 from nas.reporting.loss_curves import loss_curves
 from nas.reporting.occurrence import Feature, Learned, learned_by_group
 from nas.reporting.page import page_of
+from nas.reporting.ranked import ranking_of
 from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.trials import trial_columns
 from nas.reporting.wall_time import WallTime, wall_time
@@ -317,7 +318,7 @@ def test_wall_time_is_the_time_in_which_trials_ran(tmp_path: Path) -> None:
 
 def test_a_card_holds_a_spec_file_and_its_blocks_in_words(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [0.1, 0.2])
-    best, _ = cards(reported(run), top=2)
+    best, _ = cards(ranking_of(reported(run)).architectures, names_run=False)
     spec = read_record(run).trials[1].spec
     (tmp_path / "spec.json").write_text(best.spec_file, encoding="utf-8")
     assert read_spec(tmp_path / "spec.json").spec == spec
