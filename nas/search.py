@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from foundation import InputError, open_folder, short_path
+from nas.engine.replays import replayed_run
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
@@ -33,7 +34,6 @@ from nas.running import (
     make_consoles,
     prepare_task,
     print_tracking_hints,
-    replayed_run,
     run_and_show,
 )
 from nas.setup import Setup, build_setup

@@ -182,14 +182,24 @@ def refuse_links(folder: Path) -> None:
         InputError: something is; the message names it.
     """
     for path in folder.rglob("*"):
-        try:
-            leads_out = path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
-        except (OSError, RuntimeError):
-            # A link to itself resolves to nothing.
-            leads_out = True
+        if path.is_symlink():
+            refuse_link(path, folder)
 
-        if leads_out:
-            raise InputError(f"{path} leads out of the run folder; put what it points to in its place")
+
+def refuse_link(path: Path, folder: Path) -> None:
+    """Check that no link on the way to something in a run folder leads out of it.
+
+    Raises:
+        InputError: one does.
+    """
+    try:
+        leads_out = not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        # A link to itself resolves to nothing.
+        leads_out = True
+
+    if leads_out:
+        raise InputError(f"{path} leads out of the run folder; put what it points to in its place")
 
 
 def has_trials(folder: Path) -> bool:
