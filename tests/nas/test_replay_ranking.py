@@ -146,7 +146,7 @@ def test_a_replay_counts_where_it_trains_and_scores_as_the_search_with_another_s
 ) -> None:
     content = {"training images": "1c07"}
     task = {**TASK, "score_on": "held_out", "cache_dir": "/a", "data": DATA}
-    run = write_run(tmp_path / "run", [0.9], config(0, task=task), data=content)
+    run = write_run(tmp_path / "run", [0.9], config(0, task=task), data=content, data_places=("data.root",))
     own = config(**{"seed": 1, "task": task, **options})
     write_run(run / "replays" / "one", [0.8], own, data={**content, "validation images": "9be2"})
     assert len(comparable_replays(run, read_record(run))) == counts
