@@ -145,7 +145,7 @@ def test_the_parts_add_up_to_the_whole() -> None:
     costs = part_costs(on_meta(partial(build_network, "r0-sp53")), (128, 128))
     assert costs[""] == costs["backbone"] + costs["class_tower"] + costs["box_tower"]
     blocks = Cost(0, 0)
-    for name in ("stem_conv", "stem", "fusions", "blocks", "endpoints"):
+    for name in ("stem_conv", "stem", "narrows", "fusions", "blocks", "endpoints"):
         blocks += costs[f"backbone.{name}"]
     assert costs["backbone"] == blocks
 
