@@ -11,6 +11,7 @@ normalised over sixteen values here, some of them nearly equal, which makes floa
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.reference import Reference
 from proxy_tasks.networks.blocks import BottleneckUnit, MBConvUnit, ResidualUnit
-from proxy_tasks.networks.layers import ConvNorm
+from proxy_tasks.networks.layers import ConvNorm, separated
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import (
     ArchSpec,
@@ -32,6 +33,7 @@ from search_space import (
     published_spec,
     resnet_seed,
 )
+from search_space.spec import live_blocks
 
 TOLERANCES = {"evaluation": 1e-4, "training": 1e-9}
 SIZE_PX = 256
@@ -67,9 +69,20 @@ def layers_in_their_order(backbone: SpineNet, spec: ArchSpec) -> Iterator[nn.Mod
     for chain in backbone.stem:
         yield from _chain(chain)
 
-    for child, chain in backbone.blocks.items():
-        yield from _conv_norms(backbone.fusions[child])
-        yield from _chain(chain)
+    # The reference narrows a parent for each child by itself.
+    num_children = Counter(parent for live in live_blocks(spec) for parent in live.parents)
+    narrows = {
+        parent: iter(separated(layer, num_children[int(parent)]))
+        for parent, layer in backbone.narrows.items()
+        if isinstance(layer, ConvNorm)
+    }
+    for live in live_blocks(spec):
+        resamples = backbone.fusions[str(live.feature)].get_submodule("resamples")
+        for parent, resample in zip(live.parents, resamples.children(), strict=True):
+            if str(parent) in narrows:
+                yield from _conv_norms(next(narrows[str(parent)]))
+            yield from _conv_norms(resample)
+        yield from _chain(backbone.blocks[str(live.feature)])
 
     for child in sorted(backbone.endpoints, key=lambda child: spec.features[int(child)].level):
         yield from _conv_norms(backbone.endpoints[child])

@@ -12,7 +12,7 @@ turn about; prints medians and quartiles of all steps, the ratios of the medians
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -30,6 +30,7 @@ from benchmarks.timing import spread
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.augment import augment
+from proxy_tasks.detection.flat_parameters import flatten_groups
 from proxy_tasks.detection.losses import detection_loss
 from proxy_tasks.detection.optimization import make_optimizer
 from proxy_tasks.detection.recipe import Recipe
@@ -115,10 +116,11 @@ def untimed(part: str, action: Callable[[], Any]) -> Any:  # noqa: ANN401  # wha
     return action()
 
 
-def finish_step(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, do: Do = untimed) -> None:
-    optimizer.zero_grad(set_to_none=True)
+def finish_step(
+    parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, loss: Tensor, do: Do = untimed
+) -> None:
     do("backward", loss.backward)
-    do("clip", partial(nn.utils.clip_grad_norm_, network.parameters(), RECIPE.gradient_clip_norm))
+    do("clip", partial(nn.utils.clip_grad_norm_, parameters, RECIPE.gradient_clip_norm))
     do("update", optimizer.step)
 
 
@@ -127,6 +129,7 @@ def our_step(batch: Batch, device: torch.device, bf16: bool, do: Do = untimed) -
     network = spinenet_detector(SPEC, SCALE, NUM_CLASSES).to(device).to(memory_format=torch.channels_last)
     anchors = make_anchors(network.output_levels, SIZE_PX, SCALE.anchor_scale, device)
     optimizer = make_optimizer(network, RECIPE)
+    parameters = flatten_groups(optimizer)
     rng = np.random.default_rng(0)
 
     def step() -> None:
@@ -135,7 +138,8 @@ def our_step(batch: Batch, device: torch.device, bf16: bool, do: Do = untimed) -
             raw = do("forward", partial(network, augmented.images))
 
         loss = do("loss", partial(detection_loss, raw, augmented, anchors))
-        finish_step(network, optimizer, loss, do)
+        optimizer.zero_grad(set_to_none=False)
+        finish_step(parameters, optimizer, loss, do)
 
     return step
 
@@ -155,7 +159,8 @@ def their_step(batch: Batch, device: torch.device, bf16: bool) -> Step:
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             losses = network(images, targets)
-        finish_step(network, optimizer, torch.stack(list(losses.values())).sum())
+        optimizer.zero_grad(set_to_none=True)
+        finish_step(list(network.parameters()), optimizer, torch.stack(list(losses.values())).sum())
 
     return step
 

@@ -15,7 +15,9 @@ class ModelScale:
     """The size at which a spec is built; one spec at several scales is a family, as SpineNet-49/96/143/190.
 
     Attributes:
-        width_multiplier: every block width is `int(width * width_multiplier)`; the first convolution keeps 64.
+        width_multiplier: every block width is `int(width * width_multiplier)`.
+        stem_width: channels of the first convolution in networks of ResNet blocks, whatever the width multiplier;
+            those of `mbconv` blocks have 8 times the width multiplier.
         resample_alpha: width inside a resampling, relative to the parent's 3x3 width.
         block_repeats: how many copies of each block follow one another.
         endpoint_width: channels of the features the head reads.
@@ -31,6 +33,7 @@ class ModelScale:
     """
 
     width_multiplier: float = 1.0
+    stem_width: int = 64
     resample_alpha: float = 0.5
     block_repeats: int = 1
     endpoint_width: int = 256
@@ -44,6 +47,7 @@ class ModelScale:
 
     def __post_init__(self) -> None:
         for name, value, low, high, reason in (
+            ("stem_width", self.stem_width, 1, 8192, "every published network has 64"),
             ("block_repeats", self.block_repeats, 1, 32, "SpineNet-190 has 4"),
             ("endpoint_width", self.endpoint_width, 1, 8192, "SpineNet-190 has 512"),
             ("num_head_convs", self.num_head_convs, 0, 64, "SpineNet-190 has 7"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from foundation import InputError, nearest_hint, short_path
 from nas.assessment.trained import ProxyRuns
 from nas.options.configuration import differing_options, option_texts
-from nas.record.identity import REFERRED_TO, present_options
+from nas.record.identity import REFERRED_TO, complete_options
 from nas.record.journal import read_record
 from nas.record.record import Record
 
@@ -50,7 +50,7 @@ def read_proxies(folders: Sequence[Path], target: Sequence[str]) -> tuple[list[P
 
 def _options_of_proxy(record: Record) -> dict[str, str]:
     """Return the options on record that make the proxy, without those that repeat another part."""
-    options = option_texts(present_options(record.created.config))
+    options = option_texts(complete_options(record.created.config))
     own = {name: text for name, text in options.items() if name.split(".")[0] in PARTS}
     return {name: text for name, text in own.items() if not name.startswith(_REPEATED)}
 

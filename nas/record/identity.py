@@ -70,6 +70,7 @@ ADDED_SINCE: Mapping[str, object] = {
     "promotion.num_rungs": 1,
     "promotion.reduction": 4,
     "promotion.keep_weights": True,
+    "scale.stem_width": 64,
 }
 """Options that older runs do not have, with the values that do what those runs did; a task says which of its own."""
 
@@ -141,7 +142,7 @@ def options_on_record(folder: Path) -> dict[str, Any] | None:
         InputError: the first line of its journal is damaged.
     """
     created = read_created(folder)
-    return None if created is None else {**ADDED_SINCE, **present_options(created.config)}
+    return None if created is None else complete_options(created.config)
 
 
 def may_change(task: ProxyTask) -> tuple[str, ...]:
@@ -177,6 +178,11 @@ def present_options(config: Mapping[str, Any]) -> dict[str, Any]:
         if name.endswith("_target_"):
             renamed |= RENAMED_OPTIONS.get(str(value), {})
     return {renamed.get(name, name): value for name, value in moved.items()}
+
+
+def complete_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a configuration under their present names, those that are younger than it included."""
+    return {**ADDED_SINCE, **present_options(config)}
 
 
 def without_unused(names: Collection[str]) -> list[str]:

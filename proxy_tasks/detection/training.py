@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.augment import augment
 from proxy_tasks.detection.finite_watch import FiniteWatch
+from proxy_tasks.detection.flat_parameters import flatten_groups
 from proxy_tasks.detection.losses import detection_loss
 from proxy_tasks.detection.optimization import make_optimizer, make_schedule
 from proxy_tasks.detection.recipe import Recipe
@@ -48,8 +49,9 @@ def train(
     """
     device = anchors_xyxy.device
     optimizer = make_optimizer(network, recipe)
+    parameters = flatten_groups(optimizer)
     schedule = make_schedule(optimizer, recipe, num_steps)
-    average = WeightAverage(network, recipe.ema_decay) if recipe.ema_decay else None
+    average = WeightAverage(parameters, recipe.ema_decay) if recipe.ema_decay else None
     watch = FiniteWatch(num_steps, device)
 
     # Losses stay on the device until the end: reading one would wait for its step.
@@ -66,11 +68,11 @@ def train(
             raw = network(batch.images)
         loss = detection_loss(raw, batch, anchors_xyxy)
 
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
 
         # Clip before the step: the reference bounds the norm over all parameters together.
-        norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip_norm)
+        norm = nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip_norm)
         optimizer.step()
         schedule.step()
         if average is not None:

@@ -1,19 +1,21 @@
 """An exponential moving average of a network's weights, which often scores better than the last weights do."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
 
 class WeightAverage:
-    """The average of a network's parameters over its training steps.
+    """The average of parameters over training steps.
 
     Args:
-        network: the network that is trained.
+        parameters: those that are trained.
         decay: share of the old average that a step keeps, once the first steps are over.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self._parameters = list(network.parameters())
+    def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
+        self._parameters = list(parameters)
         self._average = [p.detach().clone() for p in self._parameters]
         self._decay = decay
 
@@ -25,6 +27,6 @@ class WeightAverage:
 
     @torch.no_grad()
     def put_in_place(self) -> None:
-        """Replace the network's weights by their average."""
+        """Replace the parameters by their average."""
         for p, averaged in zip(self._parameters, self._average, strict=True):
             p.copy_(averaged)

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy_tasks.networks.layers import LayerStyle
+from proxy_tasks.networks.layers import ConvNorm, LayerStyle
 from proxy_tasks.networks.resample import Resample, SeparableResample
 from search_space import ModelScale
 from search_space.kinds import MOBILE, RESNET, Family
+
+_MOBILE_STEM_WIDTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +32,17 @@ class NetworkFamily:
 
     Attributes:
         stem_kernel_size: side of the first convolution in pixels; its stride is 2.
-        stem_width: channels after it, at scale 1.
-        scales_stem: whether the width multiplier applies to those.
+        stem_channels: returns the channels after it at a scale.
         pools_in_stem: whether a max pool of stride 2 follows.
+        narrow: makes the layer that each child's resampling of a parent begins with; None where it begins with none.
         resample: makes the module that brings a parent to its child's size and channels.
     """
 
     stem_kernel_size: int
-    stem_width: int
-    scales_stem: bool
+    stem_channels: Callable[[ModelScale], int]
     pools_in_stem: bool
+    narrow: Callable[[FeatureShape, ModelScale, LayerStyle], ConvNorm] | None
     resample: Callable[[FeatureShape, FeatureShape, ModelScale, LayerStyle], Resample | SeparableResample]
-
-    def stem_channels(self, scale: ModelScale) -> int:
-        """Return the channels after the first convolution, truncated as those of blocks are."""
-        return int(self.stem_width * scale.width_multiplier) if self.scales_stem else self.stem_width
 
 
 def network_family(family: Family) -> NetworkFamily:
@@ -52,11 +50,27 @@ def network_family(family: Family) -> NetworkFamily:
     return _NETWORK_FAMILIES[family]
 
 
+def _stem_width(scale: ModelScale) -> int:
+    return scale.stem_width
+
+
+def _scaled_mobile_stem_width(scale: ModelScale) -> int:
+    # Truncated as the widths of blocks are.
+    return int(_MOBILE_STEM_WIDTH * scale.width_multiplier)
+
+
+def _middle_width(parent: FeatureShape, scale: ModelScale) -> int:
+    return int(parent.width * scale.resample_alpha)
+
+
+def _narrow(parent: FeatureShape, scale: ModelScale, style: LayerStyle) -> ConvNorm:
+    return ConvNorm(parent.channels, _middle_width(parent, scale), 1, style)
+
+
 def _dense_resample(
     parent: FeatureShape, child: FeatureShape, scale: ModelScale, style: LayerStyle
 ) -> Resample | SeparableResample:
-    c_mid = int(parent.width * scale.resample_alpha)
-    return Resample(parent.channels, c_mid, child.channels, child.level - parent.level, style)
+    return Resample(_middle_width(parent, scale), child.channels, child.level - parent.level, style)
 
 
 def _separable_resample(
@@ -68,9 +82,17 @@ def _separable_resample(
 # Source: SpineNet (arXiv 1912.05027), section 3 and appendix A; tensorflow/tpu spinenet.py and spinenet_mbconv.py.
 _NETWORK_FAMILIES = {
     RESNET: NetworkFamily(
-        stem_kernel_size=7, stem_width=64, scales_stem=False, pools_in_stem=True, resample=_dense_resample
+        stem_kernel_size=7,
+        stem_channels=_stem_width,
+        pools_in_stem=True,
+        narrow=_narrow,
+        resample=_dense_resample,
     ),
     MOBILE: NetworkFamily(
-        stem_kernel_size=3, stem_width=8, scales_stem=True, pools_in_stem=False, resample=_separable_resample
+        stem_kernel_size=3,
+        stem_channels=_scaled_mobile_stem_width,
+        pools_in_stem=False,
+        narrow=None,
+        resample=_separable_resample,
     ),
 }

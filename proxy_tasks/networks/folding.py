@@ -20,11 +20,8 @@ class FoldedConv(nn.Module):
 
     def __init__(self, source: ConvNorm) -> None:
         super().__init__()
-        conv, norm, *act = source
-        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
-            raise TypeError(f"expected a convolution and a batch normalisation, got {source}")
-
-        self.conv = fuse_conv_bn_eval(conv, norm)
+        act = list(source.children())[2:]
+        self.conv = fuse_conv_bn_eval(*source.parts())
         self.act = act[0] if act and isinstance(act[0], Activation) else None
         self.same_padding = source.same_padding
 

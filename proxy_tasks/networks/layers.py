@@ -1,6 +1,8 @@
 """The smallest parts of the networks: activation, convolution with normalisation, and pooling as TensorFlow pads."""
 
+import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
@@ -104,6 +106,13 @@ class ConvNorm(nn.Sequential):
         self._is_strided = stride > 1
         self.same_padding = (kernel_size, stride) if self_pads else None
 
+    def parts(self) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+        """Return the convolution and the normalisation."""
+        conv, norm = self[0], self[1]
+        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+            raise TypeError(f"expected a convolution and a batch normalisation, got {self}")
+        return conv, norm
+
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, c_out, ceil(H / stride), ceil(W / stride))."""
         if self.same_padding is not None:
@@ -118,6 +127,41 @@ class ConvNorm(nn.Sequential):
         else:
             out = super().forward(x)  # type: ignore[no-untyped-call]  # as above
         return out
+
+
+def joined(layers: Sequence[ConvNorm]) -> ConvNorm:
+    """Return one layer that gives the channels of several, one after the other, of the input that they all read.
+
+    The layers must be new and alike; their kernels are kept. One wide convolution reads its input once, and narrow ones
+    are slow besides: four channels do not fill a vector of a processor.
+    """
+    whole = copy.deepcopy(layers[0])
+    conv, _ = whole.parts()
+    weight = torch.cat([layer.parts()[0].weight.detach() for layer in layers])  # (sum of c_out, c_in, k, k)
+    conv.weight, conv.out_channels = nn.Parameter(weight), len(weight)
+    whole[1] = batch_norm(len(weight))
+    return whole
+
+
+def separated(whole: ConvNorm, num_layers: int) -> list[ConvNorm]:
+    """Return the layers that one was joined from; they share its weights and statistics."""
+    conv, norm = whole.parts()
+    kernels, scales, offsets, means, variances = (
+        tensor.detach().chunk(num_layers)
+        for tensor in (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        if tensor is not None
+    )
+
+    layers = []
+    for i, kernel in enumerate(kernels):
+        layer = copy.deepcopy(whole)
+        conv, norm = layer.parts()
+        conv.out_channels = norm.num_features = len(kernel)
+        conv.weight = nn.Parameter(kernel)
+        norm.weight, norm.bias = nn.Parameter(scales[i]), nn.Parameter(offsets[i])
+        norm.running_mean, norm.running_var = means[i], variances[i]
+        layers.append(layer)
+    return layers
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:

@@ -1,5 +1,6 @@
 """The profile of a network: the cost of each block, and the time that the whole takes."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -145,8 +146,14 @@ def network_latency(
 
 def _block_parts(costs: Mapping[str, Cost], backbone: str, spec: ArchSpec, live: Sequence[LiveBlock]) -> list[Part]:
     parts = [Part("stem", costs[f"{backbone}stem_conv"] + costs[f"{backbone}stem"])]
+    num_children = Counter(parent for block in live for parent in block.parents)
     for block in live:
         feature, number = spec.features[block.feature], str(block.feature)
         cost = costs[f"{backbone}fusions.{number}"] + costs[f"{backbone}blocks.{number}"]
+
+        # The layer that narrows a parent has the same number of channels for each of its children.
+        for parent in block.parents:
+            whole = costs.get(f"{backbone}narrows.{parent}", Cost(0, 0))
+            cost += Cost(whole.params // num_children[parent], whole.macs // num_children[parent])
         parts.append(Part(number, cost, feature.level, feature.kind, block.parents, block.leftovers, block.is_output))
     return [*parts, Part("endpoints", costs[f"{backbone}endpoints"])]

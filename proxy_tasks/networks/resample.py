@@ -9,14 +9,14 @@ from proxy_tasks.networks.layers import ConvNorm, LayerStyle, same_max_pool
 
 
 class Resample(nn.Module):
-    """Bring a parent feature to a child's resolution and channels, through a narrow middle.
+    """Bring a parent feature, narrowed to `c_mid` channels, to a child's resolution and channels.
 
-    A 1x1 convolution to `c_mid`; if the child is coarser a 3x3 stride-2 convolution and, beyond a factor of two, one
-    max pool; if it is finer nearest-neighbour upsampling; at last a 1x1 convolution to `c_out` with no activation.
-    Parents of the child's own level pass through both 1x1 convolutions too.
+    If the child is coarser a 3x3 stride-2 convolution and, beyond a factor of two, one max pool; if it is finer
+    nearest-neighbour upsampling; at last a 1x1 convolution to `c_out` with no activation. The 1x1 convolution before,
+    which narrows the parent, is not part of it: all children of a parent share its work, see `joined`. Parents of the
+    child's own level pass through both 1x1 convolutions too.
 
     Args:
-        c_in: channels of the parent.
         c_mid: channels in the middle: alpha times the width of the parent's 3x3 convolutions.
         c_out: channels that the child reads.
         levels_down: how many levels coarser the child is; 0 or less where it is not.
@@ -27,23 +27,20 @@ class Resample(nn.Module):
     disagree only for images so small that two levels have the same size. Height and width are treated on their own.
     """
 
-    def __init__(self, c_in: int, c_mid: int, c_out: int, levels_down: int, style: LayerStyle) -> None:
+    def __init__(self, c_mid: int, c_out: int, levels_down: int, style: LayerStyle) -> None:
         super().__init__()
-        self.narrow = ConvNorm(c_in, c_mid, 1, style)
         self.halve = ConvNorm(c_mid, c_mid, 3, style, stride=2) if levels_down > 0 else None
         self.project = ConvNorm(c_mid, c_out, 1, style, activate=False)
         self._num_chained_pools = max(levels_down - 1, 0) if style.reference == "model_garden" else None
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return (B, c_out, *size) from (B, c_in, H, W)."""
+        """Return (B, c_out, *size) from (B, c_mid, H, W)."""
         out: Tensor = self.project(self.resized(x, size))
         return out
 
     def resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Return (B, c_mid, *size), what the last convolution reads."""
         height, width = x.shape[-2:]
-        x = self.narrow(x)  # (B, c_mid, H, W)
-
         if self.halve is not None:
             x = self.halve(x)  # (B, c_mid, H / 2, W / 2)
             if self._num_chained_pools is not None:

@@ -1,13 +1,14 @@
 """SpineNet: a spec at a scale as a backbone of stem, scale-permuted blocks, and an endpoint for each output level."""
 
+import itertools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from torch import Tensor, nn
 
 from proxy_tasks.networks.blocks import block, output_channels
 from proxy_tasks.networks.families import FeatureShape, network_family
-from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, same_max_pool
+from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, joined, same_max_pool
 from proxy_tasks.networks.resample import Fusion
 from search_space.scale import ModelScale
 from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec, StemBlock, live_blocks
@@ -70,6 +71,7 @@ class SpineNet(nn.Module):
 
         # Equal keys mean equal networks: a block that reaches no output must not change how often others are skipped.
         numbers = {live.feature: number for number, live in enumerate(live_blocks(spec), start=1)}
+        narrows: dict[int, list[ConvNorm]] = {}
         self.fusions = nn.ModuleDict()
         self.blocks = nn.ModuleDict()
         self.endpoints = nn.ModuleDict()
@@ -78,7 +80,13 @@ class SpineNet(nn.Module):
             name, shape = str(live.feature), shapes[live.feature]
             skip_rate = scale.stochastic_depth * numbers[live.feature] / len(numbers)
 
-            self.fusions[name] = Fusion([family.resample(shapes[f], shape, scale, style) for f in live.parents])
+            resamples = []
+            for f in live.parents:
+                if family.narrow is not None:
+                    narrows.setdefault(f, []).append(family.narrow(shapes[f], scale, style))
+                resamples.append(family.resample(shapes[f], shape, scale, style))
+
+            self.fusions[name] = Fusion(resamples)
             self.blocks[name] = block(
                 spec.features[live.feature].kind,
                 shape.channels,
@@ -89,6 +97,10 @@ class SpineNet(nn.Module):
             )
             if live.is_output:
                 self.endpoints[name] = ConvNorm(shape.channels, scale.endpoint_width, 1, style)
+
+        # Resamplings of one feature begin alike, and read the same.
+        self._num_narrows = {f: len(layers) for f, layers in narrows.items()}
+        self.narrows = nn.ModuleDict({str(f): joined(layers) for f, layers in narrows.items()})
 
         self.output_levels = tuple(sorted(self._levels[live.feature] for live in self._live if live.is_output))
         self.output_channels = scale.endpoint_width
@@ -109,21 +121,30 @@ class SpineNet(nn.Module):
             stem.append(x)
 
         features = dict(enumerate(stem[-self._num_stem_parents :]))
+        for_children = {f: self._for_children(f, feature) for f, feature in features.items()}
         endpoints: dict[int, Tensor] = {}
         for live in self._live:
             name, level = str(live.feature), self._levels[live.feature]
             size = (math.ceil(images.shape[-2] / 2**level), math.ceil(images.shape[-1] / 2**level))
 
-            total: Tensor = self.fusions[name]([features[parent] for parent in live.parents], size)  # (B, C, *size)
+            total: Tensor = self.fusions[name]([next(for_children[f]) for f in live.parents], size)  # (B, C, *size)
             for leftover in live.leftovers:
                 total += features[leftover]
 
             feature = self.blocks[name](self.act(total))
             features[live.feature] = feature
+            for_children[live.feature] = self._for_children(live.feature, feature)
             if live.is_output:
                 endpoints[level] = self.endpoints[name](feature)  # (B, endpoint_width, *size)
 
         return tuple(endpoints[level] for level in self.output_levels)
+
+    def _for_children(self, number: int, feature: Tensor) -> Iterator[Tensor]:
+        """Return what the resamplings of a feature read, in the order in which they were built."""
+        if str(number) not in self.narrows:
+            return itertools.repeat(feature)
+        narrowed: Tensor = self.narrows[str(number)](feature)
+        return iter(narrowed.chunk(self._num_narrows[number], dim=1))
 
 
 def _shape(feature: StemBlock | BlockSpec, scale: ModelScale) -> FeatureShape:

@@ -13,6 +13,7 @@ NUMBERS = [field.name for field in fields(ModelScale) if field.type in (int, flo
     [
         ({"block_repeats": 0}, "block_repeats must be from 1 to 32 (SpineNet-190 has 4), got 0"),
         ({"image_size_px": 16}, "image_size_px must be from 32 to 8192 (an image of 8192 px takes 200 MB), got 16"),
+        ({"stem_width": 0}, "stem_width must be from 1 to 8192 (every published network has 64), got 0"),
         ({"anchor_scale": 0.0}, "anchor_scale must be from 0.01 to 64 ("),
         ({"width_multiplier": 0.01}, "width_multiplier 0.01 with resample_alpha 0.5 leaves a level-1 block no channel"),
         (

@@ -20,9 +20,11 @@ from nas.record.identity import (
     may_change,
     may_change_in_replay,
     open_run,
+    options_on_record,
     present_options,
 )
 from nas.record.journal import FILE_NAME, Journal
+from nas.setup import build_setup
 from proxy_tasks.coco.cache_files import SplitContent
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.shapes import Shapes
@@ -66,6 +68,22 @@ def test_a_run_from_before_an_option_existed_can_be_resumed(tmp_path: Path) -> N
     changed = compose("config", ["experiment=quickstart", "task.latency=true"])
     with pytest.raises(InputError, match=r"was made with task\.latency=False, now it is True; use the recorded value"):
         open_run(tmp_path, changed, task, SPACE)
+
+
+@pytest.mark.parametrize("task", ["detection", "landscape"])
+def test_a_run_from_before_stems_had_a_width_resumes_with_64_channels(tmp_path: Path, task: str) -> None:
+    given = [f"task={task}", "scale=tiny", "data=shapes", f"run={tmp_path}"]
+    older = compose("config", given)
+    del older["scale"]["stem_width"]
+    older["task"].get("scale", {}).pop("stem_width", None)
+    begun(tmp_path, older)
+
+    resumed = build_setup(compose("config", [f"run={tmp_path}"], options_on_record))
+    assert resumed.scale.stem_width == getattr(resumed.task, "scale", resumed.scale).stem_width == 64
+    config = compose("config", [*given, "scale.stem_width=64"])
+    open_run(tmp_path, config, resumed.task, SPACE).close()
+    with pytest.raises(InputError, match=r"was made with scale\.stem_width=64, now it is 16; use the recorded value"):
+        open_run(tmp_path, compose("config", given), resumed.task, SPACE)
 
 
 @pytest.mark.parametrize("cls", ["controllers.reinforce.Reinforce", "controllers.ppo.PPO"])

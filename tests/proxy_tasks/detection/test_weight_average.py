@@ -18,7 +18,7 @@ def set_to(network: nn.Linear, value: float) -> None:
 
 def test_an_average_keeps_less_of_what_was_before_in_the_first_steps() -> None:
     network = one_weight(0.0)
-    average = WeightAverage(network, 0.5)
+    average = WeightAverage(network.parameters(), 0.5)
     # By hand: a step keeps (1 + step) / (10 + step) at most, so 0.1, 2 / 11, 3 / 12.
     expected = 0.0
     for step, kept in enumerate((1 / 10, 2 / 11, 3 / 12)):
@@ -31,7 +31,7 @@ def test_an_average_keeps_less_of_what_was_before_in_the_first_steps() -> None:
 
 def test_a_late_step_keeps_the_decay() -> None:
     network = one_weight(2.0)
-    average = WeightAverage(network, 0.5)
+    average = WeightAverage(network.parameters(), 0.5)
     set_to(network, 4.0)
     average.update(1000)
     average.put_in_place()
@@ -40,7 +40,7 @@ def test_a_late_step_keeps_the_decay() -> None:
 
 def test_the_network_is_left_alone_until_the_average_is_put_in_place() -> None:
     network = one_weight(2.0)
-    average = WeightAverage(network, 0.5)
+    average = WeightAverage(network.parameters(), 0.5)
     set_to(network, 4.0)
     average.update(1000)
     assert network.weight.item() == 4.0

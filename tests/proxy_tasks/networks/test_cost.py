@@ -145,7 +145,7 @@ def test_the_parts_add_up_to_the_whole() -> None:
     costs = part_costs(on_meta(partial(build_network, "r0-sp53")), (128, 128))
     assert costs[""] == costs["backbone"] + costs["class_tower"] + costs["box_tower"]
     blocks = Cost(0, 0)
-    for name in ("stem_conv", "stem", "fusions", "blocks", "endpoints"):
+    for name in ("stem_conv", "stem", "narrows", "fusions", "blocks", "endpoints"):
         blocks += costs[f"backbone.{name}"]
     assert costs["backbone"] == blocks
 
@@ -158,6 +158,22 @@ def test_every_module_has_its_cost(head: str) -> None:
     children = [costs[name] for name, _ in network.named_children()]
     assert sum(cost.params for cost in children) == costs[""].params
     assert sum(cost.macs for cost in children) == costs[""].macs
+
+
+def test_a_first_convolution_of_16_channels_costs_what_48_more_would_add() -> None:
+    scale = ModelScale(width_multiplier=0.125, endpoint_width=32, head_width=32, image_size_px=128)
+    wide, narrow = (
+        detector_cost(published_spec("r0-sp53"), replace(scale, stem_width=width), NUM_CLASSES) for width in (64, 16)
+    )
+
+    # By hand: a 7x7 kernel on three channels at 64 x 64 px, and in the first block, whose width is 8 at 32 x 32 px, a
+    # 1x1 kernel to 8 and a shortcut to 32 channels. Only the normalisation's two parameters multiply nothing.
+    assert wide.params - narrow.params == 48 * (7 * 7 * 3 + 2 + 8 + 32)
+    assert wide.macs - narrow.macs == 48 * (7 * 7 * 3 * 64 * 64 + (8 + 32) * 32 * 32)
+
+    # A mobile network's first convolution follows the width multiplier.
+    mobile, scale = published_spec("spinenet-mobile-49"), published_scale("spinenet-mobile-49")
+    assert detector_cost(mobile, replace(scale, stem_width=16), 1) == detector_cost(mobile, scale, 1)
 
 
 def test_frozen_parameters_do_not_count() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from proxy_tasks.networks.layers import ConvNorm, LayerStyle, same_max_pool
+from proxy_tasks.networks.layers import ConvNorm, LayerStyle, joined, same_max_pool, separated
 from proxy_tasks.networks.named_networks import build_network
 from search_space import ModelScale
 
@@ -67,3 +67,26 @@ def test_one_step_moves_the_statistics_by_a_hundredth() -> None:
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None
     assert torch.allclose(norm.running_mean, mean / 100, atol=1e-7)
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_a_joined_layer_computes_and_learns_what_its_layers_do(is_training: bool) -> None:
+    torch.manual_seed(0)
+    layers = [ConvNorm(6, 3, 1, LayerStyle("relu")) for _ in range(4)]
+    whole = joined(layers).double().train(is_training)
+    apart = [layer.double().train(is_training) for layer in layers]
+    x, upstream = torch.randn(2, 6, 5, 5, dtype=torch.float64), torch.randn(2, 12, 5, 5, dtype=torch.float64)
+
+    found, expected = whole(x), torch.cat([layer(x) for layer in apart], dim=1)
+    # Rounding in float64 only.
+    assert torch.allclose(found, expected, rtol=1e-10, atol=1e-10)
+    for layer, part in zip(apart, separated(whole, 4), strict=True):
+        for (name, alone), joint in zip(layer.state_dict().items(), part.state_dict().values(), strict=True):
+            assert torch.allclose(alone, joint, rtol=1e-10), name
+
+    names = [name for name, _ in whole.named_parameters()]
+    own = torch.autograd.grad((found * upstream).sum(), [whole.get_parameter(name) for name in names])
+    for name, gradient in zip(names, own, strict=True):
+        total = (expected * upstream).sum()
+        parts = torch.autograd.grad(total, [layer.get_parameter(name) for layer in apart], retain_graph=True)
+        assert torch.allclose(gradient, torch.cat(parts), rtol=1e-10, atol=1e-10), name

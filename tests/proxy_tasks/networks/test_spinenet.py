@@ -77,19 +77,18 @@ def test_endpoints_have_the_sizes_of_their_levels(name: str, size: tuple[int, in
 def test_features_of_sizes_that_do_not_divide_are_resized_to_the_nearest() -> None:
     # Level 3 of 97 px is 13, level 4 is 7: 13 rows come from 7 by row floor(i * 7 / 13).
     torch.manual_seed(0)
-    module = Resample(8, 4, 8, -1, RELU).eval()
-    x = torch.randn(1, 8, 7, 21)
+    module = Resample(4, 8, -1, RELU).eval()
+    x = torch.randn(1, 4, 7, 21)
     rows, columns = torch.arange(13) * 7 // 13, torch.arange(42) * 21 // 42
-    expected = module.project(module.narrow(x)[:, :, rows][..., columns])
+    expected = module.project(x[:, :, rows][..., columns])
     assert torch.allclose(module(x, (13, 42)), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("levels_down", "size"), [(1, 64), (2, 64), (4, 64), (2, 62), (3, 61)])
 def test_model_garden_pads_after_the_image_and_pools_by_two(levels_down: int, size: int) -> None:
     torch.manual_seed(0)
-    module = Resample(8, 4, 8, levels_down, LayerStyle("relu", "model_garden")).eval()
-    x = torch.randn(1, 8, size, size)
-    mid = module.narrow(x)
+    module = Resample(4, 8, levels_down, LayerStyle("relu", "model_garden")).eval()
+    x = mid = torch.randn(1, 4, size, size).relu()
     assert module.halve is not None
     kernel = module.halve[0].weight
     assert isinstance(kernel, torch.Tensor)
@@ -187,8 +186,8 @@ def test_one_pool_follows_the_strided_convolution(
         return same_max_pool(x, kernel_size, stride)
 
     monkeypatch.setattr("proxy_tasks.networks.resample.same_max_pool", spy)
-    module = Resample(8, 4, 8, 2, RELU)
-    assert module(torch.zeros(1, 8, source, source), (target, target)).shape == (1, 8, target, target)
+    module = Resample(4, 8, 2, RELU)
+    assert module(torch.zeros(1, 4, source, source), (target, target)).shape == (1, 8, target, target)
     assert pools == ([] if stride is None else [((kernel, kernel), (stride, stride))])
 
 
@@ -196,9 +195,25 @@ def test_width_inside_a_resampling_comes_from_the_3x3_convolutions() -> None:
     # alpha * C of the parent, not alpha * 4C: the mistake of several ports.
     spec = ArchSpec((StemBlock(2), StemBlock(2)), (BlockSpec(3, "bottleneck", (0, 1), True),))
     backbone = SpineNet(spec, ModelScale(resample_alpha=0.5))
-    narrow = backbone.fusions["2"].get_submodule("resamples.0.narrow.0")
+    narrow = backbone.narrows["0"].get_submodule("0")
     assert isinstance(narrow, torch.nn.Conv2d)
     assert (narrow.in_channels, narrow.out_channels) == (4 * 64, 32)
+
+
+@pytest.mark.parametrize(("name", "norm"), [("spinenet-49", 0.85062820), ("spinenet-mobile-49", 0.82933053)])
+def test_a_seed_gives_the_network_that_it_gave_before_layers_were_joined(name: str, norm: float) -> None:
+    # The norms come from the code in which every child had a narrow layer, and each tower a first convolution, of its
+    # own. Initial weights are float32, whose last digits differ between processors.
+    torch.manual_seed(0)
+    scale = ModelScale(width_multiplier=0.25, endpoint_width=8, num_head_convs=2, head_width=8)
+    network = spinenet_detector(published_spec(name), scale, num_classes=3).double()
+    raw = network(torch.randn(2, 3, 128, 128, dtype=torch.float64))
+
+    # Every output and every gradient takes part with a weight of its own.
+    classes, boxes = raw.class_logits.flatten(), raw.box_codes.flatten()
+    loss = (classes * torch.linspace(-1, 1, len(classes))).mean() + (boxes * torch.linspace(1, 3, len(boxes))).mean()
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    assert torch.cat([gradient.flatten() for gradient in gradients]).norm().item() == pytest.approx(norm, rel=1e-4)
 
 
 def test_widths_are_truncated_not_rounded() -> None:
