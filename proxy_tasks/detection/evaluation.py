@@ -18,8 +18,9 @@ from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.scoring import score
 from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
+from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.profile import network_latency
-from proxy_tasks.networks.retinanet import RetinaNet, spinenet_detector
+from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.weights import UnusableWeightsError, load_network, save_network
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 from search_space import ArchSpec, ModelScale
@@ -131,7 +132,7 @@ def _open_data(options: EvaluationOptions) -> OpenData:
 def _build(spec: ArchSpec, scale: ModelScale, num_classes: int, device: torch.device) -> RetinaNet:
     """Build the network on the device, in the layout in which convolutions are fastest."""
     try:
-        network = spinenet_detector(spec, scale, num_classes)
+        network = build_detector(spec, scale, num_classes)
     except ValueError as error:
         raise BadSpecError(str(error)) from error
     return network.to(device).to(memory_format=torch.channels_last)
