@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foundation import InputError, nearest_hint
+from nas.record.baselines import Baseline
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials, ranking_key
 
@@ -60,6 +61,29 @@ class Row:
         return self.trial.metrics.get(name)
 
 
+@dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """One baseline below a leaderboard, without a rank.
+
+    Attributes:
+        baseline: the network and its figures.
+        run: name of its run; empty where there is one run only.
+    """
+
+    baseline: Baseline
+    run: str = ""
+
+    def value(self, name: str) -> float | None:
+        """Return a figure by its name; None where it has none of that name, as a trial's number."""
+        if name == "rung":
+            return 0
+        if name == "reward":
+            return self.baseline.reward
+        if name == "seconds":
+            return sum(self.baseline.seconds.values()) if self.baseline.seconds else None
+        return self.baseline.metrics.get(name)
+
+
 def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Trial]]) -> list[Row]:
     """Return every architecture of each run that has a reward, best first, once a run.
 
@@ -78,9 +102,19 @@ def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Tri
     return sorted(rows, key=lambda row: ranking_key(row.trial)[:2])
 
 
-def figure_names(rows: Iterable[Row]) -> list[str]:
+def baseline_rows_of(baselines: Mapping[str, Sequence[Baseline]]) -> list[BaselineRow]:
+    """Return the baselines of each run, best first and those without a reward last.
+
+    Args:
+        baselines: those of each run, by its name.
+    """
+    rows = [BaselineRow(one, run if len(baselines) > 1 else "") for run, own in baselines.items() for one in own]
+    return sorted(rows, key=lambda row: (row.baseline.reward is None, -(row.baseline.reward or 0.0)))
+
+
+def figure_names(rows: Iterable[Row | BaselineRow]) -> list[str]:
     """Return the names of all figures that one of the rows has."""
-    metrics = {name for row in rows for name in row.trial.metrics}
+    metrics = {name for row in rows for name in _metrics(row)}
     return [*OWN_FIGURES, *sorted(metrics)]
 
 
@@ -97,6 +131,16 @@ def filter_rows(rows: Sequence[Row], where: str) -> list[Row]:
         _check_known(name, rows, "where")
         remaining = [row for row in remaining if _holds(row.value(name), sign, limit)]
     return remaining
+
+
+def filter_baselines(rows: Sequence[BaselineRow], where: str) -> list[BaselineRow]:
+    """Return the baselines that meet all conditions; one without a figure that trials have does not meet it.
+
+    Raises:
+        InputError: a condition that cannot be read.
+    """
+    conditions = _parsed(where)
+    return [row for row in rows if all(_holds(row.value(name), sign, limit) for name, sign, limit in conditions)]
 
 
 def ranges_of(rows: Sequence[Row], where: str) -> str:
@@ -127,6 +171,10 @@ def sort_rows(rows: Sequence[Row], by: str) -> list[Row]:
     _check_known(name, rows, "sort")
     sign = -1 if is_downwards else 1
     return sorted(rows, key=lambda row: (row.value(name) is None, sign * (row.value(name) or 0.0)))
+
+
+def _metrics(row: Row | BaselineRow) -> Mapping[str, float]:
+    return row.trial.metrics if isinstance(row, Row) else row.baseline.metrics
 
 
 def _reused_by(record: Record) -> dict[int, list[int]]:
