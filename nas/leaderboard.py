@@ -16,16 +16,27 @@ from foundation import InputError, check_range, short_path
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.record.baselines import Baseline, read_baselines
 from nas.record.comparison import compares
 from nas.record.events import MAX_TRIALS
 from nas.record.failures import failure_lines
 from nas.record.journal import read_record
 from nas.record.numerics import count_numerics, mixture_line
-from nas.record.ranking import Row, figure_names, filter_rows, ranges_of, rows_of, sort_rows
+from nas.record.ranking import (
+    BaselineRow,
+    Row,
+    baseline_rows_of,
+    figure_names,
+    filter_baselines,
+    filter_rows,
+    ranges_of,
+    rows_of,
+    sort_rows,
+)
 from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.terminal.console import make_console
-from nas.terminal.tables import columns_of, leaderboard_table
+from nas.terminal.tables import columns_of, leaderboard_table, texts_of
 
 HELP = """\
 python -m nas.leaderboard run=FOLDER [name=value ...]
@@ -69,10 +80,13 @@ def main(config: dict[str, Any]) -> None:
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
     records = {short_path(folder): read_record(folder) for folder in folders}
     rows = rows_of(records, {run: _rewarded(record, options.reward) for run, record in records.items()})
+    own = {short_path(folder): _rewarded_baselines(folder, options.reward) for folder in folders}
+    baselines = baseline_rows_of(own)
 
     # Filter before the front is taken: a row that is left out beats none.
     if options.where is not None:
         ranked, rows = rows, filter_rows(rows, options.where)
+        baselines = filter_baselines(baselines, options.where)
         if ranked and not rows:
             print(
                 f"where: keeps none of {len(ranked)} architectures, which have {ranges_of(ranked, options.where)}",
@@ -85,30 +99,37 @@ def main(config: dict[str, Any]) -> None:
         title += ", ".join(options.reward.metrics)
     if options.sort is not None:
         rows = sort_rows(rows, options.sort)
+    # Baselines stand below whatever is shown: they have no rank.
     rows = rows[: options.top]
 
     match options.format:
         case "table":
-            _show_table(records, rows, title)
+            _show_table(records, own, rows, baselines, title)
         case "markdown":
-            _write_markdown(rows)
+            _write_markdown(rows, baselines)
         case "csv":
-            _write_csv(rows)
+            _write_csv(rows, baselines)
         case "json":
-            json.dump([_plain(row) for row in rows], sys.stdout, indent=1)
+            json.dump(_plain_rows(rows, baselines), sys.stdout, indent=1)
             print()
         case _:
             assert_never(options.format)
 
 
-def _show_table(records: Mapping[str, Record], rows: Sequence[Row], title: str) -> None:
+def _show_table(
+    records: Mapping[str, Record],
+    own: Mapping[str, Sequence[Baseline]],
+    rows: Sequence[Row],
+    baselines: Sequence[BaselineRow],
+    title: str,
+) -> None:
     console = make_console()
-    _count_trials(console, records)
-    if rows:
-        console.print(leaderboard_table(rows, title, console.width))
+    _count_trials(console, records, own)
+    if rows or baselines:
+        console.print(leaderboard_table(rows, title, console.width, baselines))
 
 
-def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
+def _count_trials(console: Console, records: Mapping[str, Record], baselines: Mapping[str, Sequence[Baseline]]) -> None:
     for run, record in records.items():
         statuses = Counter(trial.status for trial in record.trials.values())
         counts = ", ".join(f"{n} {status}" for status, n in sorted(statuses.items())) or "no trials yet"
@@ -116,39 +137,49 @@ def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
         for line in failure_lines(record.trials.values()):
             console.print(f"failed: {line}", soft_wrap=True)
 
-    mixture = mixture_line(count_numerics(trial for record in records.values() for trial in record.trials.values()))
+    trials = [trial for record in records.values() for trial in record.trials.values()]
+    mixture = mixture_line(count_numerics([*trials, *(one for own in baselines.values() for one in own)]))
     if mixture:
         console.print(f"{mixture}.", soft_wrap=True)
 
 
-def _plain(row: Row) -> dict[str, Any]:
-    """Return a row with all of its figures, as JSON values."""
+def _plain_rows(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> list[dict[str, Any]]:
+    return [*map(_plain, rows), *map(_plain, baselines)]
+
+
+def _plain(row: Row | BaselineRow) -> dict[str, Any]:
+    """Return a row with all of its figures, as JSON values; that of a baseline has its name too, and no key."""
+    result = row.trial if isinstance(row, Row) else row.baseline
     figures = {name: row.value(name) for name in figure_names([row])}
     own = {"run": row.run} if row.run else {}
-    numerics = {} if row.trial.numerics is None else asdict(row.trial.numerics)
+    numerics = {} if result.numerics is None else asdict(result.numerics)
     # A task may well have a metric that is called precision.
     computed_in = {f"numerics.{name}": value for name, value in numerics.items()}
-    return {**own, **figures, **computed_in, "key": row.trial.key, "reused_by": list(row.reused_by)}
+
+    if isinstance(row, Row):
+        return {**own, **figures, **computed_in, "key": row.trial.key, "reused_by": list(row.reused_by)}
+    failure = {} if row.baseline.failure is None else {"failure": row.baseline.failure.kind}
+    return {**own, "baseline": row.baseline.name, **figures, **computed_in, **failure, "key": None, "reused_by": []}
 
 
-def _write_csv(rows: Sequence[Row]) -> None:
+def _write_csv(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> None:
     """Write the rows with all of their figures, unrounded."""
     # Rows of different runs may have different figures: a column for each that any of them has.
-    plain = [_plain(row) for row in rows]
+    plain = _plain_rows(rows, baselines)
     last = ("key", "reused_by")
     names = dict.fromkeys(name for one in plain for name in one if name not in last)
     writer = csv.DictWriter(sys.stdout, [*names, *last], restval="", lineterminator="\n")
     writer.writeheader()
-    for row, one in zip(rows, plain, strict=True):
-        writer.writerow({**one, "reused_by": " ".join(map(str, row.reused_by))})
+    for one in plain:
+        writer.writerow({**one, "reused_by": " ".join(map(str, one["reused_by"]))})
 
 
-def _write_markdown(rows: Sequence[Row]) -> None:
-    columns = columns_of(rows)
+def _write_markdown(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> None:
+    columns = columns_of(rows, baselines)
     print("|", " | ".join(column.head.replace("|", "\\|") for column in columns), "|")
     print("|", " | ".join("---:" if column.align == "right" else "---" for column in columns), "|")
-    for rank, row in enumerate(rows, start=1):
-        print("|", " | ".join(column.text(rank, row).replace("|", "\\|") for column in columns), "|")
+    for texts in texts_of(columns, rows, baselines):
+        print("|", " | ".join(text.replace("|", "\\|") for text in texts), "|")
 
 
 def front_of(rows: Sequence[Row], reward: Reward) -> list[Row]:
@@ -179,6 +210,17 @@ def _rewarded(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
         missing = next(name for name in named if name in lacking)
         raise InputError(f"reward: no trial of the run has the metric {missing}; they have {', '.join(known)}")
     return {number: replace(trial, reward=reward(trial.metrics)) for number, trial in usable.items()}
+
+
+def _rewarded_baselines(folder: Path, reward: Reward | None) -> tuple[Baseline, ...]:
+    """Return the baselines of a run with the rewards that trials are ranked by."""
+    baselines = read_baselines(folder)
+    if reward is None:
+        return baselines
+
+    named = set(named_metrics(reward))
+    usable = [one for one in baselines if one.reward is not None and named <= set(one.metrics)]
+    return tuple(one.model_copy(update={"reward": reward(one.metrics)}) for one in usable)
 
 
 if __name__ == "__main__":

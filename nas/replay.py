@@ -15,6 +15,7 @@ from nas.engine.promotion import Promotion
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.architecture import best_of
+from nas.record.baselines import Baseline, read_baselines
 from nas.record.comparison import compares
 from nas.record.events import MAX_TRIALS, Asked
 from nas.record.identity import (
@@ -31,6 +32,7 @@ from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.running import REPLAYS, Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
+from nas.terminal.baselines import replay_lines
 from nas.terminal.figures import Figure, shown_figures
 from search_space.spec import short_key
 
@@ -81,10 +83,12 @@ def main(config: dict[str, Any]) -> None:
             # What the search has found is trained whatever it costs, and once.
             limits={},
             promotion=Promotion(),
+            # They are compared on equal terms: trained again with what they are compared with.
+            baselines=setup.baselines or bool(read_baselines(setup.run)),
         )
 
         title = f"replay of {short_path(setup.run)}"
-        summarise = partial(_summarise, consoles.results, journal.record, best, replay)
+        summarise = partial(_summarise, consoles.results, journal.record, best, replay, read_baselines(setup.run))
         numbers = {trial.key: trial.number for trial in best}
         beside = {"in the search": count_numerics(best)}
         run_and_show(replay, journal, consoles, Shown(title, summarise, numbers, beside))
@@ -122,12 +126,17 @@ def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
         journal.append(Asked(trial=len(trials), decisions=decisions, log_prob=log_prob, key=trial.key, spec=trial.spec))
 
 
-def _summarise(console: Console, record: Record, best: Sequence[Trial], replay: Setup) -> None:
+def _summarise(
+    console: Console, record: Record, best: Sequence[Trial], replay: Setup, in_search: Sequence[Baseline]
+) -> None:
     """Print the ranking now beside that of the search, and how far the two agree."""
     # The last one of each key: a replay that failed is tried again by the next command.
     replayed = {trial.key: trial for trial in record.trials.values()}
     console.print()
     console.print(_table(best, replayed))
+    baselines = read_baselines(replay.run)
+    for line in replay_lines(in_search, [baselines]):
+        console.print(line, soft_wrap=True)
 
     # In the search, trials of several amounts of training may be among the best.
     pairs = []
@@ -137,7 +146,7 @@ def _summarise(console: Console, record: Record, best: Sequence[Trial], replay: 
             pairs.append((trial.reward or 0.0, now.reward))
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
-    mixture = mixture_line(count_numerics([*best, *replayed.values()]))
+    mixture = mixture_line(count_numerics([*best, *replayed.values(), *in_search, *baselines]))
     if mixture:
         console.print(f"\n{mixture}.", soft_wrap=True)
     console.print(f"Kept in {short_path(replay.run)}")

@@ -9,6 +9,7 @@ from typing import Any
 from foundation import InputError, absolute_path, short_path
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
+from nas.record.baselines import Baseline, read_baselines
 from nas.record.identity import SEARCHER, concern_of, present_options, without_unused
 from nas.record.journal import read_record
 from nas.record.record import Record
@@ -27,12 +28,14 @@ class ReportedRun:
         group: what searched: the controller, with those options in which it differs from others of its name.
         options: the whole configuration, each value as text, nested names with dots.
         record: what its journal says.
+        baselines: networks that were trained beside its trials.
     """
 
     name: str
     group: str
     options: Mapping[str, str]
     record: Record
+    baselines: tuple[Baseline, ...] = ()
 
 
 def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
@@ -55,7 +58,8 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
 
     options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
-    return [ReportedRun(*values) for values in zip(names, groups, options, records, strict=True)]
+    baselines = [read_baselines(path) for path in paths]
+    return [ReportedRun(*values) for values in zip(names, groups, options, records, baselines, strict=True)]
 
 
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:

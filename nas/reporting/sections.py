@@ -9,6 +9,7 @@ from html import escape
 from nas.options.configuration import differing_options
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.trial import ranking_key
+from nas.reporting.baselines import baselines_section
 from nas.reporting.cards import cards_html
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
@@ -75,7 +76,8 @@ def caution(runs: Sequence[ReportedRun]) -> str:
     names = cautions(runs)
     texts = [f"These runs differ in more than controller and seed: {', '.join(names)}."] if names else []
 
-    mixture = mixture_line(count_numerics(trial for run in runs for trial in run.record.trials.values()))
+    trials = [trial for run in runs for trial in run.record.trials.values()]
+    mixture = mixture_line(count_numerics([*trials, *(baseline for run in runs for baseline in run.baselines)]))
     if mixture:
         texts.append(f"{mixture[0].upper()}{mixture[1:]}.")
     return "".join(f'<p class="caution">{escape(text)}</p>' for text in texts)
@@ -92,9 +94,15 @@ def sections(
     trials = [trial for run in runs for trial in run.record.trials.values()]
 
     if any(trial.reward is not None for trial in trials):
-        parts = [_progress(runs, curves), _best(runs, top), _trade_off(), _learned(runs, learned)]
+        parts = [
+            _progress(runs, curves),
+            _best(runs, top),
+            baselines_section(runs),
+            _trade_off(),
+            _learned(runs, learned),
+        ]
     else:
-        parts = [section("Progress", note("No trial has a reward yet."))]
+        parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs)]
 
     if losses.index:
         parts.append(_training_curves(losses, len({trial.rung for trial in trials})))
@@ -103,7 +111,7 @@ def sections(
         parts.append(section("Training loss", text, plot_place("loss", "middle", "reward against loss")))
 
     parts += [_failures(runs), _table(), _configuration(runs)]
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def _progress(runs: Sequence[ReportedRun], curves: Mapping[str, MeanCurve]) -> str:
