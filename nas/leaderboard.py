@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,17 @@ import numpy as np
 from rich.console import Console
 
 from foundation import InputError, check_range, short_path
+from nas.assessment.standing import seeds_of
+from nas.engine.replays import comparable_replays, comparing_options
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
-from nas.options.command_line import run_command
+from nas.options.command_line import own_command, run_command
 from nas.record.baselines import Baseline, read_baselines
-from nas.record.comparison import compares
+from nas.record.comparison import compares, furthest_rung
 from nas.record.events import MAX_TRIALS
 from nas.record.failures import failure_lines
 from nas.record.journal import read_record
+from nas.record.mean_reward import mean_rewards
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.ranking import (
     BaselineRow,
@@ -36,13 +40,15 @@ from nas.record.ranking import (
 from nas.record.record import Record
 from nas.record.trial import Trial
 from nas.terminal.console import make_console
+from nas.terminal.seed_line import ranking_line
 from nas.terminal.tables import columns_of, leaderboard_table, texts_of
 
 HELP = """\
 python -m nas.leaderboard run=FOLDER [name=value ...]
 
 Show the best architectures of a run, finished or under way, or of several runs together. Each architecture appears once
-a run. With reward= they are ranked again by what the journal has on them; nothing is trained.
+a run. Those that nas.replay trained again as the search did come first, by their means over seeds, and ~ marks what may
+be as good as the best. With reward= they are ranked again by what the journal has on them; nothing is trained.
 
   python -m nas.leaderboard run=runs/quickstart top=20
   python -m nas.leaderboard run=runs/quickstart 'where=macs<75e6 and ap>0.5' sort=-ap
@@ -79,7 +85,11 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
     records = {short_path(folder): read_record(folder) for folder in folders}
-    rows = rows_of(records, {run: _rewarded(record, options.reward) for run, record in records.items()})
+    replays = {short_path(folder): comparable_replays(folder, records[short_path(folder)]) for folder in folders}
+    trials = {run: _rewarded(record, options.reward) for run, record in records.items()}
+    means = {run: mean_rewards(_rescored(one.trials, options.reward) for one in own) for run, own in replays.items()}
+    rows = rows_of(records, trials, means)
+    seeds = seeds_of(rows, list(records.values()))
     own = {short_path(folder): _rewarded_baselines(folder, options.reward) for folder in folders}
     baselines = baseline_rows_of(own)
 
@@ -92,6 +102,8 @@ def main(config: dict[str, Any]) -> None:
                 f"where: keeps none of {len(ranked)} architectures, which have {ranges_of(ranked, options.where)}",
                 file=sys.stderr,
             )
+    rows = seeds.with_standings(rows)
+
     title = f"Best of {', '.join(records)}"
     if options.front and options.reward is not None:
         rows = front_of(rows, options.reward)
@@ -101,12 +113,13 @@ def main(config: dict[str, Any]) -> None:
         rows = sort_rows(rows, options.sort)
     # Baselines stand below whatever is shown: they have no rank.
     rows = rows[: options.top]
+    line = ranking_line(seeds, rows, _replay_command(records))
 
     match options.format:
         case "table":
-            _show_table(records, own, rows, baselines, title)
+            _show_table(records, replays, own, rows, baselines, title, line)
         case "markdown":
-            _write_markdown(rows, baselines)
+            _write_markdown(rows, baselines, line)
         case "csv":
             _write_csv(rows, baselines)
         case "json":
@@ -116,31 +129,42 @@ def main(config: dict[str, Any]) -> None:
             assert_never(options.format)
 
 
+def _replay_command(records: Mapping[str, Record]) -> str:
+    """Return the command that tells how far seeds differ in the first of the runs."""
+    run, record = next(iter(records.items()))
+    return f"{own_command('replay')} {shlex.join([f'run={run}', *comparing_options(record)])}"
+
+
 def _show_table(
     records: Mapping[str, Record],
+    replays: Mapping[str, Sequence[Record]],
     own: Mapping[str, Sequence[Baseline]],
     rows: Sequence[Row],
     baselines: Sequence[BaselineRow],
     title: str,
+    line: str,
 ) -> None:
     console = make_console()
-    _count_trials(console, records, own)
+    _count_trials(console, records)
+
+    shown = [*records.values(), *(replay for found in replays.values() for replay in found)]
+    trials = [trial for record in shown for trial in record.trials.values()]
+    mixture = mixture_line(count_numerics([*trials, *(one for found in own.values() for one in found)]))
+    if mixture:
+        console.print(f"{mixture}.", soft_wrap=True)
     if rows or baselines:
         console.print(leaderboard_table(rows, title, console.width, baselines))
+    if line:
+        console.print(f"\n{line}", soft_wrap=True)
 
 
-def _count_trials(console: Console, records: Mapping[str, Record], baselines: Mapping[str, Sequence[Baseline]]) -> None:
+def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
     for run, record in records.items():
         statuses = Counter(trial.status for trial in record.trials.values())
         counts = ", ".join(f"{n} {status}" for status, n in sorted(statuses.items())) or "no trials yet"
         console.print(f"{run}: {counts}" if len(records) > 1 else counts)
         for line in failure_lines(record.trials.values()):
             console.print(f"failed: {line}", soft_wrap=True)
-
-    trials = [trial for record in records.values() for trial in record.trials.values()]
-    mixture = mixture_line(count_numerics([*trials, *(one for own in baselines.values() for one in own)]))
-    if mixture:
-        console.print(f"{mixture}.", soft_wrap=True)
 
 
 def _plain_rows(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> list[dict[str, Any]]:
@@ -157,7 +181,8 @@ def _plain(row: Row | BaselineRow) -> dict[str, Any]:
     computed_in = {f"numerics.{name}": value for name, value in numerics.items()}
 
     if isinstance(row, Row):
-        return {**own, **figures, **computed_in, "key": row.trial.key, "reused_by": list(row.reused_by)}
+        standing = {"standing": row.standing} if row.standing else {}
+        return {**own, **figures, **standing, **computed_in, "key": row.trial.key, "reused_by": list(row.reused_by)}
     failure = {} if row.baseline.failure is None else {"failure": row.baseline.failure.kind}
     return {**own, "baseline": row.baseline.name, **figures, **computed_in, **failure, "key": None, "reused_by": []}
 
@@ -174,18 +199,21 @@ def _write_csv(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> None:
         writer.writerow({**one, "reused_by": " ".join(map(str, one["reused_by"]))})
 
 
-def _write_markdown(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> None:
+def _write_markdown(rows: Sequence[Row], baselines: Sequence[BaselineRow], line: str) -> None:
     columns = columns_of(rows, baselines)
     print("|", " | ".join(column.head.replace("|", "\\|") for column in columns), "|")
     print("|", " | ".join("---:" if column.align == "right" else "---" for column in columns), "|")
     for texts in texts_of(columns, rows, baselines):
         print("|", " | ".join(text.replace("|", "\\|") for text in texts), "|")
+    if line:
+        print(f"\n{line}")
 
 
 def front_of(rows: Sequence[Row], reward: Reward) -> list[Row]:
     """Return the non-dominated rows: no other is as good in all objectives of the reward and better in one."""
-    # The furthest promoted come first, and rewards of less training do not compare with theirs.
-    rows = [row for row in rows if compares(row.trial, rows[0].trial.rung)]
+    # Rewards of less training do not compare with those of the furthest promoted.
+    furthest = furthest_rung(row.trial for row in rows)
+    rows = [row for row in rows if compares(row.trial, furthest)]
     points = np.array([objectives_of(reward, row.trial.metrics) for row in rows])
     is_beaten = [bool(np.any(np.all(points >= own, axis=1) & np.any(points > own, axis=1))) for own in points]
     return [row for row, beaten in zip(rows, is_beaten, strict=True) if not beaten]
@@ -197,18 +225,24 @@ def _rewarded(record: Record, reward: Reward | None) -> Mapping[int, Trial]:
     Raises:
         InputError: no trial has a metric that the reward looks at.
     """
-    if reward is None:
-        return record.trials
-
-    # Trials that lack one of the metrics, as those of an earlier version may, are left out.
+    usable = _rescored(record.trials, reward)
     scored = [trial for trial in record.trials.values() if trial.reward is not None]
-    named = named_metrics(reward)
-    usable = {trial.number: trial for trial in scored if set(named) <= set(trial.metrics)}
-    if scored and not usable:
+    if reward is not None and scored and not usable:
         known = sorted({name for trial in scored for name in trial.metrics})
+        named = named_metrics(reward)
         lacking = {name for trial in scored for name in named if name not in trial.metrics}
         missing = next(name for name in named if name in lacking)
         raise InputError(f"reward: no trial of the run has the metric {missing}; they have {', '.join(known)}")
+    return usable
+
+
+def _rescored(trials: Mapping[int, Trial], reward: Reward | None) -> Mapping[int, Trial]:
+    """Return trials with another reward; those that lack one of its metrics, as of an earlier version, are left out."""
+    if reward is None:
+        return trials
+    named = set(named_metrics(reward))
+    scored = {number: trial for number, trial in trials.items() if trial.reward is not None}
+    usable = {number: trial for number, trial in scored.items() if named <= set(trial.metrics)}
     return {number: replace(trial, reward=reward(trial.metrics)) for number, trial in usable.items()}
 
 

@@ -1,21 +1,21 @@
 """The command python -m nas.replay: train the best architectures of a run again, and see how the ranking changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from controllers.random_search import RandomSearch
-from foundation import check_range, short_path
+from foundation import InputError, check_range, short_path
+from nas.assessment.told_apart import pooled_deviation
 from nas.engine.promotion import Promotion
+from nas.engine.replays import REPLAYS, rung_trained_as
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.architecture import best_of
-from nas.record.baselines import Baseline, read_baselines
+from nas.record.baselines import read_baselines
 from nas.record.comparison import compares
 from nas.record.events import MAX_TRIALS, Asked
 from nas.record.identity import (
@@ -27,24 +27,30 @@ from nas.record.identity import (
     options_on_record,
 )
 from nas.record.journal import Journal, read_record, refuse_links
+from nas.record.mean_reward import mean_rewards
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.record import Record
 from nas.record.trial import Trial
-from nas.running import REPLAYS, Shown, make_consoles, prepare_task, print_tracking_hints, run_and_show
+from nas.running import Consoles, Shown, has_work, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
 from nas.terminal.baselines import replay_lines
-from nas.terminal.figures import Figure, shown_figures
-from search_space.spec import short_key
+from nas.terminal.replay_table import ReplayedTrial, replay_table
+from nas.terminal.seed_line import seed_line
+from proxy_tasks.base import DataTask
 
 HELP = """\
-python -m nas.replay run=FOLDER top=K fidelity.epochs=E [name=value ...]
+python -m nas.replay run=FOLDER top=K seeds=S [fidelity.epochs=E] [name=value ...]
 
-Train the best K architectures of a run again and show how their ranking changes. The task is set up as the record
-of the run says; without a new fidelity the search's own is used. seed, task.score_on, task.device and task.precision
-may differ too. Results are kept below the run folder; the same command again resumes where it stopped.
+Train the best K architectures of a run again, each with S seeds, and show how their ranking changes: a search trains
+once, and what comes first in it had luck. The task is set up as the record of the run says; without a new fidelity the
+search's own is used, and then leaderboards and reports rank by the means. seed, task.score_on, task.device and
+task.precision may differ too. Results are kept below the run folder; the same command again resumes where it stopped,
+and more seeds or a larger top add to what is there.
 
+  python -m nas.replay run=runs/quickstart top=12 seeds=3
   python -m nas.replay run=runs/quickstart top=3 fidelity.epochs=12
 """
+MAX_SEEDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +58,20 @@ class Options:
     """The options that only a replay has; names as in `experiments/replay.yaml`."""
 
     top: int
+    seeds: int = 1
 
     def __post_init__(self) -> None:
         check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
+        check_range("seeds", self.seeds, 1, MAX_SEEDS, "each architecture is trained as often")
+
+
+_OWN = frozenset(field.name for field in fields(Options))
 
 
 def main(config: dict[str, Any]) -> None:
     """Replay what the configuration asks for."""
-    options = build(Options, {name: value for name, value in config.items() if name == "top"}, "")
-    search_config = {name: value for name, value in config.items() if name != "top"}
+    options = build(Options, {name: value for name, value in config.items() if name in _OWN}, "")
+    search_config = {name: value for name, value in config.items() if name not in _OWN}
     setup = build_setup(search_config)
     record = read_record(setup.run)
     best = _best_of_search(record, setup, search_config, options.top)
@@ -68,30 +79,75 @@ def main(config: dict[str, Any]) -> None:
     consoles = make_consoles(setup.verbosity)
     setup = replace(setup, task=prepare_task(setup.task, consoles.results))
     check_data(record, setup.run, setup.task)
+    seeds = _seeds(record, setup, search_config, options.seeds)
 
     # Looked at only now: preparing may take an hour, in which links can come.
     refuse_links(setup.run)
+    replays: dict[int, Record] = {}
+    try:
+        # Seed by seed, so that a replay that was stopped has as much of each architecture.
+        for seed in seeds:
+            _train(setup, search_config, seed, best, consoles, replays)
+    finally:
+        # After Ctrl-C too: what was trained is shown all the same.
+        if replays:
+            _summarise(consoles.results, best, replays, setup)
+
+
+def _seeds(record: Record, setup: Setup, config: Mapping[str, Any], count: int) -> tuple[int, ...]:
+    """Return the seeds of a replay: they count from `seed` on, without the search's own where that trained alike.
+
+    The search's own training is what chose an architecture, so that its reward is high by luck: with the same seed it
+    would only be repeated.
+
+    Raises:
+        InputError: there are not as many seeds.
+    """
+    data = setup.task.data_content if isinstance(setup.task, DataTask) else None
+    is_alike = rung_trained_as(record.created, config, data) is not None
+    left_out = record.created.config.get("seed") if is_alike else None
+
+    seeds = [seed for seed in range(setup.seed, setup.seed + count + 1) if seed != left_out][:count]
+    try:
+        replace(setup, seed=seeds[-1])
+    except ValueError as error:
+        raise InputError(f"seeds={count}: they are counted from seed={setup.seed} on, and {error}") from None
+    return tuple(seeds)
+
+
+def _train(
+    setup: Setup,
+    config: Mapping[str, Any],
+    seed: int,
+    best: Sequence[Trial],
+    consoles: Consoles,
+    replays: dict[int, Record],
+) -> None:
+    """Train with one seed what is missing of the best; the record joins `replays` before."""
+    setup = replace(setup, seed=seed)
     folder = setup.run / REPLAYS / _folder_name(setup)
-    with open_run(folder, search_config, setup.task, setup.space) as journal:
+    with open_run(folder, {**config, "seed": seed}, setup.task, setup.space) as journal:
+        record = replays[seed] = journal.record
         _ask_for(best, journal)
 
         replay = replace(
             setup,
             run=folder,
-            num_trials=len(journal.record.trials),
+            num_trials=len(record.trials),
             controller=RandomSearch(setup.space),  # never asked: every trial is on record
-            # What the search has found is trained whatever it costs, and once.
+            # What the search has found is trained whatever it costs, and once with each seed.
             limits={},
             promotion=Promotion(),
             # They are compared on equal terms: trained again with what they are compared with.
             baselines=setup.baselines or bool(read_baselines(setup.run)),
         )
 
-        title = f"replay of {short_path(setup.run)}"
-        summarise = partial(_summarise, consoles.results, journal.record, best, replay, read_baselines(setup.run))
+        title = f"replay of {short_path(setup.run)}, seed {seed}"
+        if has_work(replay, record):
+            consoles.results.print(f"{title}: {len(record.told)} of {len(record.trials)} trainings are on record")
         numbers = {trial.key: trial.number for trial in best}
         beside = {"in the search": count_numerics(best)}
-        run_and_show(replay, journal, consoles, Shown(title, summarise, numbers, beside))
+        run_and_show(replay, journal, consoles, Shown(title, lambda: None, numbers, beside))
 
 
 def _best_of_search(record: Record, setup: Setup, config: Mapping[str, Any], top: int) -> list[Trial]:
@@ -126,70 +182,53 @@ def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
         journal.append(Asked(trial=len(trials), decisions=decisions, log_prob=log_prob, key=trial.key, spec=trial.spec))
 
 
-def _summarise(
-    console: Console, record: Record, best: Sequence[Trial], replay: Setup, in_search: Sequence[Baseline]
-) -> None:
-    """Print the ranking now beside that of the search, and how far the two agree."""
-    # The last one of each key: a replay that failed is tried again by the next command.
-    replayed = {trial.key: trial for trial in record.trials.values()}
+def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Record], setup: Setup) -> None:
+    """Print the ranking now beside that of the search, how far the two agree, and what the seeds say of it."""
+    replayed = _replayed(best, replays)
+    means = [one.mean for one in replayed if one.mean is not None]
+    deviation = pooled_deviation(means)
     console.print()
-    console.print(_table(best, replayed))
-    baselines = read_baselines(replay.run)
-    for line in replay_lines(in_search, [baselines]):
+    console.print(replay_table(replayed, deviation))
+
+    folders = [_folder_name(replace(setup, seed=seed)) for seed in replays]
+    in_search = read_baselines(setup.run)
+    again = [read_baselines(setup.run / REPLAYS / folder) for folder in folders]
+    for line in replay_lines(in_search, again):
         console.print(line, soft_wrap=True)
 
     # In the search, trials of several amounts of training may be among the best.
-    pairs = []
-    for trial in best:
-        now = replayed.get(trial.key)
-        if compares(trial, best[0].rung) and now is not None and now.reward is not None:
-            pairs.append((trial.reward or 0.0, now.reward))
+    comparable = [one for one in replayed if compares(one.trial, best[0].rung)]
+    pairs = [(one.trial.reward or 0.0, one.mean.mean) for one in comparable if one.mean is not None]
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
-    mixture = mixture_line(count_numerics([*best, *replayed.values(), *in_search, *baselines]))
+
+    if deviation is not None:
+        highest = max(means, key=lambda one: one.mean)
+        is_marked = sum(deviation.may_be_as_good(one, highest) for one in means) > 1
+        console.print(f"\n{seed_line(deviation, means, is_marked=is_marked)}", soft_wrap=True)
+    elif means:
+        console.print("\nOne training each: how far seeds differ is not known; seeds=3 says.", soft_wrap=True)
+
+    trials = [trial for record in replays.values() for trial in record.trials.values()]
+    baselines = [*in_search, *(baseline for own in again for baseline in own)]
+    mixture = mixture_line(count_numerics([*best, *trials, *baselines]))
     if mixture:
         console.print(f"\n{mixture}.", soft_wrap=True)
-    console.print(f"Kept in {short_path(replay.run)}")
-    print_tracking_hints(replay, console)
+
+    console.print(f"Kept in {short_path(setup.run / REPLAYS)}: {', '.join(folders)}", soft_wrap=True)
+    print_tracking_hints(replace(setup, run=setup.run / REPLAYS / folders[-1]), console)
 
 
-def _table(best: Sequence[Trial], replayed: Mapping[str, Trial]) -> Table:
-    """Return the best trials of the search, each with its rank and reward in the replay where it has them."""
-    rewards = {key: trial.reward for key, trial in replayed.items() if trial.reward is not None}
-    # Ranks are counted among those that were replayed, so that a failed one leaves no gap.
-    in_order = sorted((trial.key for trial in best if trial.key in rewards), key=lambda key: -rewards[key])
-    ranks = {key: rank for rank, key in enumerate(in_order, start=1)}
-
-    table = Table(title="Replay", title_justify="left", box=None, header_style="bold", pad_edge=False)
-    figures = shown_figures({name for trial in best for name in trial.metrics}, "replay")
-    for head in ("rank", "in search", "trial", "reward in search", "reward now", *(figure.head for figure in figures)):
-        table.add_column(head, justify="right")
-    table.add_column("key")
-
-    for rank_in_search, trial in enumerate(best, start=1):
-        table.add_row(
-            str(ranks.get(trial.key, "")),
-            str(rank_in_search),
-            str(trial.number),
-            f"{trial.reward:.4f}",
-            _reward_now(replayed.get(trial.key)),
-            *(_figure_text(figure, trial) for figure in figures),
-            short_key(trial.key),
-        )
-    return table
-
-
-def _figure_text(figure: Figure, trial: Trial) -> str:
-    return figure.text(trial.metrics[figure.name]) if figure.name in trial.metrics else ""
-
-
-def _reward_now(replayed: Trial | None) -> str:
-    """Return the reward of a replayed trial, or what it failed with; empty while it has neither."""
-    if replayed is None:
-        return ""
-    if replayed.reward is not None:
-        return f"{replayed.reward:.4f}"
-    return replayed.failure.kind if replayed.failure else ""
+def _replayed(best: Sequence[Trial], replays: Mapping[int, Record]) -> list[ReplayedTrial]:
+    """Return the best trials of the search, each with the outcome of its trainings."""
+    means = mean_rewards(record.trials for record in replays.values())
+    failures = {
+        trial.key: trial.failure.kind
+        for record in replays.values()
+        for trial in record.trials.values()
+        if trial.failure is not None
+    }
+    return [ReplayedTrial(trial, means.get(trial.key), failures.get(trial.key, "")) for trial in best]
 
 
 def _agreement(pairs: list[tuple[float, float]]) -> str:

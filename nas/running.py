@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 
 from foundation import InputError
 from nas.engine.baselines import open_baselines
-from nas.record.journal import Journal, has_trials
+from nas.record.journal import Journal
 from nas.record.numerics import NumericsCount
 from nas.record.record import Record
 from nas.record.trial import Trial
@@ -20,9 +19,6 @@ from nas.terminal.search_view import SearchView
 from nas.tracking.base import TrackedRun
 from nas.tracking.feed import Tracking
 from proxy_tasks.base import DataTask, ProxyTask
-
-REPLAYS = "replays"
-"""Folder in a run that holds those of its replays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +49,6 @@ def prepare_task(task: ProxyTask, console: Console) -> ProxyTask:
     with TaskView(console) as view:
         task.prepare(view.report)
     return task.tied_to_data() if isinstance(task, DataTask) else task
-
-
-def replayed_run(folder: Path) -> Path | None:
-    """Return the run whose replay a folder holds; None where it holds none."""
-    run = folder.parent.parent
-    return run if folder.parent.name == REPLAYS and has_trials(folder) and has_trials(run) else None
 
 
 def is_finished(record: Record, num_trials: int) -> bool:
@@ -131,8 +121,9 @@ def _interrupted(interrupt: KeyboardInterrupt, record: Record) -> str:
 
 def _track(setup: Setup, journal: Journal, consoles: Consoles) -> Tracking:
     created = journal.record.created
-    run = TrackedRun(journal.folder, created.time, created.config)
+    num_trials = max(setup.num_trials, len(journal.record.trials))
     say = partial(consoles.results.print, soft_wrap=True)
+    run = TrackedRun(journal.folder, created.time, created.config, num_trials, say)
     warn = partial(consoles.problems.print, soft_wrap=True)
     return Tracking(setup.tracking, run, journal.record, say, warn)
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 from rich.console import Console
 
 from foundation import InputError, open_folder, short_path
+from nas.engine.replays import replayed_run
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
+from nas.options.repeated import arguments_for
 from nas.record.baselines import Baseline, read_baselines
 from nas.record.failures import failure_lines
-from nas.record.identity import check_data, open_run, options_on_record
+from nas.record.identity import check_data, open_run, options_on_record, present_options
 from nas.record.journal import has_trials
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.ranking import BaselineRow, Row
@@ -32,7 +35,6 @@ from nas.running import (
     make_consoles,
     prepare_task,
     print_tracking_hints,
-    replayed_run,
     run_and_show,
 )
 from nas.setup import Setup, build_setup
@@ -186,11 +188,12 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     kinds = [f"block_kinds.{name}={path}" for name, path in record.created.config.get("block_kinds", {}).items()]
     of_run = [f"run={short_path(setup.run)}", *kinds]
 
-    # A front needs costs, and the same reward as the search had, where the command line says which that was.
-    chosen = [argument for argument in sys.argv[1:] if argument.startswith("reward")]
-    if chosen and len(setup.reward.metrics) > 1:
-        front = shlex.join([*of_run, *chosen, "front=true"])
-        console.print(f"Front:   {own_command('leaderboard')} {front}", soft_wrap=True)
+    # A front needs costs, and the reward that the search had. A class that no choice has cannot be named there.
+    if len(setup.reward.metrics) > 1:
+        with suppress(InputError):
+            reward = arguments_for("leaderboard", "reward", present_options(record.created.config))
+            front = shlex.join([*of_run, *reward, "front=true"])
+            console.print(f"Front:   {own_command('leaderboard')} {front}", soft_wrap=True)
     console.print(f"Report:  {own_command('report')} {shlex.join(of_run)}", soft_wrap=True)
 
     # Longer than any trial of the search was trained: else the replay would find out nothing.

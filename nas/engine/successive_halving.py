@@ -69,14 +69,12 @@ class _Rung:
     """Results of one amount of training.
 
     Attributes:
-        results: every result, the best first.
+        entries: every result, by its decisions.
         waiting: the results whose decisions were not promoted, the best first.
-        entries: the results by their decisions.
     """
 
-    results: list[_Entry] = field(default_factory=list)
-    waiting: list[_Entry] = field(default_factory=list)
     entries: dict[Decisions, _Entry] = field(default_factory=dict)
+    waiting: list[_Entry] = field(default_factory=list)
 
     def add(self, decisions: Decisions, reward: float) -> None:
         """Take in a result, unless these decisions have one already."""
@@ -84,7 +82,6 @@ class _Rung:
             return
         entry = (-reward, len(self.entries), decisions)
         self.entries[decisions] = entry
-        insort(self.results, entry)
         insort(self.waiting, entry)
 
     def mark_promoted(self, decisions: Decisions) -> None:
@@ -97,15 +94,11 @@ class _Rung:
             del self.waiting[index]
 
     def next_promoted(self, running_above: Set[Decisions], reduction: int) -> Decisions | None:
-        """Return the best decisions to promote; None where none are good enough, or enough were promoted."""
+        """Return the best decisions to promote; None where enough were promoted."""
         # Promotions that are running count as promoted: they are marked only when their results come.
-        num_promotable = len(self.results) // reduction
-        num_promoted = len(self.results) - len(self.waiting) + len(running_above)
-        if num_promoted >= num_promotable:
+        num_promoted = len(self.entries) - len(self.waiting) + len(running_above)
+        if num_promoted >= len(self.entries) // reduction:
             return None
 
-        # The best that waits may still rank too low among all results, those already promoted included.
-        best = next((entry for entry in self.waiting if entry[2] not in running_above), None)
-        if best is None or bisect_left(self.results, best) >= num_promotable:
-            return None
-        return best[2]
+        # Only promoted ones rank above the next that waits. Those are too few, so its rank is within the share too.
+        return next(entry[2] for entry in self.waiting if entry[2] not in running_above)

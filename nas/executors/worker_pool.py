@@ -139,8 +139,7 @@ class WorkerPool:
             time.sleep(WAIT_S)
             return True
 
-        ready, _ = ray.wait(list(awaited), timeout=WAIT_S)
-        for reply in ready:
+        for reply in _ready_replies(list(awaited)):
             self._take(awaited[reply])
         self._end_overdue()
         return True
@@ -335,6 +334,18 @@ class WorkerPool:
                 f"no worker can be started on the cluster ({failure.message}); every node needs this package and "
                 "its requirements in the same versions"
             )
+
+
+def _ready_replies(replies: list[Any]) -> list[Any]:
+    """Return all replies that are there; where none is, wait a moment for the first.
+
+    All of them, as a step takes time for each worker: taken one by one, those at the end of the list would wait for
+    as long as those before them have replies.
+    """
+    ready, _ = ray.wait(replies, num_returns=len(replies), timeout=0)
+    if not ready:
+        ready, _ = ray.wait(replies, timeout=WAIT_S)
+    return ready
 
 
 def _node_of_process(actor: Any) -> str | None:  # noqa: ANN401  # Ray's handle

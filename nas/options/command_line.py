@@ -137,7 +137,7 @@ def compose(config_name: str, arguments: Sequence[str], on_record: OptionsOnReco
 
     # Hydra asks for this folder, relative paths start from it, and workers are sent to it.
     current_folder()
-    given, extra_dirs = _split_flags(arguments)
+    given, extra_dirs = split_flags(arguments)
     short = [argument for argument in arguments if argument in _SHORT_FOR]
     if short and "verbosity" not in option_names(config_name):
         raise InputError(f"unknown flag {short[0]}; --help lists flags and options")
@@ -205,7 +205,7 @@ def _print_help(config_name: str, summary: str, before: Sequence[str], behind: S
     """Print the whole help, or its parts on the groups that are named right behind the flag."""
     groups = list(takewhile(lambda word: "=" not in word and not word.startswith(("-", "~")), behind))
     others = [*before, *behind[len(groups) :]]
-    _, extra_dirs = _split_flags([word for word in others if word not in ("-h", "--help", "--cfg", "--version")])
+    _, extra_dirs = split_flags([word for word in others if word not in ("-h", "--help", "--cfg", "--version")])
 
     width = terminal_width()
     if groups:
@@ -214,7 +214,7 @@ def _print_help(config_name: str, summary: str, before: Sequence[str], behind: S
         print(help_text(config_name, summary, extra_dirs, width))
 
 
-def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Return the overrides, those that flags stand for included, and the folders of `--config-dir`."""
     overrides, extra_dirs = [], []
 

@@ -1,5 +1,7 @@
 """The rule for which rewards compare, and the best of those that do."""
 
+from collections.abc import Iterable
+
 from nas.record.trial import Trial
 
 
@@ -9,6 +11,11 @@ def compares(trial: Trial, rung: int = 0) -> bool:
     Trials of another rung had another amount of training: code that ranks, draws or averages rewards asks here first.
     """
     return trial.reward is not None and trial.rung == rung
+
+
+def furthest_rung(trials: Iterable[Trial]) -> int:
+    """Return the highest rung that has a reward, whose trials a ranking begins with; 0 where there is none."""
+    return max((trial.rung for trial in trials if trial.reward is not None), default=0)
 
 
 class BestSoFar:

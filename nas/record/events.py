@@ -63,6 +63,8 @@ class Created(_Event):
         decisions: what the space decides, with a word for each option; empty where an older version began the run.
         data: what stands for the content of the task's data, by its part; None where the task has none, or an older
             version began the run.
+        data_places: options of the task that say where this data lies, as `data.root`; None where there are none, or an
+            older version began the run.
         time: seconds since 1970, as in all events.
     """
 
@@ -73,6 +75,7 @@ class Created(_Event):
     begin_with: tuple[tuple[int, ...], ...] = ()
     decisions: tuple[Decision, ...] = ()
     data: dict[str, str] | None = None
+    data_places: tuple[str, ...] | None = None
 
 
 class Asked(_Event):

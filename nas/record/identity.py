@@ -124,7 +124,8 @@ def open_run(
         InputError: the folder belongs to another configuration or other data, a trial of it is not of the space, or see
             `Journal`.
     """
-    journal = Journal(folder, config, begin_with, space.decisions, _data_content(task))
+    places = task.option_rules.places
+    journal = Journal(folder, config, begin_with, space.decisions, _data_content(task), places)
     try:
         check_config(journal.record, folder, config, task, may_change(task))
         check_data(journal.record, folder, task)

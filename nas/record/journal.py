@@ -43,6 +43,7 @@ class Journal:
         begin_with: decisions of its first trials; a journal with trials keeps those that it has.
         decisions: the space's decisions, for the first line of a new journal.
         data: the content of the task's data, for the first line of a new journal.
+        data_places: the options that say where it lies, for the first line of a new journal.
 
     Raises:
         InputError: another process has the journal open, it cannot be written, or it is damaged.
@@ -55,6 +56,7 @@ class Journal:
         begin_with: Sequence[Decisions] = (),
         decisions: Sequence[Decision] = (),
         data: Mapping[str, str] | None = None,
+        data_places: Sequence[str] = (),
     ) -> None:
         created = Created(
             config=dict(config),
@@ -62,6 +64,7 @@ class Journal:
             begin_with=tuple(begin_with),
             decisions=tuple(decisions),
             data=dict(data) if data else None,
+            data_places=tuple(data_places) if data and data_places else None,
         )
 
         # Links first: opening the lock or the journal would follow them. The lock before the journal: a line that
@@ -179,14 +182,24 @@ def refuse_links(folder: Path) -> None:
         InputError: something is; the message names it.
     """
     for path in folder.rglob("*"):
-        try:
-            leads_out = path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
-        except (OSError, RuntimeError):
-            # A link to itself resolves to nothing.
-            leads_out = True
+        if path.is_symlink():
+            refuse_link(path, folder)
 
-        if leads_out:
-            raise InputError(f"{path} leads out of the run folder; put what it points to in its place")
+
+def refuse_link(path: Path, folder: Path) -> None:
+    """Check that no link on the way to something in a run folder leads out of it.
+
+    Raises:
+        InputError: one does.
+    """
+    try:
+        leads_out = not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        # A link to itself resolves to nothing.
+        leads_out = True
+
+    if leads_out:
+        raise InputError(f"{path} leads out of the run folder; put what it points to in its place")
 
 
 def has_trials(folder: Path) -> bool:

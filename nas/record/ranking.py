@@ -5,9 +5,11 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from foundation import InputError, nearest_hint
 from nas.record.baselines import Baseline
+from nas.record.mean_reward import MeanReward
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials, ranking_key
 
@@ -30,8 +32,14 @@ _CONDITION = re.compile(rf"\s*(?:{_QUOTED}|{_BARE})\s*{_COMPARED}(?:\s+and\s+(?=
 
 OWN_FIGURES = ("trial", "rung", "reward", "seconds")
 """Figures that every row has beside its trial's metrics, under names that no metric may have."""
-OWN_COLUMNS = ("run", *OWN_FIGURES, "key", "reused_by")
+REPLAY_FIGURES = ("replay.mean", "replay.deviation", "replay.trainings")
+"""Figures of those rows whose architectures were replayed."""
+OWN_COLUMNS = ("run", *OWN_FIGURES, *REPLAY_FIGURES, "standing", "key", "reused_by")
 """Columns of a table of all figures beside those of the metrics."""
+
+Standing: TypeAlias = Literal["", "best", "may be as good", "behind"]
+"""The standing of an architecture against the best: too near to tell, or above it; or worse by more than seeds explain.
+Empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,20 @@ class Row:
         trial: the trial that its figures come from.
         run: name of its run; empty where there is one run only.
         reused_by: numbers of later trials that proposed it again and were told its metrics.
+        replayed: its mean over replays that compare with the run; None where there are none.
+        standing: against the best.
     """
 
     trial: Trial
     run: str = ""
     reused_by: tuple[int, ...] = ()
+    replayed: MeanReward | None = None
+    standing: Standing = ""
+
+    @property
+    def ranked_by(self) -> MeanReward:
+        """The mean over replays, or where there are none the reward of the single training."""
+        return self.replayed or MeanReward(self.trial.reward or 0.0)
 
     def value(self, name: str) -> float | None:
         """Return a figure by its name; None where the trial has none of that name."""
@@ -58,7 +75,15 @@ class Row:
             return self.trial.reward
         if name == "seconds":
             return sum(self.trial.seconds.values()) if self.trial.seconds else None
+        if name in REPLAY_FIGURES:
+            return self._replay_value(name)
         return self.trial.metrics.get(name)
+
+    def _replay_value(self, name: str) -> float | None:
+        if self.replayed is None:
+            return None
+        figures = (self.replayed.mean, self.replayed.deviation, self.replayed.num_trainings)
+        return dict(zip(REPLAY_FIGURES, figures, strict=True))[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +109,38 @@ class BaselineRow:
         return self.baseline.metrics.get(name)
 
 
-def rows_of(records: Mapping[str, Record], trials: Mapping[str, Mapping[int, Trial]]) -> list[Row]:
+def rows_of(
+    records: Mapping[str, Record],
+    trials: Mapping[str, Mapping[int, Trial]],
+    replayed: Mapping[str, Mapping[str, MeanReward]],
+) -> list[Row]:
     """Return every architecture of each run that has a reward, best first, once a run.
+
+    Those that were replayed come first, as a mean over seeds has less luck in it than the training that chose them.
 
     Args:
         records: the runs' records, by name.
         trials: the trials of each run, with the rewards to rank by.
+        replayed: the means of each run's replays, by the key of the architecture.
     """
     rows = []
     for run, record in records.items():
         reused_by = _reused_by(record)
         shown_run = run if len(records) > 1 else ""
         for trial in best_trials(trials[run]):
-            rows.append(Row(trial, shown_run, tuple(reused_by.get(trial.number, ()))))
+            mean = replayed[run].get(trial.key)
+            rows.append(Row(trial, shown_run, tuple(reused_by.get(trial.number, ())), mean))
 
     # Trial numbers of different runs do not compare: where rewards are equal, runs keep their order.
-    return sorted(rows, key=lambda row: ranking_key(row.trial)[:2])
+    return sorted(rows, key=_order)
+
+
+def _order(row: Row) -> tuple[bool, int, float]:
+    """Return the key that sorts rows, the best first."""
+    if row.replayed is not None:
+        return False, 0, -row.replayed.mean
+    rung, reward, _ = ranking_key(row.trial)
+    return True, rung, reward
 
 
 def baseline_rows_of(baselines: Mapping[str, Sequence[Baseline]]) -> list[BaselineRow]:
@@ -114,8 +155,10 @@ def baseline_rows_of(baselines: Mapping[str, Sequence[Baseline]]) -> list[Baseli
 
 def figure_names(rows: Iterable[Row | BaselineRow]) -> list[str]:
     """Return the names of all figures that one of the rows has."""
+    rows = list(rows)
     metrics = {name for row in rows for name in _metrics(row)}
-    return [*OWN_FIGURES, *sorted(metrics)]
+    of_replays = [name for name in REPLAY_FIGURES if any(row.value(name) is not None for row in rows)]
+    return [*OWN_FIGURES, *of_replays, *sorted(metrics)]
 
 
 def filter_rows(rows: Sequence[Row], where: str) -> list[Row]:

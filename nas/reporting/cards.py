@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from html import escape
 
 from nas.drawing import architecture_svg
-from nas.record.trial import Trial, best_trials, ranking_key
+from nas.record.ranking import Row
+from nas.record.trial import Trial
+from nas.reporting.ranked import RankedArchitecture
 from nas.reporting.runs import ReportedRun
 from nas.terminal.figures import shown_figures
+from nas.terminal.seed_line import MARK
 from search_space import ArchSpec, SpecFile
 from search_space.spec import NUM_STEM_PARENTS, short_form
 
@@ -29,51 +32,60 @@ class Card:
     spec_file: str
 
 
-def best_of_all(runs: Sequence[ReportedRun], top: int) -> list[tuple[ReportedRun, Trial]]:
-    """Return the best architectures of all runs, with the run of each."""
-    ranked = [(run, trial) for run in runs for trial in best_trials(run.record.trials, top)]
-
-    # Trial numbers of different runs do not compare: where rewards are equal, runs keep their order.
-    ranked.sort(key=lambda pair: ranking_key(pair[1])[:2])
-    return ranked[:top]
-
-
-def cards(runs: Sequence[ReportedRun], top: int) -> tuple[Card, ...]:
+def cards(ranked: Sequence[RankedArchitecture], *, names_run: bool) -> tuple[Card, ...]:
     """Return what the best architectures' cards open to, in the order of the cards."""
-    return tuple(_card(run, trial, names_run=len(runs) > 1) for run, trial in best_of_all(runs, top))
+    return tuple(_card(one, names_run=names_run) for one in ranked)
 
 
-def cards_html(runs: Sequence[ReportedRun], top: int) -> str:
+def cards_html(ranked: Sequence[RankedArchitecture], *, names_run: bool) -> str:
     """Return the cards, each with the large drawing that it opens to."""
-    articles = [
-        _article(rank, run, trial, names_run=len(runs) > 1)
-        for rank, (run, trial) in enumerate(best_of_all(runs, top), start=1)
-    ]
+    articles = [_article(one, names_run=names_run) for one in ranked]
     return f'<div class="cards">{"".join(articles)}</div>'
 
 
-def _card(run: ReportedRun, trial: Trial, *, names_run: bool) -> Card:
-    file = SpecFile(schema_version=1, name=f"{run.name}-{trial.number}", key=trial.spec.key, spec=trial.spec)
+def _card(ranked: RankedArchitecture, *, names_run: bool) -> Card:
+    trial = ranked.row.trial
+    name = f"{ranked.run.name}-{trial.number}"
+    file = SpecFile(schema_version=1, name=name, key=trial.spec.key, spec=trial.spec)
+    reward = "mean reward" if ranked.row.replayed else "reward"
     return Card(
-        title=_title(run, trial, names_run=names_run),
-        figures=", ".join((f"reward {trial.reward:.4f}", *_figures(trial))),
+        title=_title(ranked.run, trial, names_run=names_run),
+        figures=", ".join((f"{reward} {reward_text(ranked.row)}", *_replay_words(ranked.row), *_figures(trial))),
         blocks=_block_words(trial.spec),
         spec_file=file.model_dump_json(indent=1, exclude_none=True),
     )
 
 
-def _article(rank: int, run: ReportedRun, trial: Trial, *, names_run: bool) -> str:
-    words = ", ".join((_title(run, trial, names_run=names_run), *_figures(trial)))
+def _article(ranked: RankedArchitecture, *, names_run: bool) -> str:
+    trial = ranked.row.trial
+    title = _title(ranked.run, trial, names_run=names_run)
+    words = ", ".join((title, *_replay_words(ranked.row), *_figures(trial)))
+    mark = MARK if ranked.row.standing == "may be as good" else ""
 
     # The large drawing waits in a template: a browser parses it, and draws it once the card is opened.
     return (
-        f'<article class="card"><header><h3>{rank}</h3><span class="reward">{trial.reward:.4f}</span></header>'
+        f'<article class="card"><header><h3>{ranked.rank}{mark}</h3>'
+        f'<span class="reward">{reward_text(ranked.row)}</span></header>'
         f'<p class="costs">{escape(words)}</p>'
         f"<figure>{architecture_svg(trial.spec, compact=True)}</figure>"
         f'<p class="spec">{escape(short_form(trial.spec.blocks))}</p>'
         f'<footer><span class="key">{escape(trial.key)}</span><button type="button" hidden>Open</button></footer>'
         f"<template>{architecture_svg(trial.spec)}</template></article>"
     )
+
+
+def reward_text(row: Row) -> str:
+    """Return what a row is ranked by, with its deviation over seeds where it has one."""
+    mean = row.ranked_by
+    return f"{mean.mean:.4f}" if mean.deviation is None else f"{mean.mean:.4f} ± {mean.deviation:.4f}"
+
+
+def _replay_words(row: Row) -> list[str]:
+    """Return how often an architecture was trained again, and what the search itself had measured."""
+    if row.replayed is None:
+        return []
+    number = row.replayed.num_trainings
+    return [f"mean of {number} trainings" if number > 1 else "replayed once", f"{row.trial.reward:.4f} in the search"]
 
 
 def _title(run: ReportedRun, trial: Trial, *, names_run: bool) -> str:

@@ -21,6 +21,7 @@ from nas.reporting.cards import Card, cards
 from nas.reporting.curves import MeanCurve, mean_curves
 from nas.reporting.loss_curves import LossCurves, loss_curves
 from nas.reporting.occurrence import Learned, learned_by_group
+from nas.reporting.ranked import ranking_of
 from nas.reporting.runs import ReportedRun
 from nas.reporting.sections import caution, facts, sections, subtitle, title
 from nas.reporting.trials import TrialColumns, trial_columns
@@ -99,6 +100,7 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
     learned = learned_by_group(runs)
     losses = loss_curves(runs)
     trials = trial_columns(runs)
+    ranking = ranking_of(runs)
     data = PageData(
         runs=tuple(PageRun(run.name, run.group) for run in runs),
         groups=tuple(PageGroup(group, curve, learned.get(group)) for group, curve in curves.items()),
@@ -106,7 +108,7 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
         spec_head=SPEC_HEAD,
         trials=trials,
         loss_curves=losses,
-        cards=cards(runs, top),
+        cards=cards(ranking.architectures[:top], names_run=len(runs) > 1),
     )
 
     # Imported here so that help does not wait for it.
@@ -120,9 +122,9 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
         title=escape(title(runs)),
         style=_asset("page.css"),
         subtitle=escape(subtitle(runs)),
-        facts=facts(runs),
+        facts=facts(runs, ranking),
         caution=caution(runs),
-        sections=sections(runs, curves, learned, losses, top),
+        sections=sections(runs, ranking, curves, learned, losses, top),
         data=_embedded(data),
         licence=_licence(),
         plotly=_packed(plotly),

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from foundation import InputError, absolute_path, short_path
+from nas.engine.replays import comparable_replays
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
 from nas.record.baselines import Baseline, read_baselines
-from nas.record.identity import SEARCHER, concern_of, present_options, without_unused
+from nas.record.identity import SEARCHER, present_options
 from nas.record.journal import read_record
+from nas.record.problem import places_of, problem_differences
 from nas.record.record import Record
-from proxy_tasks.coco.folder import PLACES
-
-_DATA_PLACES = tuple(f"data.{name}" for name in PLACES)
-"""Options that say where a data set lies and nothing of what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +26,8 @@ class ReportedRun:
         group: what searched: the controller, with those options in which it differs from others of its name.
         options: the whole configuration, each value as text, nested names with dots.
         record: what its journal says.
+        folder: of the run.
+        replays: the records of its replays that compare with it.
         baselines: networks that were trained beside its trials.
     """
 
@@ -35,6 +35,8 @@ class ReportedRun:
     group: str
     options: Mapping[str, str]
     record: Record
+    folder: Path = Path()
+    replays: Sequence[Record] = ()
     baselines: tuple[Baseline, ...] = ()
 
 
@@ -58,31 +60,18 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
 
     options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
+    replays = [comparable_replays(path, record) for path, record in zip(paths, records, strict=True)]
     baselines = [read_baselines(path) for path in paths]
-    return [ReportedRun(*values) for values in zip(names, groups, options, records, baselines, strict=True)]
+    parts = zip(names, groups, options, records, paths, replays, baselines, strict=True)
+    return [ReportedRun(*own) for own in parts]
 
 
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:
     """Return the options, and the parts of their data, that runs should share to be compared, and do not."""
-    different = differing_options([run.options for run in runs])
-    used = without_unused({name for run in runs for name in run.options})
-    names = [name for name in different if name in used and concern_of(name) == "problem"]
-
-    # Where the content of the data is on record, that decides, and not where it lies.
-    contents = [run.record.created.data for run in runs]
-    known = [content for content in contents if content is not None]
-    if len(known) == len(contents):
-        names = [name for name in names if name.removeprefix("task.") not in _DATA_PLACES]
-    return [*names, *_differing_parts(known)]
-
-
-def _differing_parts(contents: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the parts of their data in which runs differ; one may use fewer parts than another."""
-    hashes: dict[str, set[str]] = {}
-    for content in contents:
-        for part, value in content.items():
-            hashes.setdefault(part, set()).add(value)
-    return [part for part, values in hashes.items() if len(values) > 1]
+    records = [run.record for run in runs]
+    return problem_differences(
+        [run.options for run in runs], [record.created.data for record in records], places_of(records)
+    )
 
 
 def group_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,14 +8,15 @@ from html import escape
 
 from nas.options.configuration import differing_options
 from nas.record.numerics import count_numerics, mixture_line
-from nas.record.trial import ranking_key
 from nas.reporting.baselines import baselines_section
-from nas.reporting.cards import cards_html
+from nas.reporting.best import best_section
+from nas.reporting.cards import reward_text
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
 from nas.reporting.loss_curves import NUM_BEST, LossCurves
 from nas.reporting.markup import details, note, plot_place, section, table_of
 from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned, runs_without_decisions
+from nas.reporting.ranked import ReportRanking
 from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.wall_time import wall_time
 from nas.terminal.figures import duration, shown_figures
@@ -45,17 +46,17 @@ def subtitle(runs: Sequence[ReportedRun]) -> str:
     return f"{run.group}{f' on {task}' if task else ''}, begun {begun}{state}"
 
 
-def facts(runs: Sequence[ReportedRun]) -> str:
+def facts(runs: Sequence[ReportedRun], ranking: ReportRanking) -> str:
     """Return the figures that a reader looks for first, as terms and their descriptions."""
     trials = [trial for run in runs for trial in run.record.trials.values()]
     shown: list[tuple[str, str]] = []
 
-    ranked = sorted((trial for trial in trials if trial.reward is not None), key=ranking_key)
     # None or one: without a reward there is no best.
-    for best in ranked[:1]:
-        shown.append(("best reward", f"{best.reward:.4f}"))
-        for figure in shown_figures(best.metrics, "facts"):
-            shown.append((f"its {figure.title}", figure.text(best.metrics[figure.name])))
+    for best in ranking.architectures[:1]:
+        metrics = best.row.trial.metrics
+        shown.append(("best mean reward" if best.row.replayed else "best reward", reward_text(best.row)))
+        for figure in shown_figures(metrics, "facts"):
+            shown.append((f"its {figure.title}", figure.text(metrics[figure.name])))
 
     shown.append(("trials", f"{len(trials):,}"))
     statuses = Counter(trial.status for trial in trials)
@@ -76,8 +77,9 @@ def caution(runs: Sequence[ReportedRun]) -> str:
     names = cautions(runs)
     texts = [f"These runs differ in more than controller and seed: {', '.join(names)}."] if names else []
 
-    trials = [trial for run in runs for trial in run.record.trials.values()]
-    mixture = mixture_line(count_numerics([*trials, *(baseline for run in runs for baseline in run.baselines)]))
+    records = [record for run in runs for record in (run.record, *run.replays)]
+    results = [trial for record in records for trial in record.trials.values()]
+    mixture = mixture_line(count_numerics([*results, *(baseline for run in runs for baseline in run.baselines)]))
     if mixture:
         texts.append(f"{mixture[0].upper()}{mixture[1:]}.")
     return "".join(f'<p class="caution">{escape(text)}</p>' for text in texts)
@@ -85,6 +87,7 @@ def caution(runs: Sequence[ReportedRun]) -> str:
 
 def sections(
     runs: Sequence[ReportedRun],
+    ranking: ReportRanking,
     curves: Mapping[str, MeanCurve],
     learned: Mapping[str, Learned],
     losses: LossCurves,
@@ -94,13 +97,8 @@ def sections(
     trials = [trial for run in runs for trial in run.record.trials.values()]
 
     if any(trial.reward is not None for trial in trials):
-        parts = [
-            _progress(runs, curves),
-            _best(runs, top),
-            baselines_section(runs),
-            _trade_off(),
-            _learned(runs, learned),
-        ]
+        best = best_section(ranking, top, names_run=len(runs) > 1)
+        parts = [_progress(runs, curves), best, baselines_section(runs), _trade_off(), _learned(runs, learned)]
     else:
         parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs)]
 
@@ -141,10 +139,6 @@ def _curve_row(number: int, group: str, curve: MeanCurve, runs: Sequence[Reporte
     swatch = f'<span class="swatch" data-group="{number}"></span>'
     numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
     return f"<tr><td>{swatch}{escape(group)}</td>{numbers}</tr>"
-
-
-def _best(runs: Sequence[ReportedRun], top: int) -> str:
-    return section("Best architectures", cards_html(runs, top))
 
 
 def _trade_off() -> str:

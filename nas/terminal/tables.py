@@ -9,9 +9,10 @@ from rich.text import Text
 
 from nas.record.baselines import Baseline
 from nas.record.numerics import numerics_text
-from nas.record.ranking import BaselineRow, Row
+from nas.record.ranking import REPLAY_FIGURES, BaselineRow, Row
 from nas.record.trial import Trial
 from nas.terminal.figures import SPEC_HEAD, Figure, figure_of, shown_figures
+from nas.terminal.seed_line import MARK
 from search_space.spec import short_form, short_key
 
 _MIN_SHRUNK_WIDTH = 12
@@ -95,10 +96,13 @@ def columns_of(rows: Sequence[Row], baselines: Sequence[BaselineRow] = ()) -> li
     metrics |= {name for row in baselines for name in row.baseline.metrics}
 
     # Columns that would be empty are left out: a terminal is narrow.
-    columns = [Column("#", "right", lambda rank, row: str(rank), lambda row: "baseline", is_kept=True)]
+    columns = [Column("#", "right", _rank_text, lambda row: "baseline", is_kept=True)]
     if any(row.run for row in rows) or any(row.run for row in baselines):
         columns.append(Column("run", "left", lambda rank, row: row.run, lambda row: row.run, is_kept=True))
-    columns += [_figure_column(figure_of(name), is_kept=True) for name in ("trial", "reward")]
+    columns.append(_figure_column(figure_of("trial"), is_kept=True))
+    if any(row.replayed is not None for row in rows):
+        columns += [_figure_column(figure_of(name), is_kept=True) for name in REPLAY_FIGURES]
+    columns.append(_figure_column(figure_of("reward"), is_kept=True))
     if any(row.trial.rung for row in rows):
         columns.append(_figure_column(figure_of("rung")))
 
@@ -122,6 +126,10 @@ def columns_of(rows: Sequence[Row], baselines: Sequence[BaselineRow] = ()) -> li
     columns.append(Column("key", "left", lambda rank, row: short_key(row.trial.key), is_kept=True))
     columns.append(Column(SPEC_HEAD, "left", lambda rank, row: short_form(row.trial.spec.blocks), may_shrink=True))
     return columns
+
+
+def _rank_text(rank: int, row: Row) -> str:
+    return f"{rank}{MARK if row.standing == 'may be as good' else ''}"
 
 
 def _figure_column(figure: Figure, *, is_kept: bool = False) -> Column:

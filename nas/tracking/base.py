@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -31,11 +31,15 @@ class TrackedRun:
         folder: the run folder, an absolute path.
         created_at: seconds since 1970.
         config: the whole configuration, as it was when the run began.
+        num_trials: number of trials that it is to have, by now.
+        say: called with a line that a person may want to read.
     """
 
     folder: Path
     created_at: float
     config: Mapping[str, Any]
+    num_trials: int
+    say: Callable[[str], None] = field(default=lambda line: None, compare=False)
 
     @property
     def identity(self) -> str:

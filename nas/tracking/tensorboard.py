@@ -18,6 +18,8 @@ from nas.tracking.base import TrackedRun
 from nas.tracking.results import Result
 
 FOLDER = "tensorboard"
+MAX_TRIALS_WITH_PAGES = 500
+"""Most trials of a run whose trials have pages without being asked for: TensorBoard is slow with thousands."""
 _NAME = "events.out.tfevents.0.nas"
 
 
@@ -26,14 +28,25 @@ class TensorBoard:
     """Writes event files into the run folder.
 
     Attributes:
-        per_trial: whether each trained trial has a page of its own and a row in the table of hyper-parameters.
+        per_trial: whether each trained trial has a page of its own and a row in the table of hyper-parameters; None
+            for pages where the run is to have no more trials than `MAX_TRIALS_WITH_PAGES`.
     """
 
-    per_trial: bool = True
+    per_trial: bool | None = None
 
     def open(self, run: TrackedRun) -> "TensorBoardLog":
-        """Begin the file of the search again from its first byte; see `Tracker.open`."""
-        return TensorBoardLog(run, per_trial=self.per_trial)
+        """Begin the file of the search again from its first byte; see `Tracker.open`.
+
+        Pages that are there stay when a run is extended, and those that were left out are written by the next start
+        that is to write them.
+        """
+        is_short = run.num_trials <= MAX_TRIALS_WITH_PAGES
+        if self.per_trial is None and not is_short:
+            run.say(
+                f"TensorBoard gets no more pages of single trials, as the run is to have {run.num_trials:,}; "
+                "tracking.tensorboard.per_trial=true writes them all, now or at a later start"
+            )
+        return TensorBoardLog(run, per_trial=is_short if self.per_trial is None else self.per_trial)
 
     def hint(self, run: Path) -> str:
         """Return the command that shows a run."""

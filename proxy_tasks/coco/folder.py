@@ -14,6 +14,8 @@ from proxy_tasks.coco.image_store import Format
 SplitName: TypeAlias = Literal["train", "val"]
 PLACES = ("root", "train_annotations", "train_images", "val_annotations", "val_images")
 """Options that say where a data set lies and nothing of what it holds."""
+MACHINE = ("cache_dir", "data.max_bad_share")
+"""Options of a task on such a data set that no metric depends on."""
 
 
 @dataclass(frozen=True, slots=True)

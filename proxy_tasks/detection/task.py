@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self, get_args
 
 from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
-from proxy_tasks.coco.folder import PLACES
+from proxy_tasks.coco.folder import MACHINE, PLACES
 from proxy_tasks.coco.image_store import FORMATS, Format
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.open_data import (
@@ -97,7 +97,7 @@ class DetectionProxy:
         return OptionRules(
             search_refusal=refusal if self.score_on == "val" else "",
             optional_metrics={"latency_ms": "latency=true"},
-            machine=("cache_dir", "data.max_bad_share"),
+            machine=MACHINE,
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
             places=tuple(f"data.{name}" for name in PLACES),

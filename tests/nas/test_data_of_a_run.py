@@ -42,6 +42,7 @@ def test_data_may_move_between_two_starts_and_before_a_replay(call: Run, tmp_pat
     first, _, rest = journal.read_text().partition("\n")
     older = json.loads(first)
     assert list(older.pop("data")) == ["training annotations", "training images"]
+    assert "data.root" in older.pop("data_places")
     journal.write_text(json.dumps(older) + "\n" + rest)
     (tmp_path / "shapes").symlink_to("elsewhere")
     done = call("nas.search", *SEARCH, "num_trials=3", "data.root=link/")

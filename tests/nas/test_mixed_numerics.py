@@ -75,5 +75,9 @@ def test_a_run_that_mixes_numerics_says_so_wherever_its_results_are_used(
     replay = call("nas.replay", *SEARCH, "top=3")
     assert "computing in float32 on two, 2 threads; in the search: 1 in float32 on one, 2 threads" in replay.stdout
     assert "mixed: 6 results, 5 in float32 on two" in replay.stdout
+    # It trained as the search did, and so stands in the leaderboard and the report.
+    assert "mixed: 6 results, 5 in float32 on two" in call("nas.leaderboard", "run=run").stdout
+    call("nas.report", "run=run")
+    assert "Mixed: 6 results, 5 in float32 on two" in (tmp_path / "run" / "report.html").read_text()
     warm = call("nas.search", *SEARCH, "run=warm", "num_trials=1", "warm_start.run=run")
     assert "computing in float32 on two, 2 threads; best of run: 1 in float32 on one, 2 threads" in warm.stdout

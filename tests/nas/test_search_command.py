@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -378,3 +379,24 @@ def test_a_search_with_limits_says_what_it_rejected(call: Run, tmp_path: Path) -
     assert "proposals were over a limit" not in done.stdout
     tight = call("nas.search", *TINY_LANDSCAPE, "num_trials=30", "limits.macs=14e9", "run=tight")
     assert re.search(r"^\d+ of 30 proposals were over a limit and never trained: ", tight.stdout, re.M)
+
+
+def test_a_search_for_several_objectives_names_the_command_that_shows_their_front(call: Run, tmp_path: Path) -> None:
+    experiment = tmp_path / "my choices" / "experiment" / "two.yaml"
+    experiment.parent.mkdir(parents=True)
+    experiment.write_text(
+        "# @package _global_\ndefaults:\n  - override /reward: tradeoff\nreward:\n  costs: [macs, params]\n"
+    )
+    starts = (
+        (*TINY_LANDSCAPE, "--config-dir=my choices", "experiment=two"),
+        ("run=run", "num_trials=6"),
+        ("run=run", "reward=tradeoff", "reward.costs=[macs,params]"),
+    )
+
+    for arguments in starts:
+        done = call("nas.search", *arguments)
+        assert done.returncode == 0, done.stderr
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("Front:")]
+        shown = call("nas.leaderboard", *shlex.split(line)[4:])
+        assert "none beats another in all of ap, macs, params" in shown.stdout.replace("\n", " "), shown.stderr
+    assert "Front:" not in call("nas.search", *TINY_LANDSCAPE, "run=one").stdout

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from itertools import count
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -88,26 +89,36 @@ def test_a_search_that_always_improves_promotes_no_more_often_than_one_of_so_man
     assert numbers[1] // 4 - 1 <= numbers[2] <= numbers[1] / 4
 
 
-def promoted_by_definition(rungs: Sequence[dict[Decisions, float]], reduction: int) -> Proposal | None:
+def promoted_by_definition(
+    rungs: Sequence[dict[Decisions, float]], running: Sequence[Proposal], reduction: int
+) -> Proposal | None:
     """Return the promotion of the paper's algorithm 2, with our bound, written out; dicts keep the order of arrival."""
-    for number in reversed(range(len(rungs) - 1)):
-        ranked = sorted(rungs[number], key=lambda d: -rungs[number][d])
+    for above in reversed(range(1, len(rungs))):
+        ranked = sorted(rungs[above - 1], key=lambda d: -rungs[above - 1][d])
         top = ranked[: len(ranked) // reduction]
-        if len(rungs[number + 1]) >= len(top):
+        promoted = {*rungs[above], *(proposal.decisions for proposal in running if proposal.rung == above)}
+        if len(promoted) >= len(top):
             continue
-        if promotable := [decisions for decisions in top if decisions not in rungs[number + 1]]:
-            return Proposal(promotable[0], rung=number + 1)
+        if promotable := [decisions for decisions in top if decisions not in promoted]:
+            return Proposal(promotable[0], rung=above)
     return None
 
 
-@given(st.lists(st.integers(0, 5), max_size=60), st.integers(2, 4))
-def test_promotions_are_those_of_the_paper(rewards: list[int], reduction: int) -> None:
+@given(
+    st.lists(st.integers(0, 5), max_size=60), st.integers(2, 4), st.integers(0, 4), st.randoms(use_true_random=False)
+)
+def test_promotions_are_those_of_the_paper(rewards: list[int], reduction: int, num_running: int, rng: Random) -> None:
     halving = SuccessiveHalving(num_rungs=3, reduction=reduction)
     rungs: list[dict[Decisions, float]] = [{}, {}, {}]
+    running: list[Proposal] = []
     new = count()
     for reward in rewards:
-        promotion = halving.promotion()
-        assert promotion == promoted_by_definition(rungs, reduction)
-        proposal = promotion or Proposal((next(new),))
-        halving.note(proposal, float(reward))
-        rungs[proposal.rung][proposal.decisions] = float(reward)
+        promotion = halving.promotion(running)
+        assert promotion == promoted_by_definition(rungs, running, reduction)
+        running.append(promotion or Proposal((next(new),)))
+
+        # Results come in any order, as those of a pool of workers do.
+        if len(running) > num_running:
+            proposal = running.pop(rng.randrange(len(running)))
+            halving.note(proposal, float(reward))
+            rungs[proposal.rung][proposal.decisions] = float(reward)

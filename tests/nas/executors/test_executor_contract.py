@@ -425,6 +425,22 @@ def test_workers_that_cannot_start_end_the_search_in_one_line() -> None:
 
 
 @pytest.mark.ray
+def test_outcomes_that_are_there_together_are_taken_in_one_step() -> None:
+    ray_executor()
+    from nas.executors.capacity import WorkerSlots
+    from nas.executors.worker_pool import WorkerPool
+
+    source = Source(100)
+    with WorkerPool(source, Slow(), WorkerSlots(1, 0, max_workers=2), None) as pool:
+        while len(source.started) - len(source.outcomes) < 2:
+            pool.step()
+        num_taken = len(source.outcomes)
+        time.sleep(1.5)
+        pool.step()
+    assert len(source.outcomes) == num_taken + 2
+
+
+@pytest.mark.ray
 def test_fewer_jobs_than_workers_do_not_wait_for_workers_that_never_come() -> None:
     source = Source(1)
     ray_executor().run(source, Landscape())

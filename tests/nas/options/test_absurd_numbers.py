@@ -34,7 +34,8 @@ from search_space import ScalePermutedSpace, resnet_seed
 ABSURD = (2**62, 2**64, 10**30, 1e300, -1e300, math.nan, math.inf)
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 BASE = ("task=landscape", "executor=local", "tracking=none")
-MAX_SECONDS = 60.0
+MAX_SECONDS = 3.0
+"""Most processor time that an answer may take. By the clock it may be any on a machine that has more to do."""
 
 BOUNDED: Mapping[str, Callable[[Any], object]] = {
     "population_size": lambda value: RegularizedEvolution(SPACE, population_size=value),
@@ -141,14 +142,14 @@ def with_value(config: Mapping[str, Any], name: str, value: float) -> dict[str, 
 
 
 def refuse_in_one_line_or_take(make: Callable[[], object], what: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     message = ""
     try:
         make()
     except InputError as error:
         message = str(error)
     assert "\n" not in message, what
-    assert time.monotonic() - started < MAX_SECONDS, what
+    assert time.process_time() - started < MAX_SECONDS, what
 
 
 @pytest.mark.long
@@ -156,6 +157,8 @@ def refuse_in_one_line_or_take(make: Callable[[], object], what: str) -> None:
 def test_no_number_given_to_any_option_of_a_search_is_a_traceback_or_takes_long(arguments: tuple[str, ...]) -> None:
     overridden = {argument.partition("=")[0] for argument in arguments}
     config = compose("config", [*(base for base in BASE if base.partition("=")[0] not in overridden), *arguments])
+
+    # Whatever is imported for the first time is imported here, and not while an answer is timed.
     build_setup(config)
 
     # Of a choice its own options alone: the others are looked at by themselves.

@@ -46,6 +46,7 @@ def write_run(
     decisions: tuple[Decision, ...] = SPACE.decisions,
     more_metrics: Mapping[str, float] = MappingProxyType({}),
     data: dict[str, str] | None = None,
+    data_places: tuple[str, ...] | None = None,
 ) -> Path:
     """Write a journal with a trial for each reward; None is a failure.
 
@@ -54,7 +55,7 @@ def write_run(
     """
     rng = np.random.default_rng(0)
     config, versions = config or config_of(), versions or {"python": "3"}
-    created = Created(config=config, versions=versions, decisions=decisions, data=data)
+    created = Created(config=config, versions=versions, decisions=decisions, data=data, data_places=data_places)
     events: list[Created | Event] = [created]
     for number, reward in enumerate(rewards):
         chosen = SPACE.sample(rng)

@@ -19,6 +19,7 @@ from nas.reporting.failures import failure_rows
 from nas.reporting.loss_curves import loss_curves
 from nas.reporting.occurrence import Feature, Learned, learned_by_group
 from nas.reporting.page import page_of
+from nas.reporting.ranked import ranking_of
 from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.trials import trial_columns
 from nas.reporting.wall_time import WallTime, wall_time
@@ -127,11 +128,22 @@ def test_runs_are_grouped_by_what_searched(tmp_path: Path) -> None:
     assert cautions(runs) == ["task.noise"]
 
 
-def test_data_is_compared_by_its_content_where_that_is_on_record(tmp_path: Path) -> None:
-    def run_on(name: str, root: str, data: dict[str, str] | None) -> Path:
-        options = {"root": root, "num_held_out": 8}
+def test_runs_that_differ_in_what_no_metric_depends_on_get_no_caution(tmp_path: Path) -> None:
+    for name, share in (("a", 0.01), ("b", 0.3)):
+        data = {"max_bad_share": share, "num_held_out": 8}
+        task = {"cache_dir": f"/mnt/{name}", "data": data}
+        write_run(tmp_path / name, [0.1], config_of(data=data, task=task))
+    assert cautions(reported(tmp_path / "a", tmp_path / "b")) == []
+
+
+@pytest.mark.parametrize("place", ["root", "bucket"])
+def test_data_is_compared_by_its_content_where_that_is_on_record_whatever_its_place_is_called(
+    tmp_path: Path, place: str
+) -> None:
+    def run_on(name: str, at: str, data: dict[str, str] | None) -> Path:
+        options = {place: at, "num_held_out": 8}
         config = config_of(data=options, task={"data": options})
-        return write_run(tmp_path / name, [0.1], config, data=data)
+        return write_run(tmp_path / name, [0.1], config, data=data, data_places=(f"data.{place}",) if data else None)
 
     here = run_on("here", "coco", {"training images": "1c07"})
     moved = run_on("moved", "/mnt/coco", {"training images": "1c07", "validation images": "9be2"})
@@ -141,7 +153,7 @@ def test_data_is_compared_by_its_content_where_that_is_on_record(tmp_path: Path)
     assert cautions(reported(here, changed)) == ["training images"]
     unused = write_run(tmp_path / "unused", [0.1], config_of(data={"max_bad_share": 0.01}))
     assert cautions(reported(unused, write_run(tmp_path / "no_data", [0.1]))) == []
-    assert cautions(reported(here, moved, older)) == ["data.root", "task.data.root"]
+    assert cautions(reported(here, moved, older)) == [f"data.{place}", f"task.data.{place}"]
 
 
 def test_shares_are_those_of_the_best_tenth(tmp_path: Path) -> None:
@@ -309,7 +321,7 @@ def test_wall_time_is_the_time_in_which_trials_ran(tmp_path: Path) -> None:
 
 def test_a_card_holds_a_spec_file_and_its_blocks_in_words(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [0.1, 0.2])
-    best, _ = cards(reported(run), top=2)
+    best, _ = cards(ranking_of(reported(run)).architectures, names_run=False)
     spec = read_record(run).trials[1].spec
     (tmp_path / "spec.json").write_text(best.spec_file, encoding="utf-8")
     assert read_spec(tmp_path / "spec.json").spec == spec

@@ -23,7 +23,7 @@ from nas.tracking import Result, TrackedRun, Tracker, Tracking, feed
 from nas.tracking.base import check_installed
 from nas.tracking.mlflow import MLflow
 from nas.tracking.results import ResultReader
-from nas.tracking.tensorboard import TensorBoard
+from nas.tracking.tensorboard import MAX_TRIALS_WITH_PAGES, TensorBoard
 from nas.tracking.wandb import WeightsAndBiases
 from search_space.spec import short_form
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
@@ -44,7 +44,7 @@ def best_rewards(record: Record) -> dict[int, float]:
 def show(run: Path, tracker: Tracker) -> list[str]:
     """Show a run that is on disk, as the start of a search does; return what was said."""
     record, said = read_record(run), list[str]()
-    tracked = TrackedRun(run, record.created.time, record.created.config)
+    tracked = TrackedRun(run, record.created.time, record.created.config, len(record.trials))
     with Tracking({"it": tracker}, tracked, record, said.append, said.append):
         pass
     return said
@@ -173,9 +173,9 @@ def test_pages_of_a_run_that_was_deleted_do_not_stay(call: Run, tmp_path: Path) 
 
 
 def test_runs_that_begin_together_in_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    first, second = (TrackedRun(tmp_path, 1.0, {"seed": seed}) for seed in (0, 1))
+    first, second = (TrackedRun(tmp_path, 1.0, {"seed": seed}, 9) for seed in (0, 1))
     assert first.identity != second.identity
-    assert first.identity == TrackedRun(tmp_path / "moved", 1.0, {"seed": 0}).identity
+    assert first.identity == TrackedRun(tmp_path / "moved", 1.0, {"seed": 0}, 99).identity
 
 
 def test_a_folder_of_its_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +345,7 @@ def test_weights_and_biases_has_a_run_for_the_search_and_one_for_each_trial(
     assert show(tmp_path / "run", tracker) == []
     assert show(tmp_path / "run", tracker) == []
     record = read_record(tmp_path / "run")
-    identity = TrackedRun(tmp_path / "run", record.created.time, record.created.config).identity
+    identity = TrackedRun(tmp_path / "run", record.created.time, record.created.config, 1).identity
     folders = sorted((tmp_path / "wandb").glob("offline-run-*"))
     histories: dict[str, list[dict[str, float]]] = {}
     for folder in folders:
@@ -388,6 +388,28 @@ def test_a_package_that_is_missing_is_named_before_anything_is_trained(
 def test_the_curves_of_the_search_alone_where_asked_for(call: Run, tmp_path: Path) -> None:
     call("nas.search", *TINY_LANDSCAPE, "tracking.tensorboard.per_trial=false")
     assert [path.name for path in (tmp_path / "run" / "tensorboard").iterdir()] == ["search"]
+
+
+def test_a_run_that_grows_long_gets_no_more_pages_until_they_are_asked_for(call: Run, tmp_path: Path) -> None:
+    def pages() -> list[str]:
+        return sorted(path.name for path in (tmp_path / "run" / "tensorboard" / "trials").iterdir())
+
+    # A search in which every trial fails stops soon, however many it is to have.
+    begun = call("nas.search", *TINY_LANDSCAPE, "task.failure_rate=1")
+    assert "no more pages" not in begun.stdout
+    of_short_run = pages()
+    assert len(of_short_run) == 5
+    extended = call("nas.search", "run=run", f"num_trials={MAX_TRIALS_WITH_PAGES + 1}")
+    assert extended.stdout.count("TensorBoard gets no more pages of single trials, as the run is to have 501;") == 1
+    assert pages() == of_short_run
+    num_failed = len(read_record(tmp_path / "run").told)
+    assert 5 < num_failed < 25
+    assert len(scalars(tmp_path / "run" / "tensorboard" / "search")["trials/failed"]) == num_failed
+
+    # As the line says, without another trial.
+    asked = call("nas.search", "run=run", f"num_trials={num_failed}", "tracking.tensorboard.per_trial=true")
+    assert "no more pages" not in asked.stdout
+    assert pages() == [f"{number:05d}" for number in range(num_failed)]
 
 
 def test_every_tracker_keeps_the_contract() -> None:

@@ -1,0 +1,52 @@
+"""The standing of each architecture of a ranking against the best, by the deviation between seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nas.assessment.told_apart import SeedDeviation, pooled_deviation
+from nas.record.comparison import compares, furthest_rung
+from nas.record.problem import have_one_problem
+from nas.record.ranking import Row, Standing
+from nas.record.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class SeedsOfRanking:
+    """The part that seeds have in a ranking.
+
+    Attributes:
+        deviation: between seeds; None where it is not known.
+        rung: of the trials whose rewards compare with those of replays.
+        are_comparable: whether the runs of the ranking have one problem, so that one deviation may hold for all.
+    """
+
+    deviation: SeedDeviation | None
+    rung: int
+    are_comparable: bool
+
+    def with_standings(self, rows: Sequence[Row]) -> list[Row]:
+        """Return rows, which are ranked, each with its standing against the first of them."""
+        return [replace(row, standing=self._standing(row, rows[0])) for row in rows]
+
+    def _standing(self, row: Row, best: Row) -> Standing:
+        if self.deviation is None or not (self._compares(row) and self._compares(best)):
+            return ""
+        if row is best:
+            return "best"
+        return "may be as good" if self.deviation.may_be_as_good(row.ranked_by, best.ranked_by) else "behind"
+
+    def _compares(self, row: Row) -> bool:
+        return row.replayed is not None or compares(row.trial, self.rung)
+
+
+def seeds_of(rows: Sequence[Row], records: Sequence[Record]) -> SeedsOfRanking:
+    """Return what the replays in a ranking say of seeds.
+
+    Args:
+        rows: all rows of the ranking, before any filter.
+        records: of its runs.
+    """
+    rungs = {furthest_rung(record.trials.values()) for record in records}
+    are_comparable = len(rungs) == 1 and have_one_problem(records)
+    means = [row.replayed for row in rows if row.replayed is not None]
+    return SeedsOfRanking(pooled_deviation(means) if are_comparable else None, max(rungs, default=0), are_comparable)

@@ -1,0 +1,104 @@
+"""The replays of a run: where they lie, and which of them train and score as the run did, so that rewards compare."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.engine.promotion import Promotion
+from nas.options.configuration import option_texts
+from nas.record.comparison import furthest_rung
+from nas.record.events import Created
+from nas.record.identity import present_options
+from nas.record.journal import FILE_NAME, has_trials, read_record, refuse_link
+from nas.record.parts import recorded_part
+from nas.record.problem import problem_differences
+from nas.record.record import Record
+from proxy_tasks import Fidelity
+
+REPLAYS = "replays"
+"""Folder in a run that holds those of its replays, one for each seed."""
+
+
+def replayed_run(folder: Path) -> Path | None:
+    """Return the run whose replay a folder holds; None where it holds none."""
+    run = folder.parent.parent
+    return run if folder.parent.name == REPLAYS and has_trials(folder) and has_trials(run) else None
+
+
+def comparable_replays(folder: Path, record: Record) -> list[Record]:
+    """Return the replays of a run whose rewards compare with those of its furthest promoted trials.
+
+    A replay with the run's own seed is none of them: its trainings are those that architectures were chosen by, and
+    what was chosen had luck.
+
+    Args:
+        folder: of the run.
+        record: what its journal says.
+
+    Raises:
+        InputError: the journal of a replay is damaged, or leads out of the run folder.
+    """
+    furthest = furthest_rung(record.trials.values())
+    found = []
+    for path in sorted((folder / REPLAYS).glob(f"*/{FILE_NAME}")):
+        refuse_link(path, folder)
+        # One that is just being begun has no trials yet.
+        if not has_trials(path.parent):
+            continue
+
+        replay = read_record(path.parent)
+        has_own_seed = replay.created.config.get("seed") == record.created.config.get("seed")
+        rung = rung_trained_as(record.created, replay.created.config, replay.created.data)
+        if rung == furthest and not has_own_seed:
+            found.append(replay)
+    return found
+
+
+def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[str, str] | None) -> int | None:
+    """Return the rung of a search that a configuration trains and scores like, but for the seed; None for no rung.
+
+    Args:
+        search: the first line of the search's journal.
+        config: the configuration of a replay of it.
+        data: the content of the replay's data; None where that is not known.
+
+    Raises:
+        InputError: the fidelity on record cannot be used.
+    """
+    was, now = (option_texts(present_options(one)) for one in (search.config, config))
+
+    # A younger version has further options, which a replay checks to do what the older one did.
+    shared = [name for name in was if name in now and not name.startswith("fidelity.")]
+    options = [{name: own[name] for name in shared} for own in (was, now)]
+    if problem_differences(options, [search.data, data], search.data_places or ()):
+        return None
+
+    fidelity = recorded_part(Fidelity, config, "fidelity")
+    rungs = range(_promotion(search).num_rungs)
+    return next((rung for rung in rungs if _is_same(_fidelity(search, rung), fidelity)), None)
+
+
+def comparing_options(record: Record) -> tuple[str, ...]:
+    """Return the options of a replay that tells how far seeds differ among the furthest promoted trials of a run.
+
+    Raises:
+        InputError: the fidelity on record cannot be used.
+    """
+    furthest = furthest_rung(record.trials.values())
+    has_fidelity = "fidelity" in record.created.config
+    epochs = [f"fidelity.epochs={_fidelity(record.created, furthest).epochs:g}"] if furthest and has_fidelity else []
+    return ("top=12", "seeds=3", *epochs)
+
+
+def _fidelity(search: Created, rung: int) -> Fidelity:
+    return _promotion(search).fidelity(recorded_part(Fidelity, search.config, "fidelity"), rung)
+
+
+def _promotion(search: Created) -> Promotion:
+    """Return how a search promotes; one of an older version does not."""
+    return recorded_part(Promotion, search.config, "promotion") if "promotion" in search.config else Promotion()
+
+
+def _is_same(first: Fidelity, second: Fidelity) -> bool:
+    return first.max_train_images == second.max_train_images and math.isclose(first.epochs, second.epochs)

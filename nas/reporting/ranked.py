@@ -1,0 +1,63 @@
+"""The ranking of a report: the architectures of all runs, replayed ones first, and what seeds leave open of it."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foundation import short_path
+from nas.assessment.standing import SeedsOfRanking, seeds_of
+from nas.engine.replays import comparing_options
+from nas.record.mean_reward import mean_rewards
+from nas.record.ranking import Row, rows_of
+from nas.reporting.runs import ReportedRun
+from nas.terminal.seed_line import ranking_line
+
+
+@dataclass(frozen=True, slots=True)
+class RankedArchitecture:
+    """An architecture of a report's ranking.
+
+    Attributes:
+        rank: from 1.
+        run: that it was found by.
+        row: its figures.
+    """
+
+    rank: int
+    run: ReportedRun
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRanking:
+    """The ranking of a report.
+
+    Attributes:
+        architectures: all that have a reward, the best first.
+        seeds: the part that seeds have in it.
+    """
+
+    architectures: tuple[RankedArchitecture, ...]
+    seeds: SeedsOfRanking
+
+    def line(self, top: int) -> str:
+        """Return what is known of seeds among the `top` best, or the command that tells."""
+        shown = self.architectures[:top]
+        if not shown:
+            return ""
+        run = shown[0].run
+        options = shlex.join([f"run={short_path(run.folder)}", *comparing_options(run.record)])
+        return ranking_line(self.seeds, [one.row for one in shown], f"python -m nas.replay {options}")
+
+
+def ranking_of(runs: Sequence[ReportedRun]) -> ReportRanking:
+    """Return the ranking over all runs of a report."""
+    records = {run.name: run.record for run in runs}
+    means = {run.name: mean_rewards(replay.trials for replay in run.replays) for run in runs}
+    rows = rows_of(records, {name: record.trials for name, record in records.items()}, means)
+    seeds = seeds_of(rows, list(records.values()))
+
+    # Of one run the rows do not say which it is.
+    run_of = {run.name: run for run in runs} | {"": runs[0]}
+    ranked = enumerate(seeds.with_standings(rows), start=1)
+    return ReportRanking(tuple(RankedArchitecture(rank, run_of[row.run], row) for rank, row in ranked), seeds)

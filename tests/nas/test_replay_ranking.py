@@ -1,0 +1,195 @@
+"""Replays in leaderboards and reports: which of them count, what comes first, and what seeds leave open."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nas.engine.replays import comparable_replays
+from nas.record.journal import read_record
+from nas.record.mean_reward import MeanReward
+from nas.record.ranking import Row
+from nas.record.trial import best_trials
+from nas.reporting import page_of, read_runs
+from nas.reporting.ranked import ranking_of
+from nas.terminal.tables import leaderboard_table
+from tests.conftest import Run
+from tests.nas.reporting.reported_runs import config_of, write_run
+
+FIDELITY = {"epochs": 5, "max_train_images": None}
+TASK = {"_target_": "proxy_tasks.landscape.Landscape", "noise": 0.1}
+DATA = {"root": "coco", "num_held_out": 8, "max_bad_share": 0.01}
+
+
+def config(seed: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # any option
+    return config_of(seed=seed, **{"fidelity": FIDELITY, "task": TASK, **more})
+
+
+def write_replays(run: Path, rewards: Mapping[int, list[float | None]], **more: Any) -> None:  # noqa: ANN401
+    """Write a replay for each seed: `write_run` gives equal numbers the same architectures."""
+    for seed, own in rewards.items():
+        write_run(run / "replays" / f"epochs5.0-seed{seed}", own, config(seed, **more))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run of five architectures, of which the first two have two replays, and the third failed in both."""
+    folder = write_run(tmp_path / "run", [0.9, 0.8, 0.7, 0.3, 0.62], config(0))
+    write_replays(folder, {1: [0.60, 0.70, None], 2: [0.62, 0.72, None]})
+    return folder
+
+
+def test_replayed_architectures_come_first_by_their_mean_in_every_format(call: Run, run: Path) -> None:
+    rows = json.loads(call("nas.leaderboard", "run=run", "format=json").stdout)
+    # By hand: both vary by 0.0002, so two means differ by 4.303 * 0.01414 = 0.061 or more, a mean and a single training
+    # by 0.075, which 0.7 is within and 0.62 is not.
+    assert [(row["trial"], row["standing"]) for row in rows] == [
+        (1, "best"),
+        (0, "behind"),
+        (2, "may be as good"),
+        (4, "behind"),
+        (3, "behind"),
+    ]
+    assert [row.get("replay.mean") for row in rows] == [pytest.approx(0.71), pytest.approx(0.61), None, None, None]
+    assert rows[0]["replay.deviation"] == pytest.approx(0.0141421, rel=1e-5)
+    assert (rows[0]["replay.trainings"], rows[0]["reward"]) == (2, 0.8)
+
+    lines = list(csv.DictReader(io.StringIO(call("nas.leaderboard", "run=run", "format=csv").stdout)))
+    assert [line["trial"] for line in lines] == ["1", "0", "2", "4", "3"]
+    assert [line["replay.trainings"] for line in lines] == ["2", "2", "", "", ""]
+
+    known = (
+        "The standard deviation between seeds is 0.014 (degrees of freedom: 2): to be told apart, two means of 2 must "
+        "differ by 0.061, a mean and a single training by 0.075, two single trainings by 0.086; ~ marks what may be as "
+        "good as the best."
+    )
+    for form, gap in (("table", " +"), ("markdown", r" \| ")):
+        shown = call("nas.leaderboard", "run=run", f"format={form}").stdout
+        for texts in (("1", "1", "0.7100", "0.0141", "2", "0.8000"), ("2", "0", "0.6100", "0.0141", "2", "0.9000")):
+            assert re.search(gap.join(texts), shown)
+        assert re.search(r"\b3~[ |]+2[ |]+0\.7000", shown)
+        assert known in shown
+
+    # Filters leave the deviation as it is, and the best is the best of what is left.
+    kept = json.loads(call("nas.leaderboard", "run=run", "where=reward<0.75", "format=json").stdout)
+    assert [(row["trial"], row["standing"]) for row in kept] == [(2, "best"), (4, "may be as good"), (3, "behind")]
+    by_mean = json.loads(call("nas.leaderboard", "run=run", "sort=replay.mean", "top=1", "format=json").stdout)
+    assert (by_mean[0]["trial"], by_mean[0]["standing"]) == (0, "behind")
+
+
+def test_another_reward_ranks_the_replays_by_it_too(call: Run, run: Path) -> None:
+    options = ("reward=targets", "reward.params.target=150000", "reward.params.weight=1")
+    rows = json.loads(call("nas.leaderboard", "run=run", *options, "format=json").stdout)
+    # All have 300,000 parameters.
+    assert [row["trial"] for row in rows][:2] == [1, 0]
+    assert rows[0]["replay.mean"] == pytest.approx(0.355)
+
+
+def test_the_report_has_means_deviations_and_what_may_be_as_good(run: Path) -> None:
+    text = re.sub("<[^>]+>", " ", page_of(read_runs([run]), top=3))
+    assert re.search(r"best mean reward\s+0\.7100 ± 0\.0141", text)
+    assert re.search(r"1\s+0\.7100 ± 0\.0141\s+trial 1, mean of 2 trainings, 0\.8000 in the search", text)
+    assert re.search(r"3~\s+0\.7000\s+trial 2,", text)
+    assert "two means of 2 must differ by 0.061, a mean and a single training by 0.075" in text
+    assert "Trained once and not shown to be worse than the best: 1 architectures." in text
+    assert re.search(r"trial 0 \w{6}\s+2\s+0\.6100\s+0\.0141\s+2\s+0\.9000\s+behind", text)
+
+
+def test_where_seeds_are_not_known_single_trainings_are_ranked_and_the_command_is_named(
+    call: Run, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "run", [0.9, 0.8, 0.7], config(0))
+    other = write_run(tmp_path / "other", [0.5], config(0, task={**TASK, "noise": 0.3}))
+    options = "nas.replay run=run top=12 seeds=3"
+    line = "Single trainings are ranked; how far seeds of one architecture differ is not known. This tells: "
+    for form in ("table", "markdown"):
+        shown = call("nas.leaderboard", "run=run", f"format={form}").stdout
+        assert re.search(rf"{re.escape(line)}\S+ -m {options}\n", shown)
+    assert ranking_of(read_runs([run])).line(3) == f"{line}python -m {options}"
+    for form in ("csv", "json"):
+        assert "Single" not in call("nas.leaderboard", "run=run", f"format={form}").stdout
+
+    # One seed gives a mean of one, which comes first; it says nothing of the deviation.
+    write_replays(run, {1: [0.6]})
+    shown = call("nas.leaderboard", "run=run").stdout
+    assert re.search(r"1 +0 +0\.6000 +1 +0\.9000", shown)
+    assert "~" not in shown
+    assert line in shown
+    # No deviation holds for runs of two tasks.
+    write_replays(run, {2: [0.7]})
+    together = call("nas.leaderboard", "run=[run,other]").stdout
+    assert "seeds" not in together
+    assert ranking_of(read_runs([run, other])).line(3) == ""
+
+
+REPLAYS: tuple[tuple[str, bool, dict[str, Any]], ...] = (
+    ("alike", True, {}),
+    ("with the search's own seed", False, {"seed": 0}),
+    ("longer", False, {"fidelity": {**FIDELITY, "epochs": 6}}),
+    ("on fewer images", False, {"fidelity": {**FIDELITY, "max_train_images": 10}}),
+    ("scored on other data", False, {"task": {**TASK, "score_on": "val", "data": DATA}}),
+    ("on another machine", True, {"task": {**TASK, "score_on": "held_out", "cache_dir": "/b", "data": DATA}}),
+    ("by a younger version", True, {"task": {**TASK, "latency": False, "score_on": "held_out", "data": DATA}}),
+    ("where its data was moved to", True, {"task": {**TASK, "score_on": "held_out", "data": {**DATA, "root": "/b"}}}),
+)
+
+
+@pytest.mark.parametrize(("how", "counts", "options"), REPLAYS, ids=[how for how, _, _ in REPLAYS])
+def test_a_replay_counts_where_it_trains_and_scores_as_the_search_with_another_seed(
+    tmp_path: Path, how: str, counts: bool, options: dict[str, Any]
+) -> None:
+    content = {"training images": "1c07"}
+    task = {**TASK, "score_on": "held_out", "cache_dir": "/a", "data": DATA}
+    run = write_run(tmp_path / "run", [0.9], config(0, task=task), data=content, data_places=("data.root",))
+    own = config(**{"seed": 1, "task": task, **options})
+    write_run(run / "replays" / "one", [0.8], own, data={**content, "validation images": "9be2"})
+    assert len(comparable_replays(run, read_record(run))) == counts
+
+
+def test_of_promoted_trials_a_replay_counts_that_trains_as_long_as_the_furthest(call: Run, tmp_path: Path) -> None:
+    own = config(0, promotion={"num_rungs": 3, "reduction": 4, "keep_weights": True})
+    run = write_run(tmp_path / "run", [0.9, 0.8, 0.7, 0.6], own, promoted_from=2)
+    assert "nas.replay run=run top=12 seeds=3 fidelity.epochs=20\n" in call("nas.leaderboard", "run=run").stdout
+
+    for seed, epochs in ((1, 5), (2, 20), (3, 20.0), (4, 80)):
+        longer = config(seed, fidelity={**FIDELITY, "epochs": epochs})
+        write_run(run / "replays" / f"{seed}", [0.5 + seed / 100], longer)
+    rows = json.loads(call("nas.leaderboard", "run=run", "format=json").stdout)
+    assert (rows[0]["trial"], rows[0]["replay.mean"]) == (0, pytest.approx(0.525))
+    # Rewards of less training do not compare with the means.
+    standings = {row["trial"]: row.get("standing") for row in rows}
+    assert standings == {0: "best", 1: None, 2: "may be as good", 3: "may be as good"}
+    front = json.loads(call("nas.leaderboard", "run=run", "reward=tradeoff", "front=true", "format=json").stdout)
+    assert {row["trial"] for row in front} <= {2, 3}
+
+
+@pytest.mark.parametrize("module", ["nas.leaderboard", "nas.report"])
+def test_a_replay_that_leads_out_of_the_run_folder_is_not_read(call: Run, tmp_path: Path, module: str) -> None:
+    run = write_run(tmp_path / "run", [0.9], config(0))
+    outside = write_run(tmp_path / "outside" / "one", [0.8], config(1))
+    (run / "replays").symlink_to(outside.parent)
+    refused = call(module, "run=run")
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("leads out of the run folder; put what it points to in its place\n")
+
+
+@pytest.mark.parametrize(("width", "num_left_out"), [(80, 3), (60, 6)])
+def test_means_fit_where_the_terminal_is_narrow(run: Path, width: int, num_left_out: int) -> None:
+    metrics = {"ap": 0.5, "ap50": 0.6, "macs": 2.25e9, "params": 1.25e6, "latency_ms": 12.34}
+    (best, *_) = best_trials(read_record(run).trials)
+    trial = type(best)(best.number, best.proposal, best.spec, best.key, reward=0.5, metrics=metrics)
+    rows = [Row(trial, replayed=MeanReward(0.71, 0.0141, 3), standing="may be as good") for _ in range(12)]
+    out = io.StringIO()
+    Console(file=out, width=width, markup=False).print(leaderboard_table(rows, "Best", width))
+    _, heads, *lines = out.getvalue().splitlines()
+    assert heads.split()[:6] == ["#", "trial", "mean", "±", "n", "reward"]
+    assert lines[11].split()[:6] == ["12~", "0", "0.7100", "0.0141", "3", "0.5000"]
+    assert max(map(len, (heads, *lines))) <= width
+    left_out = " ".join(lines[12:]).partition("Left out for want of space: ")[2].split(", ")
+    assert len(left_out) == num_left_out
