@@ -15,7 +15,7 @@ from rich.console import Console
 
 from foundation import InputError, check_range, short_path
 from nas.assessment.standing import seeds_of
-from nas.engine.replays import comparable_replays, comparing_options
+from nas.engine.replays import Replay, comparable_replays, comparing_options
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
@@ -24,7 +24,7 @@ from nas.record.comparison import compares, furthest_rung
 from nas.record.events import MAX_TRIALS
 from nas.record.failures import failure_lines
 from nas.record.journal import read_record
-from nas.record.mean_reward import mean_rewards
+from nas.record.mean_reward import mean_baselines, mean_rewards
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.ranking import (
     BaselineRow,
@@ -39,6 +39,7 @@ from nas.record.ranking import (
 )
 from nas.record.record import Record
 from nas.record.trial import Trial
+from nas.terminal.baselines import comparison_line
 from nas.terminal.console import make_console
 from nas.terminal.seed_line import ranking_line
 from nas.terminal.tables import columns_of, leaderboard_table, texts_of
@@ -87,11 +88,10 @@ def main(config: dict[str, Any]) -> None:
     records = {short_path(folder): read_record(folder) for folder in folders}
     replays = {short_path(folder): comparable_replays(folder, records[short_path(folder)]) for folder in folders}
     trials = {run: _rewarded(record, options.reward) for run, record in records.items()}
-    means = {run: mean_rewards(_rescored(one.trials, options.reward) for one in own) for run, own in replays.items()}
-    rows = rows_of(records, trials, means)
-    seeds = seeds_of(rows, list(records.values()))
-    own = {short_path(folder): _rewarded_baselines(folder, options.reward) for folder in folders}
-    baselines = baseline_rows_of(own)
+    beside = {short_path(folder): read_baselines(folder) for folder in folders}
+    rows = _rows(records, trials, replays, options.reward)
+    baselines = _baseline_rows(beside, replays, options.reward)
+    seeds = seeds_of([*rows, *baselines], list(records.values()))
 
     # Filter before the front is taken: a row that is left out beats none.
     if options.where is not None:
@@ -103,6 +103,7 @@ def main(config: dict[str, Any]) -> None:
                 file=sys.stderr,
             )
     rows = seeds.with_standings(rows)
+    comparison = comparison_line(seeds, rows, baselines)
 
     title = f"Best of {', '.join(records)}"
     if options.front and options.reward is not None:
@@ -113,13 +114,19 @@ def main(config: dict[str, Any]) -> None:
         rows = sort_rows(rows, options.sort)
     # Baselines stand below whatever is shown: they have no rank.
     rows = rows[: options.top]
-    line = ranking_line(seeds, rows, _replay_command(records))
+    lines = [line for line in (ranking_line(seeds, rows, _replay_command(records)), comparison) if line]
 
     match options.format:
         case "table":
-            _show_table(records, replays, own, rows, baselines, title, line)
+            console = make_console()
+            _count_trials(console, records)
+            _print_mixture(console, records, replays, beside)
+            if rows or baselines:
+                console.print(leaderboard_table(rows, title, console.width, baselines))
+            for line in lines:
+                console.print(f"\n{line}", soft_wrap=True)
         case "markdown":
-            _write_markdown(rows, baselines, line)
+            _write_markdown(rows, baselines, lines)
         case "csv":
             _write_csv(rows, baselines)
         case "json":
@@ -135,27 +142,42 @@ def _replay_command(records: Mapping[str, Record]) -> str:
     return f"{own_command('replay')} {shlex.join([f'run={run}', *comparing_options(record)])}"
 
 
-def _show_table(
+def _rows(
     records: Mapping[str, Record],
-    replays: Mapping[str, Sequence[Record]],
-    own: Mapping[str, Sequence[Baseline]],
-    rows: Sequence[Row],
-    baselines: Sequence[BaselineRow],
-    title: str,
-    line: str,
-) -> None:
-    console = make_console()
-    _count_trials(console, records)
+    trials: Mapping[str, Mapping[int, Trial]],
+    replays: Mapping[str, Sequence[Replay]],
+    reward: Reward | None,
+) -> list[Row]:
+    """Return the ranked rows, those of replayed architectures with their means of the reward."""
+    means = {run: mean_rewards(_rescored(one.record.trials, reward) for one in own) for run, own in replays.items()}
+    return rows_of(records, trials, means)
 
-    shown = [*records.values(), *(replay for found in replays.values() for replay in found)]
+
+def _baseline_rows(
+    beside: Mapping[str, Sequence[Baseline]], replays: Mapping[str, Sequence[Replay]], reward: Reward | None
+) -> list[BaselineRow]:
+    """Return the rows of baselines, those that were replayed with their means of the reward."""
+    baselines = {run: _rescored_baselines(own, reward) for run, own in beside.items()}
+    means = {}
+    for run, own in replays.items():
+        means[run] = mean_baselines(_rescored_baselines(replay.baselines, reward) for replay in own)
+    return baseline_rows_of(baselines, means)
+
+
+def _print_mixture(
+    console: Console,
+    records: Mapping[str, Record],
+    replays: Mapping[str, Sequence[Replay]],
+    beside: Mapping[str, Sequence[Baseline]],
+) -> None:
+    """Print a line where results differ in their arithmetic."""
+    again = [replay for own in replays.values() for replay in own]
+    shown = [*records.values(), *(replay.record for replay in again)]
     trials = [trial for record in shown for trial in record.trials.values()]
-    mixture = mixture_line(count_numerics([*trials, *(one for found in own.values() for one in found)]))
+    baselines = [baseline for own in (*beside.values(), *(replay.baselines for replay in again)) for baseline in own]
+    mixture = mixture_line(count_numerics([*trials, *baselines]))
     if mixture:
         console.print(f"{mixture}.", soft_wrap=True)
-    if rows or baselines:
-        console.print(leaderboard_table(rows, title, console.width, baselines))
-    if line:
-        console.print(f"\n{line}", soft_wrap=True)
 
 
 def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
@@ -199,13 +221,13 @@ def _write_csv(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> None:
         writer.writerow({**one, "reused_by": " ".join(map(str, one["reused_by"]))})
 
 
-def _write_markdown(rows: Sequence[Row], baselines: Sequence[BaselineRow], line: str) -> None:
+def _write_markdown(rows: Sequence[Row], baselines: Sequence[BaselineRow], lines: Sequence[str]) -> None:
     columns = columns_of(rows, baselines)
     print("|", " | ".join(column.head.replace("|", "\\|") for column in columns), "|")
     print("|", " | ".join("---:" if column.align == "right" else "---" for column in columns), "|")
     for texts in texts_of(columns, rows, baselines):
         print("|", " | ".join(text.replace("|", "\\|") for text in texts), "|")
-    if line:
+    for line in lines:
         print(f"\n{line}")
 
 
@@ -246,9 +268,8 @@ def _rescored(trials: Mapping[int, Trial], reward: Reward | None) -> Mapping[int
     return {number: replace(trial, reward=reward(trial.metrics)) for number, trial in usable.items()}
 
 
-def _rewarded_baselines(folder: Path, reward: Reward | None) -> tuple[Baseline, ...]:
-    """Return the baselines of a run with the rewards that trials are ranked by."""
-    baselines = read_baselines(folder)
+def _rescored_baselines(baselines: Sequence[Baseline], reward: Reward | None) -> Sequence[Baseline]:
+    """Return baselines with another reward, as trials are rescored."""
     if reward is None:
         return baselines
 

@@ -76,14 +76,8 @@ class Row:
         if name == "seconds":
             return sum(self.trial.seconds.values()) if self.trial.seconds else None
         if name in REPLAY_FIGURES:
-            return self._replay_value(name)
+            return _replay_value(self.replayed, name)
         return self.trial.metrics.get(name)
-
-    def _replay_value(self, name: str) -> float | None:
-        if self.replayed is None:
-            return None
-        figures = (self.replayed.mean, self.replayed.deviation, self.replayed.num_trainings)
-        return dict(zip(REPLAY_FIGURES, figures, strict=True))[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +87,12 @@ class BaselineRow:
     Attributes:
         baseline: the network and its figures.
         run: name of its run; empty where there is one run only.
+        replayed: its mean over replays that compare with the run; None where there are none.
     """
 
     baseline: Baseline
     run: str = ""
+    replayed: MeanReward | None = None
 
     def value(self, name: str) -> float | None:
         """Return a figure by its name; None where it has none of that name, as a trial's number."""
@@ -106,6 +102,8 @@ class BaselineRow:
             return self.baseline.reward
         if name == "seconds":
             return sum(self.baseline.seconds.values()) if self.baseline.seconds else None
+        if name in REPLAY_FIGURES:
+            return _replay_value(self.replayed, name)
         return self.baseline.metrics.get(name)
 
 
@@ -143,14 +141,26 @@ def _order(row: Row) -> tuple[bool, int, float]:
     return True, rung, reward
 
 
-def baseline_rows_of(baselines: Mapping[str, Sequence[Baseline]]) -> list[BaselineRow]:
-    """Return the baselines of each run, best first and those without a reward last.
+def baseline_rows_of(
+    baselines: Mapping[str, Sequence[Baseline]], replayed: Mapping[str, Mapping[str, MeanReward]]
+) -> list[BaselineRow]:
+    """Return the baselines of each run, best first: those that were replayed lead, those without a reward are last.
 
     Args:
         baselines: those of each run, by its name.
+        replayed: the means of each run's replays, by the name of the baseline.
     """
-    rows = [BaselineRow(one, run if len(baselines) > 1 else "") for run, own in baselines.items() for one in own]
-    return sorted(rows, key=lambda row: (row.baseline.reward is None, -(row.baseline.reward or 0.0)))
+    rows = []
+    for run, own in baselines.items():
+        shown_run = run if len(baselines) > 1 else ""
+        rows += [BaselineRow(one, shown_run, replayed[run].get(one.name)) for one in own]
+    return sorted(rows, key=_baseline_order)
+
+
+def _baseline_order(row: BaselineRow) -> tuple[bool, bool, float]:
+    """Return the key that sorts baselines, the best first."""
+    reward = row.replayed.mean if row.replayed is not None else row.baseline.reward
+    return row.replayed is None, reward is None, -(reward or 0.0)
 
 
 def figure_names(rows: Iterable[Row | BaselineRow]) -> list[str]:
@@ -214,6 +224,13 @@ def sort_rows(rows: Sequence[Row], by: str) -> list[Row]:
     _check_known(name, rows, "sort")
     sign = -1 if is_downwards else 1
     return sorted(rows, key=lambda row: (row.value(name) is None, sign * (row.value(name) or 0.0)))
+
+
+def _replay_value(replayed: MeanReward | None, name: str) -> float | None:
+    if replayed is None:
+        return None
+    figures = (replayed.mean, replayed.deviation, replayed.num_trainings)
+    return dict(zip(REPLAY_FIGURES, figures, strict=True))[name]
 
 
 def _metrics(row: Row | BaselineRow) -> Mapping[str, float]:

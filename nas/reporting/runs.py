@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation import InputError, absolute_path, short_path
-from nas.engine.replays import comparable_replays
+from nas.engine.replays import Replay, comparable_replays
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
 from nas.record.baselines import Baseline, read_baselines
@@ -27,7 +27,7 @@ class ReportedRun:
         options: the whole configuration, each value as text, nested names with dots.
         record: what its journal says.
         folder: of the run.
-        replays: the records of its replays that compare with it.
+        replays: those of its replays that compare with it.
         baselines: networks that were trained beside its trials.
     """
 
@@ -36,7 +36,7 @@ class ReportedRun:
     options: Mapping[str, str]
     record: Record
     folder: Path = Path()
-    replays: Sequence[Record] = ()
+    replays: Sequence[Replay] = ()
     baselines: tuple[Baseline, ...] = ()
 
 

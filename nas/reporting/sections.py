@@ -77,9 +77,12 @@ def caution(runs: Sequence[ReportedRun]) -> str:
     names = cautions(runs)
     texts = [f"These runs differ in more than controller and seed: {', '.join(names)}."] if names else []
 
-    records = [record for run in runs for record in (run.record, *run.replays)]
-    results = [trial for record in records for trial in record.trials.values()]
-    mixture = mixture_line(count_numerics([*results, *(baseline for run in runs for baseline in run.baselines)]))
+    replays = [replay for run in runs for replay in run.replays]
+    records = [*(run.record for run in runs), *(replay.record for replay in replays)]
+    found = [*(run.baselines for run in runs), *(replay.baselines for replay in replays)]
+    baselines = [baseline for own in found for baseline in own]
+    trials = [trial for record in records for trial in record.trials.values()]
+    mixture = mixture_line(count_numerics([*trials, *baselines]))
     if mixture:
         texts.append(f"{mixture[0].upper()}{mixture[1:]}.")
     return "".join(f'<p class="caution">{escape(text)}</p>' for text in texts)
@@ -98,9 +101,9 @@ def sections(
 
     if any(trial.reward is not None for trial in trials):
         best = best_section(ranking, top, names_run=len(runs) > 1)
-        parts = [_progress(runs, curves), best, baselines_section(runs), _trade_off(), _learned(runs, learned)]
+        parts = [_progress(runs, curves), best, baselines_section(runs, ranking), _trade_off(), _learned(runs, learned)]
     else:
-        parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs)]
+        parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs, ranking)]
 
     if losses.index:
         parts.append(_training_curves(losses, len({trial.rung for trial in trials})))

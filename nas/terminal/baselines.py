@@ -1,10 +1,13 @@
 """Baselines in words: how the best architecture of a run stands to them, and how a replay changes them."""
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from nas.assessment.standing import SeedsOfRanking
+from nas.assessment.told_apart import SeedDeviation
 from nas.record.baselines import Baseline
 from nas.record.comparison import compares
+from nas.record.mean_reward import MeanReward, mean_baselines
+from nas.record.ranking import BaselineRow, Row
 from nas.record.record import Record
 from nas.record.trial import best_trials
 
@@ -32,6 +35,51 @@ def standing_line(record: Record, baselines: Sequence[Baseline], interval_comman
     # The best was picked by this very figure, and the baselines were not.
     luck = f", and the best of {len(ranked)} is partly the luckiest" if len(ranked) > 1 else ""
     return f"{line} Each is one training{luck}; an interval takes several seeds: {interval_command}"
+
+
+def comparison_line(seeds: SeedsOfRanking, rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> str:
+    """Return how the best of a ranking stands to the baselines of its run; empty where there is nothing to compare.
+
+    Args:
+        seeds: their part in the ranking.
+        rows: the ranking, with the best first.
+        baselines: those below it.
+    """
+    if not rows or not seeds.are_comparable:
+        return ""
+    means = [row.replayed for row in rows if row.replayed is not None]
+    own = {row.baseline.name: row.replayed for row in baselines if row.run == rows[0].run}
+    return interval_line(seeds.deviation, rows[0].replayed, own, len(means))
+
+
+def interval_line(
+    deviation: SeedDeviation | None,
+    best: MeanReward | None,
+    baselines: Mapping[str, MeanReward | None],
+    num_means: int,
+) -> str:
+    """Return how far the best is from each baseline, with 95 % intervals; without one nothing is claimed.
+
+    Args:
+        deviation: between seeds; None where it is not known.
+        best: the mean of the best; None where it is a single training of the search.
+        baselines: the mean of each, by its name; None where it was not replayed.
+        num_means: number of means that the best is the highest of.
+    """
+    if not baselines:
+        return ""
+    known = {name: mean for name, mean in baselines.items() if mean is not None and mean.num_trainings > 1}
+    if deviation is None or best is None or best.num_trainings < 2 or not known:
+        names = " or ".join(baselines)
+        return (
+            f"Baselines: no interval to {names}; it takes several seeds of the best and of each (nas.replay seeds=3)."
+        )
+
+    parts = [_difference(deviation, best, name, mean) for name, mean in known.items()]
+    parts += [f"no interval to {name}, which lacks several seeds" for name in baselines if name not in known]
+    which = f"the best of {num_means} means" if num_means > 1 else "the best"
+    line = f"Baselines: {which}, {best.mean:.4f}, is {'; '.join(parts)}."
+    return f"{line} The best was picked by its mean, which the intervals leave out." if num_means > 1 else line
 
 
 def replay_lines(in_search: Sequence[Baseline], replays: Sequence[Sequence[Baseline]]) -> list[str]:
@@ -68,10 +116,19 @@ def _reward(baseline: Baseline) -> str:
     return f"which failed ({baseline.failure.kind})" if baseline.failure else "which is not trained yet"
 
 
+def _difference(deviation: SeedDeviation, best: MeanReward, name: str, baseline: MeanReward) -> str:
+    """Return on which side of a baseline the best is, if its interval says so, and the interval."""
+    difference = best.mean - baseline.mean
+    low, high = deviation.interval(best, baseline)
+    side = "above" if low > 0 else "below" if high < 0 else "not told apart from"
+    return f"{side} {name} ({baseline.mean:.4f}): {difference:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
+
+
 def _mean(trainings: Sequence[Baseline]) -> str:
     """Return the reward of one training, or the mean of several and how far they differ."""
-    rewards = [baseline.reward for baseline in trainings if baseline.reward is not None]
-    if len(rewards) < 2:
-        best = next((baseline for baseline in trainings if baseline.reward is not None), trainings[0])
-        return f"reward now {_reward(best)}"
-    return f"mean now {statistics.fmean(rewards):.4f} ± {statistics.stdev(rewards):.4f}, n {len(rewards)}"
+    mean = mean_baselines([trainings]).get(trainings[0].name)
+    if mean is None:
+        return f"reward now {_reward(trainings[0])}"
+    if mean.deviation is None:
+        return f"reward now {mean.mean:.4f}"
+    return f"mean now {mean.mean:.4f} ± {mean.deviation:.4f}, n {mean.num_trainings}"

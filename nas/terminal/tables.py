@@ -100,7 +100,8 @@ def columns_of(rows: Sequence[Row], baselines: Sequence[BaselineRow] = ()) -> li
     if any(row.run for row in rows) or any(row.run for row in baselines):
         columns.append(Column("run", "left", lambda rank, row: row.run, lambda row: row.run, is_kept=True))
     columns.append(_figure_column(figure_of("trial"), is_kept=True))
-    if any(row.replayed is not None for row in rows):
+    means = [*(row.replayed for row in rows), *(row.replayed for row in baselines)]
+    if any(mean is not None for mean in means):
         columns += [_figure_column(figure_of(name), is_kept=True) for name in REPLAY_FIGURES]
     columns.append(_figure_column(figure_of("reward"), is_kept=True))
     if any(row.trial.rung for row in rows):

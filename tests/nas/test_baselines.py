@@ -130,7 +130,12 @@ def test_a_replay_trains_the_baselines_that_its_run_has_and_a_study_none(call: R
     (now,) = read_baselines(tmp_path / "run" / "replays" / "epochs50.0-seed0")
     assert now.reward != before.reward
     assert f"baseline spinenet-49: reward in search {before.reward:.4f}, reward now {now.reward:.4f}\n" in done.stdout
-    assert "baseline spinenet-49  reward" not in call("nas.replay", "run=run", "top=2", "fidelity.epochs=50").stdout
+    assert "Baselines: no interval to spinenet-49; it takes several seeds" in done.stdout
+    more = call("nas.replay", "run=run", "top=2", "seeds=2", "fidelity.epochs=50").stdout
+    assert "epochs50.0-seed0" in more
+    assert more.count("baseline spinenet-49  reward") == 1
+    interval = r"Baselines: the best of 2 means, \S+, is .* spinenet-49 \(\S+\): \S+, 95 % interval \S+ to "
+    assert re.search(interval, more)
 
     study = call("nas.proxy", "run=run", "num_architectures=8", "seeds=2", "target=[task.seed=0,fidelity.epochs=9]")
     assert study.returncode == 0, study.stderr

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from nas.assessment.told_apart import SeedDeviation
 from nas.record.baselines import Baseline
 from nas.record.journal import read_record
+from nas.record.mean_reward import MeanReward, mean_reward
 from nas.record.trial import Failure
-from nas.terminal.baselines import replay_lines, standing_line
+from nas.terminal.baselines import interval_line, replay_lines, standing_line
 from nas.terminal.console import Verbosity
 from nas.terminal.search_view import SearchView
 from tests.nas.reporting.reported_runs import write_run
@@ -54,6 +56,27 @@ def test_a_replay_with_several_seeds_has_the_mean_of_each_baseline() -> None:
         "baseline a: reward in search 0.5500, mean now 0.6000 ± 0.1000, n 3",
         "baseline b: reward now 0.2000",
     ]
+
+
+def test_the_best_is_said_to_be_above_or_below_a_baseline_with_an_interval_alone() -> None:
+    # By hand: two means of 2 with a deviation of 0.01 and 2 degrees differ by 4.303 * 0.01 = 0.043 or more.
+    deviation, best = SeedDeviation(0.01, 2), mean_reward([0.69, 0.71])
+    means = {"a": mean_reward([0.6, 0.6]), "b": mean_reward([0.68, 0.69]), "c": mean_reward([0.8, 0.8])}
+    above = "above a (0.6000): +0.1000, 95 % interval +0.0570 to +0.1430"
+    near = "not told apart from b (0.6850): +0.0150, 95 % interval -0.0280 to +0.0580"
+    below = "below c (0.8000): -0.1000, 95 % interval -0.1430 to -0.0570"
+    picked = "The best was picked by its mean, which the intervals leave out."
+    assert interval_line(deviation, best, means, 3) == (
+        f"Baselines: the best of 3 means, 0.7000, is {above}; {near}; {below}. {picked}"
+    )
+    # Without several seeds of both there is no interval, and no claim.
+    some = {"a": means["a"], "d": MeanReward(0.2), "e": None}
+    lacking = "no interval to d, which lacks several seeds; no interval to e, which lacks several seeds"
+    assert interval_line(deviation, best, some, 1) == f"Baselines: the best, 0.7000, is {above}; {lacking}."
+    none = "Baselines: no interval to a; it takes several seeds of the best and of each (nas.replay seeds=3)."
+    for known, mean in ((None, best), (deviation, None), (deviation, MeanReward(0.7))):
+        assert interval_line(known, mean, {"a": means["a"]}, 3) == none
+    assert interval_line(deviation, best, {}, 3) == ""
 
 
 @pytest.mark.parametrize("verbosity", ["quiet", "normal", "verbose"])
