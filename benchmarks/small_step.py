@@ -25,11 +25,12 @@ from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.training import train
-from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.runtime import keep_freed_memory
-from search_space import ModelScale, published_spec
+from search_space import ModelScale
 
 NUM_CLASSES = 3
+OUTPUT_LEVELS = (3, 4, 5, 6, 7)
 STEPS_A_TURN = 6
 NUM_UNCOUNTED = 2
 """First steps of a turn: the other version has just had the caches."""
@@ -58,8 +59,8 @@ def serve(scale_file: str, size_px: int, batch_size: int) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     scale = replace(ModelScale(**yaml.safe_load(Path(scale_file).read_text("utf-8"))), image_size_px=size_px)
-    network = spinenet_detector(published_spec("r0-sp53"), scale, NUM_CLASSES).to(memory_format=torch.channels_last)
-    anchors = make_anchors(network.output_levels, size_px, scale.anchor_scale, torch.device("cpu"))
+    network = build_network("r0-sp53", scale, num_classes=NUM_CLASSES).to(memory_format=torch.channels_last)
+    anchors = make_anchors(OUTPUT_LEVELS, size_px, scale.anchor_scale, torch.device("cpu"))
     recipe = Recipe(batch_size=batch_size, optimizer="adamw", learning_rate=1e-3)
     batch, num_steps = make_batch(size_px, batch_size), NUM_UNCOUNTED + STEPS_A_TURN
 

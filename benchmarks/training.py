@@ -36,7 +36,7 @@ from proxy_tasks.detection.optimization import make_optimizer
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM
-from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.spinenet import SpineNet
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
 from search_space import ModelScale, published_spec
@@ -126,7 +126,7 @@ def finish_step(
 
 def our_step(batch: Batch, device: torch.device, bf16: bool, do: Do = untimed) -> Step:
     torch.manual_seed(0)
-    network = spinenet_detector(SPEC, SCALE, NUM_CLASSES).to(device).to(memory_format=torch.channels_last)
+    network = build_detector(SPEC, SCALE, NUM_CLASSES).to(device).to(memory_format=torch.channels_last)
     anchors = make_anchors(network.output_levels, SIZE_PX, SCALE.anchor_scale, device)
     optimizer = make_optimizer(network, RECIPE)
     parameters = flatten_groups(optimizer)

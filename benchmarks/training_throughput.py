@@ -34,7 +34,7 @@ from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.training import train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
-from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
 
 PAPER_PROXY = replace(SCALE, image_size_px=512)
@@ -95,7 +95,7 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
     split = cached_split(key, silent)
 
     torch.manual_seed(0)
-    detector = spinenet_detector(SPEC, PAPER_PROXY, NUM_CLASSES).to(device)
+    detector = build_detector(SPEC, PAPER_PROXY, NUM_CLASSES).to(device)
     network: nn.Module = detector.to(memory_format=torch.channels_last) if variant.channels_last else detector
     if variant.compile_mode:
         network = torch.compile(network, mode=variant.compile_mode)  # type: ignore[assignment]  # a module, too
@@ -167,7 +167,7 @@ def needs_of_an_image(bf16: bool) -> tuple[float, float]:
         nonlocal num_values
         num_values += output.numel()
 
-    detector = spinenet_detector(SPEC, PAPER_PROXY, NUM_CLASSES)
+    detector = build_detector(SPEC, PAPER_PROXY, NUM_CLASSES)
     for module in detector.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(count)

@@ -15,22 +15,34 @@ from rich.console import Console
 
 from foundation import InputError, check_range, short_path
 from nas.assessment.standing import seeds_of
-from nas.engine.replays import comparable_replays, comparing_options
+from nas.engine.replays import Replay, comparable_replays, comparing_options
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
+from nas.record.baselines import Baseline, read_baselines
 from nas.record.comparison import compares, furthest_rung
 from nas.record.events import MAX_TRIALS
 from nas.record.failures import failure_lines
 from nas.record.journal import read_record
-from nas.record.mean_reward import mean_rewards
+from nas.record.mean_reward import mean_baselines, mean_rewards
 from nas.record.numerics import count_numerics, mixture_line
-from nas.record.ranking import Row, figure_names, filter_rows, ranges_of, rows_of, sort_rows
+from nas.record.ranking import (
+    BaselineRow,
+    Row,
+    baseline_rows_of,
+    figure_names,
+    filter_baselines,
+    filter_rows,
+    ranges_of,
+    rows_of,
+    sort_rows,
+)
 from nas.record.record import Record
 from nas.record.trial import Trial
+from nas.terminal.baselines import comparison_line
 from nas.terminal.console import make_console
 from nas.terminal.seed_line import ranking_line
-from nas.terminal.tables import columns_of, leaderboard_table
+from nas.terminal.tables import columns_of, leaderboard_table, texts_of
 
 HELP = """\
 python -m nas.leaderboard run=FOLDER [name=value ...]
@@ -76,19 +88,22 @@ def main(config: dict[str, Any]) -> None:
     records = {short_path(folder): read_record(folder) for folder in folders}
     replays = {short_path(folder): comparable_replays(folder, records[short_path(folder)]) for folder in folders}
     trials = {run: _rewarded(record, options.reward) for run, record in records.items()}
-    means = {run: mean_rewards(_rescored(one.trials, options.reward) for one in own) for run, own in replays.items()}
-    rows = rows_of(records, trials, means)
-    seeds = seeds_of(rows, list(records.values()))
+    beside = {short_path(folder): read_baselines(folder) for folder in folders}
+    rows = _rows(records, trials, replays, options.reward)
+    baselines = _baseline_rows(beside, replays, options.reward)
+    seeds = seeds_of([*rows, *baselines], list(records.values()))
 
     # Filter before the front is taken: a row that is left out beats none.
     if options.where is not None:
         ranked, rows = rows, filter_rows(rows, options.where)
+        baselines = filter_baselines(baselines, options.where)
         if ranked and not rows:
             print(
                 f"where: keeps none of {len(ranked)} architectures, which have {ranges_of(ranked, options.where)}",
                 file=sys.stderr,
             )
     rows = seeds.with_standings(rows)
+    comparison = comparison_line(seeds, rows, baselines)
 
     title = f"Best of {', '.join(records)}"
     if options.front and options.reward is not None:
@@ -97,18 +112,25 @@ def main(config: dict[str, Any]) -> None:
         title += ", ".join(options.reward.metrics)
     if options.sort is not None:
         rows = sort_rows(rows, options.sort)
+    # Baselines stand below whatever is shown: they have no rank.
     rows = rows[: options.top]
-    line = ranking_line(seeds, rows, _replay_command(records))
+    lines = [line for line in (ranking_line(seeds, rows, _replay_command(records)), comparison) if line]
 
     match options.format:
         case "table":
-            _show_table(records, replays, rows, title, line)
+            console = make_console()
+            _count_trials(console, records)
+            _print_mixture(console, records, replays, beside)
+            if rows or baselines:
+                console.print(leaderboard_table(rows, title, console.width, baselines))
+            for line in lines:
+                console.print(f"\n{line}", soft_wrap=True)
         case "markdown":
-            _write_markdown(rows, line)
+            _write_markdown(rows, baselines, lines)
         case "csv":
-            _write_csv(rows)
+            _write_csv(rows, baselines)
         case "json":
-            json.dump([_plain(row) for row in rows], sys.stdout, indent=1)
+            json.dump(_plain_rows(rows, baselines), sys.stdout, indent=1)
             print()
         case _:
             assert_never(options.format)
@@ -120,24 +142,42 @@ def _replay_command(records: Mapping[str, Record]) -> str:
     return f"{own_command('replay')} {shlex.join([f'run={run}', *comparing_options(record)])}"
 
 
-def _show_table(
+def _rows(
     records: Mapping[str, Record],
-    replays: Mapping[str, Sequence[Record]],
-    rows: Sequence[Row],
-    title: str,
-    line: str,
-) -> None:
-    console = make_console()
-    _count_trials(console, records)
+    trials: Mapping[str, Mapping[int, Trial]],
+    replays: Mapping[str, Sequence[Replay]],
+    reward: Reward | None,
+) -> list[Row]:
+    """Return the ranked rows, those of replayed architectures with their means of the reward."""
+    means = {run: mean_rewards(_rescored(one.record.trials, reward) for one in own) for run, own in replays.items()}
+    return rows_of(records, trials, means)
 
-    shown = [*records.values(), *(replay for own in replays.values() for replay in own)]
-    mixture = mixture_line(count_numerics(trial for record in shown for trial in record.trials.values()))
+
+def _baseline_rows(
+    beside: Mapping[str, Sequence[Baseline]], replays: Mapping[str, Sequence[Replay]], reward: Reward | None
+) -> list[BaselineRow]:
+    """Return the rows of baselines, those that were replayed with their means of the reward."""
+    baselines = {run: _rescored_baselines(own, reward) for run, own in beside.items()}
+    means = {}
+    for run, own in replays.items():
+        means[run] = mean_baselines(_rescored_baselines(replay.baselines, reward) for replay in own)
+    return baseline_rows_of(baselines, means)
+
+
+def _print_mixture(
+    console: Console,
+    records: Mapping[str, Record],
+    replays: Mapping[str, Sequence[Replay]],
+    beside: Mapping[str, Sequence[Baseline]],
+) -> None:
+    """Print a line where results differ in their arithmetic."""
+    again = [replay for own in replays.values() for replay in own]
+    shown = [*records.values(), *(replay.record for replay in again)]
+    trials = [trial for record in shown for trial in record.trials.values()]
+    baselines = [baseline for own in (*beside.values(), *(replay.baselines for replay in again)) for baseline in own]
+    mixture = mixture_line(count_numerics([*trials, *baselines]))
     if mixture:
         console.print(f"{mixture}.", soft_wrap=True)
-    if rows:
-        console.print(leaderboard_table(rows, title, console.width))
-    if line:
-        console.print(f"\n{line}", soft_wrap=True)
 
 
 def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
@@ -149,36 +189,45 @@ def _count_trials(console: Console, records: Mapping[str, Record]) -> None:
             console.print(f"failed: {line}", soft_wrap=True)
 
 
-def _plain(row: Row) -> dict[str, Any]:
-    """Return a row with all of its figures, as JSON values."""
+def _plain_rows(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> list[dict[str, Any]]:
+    return [*map(_plain, rows), *map(_plain, baselines)]
+
+
+def _plain(row: Row | BaselineRow) -> dict[str, Any]:
+    """Return a row with all of its figures, as JSON values; that of a baseline has its name too, and no key."""
+    result = row.trial if isinstance(row, Row) else row.baseline
     figures = {name: row.value(name) for name in figure_names([row])}
     own = {"run": row.run} if row.run else {}
-    numerics = {} if row.trial.numerics is None else asdict(row.trial.numerics)
+    numerics = {} if result.numerics is None else asdict(result.numerics)
     # A task may well have a metric that is called precision.
     computed_in = {f"numerics.{name}": value for name, value in numerics.items()}
-    standing = {"standing": row.standing} if row.standing else {}
-    return {**own, **figures, **standing, **computed_in, "key": row.trial.key, "reused_by": list(row.reused_by)}
+
+    if isinstance(row, Row):
+        standing = {"standing": row.standing} if row.standing else {}
+        return {**own, **figures, **standing, **computed_in, "key": row.trial.key, "reused_by": list(row.reused_by)}
+    failure = {} if row.baseline.failure is None else {"failure": row.baseline.failure.kind}
+    return {**own, "baseline": row.baseline.name, **figures, **computed_in, **failure, "key": None, "reused_by": []}
 
 
-def _write_csv(rows: Sequence[Row]) -> None:
+def _write_csv(rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> None:
     """Write the rows with all of their figures, unrounded."""
     # Rows of different runs may have different figures: a column for each that any of them has.
-    plain = [_plain(row) for row in rows]
+    plain = _plain_rows(rows, baselines)
     last = ("key", "reused_by")
     names = dict.fromkeys(name for one in plain for name in one if name not in last)
     writer = csv.DictWriter(sys.stdout, [*names, *last], restval="", lineterminator="\n")
     writer.writeheader()
-    for row, one in zip(rows, plain, strict=True):
-        writer.writerow({**one, "reused_by": " ".join(map(str, row.reused_by))})
+    for one in plain:
+        writer.writerow({**one, "reused_by": " ".join(map(str, one["reused_by"]))})
 
 
-def _write_markdown(rows: Sequence[Row], line: str) -> None:
-    columns = columns_of(rows)
+def _write_markdown(rows: Sequence[Row], baselines: Sequence[BaselineRow], lines: Sequence[str]) -> None:
+    columns = columns_of(rows, baselines)
     print("|", " | ".join(column.head.replace("|", "\\|") for column in columns), "|")
     print("|", " | ".join("---:" if column.align == "right" else "---" for column in columns), "|")
-    for rank, row in enumerate(rows, start=1):
-        print("|", " | ".join(column.text(rank, row).replace("|", "\\|") for column in columns), "|")
-    if line:
+    for texts in texts_of(columns, rows, baselines):
+        print("|", " | ".join(text.replace("|", "\\|") for text in texts), "|")
+    for line in lines:
         print(f"\n{line}")
 
 
@@ -217,6 +266,16 @@ def _rescored(trials: Mapping[int, Trial], reward: Reward | None) -> Mapping[int
     scored = {number: trial for number, trial in trials.items() if trial.reward is not None}
     usable = {number: trial for number, trial in scored.items() if named <= set(trial.metrics)}
     return {number: replace(trial, reward=reward(trial.metrics)) for number, trial in usable.items()}
+
+
+def _rescored_baselines(baselines: Sequence[Baseline], reward: Reward | None) -> Sequence[Baseline]:
+    """Return baselines with another reward, as trials are rescored."""
+    if reward is None:
+        return baselines
+
+    named = set(named_metrics(reward))
+    usable = [one for one in baselines if one.reward is not None and named <= set(one.metrics)]
+    return tuple(one.model_copy(update={"reward": reward(one.metrics)}) for one in usable)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from nas.engine.replays import REPLAYS, rung_trained_as
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.record.architecture import best_of
+from nas.record.baselines import read_baselines
 from nas.record.comparison import compares
 from nas.record.events import MAX_TRIALS, Asked
 from nas.record.identity import (
@@ -26,12 +27,13 @@ from nas.record.identity import (
     options_on_record,
 )
 from nas.record.journal import Journal, read_record, refuse_links
-from nas.record.mean_reward import mean_rewards
+from nas.record.mean_reward import mean_baselines, mean_rewards
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.record import Record
 from nas.record.trial import Trial
-from nas.running import Consoles, Shown, is_finished, make_consoles, prepare_task, print_tracking_hints, run_and_show
+from nas.running import Consoles, Shown, has_work, make_consoles, prepare_task, print_tracking_hints, run_and_show
 from nas.setup import Setup, build_setup
+from nas.terminal.baselines import interval_line, replay_lines
 from nas.terminal.replay_table import ReplayedTrial, replay_table
 from nas.terminal.seed_line import seed_line
 from proxy_tasks.base import DataTask
@@ -136,10 +138,12 @@ def _train(
             # What the search has found is trained whatever it costs, and once with each seed.
             limits={},
             promotion=Promotion(),
+            # They are compared on equal terms: trained again with what they are compared with.
+            baselines=setup.baselines or bool(read_baselines(setup.run)),
         )
 
         title = f"replay of {short_path(setup.run)}, seed {seed}"
-        if not is_finished(record, replay.num_trials):
+        if has_work(replay, record):
             consoles.results.print(f"{title}: {len(record.told)} of {len(record.trials)} trainings are on record")
         numbers = {trial.key: trial.number for trial in best}
         beside = {"in the search": count_numerics(best)}
@@ -182,9 +186,16 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
     """Print the ranking now beside that of the search, how far the two agree, and what the seeds say of it."""
     replayed = _replayed(best, replays)
     means = [one.mean for one in replayed if one.mean is not None]
-    deviation = pooled_deviation(means)
+    folders = [_folder_name(replace(setup, seed=seed)) for seed in replays]
+    in_search = read_baselines(setup.run)
+    again = [read_baselines(setup.run / REPLAYS / folder) for folder in folders]
+    baseline_means = mean_baselines(again)
+    deviation = pooled_deviation([*means, *baseline_means.values()])
+
     console.print()
     console.print(replay_table(replayed, deviation))
+    for line in replay_lines(in_search, again):
+        console.print(line, soft_wrap=True)
 
     # In the search, trials of several amounts of training may be among the best.
     comparable = [one for one in replayed if compares(one.trial, best[0].rung)]
@@ -192,19 +203,24 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
 
-    if deviation is not None:
-        highest = max(means, key=lambda one: one.mean)
+    highest = max(means, key=lambda one: one.mean, default=None)
+    if deviation is not None and highest is not None:
         is_marked = sum(deviation.may_be_as_good(one, highest) for one in means) > 1
         console.print(f"\n{seed_line(deviation, means, is_marked=is_marked)}", soft_wrap=True)
     elif means:
         console.print("\nOne training each: how far seeds differ is not known; seeds=3 says.", soft_wrap=True)
 
+    names = dict.fromkeys(baseline.name for own in again for baseline in own)
+    comparison = interval_line(deviation, highest, {name: baseline_means.get(name) for name in names}, len(means))
+    if comparison and means:
+        console.print(f"\n{comparison}", soft_wrap=True)
+
     trials = [trial for record in replays.values() for trial in record.trials.values()]
-    mixture = mixture_line(count_numerics([*best, *trials]))
+    baselines = [*in_search, *(baseline for own in again for baseline in own)]
+    mixture = mixture_line(count_numerics([*best, *trials, *baselines]))
     if mixture:
         console.print(f"\n{mixture}.", soft_wrap=True)
 
-    folders = [_folder_name(replace(setup, seed=seed)) for seed in replays]
     console.print(f"Kept in {short_path(setup.run / REPLAYS)}: {', '.join(folders)}", soft_wrap=True)
     print_tracking_hints(replace(setup, run=setup.run / REPLAYS / folders[-1]), console)
 

@@ -7,6 +7,7 @@ from functools import partial
 from rich.console import Console
 
 from foundation import InputError
+from nas.engine.baselines import open_baselines
 from nas.record.journal import Journal
 from nas.record.numerics import NumericsCount
 from nas.record.record import Record
@@ -53,6 +54,15 @@ def prepare_task(task: ProxyTask, console: Console) -> ProxyTask:
 def is_finished(record: Record, num_trials: int) -> bool:
     """Return whether a run of `num_trials` trials has a result for each of them."""
     return len(record.told) >= max(num_trials, len(record.trials))
+
+
+def has_work(setup: Setup, record: Record) -> bool:
+    """Return whether something of a run is still to be trained: a trial, or a baseline.
+
+    Raises:
+        InputError: what is on record of a baseline is damaged.
+    """
+    return not is_finished(record, setup.num_trials) or bool(open_baselines(setup.run, setup.baseline_names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,7 @@ def _track(setup: Setup, journal: Journal, consoles: Consoles) -> Tracking:
 
 def _run(setup: Setup, journal: Journal, tracking: Tracking, console: Console, shown: Shown) -> str | None:
     """Run what is left of a search; return why it stopped before its last trial, if it did."""
-    if is_finished(journal.record, setup.num_trials):
+    if not has_work(setup, journal.record):
         return None
 
     # The view leaves out itself what the verbosity asks it to.
@@ -132,5 +142,6 @@ def _run(setup: Setup, journal: Journal, tracking: Tracking, console: Console, s
             tracking.update()
 
         search = setup.search(journal, on_change, view.stopping, view.note_numerics)
-        setup.executor.run(search, setup.task, view.note_workers)
+        source = setup.source(search, view.show_baseline)
+        setup.executor.run(source, setup.task, view.note_workers)
     return search.why_stopped

@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,22 +21,24 @@ from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
 from nas.options.repeated import arguments_for
+from nas.record.baselines import Baseline, read_baselines
 from nas.record.failures import failure_lines
 from nas.record.identity import check_data, open_run, options_on_record, present_options
 from nas.record.journal import has_trials
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
-from nas.record.ranking import Row
+from nas.record.ranking import BaselineRow, Row
 from nas.record.record import Record
 from nas.record.trial import Status, Trial, best_trials
 from nas.running import (
     Shown,
-    is_finished,
+    has_work,
     make_consoles,
     prepare_task,
     print_tracking_hints,
     run_and_show,
 )
 from nas.setup import Setup, build_setup
+from nas.terminal.baselines import standing_line
 from nas.terminal.figures import duration
 from nas.terminal.tables import leaderboard_table
 from search_space import Decisions
@@ -83,7 +85,7 @@ def main(config: dict[str, Any]) -> None:
         record = journal.record
         if is_begun:
             consoles.results.print(f"{here}: {len(record.told)} trials on record, {setup.num_trials} asked for")
-            if not is_finished(record, setup.num_trials):
+            if has_work(setup, record):
                 setup = replace(setup, task=prepare_task(setup.task, consoles.results))
                 check_data(record, setup.run, setup.task)
 
@@ -118,21 +120,28 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     order: tuple[Status, ...] = ("completed", "reused", "rejected", "failed", "running")
     counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
     console.print(f"\n{counts or 'no trials'}; {duration(time.monotonic() - started)} this time\n")
-    _print_remarks(console, record, setup.max_reused_share)
+    baselines = read_baselines(setup.run)
+    _print_remarks(console, record, baselines, setup.max_reused_share)
 
     # After Ctrl-C too: what was found so far is shown and exported all the same.
     best = best_trials(record.trials, NUM_SHOWN)
-    if best:
+    if best or baselines:
         run = short_path(setup.run)
-        console.print(leaderboard_table([Row(trial) for trial in best], f"Best of {run}", console.width))
+        rows = [Row(trial) for trial in best]
+        below = [BaselineRow(baseline) for baseline in baselines]
+        console.print(leaderboard_table(rows, f"Best of {run}", console.width, below))
+    if best:
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
 
+    standing = standing_line(record, baselines, _interval_command(setup))
+    if standing:
+        console.print(standing, soft_wrap=True)
     _print_next_commands(console, setup, record, best[0] if best else None)
     print_tracking_hints(setup, console)
 
 
-def _print_remarks(console: Console, record: Record, max_reused_share: float) -> None:
+def _print_remarks(console: Console, record: Record, baselines: Sequence[Baseline], max_reused_share: float) -> None:
     """Print what a person should know of failed, rejected and reused trials, where there are many."""
     trials = record.trials.values()
     failures = failure_lines(trials)
@@ -141,7 +150,7 @@ def _print_remarks(console: Console, record: Record, max_reused_share: float) ->
     if failures:
         console.print()
 
-    mixture = mixture_line(count_numerics(trials))
+    mixture = mixture_line(count_numerics([*trials, *baselines]))
     if mixture:
         console.print(f"{mixture}.\n", soft_wrap=True)
 
@@ -168,7 +177,7 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     """Print the commands that resume or extend the run, and where it has a best trial those that look into it."""
     num_told = len(record.told)
     again = _this_command("search", without=("num_trials",))
-    if num_told < setup.num_trials:
+    if num_told < setup.num_trials or has_work(setup, record):
         console.print(f"Resume:  {again} num_trials={setup.num_trials}", soft_wrap=True)
     else:
         console.print(f"Extend:  {again} num_trials={2 * max(setup.num_trials, num_told)}", soft_wrap=True)
@@ -192,6 +201,13 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
         most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
         replay = _this_command("replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
+
+
+def _interval_command(setup: Setup) -> str:
+    """Return the command that trains the best and the baselines with several seeds; empty where seeds do nothing."""
+    if setup.task.option_rules.ignores_training:
+        return ""
+    return f"{_this_command('replay', without=('num_trials',))} top=3 seeds=3"
 
 
 def reused_share(record: Record) -> float:

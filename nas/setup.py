@@ -1,11 +1,13 @@
 """Everything that a run is made of, built from a configuration."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from controllers.base import Controller
+from nas.engine.baselines import BaselinesFirst
 from nas.engine.failures import FailurePolicy
 from nas.engine.limits import Limits
 from nas.engine.loop import Search
@@ -13,15 +15,16 @@ from nas.engine.plan import Plan
 from nas.engine.promotion import Promotion
 from nas.engine.reward import Reward, named_metrics
 from nas.engine.warm_start import WarmStart
-from nas.executors.base import Executor
+from nas.executors.base import Executor, TrialSource
 from nas.executors.threads import wait_without_spinning
 from nas.options.builder import build
+from nas.record.baselines import BASELINE_NAME, Baseline
 from nas.record.journal import Journal
 from nas.record.ranking import OWN_COLUMNS
 from nas.record.trial import Trial
 from nas.terminal.console import Verbosity
 from nas.tracking.base import Tracker
-from proxy_tasks.base import Fidelity, Numerics, ProxyTask
+from proxy_tasks.base import BaselineTask, Fidelity, Numerics, ProxyTask
 from search_space import ModelScale, SearchSpace
 
 SHARED_NODES = ("data", "recipe", "block_kinds")
@@ -55,6 +58,7 @@ class Setup:
     failures: FailurePolicy
     max_reused_share: float
     verbosity: Verbosity
+    baselines: bool = False
     tracking: Mapping[str, Tracker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +66,7 @@ class Setup:
         self._check_metric_names()
         self._check_limited_costs(self.plan.limits)
         self._check_reward()
+        self._check_baselines()
         if all(decision.num_options == 1 for decision in self.space.decisions):
             raise ValueError("space: holds one architecture only, there is nothing to search")
         if len(self.reward.metrics) < self.controller.min_objectives:
@@ -80,6 +85,11 @@ class Setup:
             promotion=self.promotion,
             failures=self.failures,
         )
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """The networks that are trained beside the search, once a run."""
+        return self.task.baseline_names if self.baselines and isinstance(self.task, BaselineTask) else ()
 
     def search(
         self,
@@ -101,6 +111,16 @@ class Setup:
             on_numerics=on_numerics,
         )
 
+    def source(
+        self,
+        search: Search,
+        on_change: Callable[[Baseline, bool], None] = lambda baseline, has_started: None,
+    ) -> TrialSource:
+        """Return what an executor runs: the search, and before it the baselines that the run folder lacks."""
+        if not self.baseline_names:
+            return search
+        return BaselinesFirst(search, self.baseline_names, self.run, self.reward, self.plan, on_change)
+
     def _check_metric_names(self) -> None:
         """Check that no metric has the name of a figure that every trial has: only one of them could be named."""
         taken = [name for name in self.task.metric_names if name in OWN_COLUMNS]
@@ -115,6 +135,21 @@ class Setup:
         unknown = [name for name in named if name not in self.task.cost_names]
         if unknown:
             raise ValueError(f"limits: no cost {unknown[0]}; the task has {', '.join(self.task.cost_names)}")
+
+    def _check_baselines(self) -> None:
+        """Check that the task has baselines, under names that can be files, where they are asked for."""
+        if not self.baselines:
+            return
+        if not isinstance(self.task, BaselineTask):
+            raise ValueError(
+                f"baselines: {type(self.task).__name__} has none (see BaselineTask in proxy_tasks/base.py); leave out "
+                "baselines=true"
+            )
+
+        # Each becomes a file.
+        for name in self.task.baseline_names:
+            if not re.fullmatch(BASELINE_NAME, name):
+                raise ValueError(f"baselines: a name needs letters, digits, dots and hyphens, got {name!r}")
 
     def _check_reward(self) -> None:
         """Check that the task measures everything that the reward names."""

@@ -128,8 +128,10 @@ def _run(
         limits={},
         promotion=Promotion(),
         warm_start=WarmStart(),
+        # A study is about how proxies rank architectures of the space.
+        baselines=False,
     )
-    config = {**proxy.config, "seed": seed, "num_trials": count}
+    config = {**proxy.config, "seed": seed, "num_trials": count, "baselines": False}
 
     with open_run(folder, config, setup.task, setup.space, architectures) as journal:
         title = f"{proxy.name}, seed {seed}"

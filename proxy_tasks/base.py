@@ -256,3 +256,26 @@ class DataTask(ProxyTask, Protocol):
         Evaluations of that task, on whichever machine, raise `BadDataError` where the data they find is other data.
         """
         ...
+
+
+@runtime_checkable
+class BaselineTask(ProxyTask, Protocol):
+    """A proxy task that can also train networks which no search proposes, to compare what a search finds with them.
+
+    A search with `baselines=true` has each trained once, by the fidelity, the seed and the workers of its trials::
+
+        task.baseline_names    # ("spinenet-49", "r50-fpn")
+        task.evaluate_baseline("r50-fpn", fidelity=Fidelity(2), seed=0)  # an Evaluation, as that of a spec
+    """
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """Names of the baselines, of letters, digits, dots and hyphens; at least one."""
+        ...
+
+    def evaluate_baseline(self, name: str, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        """Build, train and score one baseline as `evaluate` does a spec, with the same metrics and exceptions.
+
+        A baseline whose architecture is a spec gives what the spec gives.
+        """
+        ...

@@ -26,7 +26,7 @@ from proxy_tasks.base import (
     Report,
     Weights,
 )
-from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, resnet_seed
+from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 from search_space.kinds import MAX_LEVEL, kind_named
 from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
 
@@ -121,6 +121,15 @@ class Landscape:
             ap += self.noise * rng.standard_normal() / math.sqrt(fidelity.epochs)
 
         return Evaluation({"ap": min(max(ap, 0.0), 1.0), **self.costs(spec)})
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """SpineNet-49 alone: a network that is no spec has no score here."""
+        return ("spinenet-49",)
+
+    def evaluate_baseline(self, name: str, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        """Score a published spec; see `BaselineTask.evaluate_baseline`."""
+        return self.evaluate(published_spec(name), fidelity=fidelity, seed=seed)
 
 
 def true_score(spec: ArchSpec, seed: int = 0) -> float:

@@ -36,6 +36,7 @@ TINY_SEARCH = (
     "scale.num_head_convs=1",
     "recipe.batch_size=4",
     "fidelity.epochs=0.5",
+    "baselines=false",
     "controller.population_size=2",
     "controller.tournament_size=1",
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from nas.assessment.told_apart import SeedDeviation, pooled_deviation
 from nas.record.comparison import compares, furthest_rung
 from nas.record.problem import have_one_problem
-from nas.record.ranking import Row, Standing
+from nas.record.ranking import BaselineRow, Row, Standing
 from nas.record.record import Record
 
 
@@ -39,11 +39,11 @@ class SeedsOfRanking:
         return row.replayed is not None or compares(row.trial, self.rung)
 
 
-def seeds_of(rows: Sequence[Row], records: Sequence[Record]) -> SeedsOfRanking:
+def seeds_of(rows: Sequence[Row | BaselineRow], records: Sequence[Record]) -> SeedsOfRanking:
     """Return what the replays in a ranking say of seeds.
 
     Args:
-        rows: all rows of the ranking, before any filter.
+        rows: all rows of the ranking and the baselines below it, before any filter.
         records: of its runs.
     """
     rungs = {furthest_rung(record.trials.values()) for record in records}

@@ -24,6 +24,12 @@ class SeedDeviation:
         """Return by how much means of so many trainings must differ for the 95 % interval of it to leave out 0."""
         return student_95(self.degrees) * self.value * math.sqrt(1 / num_first + 1 / num_second)
 
+    def interval(self, first: MeanReward, second: MeanReward) -> tuple[float, float]:
+        """Return the 95 % interval of the first mean less the second, low to high."""
+        difference = first.mean - second.mean
+        half = self.difference_told_apart(first.num_trainings, second.num_trainings)
+        return difference - half, difference + half
+
     def may_be_as_good(self, one: MeanReward, best: MeanReward) -> bool:
         """Return whether one is not shown to be worse than the best: too near to it to tell, or above it."""
         return best.mean - one.mean <= self.difference_told_apart(one.num_trainings, best.num_trainings)

@@ -1,6 +1,7 @@
 """Jobs and outcomes: the values that pass between the search and an executor."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from nas.record.trial import Failure
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, Weights
@@ -29,11 +30,32 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineJob:
+    """One evaluation of a baseline to run.
+
+    Attributes:
+        trial: stands for the number of a trial, which a baseline is none of; below 0.
+        name: a baseline of the task.
+        fidelity: how much training it gets.
+        seed: seed of the training.
+    """
+
+    trial: int
+    name: str
+    fidelity: Fidelity
+    seed: int
+
+
+AnyJob: TypeAlias = Job | BaselineJob
+"""What an executor runs; it need not know which of the two it has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a job.
 
     Attributes:
-        trial: number of the trial.
+        trial: number that its job has.
         result: the evaluation, or why there is none.
         numerics: the arithmetic that it was computed in; None where the task does not depend on it, or nothing is known
             of the evaluation.

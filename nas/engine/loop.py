@@ -1,6 +1,5 @@
 """The search loop: ask, decode, run, record, tell; without knowing who runs the jobs."""
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -15,10 +14,11 @@ from nas.engine.limits import cost_text
 from nas.engine.plan import Plan
 from nas.engine.reward import Reward, objectives_of
 from nas.engine.successive_halving import SuccessiveHalving
+from nas.engine.told import finite_figures, told_of
 from nas.record.events import Asked, AttemptFailed, Told
 from nas.record.journal import Journal
 from nas.record.trial import Failure, Trial
-from proxy_tasks import BadSpecError, Evaluation, Numerics
+from proxy_tasks import BadSpecError, Numerics
 from search_space import ArchSpec, SearchSpace
 from search_space.kinds import added_kinds
 
@@ -110,7 +110,7 @@ class Search:
             if told is not None:
                 self._end(told)
             elif self._known.begin(trial):
-                self._note_numerics(numerics)
+                self.note_numerics(numerics)
                 self._on_change(trial)
                 return self._job(trial)
         return None
@@ -123,16 +123,24 @@ class Search:
         Raises:
             InputError: the journal cannot be written.
         """
-        self._note_numerics(outcome.numerics)
-        if isinstance(outcome.result, Failure):
-            told = Told(trial=outcome.trial, status="failed", failure=outcome.result, numerics=outcome.numerics)
-        else:
-            told = self._rewarded(outcome.trial, outcome.result, outcome.numerics)
-
+        self.note_numerics(outcome.numerics)
+        told = told_of(outcome, self._reward)
         if told.failure is None:
             self._end(told)
         else:
             self._fail(told, told.failure)
+
+    def note_numerics(self, numerics: Numerics | None) -> None:
+        """Report an arithmetic in which nothing was computed since this start."""
+        if numerics is not None and numerics not in self._numerics:
+            self._numerics.add(numerics)
+            self._on_numerics(numerics)
+
+    def stop(self, why: str) -> None:
+        """Start no more trials."""
+        if self._why_stopped is None:
+            self._why_stopped = why
+            self._on_stop(why)
 
     def _next_trial(self) -> Trial | None:
         """Return the next trial to run, asked and on record."""
@@ -198,44 +206,13 @@ class Search:
         if violation is None:
             return None
         failure = Failure("over_limit", violation)
-        return Told(trial=trial.number, status="rejected", metrics=_finite(costs), failure=failure)
+        return Told(trial=trial.number, status="rejected", metrics=finite_figures(costs), failure=failure)
 
     def _job(self, trial: Trial) -> Job:
         promotion = self._plan.promotion
         fidelity = promotion.fidelity(self._plan.fidelity, trial.rung)
         weights = promotion.weights(self._journal.folder, trial.key, trial.rung)
         return Job(trial.number, trial.spec, fidelity, self._plan.seed, weights, added_kinds())
-
-    def _rewarded(self, number: int, evaluation: Evaluation, numerics: Numerics | None) -> Told:
-        """Return an evaluation with its reward; failed where a figure that the reward looks at is not finite."""
-        reward = self._reward(evaluation.metrics)
-        objectives = objectives_of(self._reward, evaluation.metrics)
-
-        # A reward may be finite where a cost is not: some ignore costs, and an infinite one makes a factor of 0.
-        failure = None
-        if not math.isfinite(reward):
-            failure = Failure("nan", f"the reward is {reward}")
-        elif not all(math.isfinite(objective) for objective in objectives):
-            failure = Failure("nan", "a cost is not finite")
-
-        is_curve_finite = all(math.isfinite(loss) for loss in evaluation.loss_curve)
-        return Told(
-            trial=number,
-            status="completed" if failure is None else "failed",
-            reward=reward if failure is None else None,
-            metrics=_finite(evaluation.metrics),
-            seconds=dict(evaluation.seconds),
-            loss_curve=evaluation.loss_curve if is_curve_finite else (),
-            failure=failure,
-            remarks=evaluation.remarks or None,
-            numerics=numerics,
-        )
-
-    def _note_numerics(self, numerics: Numerics | None) -> None:
-        """Report an arithmetic in which nothing was computed since this start."""
-        if numerics is not None and numerics not in self._numerics:
-            self._numerics.add(numerics)
-            self._on_numerics(numerics)
 
     def _fail(self, told: Told, failure: Failure) -> None:
         """End a failed trial, or leave it open, as the policy says for this kind of failure."""
@@ -254,7 +231,7 @@ class Search:
         if action == "retry":
             self._queue.appendleft(told.trial)
         else:
-            self._stop(f"trial {told.trial} failed ({failure.kind}): {failure.message}")
+            self.stop(f"trial {told.trial} failed ({failure.kind}): {failure.message}")
 
     def _end(self, told: Told) -> None:
         """Put the end of a trial on record, learn from it, and take up the trials that waited for it."""
@@ -274,7 +251,7 @@ class Search:
             self._watch.note(trial)
             too_many_failed = self._watch.why_stop()
             if too_many_failed is not None:
-                self._stop(too_many_failed)
+                self.stop(too_many_failed)
 
     def _learn(self, trial: Trial) -> None:
         """Tell the controller, and the rungs above, of a trial that ended."""
@@ -293,17 +270,6 @@ class Search:
         for name in self._plan.limits.names:
             lowest = min(trial.metrics[name] for trial in trials)
             options.append(f"limits.{name} (lowest so far {cost_text(lowest)})")
-        self._stop(
+        self.stop(
             f"all of the first {len(trials)} proposals are over a limit; in another run, raise {', '.join(options)}"
         )
-
-    def _stop(self, why: str) -> None:
-        """Start no more trials."""
-        if self._why_stopped is None:
-            self._why_stopped = why
-            self._on_stop(why)
-
-
-def _finite(figures: Mapping[str, float]) -> dict[str, float]:
-    """Return the figures that a journal can hold: JSON has no word for a number that is not finite."""
-    return {name: value for name, value in figures.items() if math.isfinite(value)}

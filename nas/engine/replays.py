@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.engine.promotion import Promotion
 from nas.options.configuration import option_texts
+from nas.record.baselines import Baseline, read_baselines
 from nas.record.comparison import furthest_rung
 from nas.record.events import Created
 from nas.record.identity import present_options
@@ -20,13 +22,26 @@ REPLAYS = "replays"
 """Folder in a run that holds those of its replays, one for each seed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A replay of a run, with one seed.
+
+    Attributes:
+        record: what its journal says.
+        baselines: networks that were trained beside its trials.
+    """
+
+    record: Record
+    baselines: tuple[Baseline, ...] = ()
+
+
 def replayed_run(folder: Path) -> Path | None:
     """Return the run whose replay a folder holds; None where it holds none."""
     run = folder.parent.parent
     return run if folder.parent.name == REPLAYS and has_trials(folder) and has_trials(run) else None
 
 
-def comparable_replays(folder: Path, record: Record) -> list[Record]:
+def comparable_replays(folder: Path, record: Record) -> list[Replay]:
     """Return the replays of a run whose rewards compare with those of its furthest promoted trials.
 
     A replay with the run's own seed is none of them: its trainings are those that architectures were chosen by, and
@@ -37,7 +52,7 @@ def comparable_replays(folder: Path, record: Record) -> list[Record]:
         record: what its journal says.
 
     Raises:
-        InputError: the journal of a replay is damaged, or leads out of the run folder.
+        InputError: the journal or a baseline of a replay is damaged, or it leads out of the run folder.
     """
     furthest = furthest_rung(record.trials.values())
     found = []
@@ -51,7 +66,7 @@ def comparable_replays(folder: Path, record: Record) -> list[Record]:
         has_own_seed = replay.created.config.get("seed") == record.created.config.get("seed")
         rung = rung_trained_as(record.created, replay.created.config, replay.created.data)
         if rung == furthest and not has_own_seed:
-            found.append(replay)
+            found.append(Replay(replay, read_baselines(path.parent)))
     return found
 
 

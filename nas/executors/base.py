@@ -7,10 +7,11 @@ import traceback
 from typing import Protocol, runtime_checkable
 
 from foundation import InputError
-from nas.engine.job import Job, Outcome
+from nas.engine.job import AnyJob, BaselineJob, Outcome
 from nas.engine.workers import OnWorkers, ignore_workers
 from nas.record.trial import Failure, FailureKind
-from proxy_tasks import BadDataError, BadSpecError, NonFiniteLossError, Numerics, ProxyTask
+from proxy_tasks import BadDataError, BadSpecError, Evaluation, NonFiniteLossError, Numerics, ProxyTask
+from proxy_tasks.base import BaselineTask
 from search_space import add_kind
 
 _TRACEBACK_CHARS = 4000
@@ -39,7 +40,7 @@ class TrialSource(Protocol):
         source.start_trial(numerics)    # None, and no job is running: the search is over
     """
 
-    def start_trial(self, numerics: Numerics | None = None) -> Job | None:
+    def start_trial(self, numerics: Numerics | None = None) -> AnyJob | None:
         """Return the next job for a worker of this arithmetic, or None when there is none to start now.
 
         After None only an outcome can bring another job: while a job is running there may be one later, and once none
@@ -78,17 +79,25 @@ class Executor(Protocol):
         ...
 
 
-def run_job(task: ProxyTask, job: Job) -> Outcome:
+def run_job(task: ProxyTask, job: AnyJob) -> Outcome:
     """Evaluate one job; whatever goes wrong in it becomes a failure of its kind."""
     numerics = None
     try:
         numerics = task.numerics()
-        for kind in job.kinds:
-            add_kind(kind)
-        evaluation = task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
-        return Outcome(job.trial, evaluation, numerics)
+        return Outcome(job.trial, _evaluation(task, job), numerics)
     except Exception as error:
         return Outcome(job.trial, _failure(error, traceback.format_exc()), numerics)
+
+
+def _evaluation(task: ProxyTask, job: AnyJob) -> Evaluation:
+    if isinstance(job, BaselineJob):
+        if not isinstance(task, BaselineTask):
+            raise TypeError(f"{type(task).__name__} has no baselines, and is asked for {job.name}")
+        return task.evaluate_baseline(job.name, fidelity=job.fidelity, seed=job.seed)
+
+    for kind in job.kinds:
+        add_kind(kind)
+    return task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
 
 
 def _failure(error: Exception, trace: str) -> Failure:

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Literal, TypeAlias
 
-from nas.engine.job import Job, Outcome
+from nas.engine.job import AnyJob, Outcome
 from nas.executors.base import TrialSource
 from proxy_tasks import Numerics
 
@@ -48,7 +48,7 @@ class JobSupply:
     def __init__(self, source: TrialSource) -> None:
         self._source = source
         self._state = Supply.UNASKED
-        self._held: Job | None = None
+        self._held: AnyJob | None = None
         self._last_numerics: Numerics | None = None
 
     @property
@@ -56,7 +56,7 @@ class JobSupply:
         """The chances that the source has another job now."""
         return self._state
 
-    def next_job(self, numerics: Numerics | None = None) -> Job | None:
+    def next_job(self, numerics: Numerics | None = None) -> AnyJob | None:
         """Return the job for a worker of this arithmetic that is free, or None where there is none to start now."""
         self._last_numerics = numerics
         job = self._source.start_trial(numerics) if self._held is None else self._held

@@ -2,7 +2,7 @@
 
 import ray
 
-from nas.engine.job import Job, Outcome
+from nas.engine.job import AnyJob, Outcome
 from nas.executors.base import run_job
 from nas.executors.threads import use_threads, wait_without_spinning
 from proxy_tasks import Numerics, ProxyTask
@@ -37,7 +37,7 @@ class Worker:
             self._task = task
         return self._task.numerics()
 
-    def run(self, call: int, job: Job) -> Outcome:
+    def run(self, call: int, job: AnyJob) -> Outcome:
         """Run a job; see `run_job`. Calls are numbered.
 
         Raises:

@@ -14,7 +14,7 @@ from ray._private import state
 from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayActorError, RayError
 
 from foundation import InputError
-from nas.engine.job import Job, Outcome
+from nas.engine.job import AnyJob, Outcome
 from nas.engine.workers import OnWorkers, Workers, ignore_workers
 from nas.executors.base import ClusterLostError, TrialSource, failure_kind
 from nas.executors.capacity import Node, WorkerSlots
@@ -66,7 +66,7 @@ class _Member:
     is_present: bool = False
     is_up: bool = False
     numerics: Numerics | None = None
-    job: Job | None = None
+    job: AnyJob | None = None
     num_calls: int = 0
     deadline: float = math.inf
     silent_since: float | None = None

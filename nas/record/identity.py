@@ -41,6 +41,7 @@ class Meaning:
 OPTIONS: Mapping[str, Meaning] = {
     "run": Meaning(changes="at any start", concern="repetition"),
     "num_trials": Meaning(changes="at any start", concern="repetition"),
+    "baselines": Meaning(changes="at any start", concern="repetition"),
     "max_reused_share": Meaning(changes="at any start", concern="repetition"),
     "verbosity": Meaning(changes="at any start", concern="repetition"),
     "seed": Meaning(changes="in a replay", concern="repetition"),
@@ -65,6 +66,7 @@ UNBUILT = ("data", "recipe")
 """Those of them that do nothing by themselves, only where something refers to them."""
 
 ADDED_SINCE: Mapping[str, object] = {
+    "baselines": False,
     "warm_start.specs": [],
     "warm_start.top": 10,
     "promotion.num_rungs": 1,

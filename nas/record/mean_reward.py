@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from nas.record.baselines import Baseline
 from nas.record.trial import Trial
 
 
@@ -33,9 +34,17 @@ def mean_rewards(runs: Iterable[Mapping[int, Trial]]) -> dict[str, MeanReward]:
 
     A training that failed was begun again under another number, so that each run has one reward of a key at most.
     """
+    return _means((trial.key, trial.reward) for trials in runs for trial in trials.values())
+
+
+def mean_baselines(runs: Iterable[Sequence[Baseline]]) -> dict[str, MeanReward]:
+    """Return the mean of each baseline that has a reward, by its name, over runs that train with a seed each."""
+    return _means((baseline.name, baseline.reward) for own in runs for baseline in own)
+
+
+def _means(trainings: Iterable[tuple[str, float | None]]) -> dict[str, MeanReward]:
     rewards: dict[str, list[float]] = {}
-    for trials in runs:
-        for trial in trials.values():
-            if trial.reward is not None:
-                rewards.setdefault(trial.key, []).append(trial.reward)
-    return {key: mean_reward(own) for key, own in rewards.items()}
+    for name, reward in trainings:
+        if reward is not None:
+            rewards.setdefault(name, []).append(reward)
+    return {name: mean_reward(own) for name, own in rewards.items()}

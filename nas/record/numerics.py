@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from nas.record.baselines import Baseline
 from nas.record.trial import Trial
 from proxy_tasks import Numerics
 
@@ -11,8 +12,8 @@ NumericsCount: TypeAlias = Mapping[Numerics | None, int]
 """The number of results in each arithmetic; None stands for those whose arithmetic is not on record."""
 
 
-def count_numerics(trials: Iterable[Trial]) -> NumericsCount:
-    """Count the trials with metrics of a training, by the arithmetic that they were computed in."""
+def count_numerics(trials: Iterable[Trial | Baseline]) -> NumericsCount:
+    """Count the trials and baselines with metrics of a training, by the arithmetic that they were computed in."""
     return Counter(trial.numerics for trial in trials if trial.status == "completed")
 
 

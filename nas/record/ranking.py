@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from foundation import InputError, nearest_hint
+from nas.record.baselines import Baseline
 from nas.record.mean_reward import MeanReward
 from nas.record.record import Record
 from nas.record.trial import Trial, best_trials, ranking_key
@@ -75,14 +76,35 @@ class Row:
         if name == "seconds":
             return sum(self.trial.seconds.values()) if self.trial.seconds else None
         if name in REPLAY_FIGURES:
-            return self._replay_value(name)
+            return _replay_value(self.replayed, name)
         return self.trial.metrics.get(name)
 
-    def _replay_value(self, name: str) -> float | None:
-        if self.replayed is None:
-            return None
-        figures = (self.replayed.mean, self.replayed.deviation, self.replayed.num_trainings)
-        return dict(zip(REPLAY_FIGURES, figures, strict=True))[name]
+
+@dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """One baseline below a leaderboard, without a rank.
+
+    Attributes:
+        baseline: the network and its figures.
+        run: name of its run; empty where there is one run only.
+        replayed: its mean over replays that compare with the run; None where there are none.
+    """
+
+    baseline: Baseline
+    run: str = ""
+    replayed: MeanReward | None = None
+
+    def value(self, name: str) -> float | None:
+        """Return a figure by its name; None where it has none of that name, as a trial's number."""
+        if name == "rung":
+            return 0
+        if name == "reward":
+            return self.baseline.reward
+        if name == "seconds":
+            return sum(self.baseline.seconds.values()) if self.baseline.seconds else None
+        if name in REPLAY_FIGURES:
+            return _replay_value(self.replayed, name)
+        return self.baseline.metrics.get(name)
 
 
 def rows_of(
@@ -119,10 +141,32 @@ def _order(row: Row) -> tuple[bool, int, float]:
     return True, rung, reward
 
 
-def figure_names(rows: Iterable[Row]) -> list[str]:
+def baseline_rows_of(
+    baselines: Mapping[str, Sequence[Baseline]], replayed: Mapping[str, Mapping[str, MeanReward]]
+) -> list[BaselineRow]:
+    """Return the baselines of each run, best first: those that were replayed lead, those without a reward are last.
+
+    Args:
+        baselines: those of each run, by its name.
+        replayed: the means of each run's replays, by the name of the baseline.
+    """
+    rows = []
+    for run, own in baselines.items():
+        shown_run = run if len(baselines) > 1 else ""
+        rows += [BaselineRow(one, shown_run, replayed[run].get(one.name)) for one in own]
+    return sorted(rows, key=_baseline_order)
+
+
+def _baseline_order(row: BaselineRow) -> tuple[bool, bool, float]:
+    """Return the key that sorts baselines, the best first."""
+    reward = row.replayed.mean if row.replayed is not None else row.baseline.reward
+    return row.replayed is None, reward is None, -(reward or 0.0)
+
+
+def figure_names(rows: Iterable[Row | BaselineRow]) -> list[str]:
     """Return the names of all figures that one of the rows has."""
     rows = list(rows)
-    metrics = {name for row in rows for name in row.trial.metrics}
+    metrics = {name for row in rows for name in _metrics(row)}
     of_replays = [name for name in REPLAY_FIGURES if any(row.value(name) is not None for row in rows)]
     return [*OWN_FIGURES, *of_replays, *sorted(metrics)]
 
@@ -140,6 +184,16 @@ def filter_rows(rows: Sequence[Row], where: str) -> list[Row]:
         _check_known(name, rows, "where")
         remaining = [row for row in remaining if _holds(row.value(name), sign, limit)]
     return remaining
+
+
+def filter_baselines(rows: Sequence[BaselineRow], where: str) -> list[BaselineRow]:
+    """Return the baselines that meet all conditions; one without a figure that trials have does not meet it.
+
+    Raises:
+        InputError: a condition that cannot be read.
+    """
+    conditions = _parsed(where)
+    return [row for row in rows if all(_holds(row.value(name), sign, limit) for name, sign, limit in conditions)]
 
 
 def ranges_of(rows: Sequence[Row], where: str) -> str:
@@ -170,6 +224,17 @@ def sort_rows(rows: Sequence[Row], by: str) -> list[Row]:
     _check_known(name, rows, "sort")
     sign = -1 if is_downwards else 1
     return sorted(rows, key=lambda row: (row.value(name) is None, sign * (row.value(name) or 0.0)))
+
+
+def _replay_value(replayed: MeanReward | None, name: str) -> float | None:
+    if replayed is None:
+        return None
+    figures = (replayed.mean, replayed.deviation, replayed.num_trainings)
+    return dict(zip(REPLAY_FIGURES, figures, strict=True))[name]
+
+
+def _metrics(row: Row | BaselineRow) -> Mapping[str, float]:
+    return row.trial.metrics if isinstance(row, Row) else row.baseline.metrics
 
 
 def _reused_by(record: Record) -> dict[int, list[int]]:

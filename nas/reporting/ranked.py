@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from foundation import short_path
 from nas.assessment.standing import SeedsOfRanking, seeds_of
 from nas.engine.replays import comparing_options
-from nas.record.mean_reward import mean_rewards
-from nas.record.ranking import Row, rows_of
+from nas.record.mean_reward import mean_baselines, mean_rewards
+from nas.record.ranking import BaselineRow, Row, baseline_rows_of, rows_of
 from nas.reporting.runs import ReportedRun
+from nas.terminal.baselines import comparison_line
 from nas.terminal.seed_line import ranking_line
 
 
@@ -34,10 +35,12 @@ class ReportRanking:
 
     Attributes:
         architectures: all that have a reward, the best first.
+        baselines: those of all runs, the best first.
         seeds: the part that seeds have in it.
     """
 
     architectures: tuple[RankedArchitecture, ...]
+    baselines: tuple[BaselineRow, ...]
     seeds: SeedsOfRanking
 
     def line(self, top: int) -> str:
@@ -49,15 +52,22 @@ class ReportRanking:
         options = shlex.join([f"run={short_path(run.folder)}", *comparing_options(run.record)])
         return ranking_line(self.seeds, [one.row for one in shown], f"python -m nas.replay {options}")
 
+    def comparison_line(self) -> str:
+        """Return how the best stands to the baselines of its run."""
+        return comparison_line(self.seeds, [one.row for one in self.architectures], self.baselines)
+
 
 def ranking_of(runs: Sequence[ReportedRun]) -> ReportRanking:
     """Return the ranking over all runs of a report."""
     records = {run.name: run.record for run in runs}
-    means = {run.name: mean_rewards(replay.trials for replay in run.replays) for run in runs}
+    means = {run.name: mean_rewards(replay.record.trials for replay in run.replays) for run in runs}
+    baseline_means = {run.name: mean_baselines(replay.baselines for replay in run.replays) for run in runs}
     rows = rows_of(records, {name: record.trials for name, record in records.items()}, means)
-    seeds = seeds_of(rows, list(records.values()))
+    baselines = baseline_rows_of({run.name: run.baselines for run in runs}, baseline_means)
+    seeds = seeds_of([*rows, *baselines], list(records.values()))
 
     # Of one run the rows do not say which it is.
     run_of = {run.name: run for run in runs} | {"": runs[0]}
     ranked = enumerate(seeds.with_standings(rows), start=1)
-    return ReportRanking(tuple(RankedArchitecture(rank, run_of[row.run], row) for rank, row in ranked), seeds)
+    architectures = tuple(RankedArchitecture(rank, run_of[row.run], row) for rank, row in ranked)
+    return ReportRanking(architectures, tuple(baselines), seeds)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from foundation import InputError, absolute_path, short_path
-from nas.engine.replays import comparable_replays
+from nas.engine.replays import Replay, comparable_replays
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
+from nas.record.baselines import Baseline, read_baselines
 from nas.record.identity import SEARCHER, present_options
 from nas.record.journal import read_record
 from nas.record.problem import places_of, problem_differences
@@ -26,7 +27,8 @@ class ReportedRun:
         options: the whole configuration, each value as text, nested names with dots.
         record: what its journal says.
         folder: of the run.
-        replays: the records of its replays that compare with it.
+        replays: those of its replays that compare with it.
+        baselines: networks that were trained beside its trials.
     """
 
     name: str
@@ -34,7 +36,8 @@ class ReportedRun:
     options: Mapping[str, str]
     record: Record
     folder: Path = Path()
-    replays: Sequence[Record] = ()
+    replays: Sequence[Replay] = ()
+    baselines: tuple[Baseline, ...] = ()
 
 
 def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
@@ -58,7 +61,9 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
     options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
     replays = [comparable_replays(path, record) for path, record in zip(paths, records, strict=True)]
-    return [ReportedRun(*own) for own in zip(names, groups, options, records, paths, replays, strict=True)]
+    baselines = [read_baselines(path) for path in paths]
+    parts = zip(names, groups, options, records, paths, replays, baselines, strict=True)
+    return [ReportedRun(*own) for own in parts]
 
 
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:

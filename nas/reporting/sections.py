@@ -8,6 +8,7 @@ from html import escape
 
 from nas.options.configuration import differing_options
 from nas.record.numerics import count_numerics, mixture_line
+from nas.reporting.baselines import baselines_section
 from nas.reporting.best import best_section
 from nas.reporting.cards import reward_text
 from nas.reporting.curves import MeanCurve, best_so_far
@@ -76,8 +77,12 @@ def caution(runs: Sequence[ReportedRun]) -> str:
     names = cautions(runs)
     texts = [f"These runs differ in more than controller and seed: {', '.join(names)}."] if names else []
 
-    records = [record for run in runs for record in (run.record, *run.replays)]
-    mixture = mixture_line(count_numerics(trial for record in records for trial in record.trials.values()))
+    replays = [replay for run in runs for replay in run.replays]
+    records = [*(run.record for run in runs), *(replay.record for replay in replays)]
+    found = [*(run.baselines for run in runs), *(replay.baselines for replay in replays)]
+    baselines = [baseline for own in found for baseline in own]
+    trials = [trial for record in records for trial in record.trials.values()]
+    mixture = mixture_line(count_numerics([*trials, *baselines]))
     if mixture:
         texts.append(f"{mixture[0].upper()}{mixture[1:]}.")
     return "".join(f'<p class="caution">{escape(text)}</p>' for text in texts)
@@ -96,9 +101,9 @@ def sections(
 
     if any(trial.reward is not None for trial in trials):
         best = best_section(ranking, top, names_run=len(runs) > 1)
-        parts = [_progress(runs, curves), best, _trade_off(), _learned(runs, learned)]
+        parts = [_progress(runs, curves), best, baselines_section(runs, ranking), _trade_off(), _learned(runs, learned)]
     else:
-        parts = [section("Progress", note("No trial has a reward yet."))]
+        parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs, ranking)]
 
     if losses.index:
         parts.append(_training_curves(losses, len({trial.rung for trial in trials})))
@@ -107,7 +112,7 @@ def sections(
         parts.append(section("Training loss", text, plot_place("loss", "middle", "reward against loss")))
 
     parts += [_failures(runs), _table(), _configuration(runs)]
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def _progress(runs: Sequence[ReportedRun], curves: Mapping[str, MeanCurve]) -> str:

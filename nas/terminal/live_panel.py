@@ -106,6 +106,7 @@ def _counts(standing: Standing) -> Text:
         if number:
             parts.append(Text(f"{number} {name}{f' ({kinds})' if status == 'failed' else ''}", style))
 
+    parts += [Text(f"baseline {name} running", "cyan") for name in standing.baselines]
     # Attempts are not trials: theirs are still running, or counted above.
     if standing.num_retried:
         attempts = "attempt" if standing.num_retried == 1 else "attempts"
@@ -146,8 +147,8 @@ def _speed(standing: Standing) -> Text:
         words.append(f"{standing.per_hour:,.{0 if standing.per_hour >= 10 else 1}f} trials an hour")
 
     if standing.num_workers:
-        words.append(f"{standing.num_running} of {standing.num_workers} workers busy")
-    elif not standing.num_running and not standing.num_starting:
+        words.append(f"{standing.num_busy} of {standing.num_workers} workers busy")
+    elif not standing.num_busy and not standing.num_starting:
         words.append("waiting for a worker")
     if standing.num_starting:
         words.append(f"{standing.num_starting} {'worker' if standing.num_starting == 1 else 'workers'} starting")

@@ -7,19 +7,20 @@ from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.live import Live
 from rich.text import Text
 
 from foundation import printable
 from nas.engine.workers import Workers
+from nas.record.baselines import Baseline
 from nas.record.numerics import NumericsCount, count_numerics, is_beside_others, starting_line
 from nas.record.record import Record
 from nas.record.trial import Failure, Trial
 from nas.terminal.console import Verbosity
 from nas.terminal.live_panel import LivePanel
 from nas.terminal.status import Tally
-from nas.terminal.trial_line import BEST_MARK, trial_line
+from nas.terminal.trial_line import BEST_MARK, baseline_line, trial_line
 from proxy_tasks import Numerics
 from search_space.spec import short_form, short_key
 
@@ -90,13 +91,30 @@ class SearchView:
                 named = f"{short_key(trial.key)} {short_form(trial.spec.blocks)}"
                 self._console.print(f"trial {trial.number} starts: {named}", soft_wrap=True)
         elif change == "attempt_failed":
-            self._show_failed_attempt(trial.number, trial.attempts[-1])
+            self._show_failed_attempt(f"trial {trial.number}", trial.attempts[-1])
         elif self._verbosity != "quiet" or trial.status == "failed":
             self._show_outcome(trial, num_done, is_best=change == "ended_best")
 
         # Something went wrong, so quiet or not.
         for remark in trial.remarks:
             self._console.print(f"trial {trial.number}: {printable(remark)}", soft_wrap=True)
+
+    def show_baseline(self, baseline: Baseline, has_started: bool) -> None:
+        """Take in a baseline that has started, of which an attempt failed, or that has ended."""
+        with self._lock:
+            self._tally.take_baseline(baseline.name, time.monotonic(), is_running=has_started)
+
+        if has_started:
+            if self._verbosity == "verbose":
+                self._console.print(f"baseline {baseline.name} starts", soft_wrap=True)
+        elif baseline.status == "running":
+            self._show_failed_attempt(f"baseline {baseline.name}", baseline.attempts[-1])
+        elif self._verbosity != "quiet" or baseline.status == "failed":
+            self._console.print(self._cut(baseline_line(baseline)), soft_wrap=True)
+            self._show_traceback(baseline.failure)
+
+        for remark in baseline.remarks:
+            self._console.print(f"baseline {baseline.name}: {printable(remark)}", soft_wrap=True)
 
     def note_workers(self, workers: Workers) -> None:
         """Take in which workers there are from now on."""
@@ -121,27 +139,29 @@ class SearchView:
     def stopping(self, why: str) -> None:
         """Say that no more trials are started, and which are still awaited."""
         with self._lock:
-            num_running = self._tally.standing(time.monotonic()).num_running
-        waits = f"; waiting for {num_running} running trials, Ctrl-C to leave them" if num_running else ""
+            num_busy = self._tally.standing(time.monotonic()).num_busy
+        waits = f"; waiting for {num_busy} running trials, Ctrl-C to leave them" if num_busy else ""
         self._console.print(f"stopping: {why}{waits}", soft_wrap=True)
 
-    def _show_failed_attempt(self, number: int, failure: Failure) -> None:
-        self._console.print(f"trial {number} is left open ({failure.kind}): {failure.message}", soft_wrap=True)
+    def _show_failed_attempt(self, which: str, failure: Failure) -> None:
+        self._console.print(f"{which} is left open ({failure.kind}): {failure.message}", soft_wrap=True)
         self._show_traceback(failure)
 
     def _show_outcome(self, trial: Trial, num_done: int, *, is_best: bool) -> None:
         mark = BEST_MARK if is_best else ""
-        if not self._console.is_terminal:
-            line = Text(trial_line(trial, num_done, self._num_trials, width=None))
-        else:
-            width = self._console.width
-            line = Text(trial_line(trial, num_done, self._num_trials, width))
-
-            # A failure is told whole where nothing else is: no summary follows that would repeat it.
-            if self._verbosity != "quiet":
-                line.truncate(width - len(mark), overflow="crop" if self._console.options.ascii_only else "ellipsis")
+        width = self._console.width if self._console.is_terminal else None
+        line = self._cut(trial_line(trial, num_done, self._num_trials, width), len(mark))
         self._console.print(line.append(mark, "green"), soft_wrap=True)
         self._show_traceback(trial.failure)
+
+    def _cut(self, line: str, num_reserved: int = 0) -> Text:
+        """Return a line cut to the width of the terminal, with some columns left at its end."""
+        text = Text(line)
+        # A failure is told whole where nothing else is: no summary follows that would repeat it.
+        if self._console.is_terminal and self._verbosity != "quiet":
+            overflow: OverflowMethod = "crop" if self._console.options.ascii_only else "ellipsis"
+            text.truncate(self._console.width - num_reserved, overflow=overflow)
+        return text
 
     def _show_traceback(self, failure: Failure | None) -> None:
         if self._verbosity == "verbose" and failure is not None and failure.traceback:

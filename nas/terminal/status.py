@@ -27,6 +27,7 @@ class Standing:
         statuses: how many trials of the whole run have each status.
         failures: how many trials failed in each way.
         num_retried: attempts that failed since this start and were, or will be, run again.
+        baselines: names of the baselines that are running.
         longest: number of the trial that has been running for longest; None while none runs.
         longest_s: how long that one has been running.
         best: the best trial so far; None while none has a reward.
@@ -44,6 +45,7 @@ class Standing:
     statuses: Mapping[Status, int]
     failures: Mapping[FailureKind, int]
     num_retried: int
+    baselines: tuple[str, ...]
     longest: int | None
     longest_s: float
     best: Trial | None
@@ -64,6 +66,11 @@ class Standing:
     def num_running(self) -> int:
         """Trials that a worker is training."""
         return self.statuses.get("running", 0)
+
+    @property
+    def num_busy(self) -> int:
+        """Workers that train a trial or a baseline."""
+        return self.num_running + len(self.baselines)
 
 
 class Tally:
@@ -90,6 +97,7 @@ class Tally:
         self._num_retried = 0
         self._num_ended = 0
         self._running: dict[int, float] = {}
+        self._baselines: list[str] = []
         self._num_workers: int | None = None
         self._num_starting = 0
         self._started_s = self._noted_s = now_s
@@ -123,6 +131,14 @@ class Tally:
         self._best = trial
         return "ended_best"
 
+    def take_baseline(self, name: str, now_s: float, *, is_running: bool) -> None:
+        """Take in that a baseline runs, or runs no longer."""
+        self._pass_time(now_s)
+        if is_running:
+            self._baselines.append(name)
+        else:
+            self._baselines.remove(name)
+
     def note_workers(self, workers: Workers, now_s: float) -> None:
         """Take in which workers there are from now on."""
         self._pass_time(now_s)
@@ -146,6 +162,7 @@ class Tally:
             statuses=dict(self._statuses) | running,
             failures=dict(self._failures),
             num_retried=self._num_retried,
+            baselines=tuple(self._baselines),
             longest=longest,
             longest_s=0.0 if longest is None else now_s - self._running[longest],
             best=self._best,
@@ -169,7 +186,7 @@ class Tally:
         """Count the time since the last change, in which nothing changed."""
         # A first trial may start just before its worker is counted: no more can be busy than are up.
         num_workers = self._num_workers or 0
-        self._busy_s += (now_s - self._noted_s) * min(len(self._running), num_workers)
+        self._busy_s += (now_s - self._noted_s) * min(len(self._running) + len(self._baselines), num_workers)
         self._worker_s += (now_s - self._noted_s) * num_workers
         self._noted_s = now_s
 

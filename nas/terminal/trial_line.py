@@ -1,5 +1,6 @@
-"""The line of a trial that has ended, in columns that suit the width of the terminal."""
+"""The line of a trial or of a baseline that has ended, in columns that suit the width of the terminal."""
 
+from nas.record.baselines import Baseline
 from nas.record.trial import Trial
 from nas.terminal.tables import describe
 from search_space.spec import SHORT_KEY_LENGTH, short_form, short_key
@@ -35,3 +36,8 @@ def trial_line(trial: Trial, num_done: int, num_trials: int, width: int | None) 
 
     outcome = f"{describe(trial):<{outcome_width}}"
     return f"{head:<{head_width}}  {short_key(trial.key)}  {outcome}  {short_form(trial.spec.blocks)}"
+
+
+def baseline_line(baseline: Baseline) -> str:
+    """Return the line of a baseline, which has no number and no key."""
+    return f"baseline {baseline.name}  {describe(baseline)}"

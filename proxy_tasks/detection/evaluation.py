@@ -18,8 +18,9 @@ from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.scoring import score
 from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
+from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.profile import network_latency
-from proxy_tasks.networks.retinanet import RetinaNet, spinenet_detector
+from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.weights import UnusableWeightsError, load_network, save_network
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 from search_space import ArchSpec, ModelScale
@@ -32,9 +33,14 @@ _SEEDS = 2**32
 
 
 def evaluate_detector(
-    options: EvaluationOptions, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    options: EvaluationOptions,
+    architecture: str | ArchSpec,
+    *,
+    fidelity: Fidelity,
+    seed: int,
+    weights: Weights = NO_WEIGHTS,
 ) -> Evaluation:
-    """Train and score one spec as the options say; see `ProxyTask.evaluate`.
+    """Train and score one spec, or one network by its name, as the options say; see `ProxyTask.evaluate`.
 
     A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
     metrics then say how many it had before, as `epochs_before`. Where images to score on cannot be used, they say how
@@ -48,7 +54,7 @@ def evaluate_detector(
 
     # The seed decides the random weights that the network starts from.
     torch.manual_seed(seed)
-    network = _build(spec, options.scale, data.num_classes, device)
+    network = _build(architecture, options.scale, data.num_classes, device)
     anchors = make_anchors(network.output_levels, options.scale.image_size_px, options.scale.anchor_scale, device)
     remarks: list[str] = []
     epochs_before = _resume(network, weights, fidelity, remarks)
@@ -78,21 +84,21 @@ def evaluate_detector(
     seconds = {"train": trained - started, "score": scored - trained}
 
     if options.latency:
-        metrics["latency_ms"] = _latency_ms(options, spec, data.num_classes)
+        metrics["latency_ms"] = _latency_ms(options, architecture, data.num_classes)
         seconds["latency"] = time.perf_counter() - scored
     if data.lacks_scored_images:
         metrics["num_scored_images"] = float(len(data.scored_rows))
     if weights.start_from is not None:
         metrics["epochs_before"] = epochs_before
-    metrics |= {"loss": float(losses[-1]), **detector_costs(options, spec)}
+    metrics |= {"loss": float(losses[-1]), **detector_costs(options, architecture)}
     return Evaluation(metrics, seconds, mean_of_parts(losses, NUM_CURVE_POINTS), tuple(remarks))
 
 
-def detector_costs(options: EvaluationOptions, spec: ArchSpec) -> Mapping[str, float]:
-    """Return what the detector of a spec costs at the task's scale; see `ProxyTask.costs`."""
+def detector_costs(options: EvaluationOptions, architecture: str | ArchSpec) -> Mapping[str, float]:
+    """Return what a detector costs at the task's scale; see `ProxyTask.costs`."""
     num_classes = open_data(options.data).num_classes
     try:
-        cost = detector_cost(spec, options.scale, num_classes)
+        cost = detector_cost(architecture, options.scale, num_classes)
     except ValueError as error:
         raise BadSpecError(str(error)) from error
     return {"macs": float(cost.macs), "params": float(cost.params)}
@@ -128,19 +134,19 @@ def _open_data(options: EvaluationOptions) -> OpenData:
         raise BadDataError(str(error)) from error
 
 
-def _build(spec: ArchSpec, scale: ModelScale, num_classes: int, device: torch.device) -> RetinaNet:
+def _build(architecture: str | ArchSpec, scale: ModelScale, num_classes: int, device: torch.device) -> RetinaNet:
     """Build the network on the device, in the layout in which convolutions are fastest."""
     try:
-        network = spinenet_detector(spec, scale, num_classes)
+        network = build_detector(architecture, scale, num_classes)
     except ValueError as error:
         raise BadSpecError(str(error)) from error
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _latency_ms(options: EvaluationOptions, spec: ArchSpec, num_classes: int) -> float:
+def _latency_ms(options: EvaluationOptions, architecture: str | ArchSpec, num_classes: int) -> float:
     size = options.scale.image_size_px
     return network_latency(
-        spec,
+        architecture,
         options.scale,
         (size, size),
         num_classes=num_classes,

@@ -175,3 +175,15 @@ class DetectionProxy:
         from proxy_tasks.detection.evaluation import evaluate_detector
 
         return evaluate_detector(self.evaluation_options, spec, fidelity=fidelity, seed=seed, weights=weights)
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """SpineNet-49's topology and ResNet-50 with a feature pyramid, both at the task's scale."""
+        return ("spinenet-49", "r50-fpn")
+
+    def evaluate_baseline(self, name: str, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        """Train and score a named network; see `BaselineTask.evaluate_baseline`."""
+        # Imported here, as in `costs`.
+        from proxy_tasks.detection.evaluation import evaluate_detector
+
+        return evaluate_detector(self.evaluation_options, name, fidelity=fidelity, seed=seed)

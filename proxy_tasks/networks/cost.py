@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 from torchvision.models.detection import MaskRCNN
 
 from proxy_tasks.networks.mask_rcnn import BOX_ROI_PX, MASK_ROI_PX, NUM_PROPOSALS
-from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.networks.named_networks import build_detector
 from search_space import ArchSpec, ModelScale
 
 _CountedLayer: TypeAlias = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
@@ -70,9 +70,9 @@ def part_costs(network: nn.Module, image_size_px: tuple[int, int]) -> Mapping[st
     return dict(costs)
 
 
-def detector_cost(spec: ArchSpec, scale: ModelScale, num_classes: int) -> Cost:
-    """Count the RetinaNet of a spec, head included, boxes and suppression not."""
-    network = on_meta(lambda: spinenet_detector(spec, scale, num_classes))
+def detector_cost(architecture: str | ArchSpec, scale: ModelScale, num_classes: int) -> Cost:
+    """Count the RetinaNet of a spec or of a named network, head included, boxes and suppression not."""
+    network = on_meta(lambda: build_detector(architecture, scale, num_classes))
     return network_cost(network, (scale.image_size_px, scale.image_size_px))
 
 

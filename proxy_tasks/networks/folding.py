@@ -7,7 +7,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
-from torchvision.models.resnet import Bottleneck
 
 from proxy_tasks.networks.layers import Activation, ConvNorm, pad_same
 from proxy_tasks.networks.resample import Fusion, Resample, SeparableResample
@@ -83,8 +82,8 @@ def _folded(module: M) -> M:
     for name, child in module.named_children():
         setattr(module, name, _folded(child))
 
-    # These run their layers in the order in which they hold them.
-    if isinstance(module, nn.Sequential | Bottleneck):
+    # It runs its layers in the order in which it holds them.
+    if isinstance(module, nn.Sequential):
         for (name, layer), (norm_name, norm) in itertools.pairwise(list(module.named_children())):
             fused = _fused(layer, norm)
             if fused is not None:

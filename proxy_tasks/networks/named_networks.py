@@ -16,7 +16,7 @@ from search_space import ArchSpec, ModelScale, published_names, published_scale,
 
 Head: TypeAlias = Literal["retinanet", "mask_rcnn", "classifier", "none"]
 BASELINE = "r50-fpn"
-"""Name of the ResNet-50-FPN. A scale decides on its head, pyramid width and image size, not on the ResNet."""
+"""Name of the ResNet-50-FPN."""
 
 
 def network_names() -> tuple[str, ...]:
@@ -85,9 +85,21 @@ def build_network(
             assert_never(head)
 
 
+def build_detector(
+    architecture: str | ArchSpec, scale: ModelScale, num_classes: int, reference: Reference = "tpu"
+) -> RetinaNet:
+    """Build the detector that the proxy task trains: a network at a scale with a RetinaNet head; see `build_network`.
+
+    Raises:
+        InputError: an unknown name.
+        ValueError: a scale that does not fit.
+    """
+    return RetinaNet(_backbone(architecture, scale, reference), scale, num_classes)
+
+
 def _backbone(architecture: str | ArchSpec, scale: ModelScale, reference: Reference) -> ResNet50FPN | SpineNet:
     if architecture == BASELINE:
-        return ResNet50FPN(scale.endpoint_width)
+        return ResNet50FPN(scale)
     spec = published_spec(_known(architecture)) if isinstance(architecture, str) else architecture
     return SpineNet(spec, scale, reference)
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from proxy_tasks.networks.backbone import Backbone
-from proxy_tasks.networks.layers import Activation, Reference, batch_norm
-from proxy_tasks.networks.spinenet import SpineNet
-from search_space import ArchSpec, ModelScale
+from proxy_tasks.networks.layers import Activation, batch_norm
+from search_space import ModelScale
 
 NUM_ANCHORS_PER_LOCATION = 9
 PRIOR_PROBABILITY = 0.01
@@ -104,11 +103,6 @@ class RetinaNet(nn.Module):
         """Detect in (B, 3, H, W) normalised images."""
         features = self.backbone(images)
         return RawDetections(self.class_tower(features), self.box_tower(features))
-
-
-def spinenet_detector(spec: ArchSpec, scale: ModelScale, num_classes: int, reference: Reference = "tpu") -> RetinaNet:
-    """Return the detector that the proxy task trains: a spec at a scale with a RetinaNet head."""
-    return RetinaNet(SpineNet(spec, scale, reference), scale, num_classes)
 
 
 def conv3x3(c_in: int, c_out: int, *, separable: bool = False) -> nn.Module:

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from nas.engine.replays import comparable_replays
+from nas.record.baselines import Baseline, write_baseline
 from nas.record.journal import read_record
 from nas.record.mean_reward import MeanReward
 from nas.record.ranking import Row
@@ -81,6 +82,43 @@ def test_replayed_architectures_come_first_by_their_mean_in_every_format(call: R
     assert [(row["trial"], row["standing"]) for row in kept] == [(2, "best"), (4, "may be as good"), (3, "behind")]
     by_mean = json.loads(call("nas.leaderboard", "run=run", "sort=replay.mean", "top=1", "format=json").stdout)
     assert (by_mean[0]["trial"], by_mean[0]["standing"]) == (0, "behind")
+
+
+def test_baselines_that_were_replayed_have_means_everywhere_and_an_interval_to_the_best(call: Run, run: Path) -> None:
+    folders = {run: 0.75, **{run / "replays" / f"epochs5.0-seed{seed}": 0.5 + seed / 50 for seed in (1, 2)}}
+    for folder, reward in folders.items():
+        metrics = {"ap": reward, "params": 3e5}
+        write_baseline(folder, Baseline(name="known", status="completed", reward=reward, metrics=metrics))
+    write_baseline(run, Baseline(name="other", status="completed", reward=0.9, metrics={"ap": 0.9}))
+
+    rows = json.loads(call("nas.leaderboard", "run=run", "format=json").stdout)
+    known, other = rows[-2:]
+    assert (known["baseline"], known["reward"], known["replay.trainings"]) == ("known", 0.75, 2)
+    assert (known["replay.mean"], known["replay.deviation"]) == (
+        pytest.approx(0.53),
+        pytest.approx(0.0141421, rel=1e-5),
+    )
+    assert (other["baseline"], other["reward"]) == ("other", 0.9)
+    assert "replay.mean" not in other
+
+    # By hand: each of three varies by 0.0002, so two means of 2 differ by 3.182 * 0.01414 = 0.045 or more.
+    line = (
+        "Baselines: the best of 2 means, 0.7100, is above known (0.5300): +0.1800, 95 % interval +0.1350 to +0.2250; "
+        "no interval to other, which lacks several seeds. The best was picked by its mean, which the intervals "
+        "leave out."
+    )
+    for form, gap in (("table", " +"), ("markdown", r"[ |]+")):
+        shown = call("nas.leaderboard", "run=run", "sort=reward", "top=1", f"format={form}").stdout
+        for texts in (("baseline", "known", "0.5300", "0.0141", "2", "0.7500"), ("baseline", "other", "0.9000")):
+            assert re.search(gap.join(texts), shown)
+        assert "degrees of freedom: 3" in shown
+        assert shown.endswith(f"\n\n{line}\n")
+
+    text = re.sub("<[^>]+>", " ", page_of(read_runs([run]), top=3))
+    assert line in text
+    assert re.search(r"baseline known\s+0\.5300\s+0\.0141\s+2\s+0\.7500\s", text)
+    assert re.search(r"baseline other\s+0\.9000\s", text)
+    assert "best less this" not in text
 
 
 def test_another_reward_ranks_the_replays_by_it_too(call: Run, run: Path) -> None:

@@ -180,3 +180,16 @@ def test_a_cost_that_is_no_number_ends_its_trial_and_not_the_search(
     trials = read_record(tmp_path).trials.values()
     assert [trial.status for trial in trials] == [status] * 3
     assert {trial.failure.kind for trial in trials if trial.failure} == {kind}
+
+
+def test_baselines_are_refused_in_one_line_of_a_task_that_has_none_and_of_names_that_are_no_files() -> None:
+    class Leading(Landscape):
+        baseline_names = ("../journal",)
+
+    setup = build_setup(config_of("baselines=true"))
+    assert setup.baseline_names == ("spinenet-49",)
+    assert build_setup(config_of()).baseline_names == ()
+    with pytest.raises(ValueError, match=r"^baselines: Measured has none .*; leave out baselines=true$"):
+        replace(setup, task=Measured())
+    with pytest.raises(ValueError, match=r"^baselines: a name needs letters, digits, .*, got '\.\./journal'$"):
+        replace(setup, task=Leading())

@@ -10,12 +10,20 @@ import numpy as np
 import pytest
 
 from proxy_tasks import Fidelity, ProxyTask, silent
-from proxy_tasks.base import DataTask
+from proxy_tasks.base import BaselineTask, DataTask
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.landscape import Landscape
-from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
+from search_space import (
+    ArchSpec,
+    BlockSpec,
+    ModelScale,
+    ScalePermutedSpace,
+    published_names,
+    published_spec,
+    resnet_seed,
+)
 
 FIDELITY = Fidelity(epochs=1, max_train_images=16)
 
@@ -146,3 +154,14 @@ def test_the_rules_name_options_of_the_constructor(task: ProxyTask) -> None:
     named = {*rules.machine, *rules.replay, *(option.partition("=")[0] for option in rules.optional_metrics.values())}
     # With dots: an option of an option, as `data.root`.
     assert {name.split(".")[0] for name in named} <= set(inspect.signature(type(task)).parameters)
+
+
+def test_baselines_have_the_metrics_of_trials_and_are_the_spec_of_their_name(task: ProxyTask) -> None:
+    assert isinstance(task, BaselineTask)
+    assert len(set(task.baseline_names)) == len(task.baseline_names) > 0
+    for name in task.baseline_names:
+        metrics = task.evaluate_baseline(name, fidelity=FIDELITY, seed=0).metrics
+        assert set(metrics) == set(task.metric_names)
+        assert all(math.isfinite(value) for value in metrics.values())
+        if name in published_names():
+            assert metrics == task.evaluate(published_spec(name), fidelity=FIDELITY, seed=0).metrics

@@ -21,7 +21,7 @@ from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.landscape import Landscape, true_score
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.folding import fold_norms
-from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.networks.named_networks import build_detector
 from search_space import (
     ArchSpec,
     BlockSpec,
@@ -131,7 +131,7 @@ def test_it_is_read_back_from_its_file(spec: ArchSpec, tmp_path: Path) -> None:
 
 def test_a_network_holds_its_unit_and_every_parameter_learns(spec: ArchSpec) -> None:
     torch.manual_seed(0)
-    network = spinenet_detector(spec, replace(SCALE, block_repeats=2), num_classes=2)
+    network = build_detector(spec, replace(SCALE, block_repeats=2), num_classes=2)
     built = [type(unit).__name__ for chain in network.backbone.blocks.values() for unit in chain]  # type: ignore[attr-defined]  # a SpineNet
     assert built.count("SeparableUnit") > 0
     assert set(built) == {"BottleneckUnit", "SeparableUnit"}
@@ -207,6 +207,6 @@ def test_a_unit_that_is_not_there_is_one_line(unit: str, message: str) -> None:
         spec = published_spec("spinenet-49")
         blocks = tuple(replace(block, kind="broken") for block in spec.blocks)
         with pytest.raises(ValueError, match=f"kind broken: {message}"):
-            spinenet_detector(ArchSpec(spec.stem, blocks), SCALE, num_classes=1)
+            build_detector(ArchSpec(spec.stem, blocks), SCALE, num_classes=1)
     finally:
         remove_kind("broken")

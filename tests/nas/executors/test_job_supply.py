@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from nas.engine.job import Job, Outcome
+from nas.engine.job import AnyJob, Job, Outcome
 from nas.executors.job_supply import JobSupply, Supply
 from nas.record.trial import Failure
 from proxy_tasks import Evaluation, Fidelity, Numerics
@@ -36,7 +36,7 @@ class Retrying:
             self.waiting.append(outcome.trial)
 
 
-def trial_of(job: Job | None) -> int | None:
+def trial_of(job: AnyJob | None) -> int | None:
     return None if job is None else job.trial
 
 

@@ -17,7 +17,7 @@ from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
-from proxy_tasks.networks.retinanet import spinenet_detector
+from proxy_tasks.networks.named_networks import build_detector
 from search_space import ModelScale, published_spec
 
 SPEC = published_spec("spinenet-49")
@@ -176,7 +176,7 @@ def test_impossible_fidelities_are_refused(options: dict[str, float], message: s
 @pytest.mark.gpu
 def test_a_training_step_never_waits_for_the_gpu(folder: Path) -> None:
     data, device = open_data(task(folder).data_options), torch.device("cuda")
-    network = spinenet_detector(SPEC, SCALE, 3).to(device).to(memory_format=torch.channels_last)
+    network = build_detector(SPEC, SCALE, 3).to(device).to(memory_format=torch.channels_last)
     anchors = make_anchors(network.output_levels, SCALE.image_size_px, SCALE.anchor_scale, device)
     batches = list(load_batches(data.train, training_rows(data.train_rows, 8, 30, seed=0), device))
 

@@ -1,11 +1,17 @@
 """Mask R-CNN, the classifier, and networks by name: that they train, and that they answer."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet50
+from torchvision.ops import StochasticDepth
 
 from foundation import InputError
 from proxy_tasks.networks.classifier import Classifier
+from proxy_tasks.networks.cost import on_meta
+from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM, Activation
 from proxy_tasks.networks.mask_rcnn import MaskHeads, mask_heads
 from proxy_tasks.networks.named_networks import build_network, default_scale
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
@@ -88,11 +94,48 @@ def test_the_classifier_averages_all_features_at_the_finest_size() -> None:
         assert torch.allclose(network(images), expected, atol=1e-6)
 
 
-def test_the_baseline_is_torchvision_s_pyramid() -> None:
-    network = ResNet50FPN(16).eval()
+def test_the_baseline_has_torchvision_s_pyramid() -> None:
+    network = ResNet50FPN(ModelScale(width_multiplier=0.125, endpoint_width=16)).eval()
     with torch.no_grad():
         features = network(torch.zeros(1, 3, 97, 200))
     assert [tuple(x.shape[1:]) for x in features] == [(16, 13, 25), (16, 7, 13), (16, 4, 7), (16, 2, 4), (16, 1, 2)]
+
+
+def test_at_scale_one_the_baseline_has_the_layers_of_torchvision_s_resnet_in_their_order() -> None:
+    def layers(network: nn.Module) -> list[str]:
+        found = (
+            module for module in network.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.MaxPool2d)
+        )
+        return [f"{module}" for module in found]
+
+    network = on_meta(lambda: ResNet50FPN(ModelScale()))
+    expected = on_meta(lambda: resnet50(norm_layer=partial(nn.BatchNorm2d, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)))
+    own = [*layers(network.get_submodule("stem")), *layers(network.get_submodule("stages"))]
+    assert len(own) == 53 + 53 + 1
+    assert own == layers(expected)
+
+
+def test_the_baseline_follows_the_scale() -> None:
+    scale = ModelScale(width_multiplier=0.5, endpoint_width=24, activation="silu", stochastic_depth=0.3)
+    network = ResNet50FPN(scale)
+    convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    # Half of ResNet-50's 64 to 512; the first convolution is as it was, as in SpineNet.
+    assert [conv.out_channels for conv in convs[:4]] == [64, 32, 32, 128]
+    assert (max(conv.out_channels for conv in convs), network.output_channels) == (4 * 256, 24)
+    assert {module.name for module in network.modules() if isinstance(module, Activation)} == {"silu"}
+    rates = [module.p for module in network.modules() if isinstance(module, StochasticDepth)]
+    assert rates == pytest.approx([0.3 * number / 16 for number in range(1, 17)])
+
+
+def test_one_pixel_wide_features_of_the_baseline_get_the_gradient_of_float32() -> None:
+    # On CPUs torch 2.15 computes that of bfloat16 from memory that it never wrote.
+    torch.manual_seed(0)
+    network = ResNet50FPN(ModelScale(width_multiplier=0.0625, endpoint_width=8))
+    with torch.autocast("cpu", torch.bfloat16):
+        features = network(torch.randn(2, 3, 32, 32))
+    assert [x.dtype for x in features[3:]] == [torch.float32] * 2
+    sum(x.float().sum() for x in features).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.pyramid.parameters())
 
 
 @pytest.mark.parametrize("name", DIFFERENT)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_tasks.networks.layers import ConvNorm, LayerStyle, Reference, same_max_pool
+from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.resample import Resample
-from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RetinaNet, spinenet_detector
+from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RetinaNet
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
 
@@ -206,7 +207,7 @@ def test_a_seed_gives_the_network_that_it_gave_before_layers_were_joined(name: s
     # own. Initial weights are float32, whose last digits differ between processors.
     torch.manual_seed(0)
     scale = ModelScale(width_multiplier=0.25, endpoint_width=8, num_head_convs=2, head_width=8)
-    network = spinenet_detector(published_spec(name), scale, num_classes=3).double()
+    network = build_detector(published_spec(name), scale, num_classes=3).double()
     raw = network(torch.randn(2, 3, 128, 128, dtype=torch.float64))
 
     # Every output and every gradient takes part with a weight of its own.
@@ -223,13 +224,13 @@ def test_widths_are_truncated_not_rounded() -> None:
 
 
 def test_normalisation_is_separate_for_each_level_and_convolutions_are_shared() -> None:
-    network = spinenet_detector(published_spec("spinenet-49"), TINY, num_classes=3)
+    network = build_detector(published_spec("spinenet-49"), TINY, num_classes=3)
     assert len(list(network.class_tower.get_submodule("shared.convs").children())) == 1
     assert len(list(network.class_tower.get_submodule("shared.norms").children())) == 5
 
 
 def test_every_class_starts_at_the_prior() -> None:
-    network = spinenet_detector(published_spec("spinenet-49"), TINY, num_classes=3).eval()
+    network = build_detector(published_spec("spinenet-49"), TINY, num_classes=3).eval()
     raw = network(torch.zeros(1, 3, 64, 64))
     num_locations = 64 + 16 + 4 + 1 + 1
     assert raw.class_logits.shape == (1, NUM_ANCHORS_PER_LOCATION * num_locations, 3)
@@ -241,7 +242,7 @@ def test_every_class_starts_at_the_prior() -> None:
 def test_kernels_of_the_head_start_at_the_deviations_of_the_reference() -> None:
     # tensorflow/tpu heads.py RetinanetHead: 0.01, but 1e-5 for the two predictions.
     torch.manual_seed(0)
-    network = spinenet_detector(published_spec("spinenet-49"), TINY, num_classes=3)
+    network = build_detector(published_spec("spinenet-49"), TINY, num_classes=3)
     for tower in (network.class_tower, network.box_tower):
         stds = {key: p.std().item() for key, p in tower.named_parameters() if p.ndim == 4}
         assert stds.pop("predict.weight") == pytest.approx(1e-5, rel=0.1)
