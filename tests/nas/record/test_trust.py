@@ -115,7 +115,9 @@ def test_a_link_that_comes_while_a_search_runs_is_not_written_through(tmp_path: 
     (outside / "01-0123456789abcdef.json").touch()
     before = sorted(outside.rglob("*"))
 
-    process = start("nas.search", (*TINY_LANDSCAPE, "num_trials=100000"), tmp_path)
+    process = start(
+        "nas.search", (*TINY_LANDSCAPE, "tracking.tensorboard.per_trial=true", "num_trials=100000"), tmp_path
+    )
     assert process.stdout is not None
     assert process.stdout.readline().startswith("[1/100000]")
     taken = tmp_path / "run" / name
