@@ -47,7 +47,7 @@ class BaselineJob:
 
 
 AnyJob: TypeAlias = Job | BaselineJob
-"""What an executor runs; it need not know which of the two it has."""
+"""A job of either sort: an executor need not know which of the two it runs."""
 
 
 @dataclass(frozen=True, slots=True)
