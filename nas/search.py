@@ -22,6 +22,7 @@ from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
 from nas.options.repeated import arguments_for
 from nas.record.baselines import Baseline, read_baselines
+from nas.record.comparison import furthest_rung
 from nas.record.failures import failure_lines
 from nas.record.identity import check_data, open_run, options_on_record, present_options
 from nas.record.journal import has_trials
@@ -134,7 +135,7 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
         specs = _export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
 
-    standing = standing_line(record, baselines, _interval_command(setup))
+    standing = standing_line(record, baselines, _interval_command(setup, record))
     if standing:
         console.print(standing, soft_wrap=True)
     _print_next_commands(console, setup, record, best[0] if best else None)
@@ -203,11 +204,16 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
 
 
-def _interval_command(setup: Setup) -> str:
+def _interval_command(setup: Setup, record: Record) -> str:
     """Return the command that trains the best and the baselines with several seeds; empty where seeds do nothing."""
     if setup.task.option_rules.ignores_training:
         return ""
-    return f"{_this_command('replay', without=('num_trials',))} top=3 seeds=3"
+
+    # What was promoted is ranked by its longer training, so that the replay trains as long.
+    rung = furthest_rung(record.trials.values())
+    epochs = f" fidelity.epochs={setup.promotion.fidelity(setup.fidelity, rung).epochs:g}" if rung else ""
+    without = ("num_trials", "fidelity.epochs") if rung else ("num_trials",)
+    return f"{_this_command('replay', without=without)} top=3 seeds=3{epochs}"
 
 
 def reused_share(record: Record) -> float:

@@ -55,7 +55,7 @@ def comparable_replays(folder: Path, record: Record) -> list[Replay]:
         InputError: the journal or a baseline of a replay is damaged, or it leads out of the run folder.
     """
     furthest = furthest_rung(record.trials.values())
-    found = []
+    found: dict[object, Replay] = {}
     for path in sorted((folder / REPLAYS).glob(f"*/{FILE_NAME}")):
         refuse_link(path, folder)
         # One that is just being begun has no trials yet.
@@ -66,8 +66,9 @@ def comparable_replays(folder: Path, record: Record) -> list[Replay]:
         has_own_seed = replay.created.config.get("seed") == record.created.config.get("seed")
         rung = rung_trained_as(record.created, replay.created.config, replay.created.data)
         if rung == furthest and not has_own_seed:
-            found.append(Replay(replay, read_baselines(path.parent)))
-    return found
+            # A copy of a replay is no further training.
+            found.setdefault(replay.created.config.get("seed"), Replay(replay, read_baselines(path.parent)))
+    return list(found.values())
 
 
 def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[str, str] | None) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from nas.options.configuration import differing_options, option_texts
-from nas.record.identity import concern_of, present_options, without_unused
+from nas.record.identity import ADDED_SINCE, concern_of, present_options, without_unused
 from nas.record.record import Record
 from proxy_tasks.coco.folder import MACHINE
 
@@ -18,6 +18,7 @@ def problem_differences(
         contents: the content of each run's data as on record; None where it is not.
         places: options, without the task's name, that say where data lies and nothing of what it holds.
     """
+    options = _completed(options)
     different = differing_options(options)
     used = without_unused({name for own in options for name in own})
     names = [name for name in different if name in used and concern_of(name) == "problem"]
@@ -28,6 +29,15 @@ def problem_differences(
     if len(known) == len(contents):
         names = [name for name in names if name.removeprefix("task.") not in places]
     return [*names, *_differing_parts(known)]
+
+
+def _completed(options: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the options of each run, with what is younger than it and another run has."""
+    added = option_texts(ADDED_SINCE)
+    names = {name for own in options for name in own}
+    # The task repeats the parts that it is made of.
+    younger = {name: added[name.removeprefix("task.")] for name in names if name.removeprefix("task.") in added}
+    return [{**younger, **own} for own in options]
 
 
 def have_one_problem(records: Sequence[Record]) -> bool:

@@ -113,7 +113,9 @@ def _reward(baseline: Baseline) -> str:
     """Return the reward of a baseline, or why it has none."""
     if baseline.reward is not None:
         return f"{baseline.reward:.4f}"
-    return f"which failed ({baseline.failure.kind})" if baseline.failure else "which is not trained yet"
+    if baseline.failure is None:
+        return "which is not trained yet"
+    return f"which failed ({baseline.failure.kind}; without baselines/{baseline.name}.json it is trained again)"
 
 
 def _difference(deviation: SeedDeviation, best: MeanReward, name: str, baseline: MeanReward) -> str:

@@ -190,6 +190,13 @@ def test_a_replay_counts_where_it_trains_and_scores_as_the_search_with_another_s
     assert len(comparable_replays(run, read_record(run))) == counts
 
 
+def test_a_copy_of_a_replay_is_no_further_training(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [0.9], config(0))
+    for name in ("epochs5-seed1", "backup"):
+        write_run(run / "replays" / name, [0.8], config(1))
+    assert len(comparable_replays(run, read_record(run))) == 1
+
+
 def test_of_promoted_trials_a_replay_counts_that_trains_as_long_as_the_furthest(call: Run, tmp_path: Path) -> None:
     own = config(0, promotion={"num_rungs": 3, "reduction": 4, "keep_weights": True})
     run = write_run(tmp_path / "run", [0.9, 0.8, 0.7, 0.6], own, promoted_from=2)

@@ -136,6 +136,14 @@ def test_runs_that_differ_in_what_no_metric_depends_on_get_no_caution(tmp_path: 
     assert cautions(reported(tmp_path / "a", tmp_path / "b")) == []
 
 
+def test_an_older_run_and_one_with_the_value_that_it_had_solve_one_problem(tmp_path: Path) -> None:
+    older, younger = {"width_multiplier": 0.25}, {"width_multiplier": 0.25, "stem_width": 64}
+    for name, scale in (("older", older), ("younger", younger), ("narrow", {**younger, "stem_width": 16})):
+        write_run(tmp_path / name, [0.1], config_of(scale=scale, task={"scale": scale}))
+    assert cautions(reported(tmp_path / "older", tmp_path / "younger")) == []
+    assert "scale.stem_width" in cautions(reported(tmp_path / "older", tmp_path / "narrow"))
+
+
 @pytest.mark.parametrize("place", ["root", "bucket"])
 def test_data_is_compared_by_its_content_where_that_is_on_record_whatever_its_place_is_called(
     tmp_path: Path, place: str

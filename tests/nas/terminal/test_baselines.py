@@ -28,7 +28,10 @@ def baseline(name: str, reward: float | None) -> Baseline:
     [
         ([baseline("a", 0.5), baseline("b", 0.75)], "0.1000 above a (0.5000) and 0.1500 below b (0.7500)"),
         ([baseline("a", 0.6)], "equal to a (0.6000)"),
-        ([baseline("a", None)], "without a comparison to a, which failed (nan)"),
+        (
+            [baseline("a", None)],
+            "without a comparison to a, which failed (nan; without baselines/a.json it is trained again)",
+        ),
         ([Baseline(name="a")], "without a comparison to a, which is not trained yet"),
     ],
 )
