@@ -99,7 +99,8 @@ class WorkerPool:
         start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         self._supply = JobSupply(source)
-        self._task = ray.put(task)
+        # By value: a process that asks for an object in Ray's store while its node dies is ended without a word.
+        self._task = task
         self._slots = slots
         self._timeout_s = timeout_s
         self._start_timeout_s = start_timeout_s

@@ -94,7 +94,7 @@ def test_a_search_whose_ray_died_says_what_died_and_how_to_continue(
     os.kill(process_of(folder, process), signal.SIGKILL)
 
     _, stderr = search.communicate(timeout=60)
-    assert search.returncode == 2
+    assert search.returncode == 2, stderr
     # Ray's own log may add lines while its parts die.
     last = [line for line in stderr.splitlines() if line.startswith("error: ")][-1]
     assert re.search(f"^error: Ray's .*{named}.* died; nothing is lost", last)
