@@ -16,13 +16,12 @@ from typing import Any
 from rich.console import Console
 
 from foundation import InputError, open_folder, short_path
-from nas.engine.replays import replayed_run
+from nas.engine.replays import comparing_options, replayed_run
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command
 from nas.options.repeated import arguments_for
 from nas.record.baselines import Baseline, read_baselines
-from nas.record.comparison import furthest_rung
 from nas.record.failures import failure_lines
 from nas.record.identity import check_data, open_run, options_on_record, present_options
 from nas.record.journal import has_trials
@@ -210,10 +209,9 @@ def _interval_command(setup: Setup, record: Record) -> str:
         return ""
 
     # What was promoted is ranked by its longer training, so that the replay trains as long.
-    rung = furthest_rung(record.trials.values())
-    epochs = f" fidelity.epochs={setup.promotion.fidelity(setup.fidelity, rung).epochs:g}" if rung else ""
-    without = ("num_trials", "fidelity.epochs") if rung else ("num_trials",)
-    return f"{_this_command('replay', without=without)} top=3 seeds=3{epochs}"
+    options = comparing_options(record, top=3)
+    given = {option.partition("=")[0] for option in options}
+    return " ".join([_this_command("replay", without={"num_trials", *given}), *options])
 
 
 def reused_share(record: Record) -> float:

@@ -63,11 +63,12 @@ def comparable_replays(folder: Path, record: Record) -> list[Replay]:
             continue
 
         replay = read_record(path.parent)
-        has_own_seed = replay.created.config.get("seed") == record.created.config.get("seed")
+        seed = replay.created.config.get("seed")
+        has_own_seed = seed == record.created.config.get("seed")
         rung = rung_trained_as(record.created, replay.created.config, replay.created.data)
         if rung == furthest and not has_own_seed:
             # A copy of a replay is no further training.
-            found.setdefault(replay.created.config.get("seed"), Replay(replay, read_baselines(path.parent)))
+            found.setdefault(seed, Replay(replay, read_baselines(path.parent)))
     return list(found.values())
 
 
@@ -95,8 +96,12 @@ def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[st
     return next((rung for rung in rungs if _is_same(_fidelity(search, rung), fidelity)), None)
 
 
-def comparing_options(record: Record) -> tuple[str, ...]:
+def comparing_options(record: Record, top: int = 12) -> tuple[str, ...]:
     """Return the options of a replay that tells how far seeds differ among the furthest promoted trials of a run.
+
+    Args:
+        record: what the run's journal says.
+        top: how many of the best to train again.
 
     Raises:
         InputError: the fidelity on record cannot be used.
@@ -104,7 +109,7 @@ def comparing_options(record: Record) -> tuple[str, ...]:
     furthest = furthest_rung(record.trials.values())
     has_fidelity = "fidelity" in record.created.config
     epochs = [f"fidelity.epochs={_fidelity(record.created, furthest).epochs:g}"] if furthest and has_fidelity else []
-    return ("top=12", "seeds=3", *epochs)
+    return (f"top={top}", "seeds=3", *epochs)
 
 
 def _fidelity(search: Created, rung: int) -> Fidelity:

@@ -5,11 +5,10 @@ from html import escape
 
 from nas.record.baselines import Baseline
 from nas.record.comparison import compares
-from nas.record.mean_reward import MeanReward
 from nas.record.ranking import BaselineRow
 from nas.record.trial import Trial, best_trials
 from nas.reporting.markup import note, section, table_of
-from nas.reporting.ranked import ReportRanking
+from nas.reporting.ranked import ReportRanking, mean_texts
 from nas.reporting.runs import ReportedRun
 from nas.terminal.figures import Figure, shown_figures
 
@@ -63,10 +62,10 @@ def _replayed_rows(
     rows = []
     best = next((one.row for one in ranking.architectures if one.run is run), None)
     if best is not None:
-        cells = (*_mean_texts(best.replayed), _reward(best.trial))
+        cells = (*mean_texts(best.replayed), _reward(best.trial))
         rows.append(_row([*first, f"best: trial {best.trial.number}"], cells, best.trial, figures))
     for row in own:
-        cells = (*_mean_texts(row.replayed), _reward(row.baseline))
+        cells = (*mean_texts(row.replayed), _reward(row.baseline))
         rows.append(_row([*first, f"baseline {row.baseline.name}"], cells, row.baseline, figures))
     return rows
 
@@ -102,9 +101,3 @@ def _reward(result: Trial | Baseline) -> str:
     if result.failure is not None:
         return result.failure.kind
     return "" if result.reward is None else f"{result.reward:.4f}"
-
-
-def _mean_texts(mean: MeanReward | None) -> tuple[str, str, str]:
-    if mean is None:
-        return "", "", ""
-    return f"{mean.mean:.4f}", "" if mean.deviation is None else f"{mean.deviation:.4f}", f"{mean.num_trainings}"

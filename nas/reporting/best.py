@@ -5,7 +5,7 @@ from html import escape
 
 from nas.reporting.cards import cards_html
 from nas.reporting.markup import details, note, section, table_of
-from nas.reporting.ranked import RankedArchitecture, ReportRanking
+from nas.reporting.ranked import RankedArchitecture, ReportRanking, mean_texts
 from search_space.spec import short_key
 
 
@@ -32,10 +32,9 @@ def _replayed_table(replayed: Sequence[RankedArchitecture]) -> str:
 
 
 def _replayed_row(ranked: RankedArchitecture) -> str:
-    row, mean = ranked.row, ranked.row.ranked_by
+    row = ranked.row
     name = f"{row.run}, trial {row.trial.number}" if row.run else f"trial {row.trial.number}"
-    deviation = "" if mean.deviation is None else f"{mean.deviation:.4f}"
-    figures = (f"{mean.mean:.4f}", deviation, f"{mean.num_trainings}", f"{row.trial.reward:.4f}", row.standing)
+    figures = (*mean_texts(row.replayed), f"{row.trial.reward:.4f}", row.standing)
 
     numbers = "".join(f'<td class="number">{text}</td>' for text in (f"{ranked.rank}", *figures))
     return f"<tr><td>{escape(name)} {short_key(row.trial.key)}</td>{numbers}</tr>"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from foundation import short_path
 from nas.assessment.standing import SeedsOfRanking, seeds_of
 from nas.engine.replays import comparing_options
-from nas.record.mean_reward import mean_baselines, mean_rewards
+from nas.record.mean_reward import MeanReward, mean_baselines, mean_rewards
 from nas.record.ranking import BaselineRow, Row, baseline_rows_of, rows_of
 from nas.reporting.runs import ReportedRun
 from nas.terminal.baselines import comparison_line
@@ -71,3 +71,10 @@ def ranking_of(runs: Sequence[ReportedRun]) -> ReportRanking:
     ranked = enumerate(seeds.with_standings(rows), start=1)
     architectures = tuple(RankedArchitecture(rank, run_of[row.run], row) for rank, row in ranked)
     return ReportRanking(architectures, tuple(baselines), seeds)
+
+
+def mean_texts(mean: MeanReward | None) -> tuple[str, str, str]:
+    """Return mean, deviation and number of trainings for the cells of a table; empty where there are none."""
+    if mean is None:
+        return "", "", ""
+    return f"{mean.mean:.4f}", "" if mean.deviation is None else f"{mean.deviation:.4f}", f"{mean.num_trainings}"
