@@ -54,5 +54,8 @@ def ranking_line(seeds: SeedsOfRanking, rows: Sequence[Row], replay_command: str
         what = "Single trainings are ranked; how far seeds of one architecture differ is not known"
         return f"{what}. This tells: {replay_command}"
 
-    means = [row.ranked_by for row in rows]
+    # Of figures that do not compare nothing is said.
+    means = [row.ranked_by for row in rows if seeds.compares(row)]
+    if not means:
+        return ""
     return seed_line(seeds.deviation, means, is_marked=any(row.standing == "may be as good" for row in rows))

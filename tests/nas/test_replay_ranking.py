@@ -197,8 +197,11 @@ def test_a_copy_of_a_replay_is_no_further_training(tmp_path: Path) -> None:
     assert len(comparable_replays(run, read_record(run))) == 1
 
 
-def test_of_promoted_trials_a_replay_counts_that_trains_as_long_as_the_furthest(call: Run, tmp_path: Path) -> None:
-    own = config(0, promotion={"num_rungs": 3, "reduction": 4, "keep_weights": True})
+@pytest.mark.parametrize("keeps_weights", [True, False], ids=["kept weights", "from scratch"])
+def test_of_promoted_trials_a_replay_counts_that_trains_as_long_and_single_ones_compare_where_trained_from_scratch(
+    call: Run, tmp_path: Path, keeps_weights: bool
+) -> None:
+    own = config(0, promotion={"num_rungs": 3, "reduction": 4, "keep_weights": keeps_weights})
     run = write_run(tmp_path / "run", [0.9, 0.8, 0.7, 0.6], own, promoted_from=2)
     assert "nas.replay run=run top=12 seeds=3 fidelity.epochs=20\n" in call("nas.leaderboard", "run=run").stdout
 
@@ -207,11 +210,33 @@ def test_of_promoted_trials_a_replay_counts_that_trains_as_long_as_the_furthest(
         write_run(run / "replays" / f"{seed}", [0.5 + seed / 100], longer)
     rows = json.loads(call("nas.leaderboard", "run=run", "format=json").stdout)
     assert (rows[0]["trial"], rows[0]["replay.mean"]) == (0, pytest.approx(0.525))
-    # Rewards of less training do not compare with the means.
+    # Rewards of less training do not compare with the means, and neither do those that continued from kept weights.
     standings = {row["trial"]: row.get("standing") for row in rows}
-    assert standings == {0: "best", 1: None, 2: "may be as good", 3: "may be as good"}
+    single = None if keeps_weights else "may be as good"
+    assert standings == {0: "best", 1: None, 2: single, 3: single}
     front = json.loads(call("nas.leaderboard", "run=run", "reward=tradeoff", "front=true", "format=json").stdout)
     assert {row["trial"] for row in front} <= {2, 3}
+
+    # Nor is it said by how much figures that do not compare must differ. By hand: 12.706 * 0.00707 = 0.09.
+    shown, page = call("nas.leaderboard", "run=run").stdout, page_of(read_runs([run]), top=3)
+    for text in (shown, page):
+        assert "to be told apart, two means of 2 must differ by 0.09" in text
+        assert ("two single trainings by" in text) != keeps_weights
+    assert ("~" in shown) != keeps_weights
+    assert ("not shown to be worse than the best: 2 arch" in page) != keeps_weights
+    assert "between seeds" not in call("nas.leaderboard", "run=run", "where=rung<1 and reward<0.85").stdout
+
+
+def test_runs_whose_promoted_trials_were_trained_for_other_amounts_have_no_common_deviation(tmp_path: Path) -> None:
+    runs = []
+    for reduction in (2, 4):
+        own = config(0, promotion={"num_rungs": 2, "reduction": reduction, "keep_weights": False})
+        runs.append(write_run(tmp_path / f"run{reduction}", [0.9, 0.8], own, promoted_from=1))
+        for seed in (1, 2):
+            longer = config(seed, fidelity={**FIDELITY, "epochs": 5 * reduction})
+            write_run(runs[-1] / "replays" / f"{seed}", [0.5 + seed / 100], longer)
+    assert ranking_of(read_runs(runs[:1])).seeds.deviation is not None
+    assert not ranking_of(read_runs(runs)).seeds.are_comparable
 
 
 @pytest.mark.parametrize("module", ["nas.leaderboard", "nas.report"])
