@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from foundation import InputError, check_range, short_path
 from nas.assessment.standing import seeds_of
-from nas.engine.replays import Replay, comparable_replays, comparing_options
+from nas.engine.replays import Replay, comparable_replays, comparing_command
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
@@ -103,7 +102,8 @@ def main(config: dict[str, Any]) -> None:
                 file=sys.stderr,
             )
     rows = seeds.with_standings(rows)
-    comparison = comparison_line(seeds, rows, baselines)
+    command = _replay_command(records, rows)
+    comparison = comparison_line(seeds, rows, baselines, command)
 
     title = f"Best of {', '.join(records)}"
     if options.front and options.reward is not None:
@@ -114,7 +114,7 @@ def main(config: dict[str, Any]) -> None:
         rows = sort_rows(rows, options.sort)
     # Baselines stand below whatever is shown: they have no rank.
     rows = rows[: options.top]
-    lines = [line for line in (ranking_line(seeds, rows, _replay_command(records)), comparison) if line]
+    lines = [line for line in (ranking_line(seeds, rows, command), comparison) if line]
 
     match options.format:
         case "table":
@@ -136,10 +136,13 @@ def main(config: dict[str, Any]) -> None:
             assert_never(options.format)
 
 
-def _replay_command(records: Mapping[str, Record]) -> str:
-    """Return the command that tells how far seeds differ in the first of the runs."""
-    run, record = next(iter(records.items()))
-    return f"{own_command('replay')} {shlex.join([f'run={run}', *comparing_options(record)])}"
+def _replay_command(records: Mapping[str, Record], rows: Sequence[Row]) -> str:
+    """Return the command that tells how far seeds differ in the run that has the best; empty where there is no best."""
+    if not rows:
+        return ""
+    # Of one run the rows do not say which it is.
+    run = rows[0].run or next(iter(records))
+    return comparing_command(records[run], own_command("replay"), run)
 
 
 def _rows(

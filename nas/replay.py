@@ -13,7 +13,7 @@ from nas.assessment.told_apart import pooled_deviation
 from nas.engine.promotion import Promotion
 from nas.engine.replays import REPLAYS, rung_trained_as
 from nas.options.builder import build
-from nas.options.command_line import run_command
+from nas.options.command_line import run_command, this_command
 from nas.record.architecture import best_of
 from nas.record.baselines import read_baselines
 from nas.record.comparison import compares
@@ -203,15 +203,17 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
 
+    more = f"{this_command('replay', without=('seeds',))} seeds={max(3, len(replays))}"
     highest = max(means, key=lambda one: one.mean, default=None)
     if deviation is not None and highest is not None:
         is_marked = sum(deviation.may_be_as_good(one, highest) for one in means) > 1
         console.print(f"\n{seed_line(deviation, means, is_marked=is_marked)}", soft_wrap=True)
     elif means:
-        console.print("\nOne training each: how far seeds differ is not known; seeds=3 says.", soft_wrap=True)
+        console.print(f"\nOne training each: how far seeds differ is not known. This tells: {more}", soft_wrap=True)
 
     names = dict.fromkeys(baseline.name for own in again for baseline in own)
-    comparison = interval_line(deviation, highest, {name: baseline_means.get(name) for name in names}, len(means))
+    own_means = {name: baseline_means.get(name) for name in names}
+    comparison = interval_line(deviation, highest, own_means, len(means), more)
     if comparison and means:
         console.print(f"\n{comparison}", soft_wrap=True)
 

@@ -1,6 +1,7 @@
 """The replays of a run: where they lie, and which of them train and score as the run did, so that rewards compare."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +97,24 @@ def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[st
     return next((rung for rung in rungs if _is_same(_fidelity(search, rung), fidelity)), None)
 
 
+def comparing_command(record: Record, replay: str, run: str) -> str:
+    """Return the command that tells how far seeds differ among the best of a run.
+
+    Args:
+        record: what the run's journal says.
+        replay: the command that replays.
+        run: the folder of the run, as a person names it.
+
+    Raises:
+        InputError: the fidelity on record cannot be used.
+    """
+    return f"{replay} {shlex.join([f'run={run}', *comparing_options(record)])}"
+
+
 def comparing_options(record: Record, top: int = 12) -> tuple[str, ...]:
     """Return the options of a replay that tells how far seeds differ among the furthest promoted trials of a run.
+
+    What was promoted is ranked by its longer training, so that the replay trains as long.
 
     Args:
         record: what the run's journal says.

@@ -130,7 +130,9 @@ def test_a_replay_trains_the_baselines_that_its_run_has_and_a_study_none(call: R
     (now,) = read_baselines(tmp_path / "run" / "replays" / "epochs50.0-seed0")
     assert now.reward != before.reward
     assert f"baseline spinenet-49: reward in search {before.reward:.4f}, reward now {now.reward:.4f}\n" in done.stdout
-    assert "Baselines: no interval to spinenet-49; it takes several seeds" in done.stdout
+    again = r"python -m nas\.replay run=run top=2 fidelity\.epochs=50 seeds=3\n"
+    assert re.search(rf"how far seeds differ is not known\. This tells: \S*{again}", done.stdout)
+    assert re.search(rf"Baselines: no interval to spinenet-49; it takes several seeds .*: \S*{again}", done.stdout)
     more = call("nas.replay", "run=run", "top=2", "seeds=2", "fidelity.epochs=50").stdout
     assert "epochs50.0-seed0" in more
     assert more.count("baseline spinenet-49  reward") == 1

@@ -203,7 +203,12 @@ def test_of_promoted_trials_a_replay_counts_that_trains_as_long_and_single_ones_
 ) -> None:
     own = config(0, promotion={"num_rungs": 3, "reduction": 4, "keep_weights": keeps_weights})
     run = write_run(tmp_path / "run", [0.9, 0.8, 0.7, 0.6], own, promoted_from=2)
-    assert "nas.replay run=run top=12 seeds=3 fidelity.epochs=20\n" in call("nas.leaderboard", "run=run").stdout
+    write_baseline(run, Baseline(name="known", status="completed", reward=0.5))
+    replay = r"nas\.replay run=run top=12 seeds=3 fidelity\.epochs=20\n"
+    lines = rf"This tells: \S+ -m {replay}\nBaselines: .* of each: \S+ -m {replay}"
+    assert re.search(lines, call("nas.leaderboard", "run=run").stdout)
+    (section,) = re.findall("<h2>Baselines</h2>.*?</section>", page_of(read_runs([run]), top=3))
+    assert "with several seeds: python -m nas.replay run=run top=12 seeds=3 fidelity.epochs=20<" in section
 
     for seed, epochs in ((1, 5), (2, 20), (3, 20.0), (4, 80)):
         longer = config(seed, fidelity={**FIDELITY, "epochs": epochs})
