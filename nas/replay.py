@@ -203,12 +203,12 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
 
-    more = f"{this_command('replay', without=('seeds',))} seeds={max(3, len(replays))}"
+    more = _command_for_seeds(setup, max(3, len(replays)))
     highest = max(means, key=lambda one: one.mean, default=None)
     if deviation is not None and highest is not None:
         is_marked = sum(deviation.may_be_as_good(one, highest) for one in means) > 1
         console.print(f"\n{seed_line(deviation, means, is_marked=is_marked)}", soft_wrap=True)
-    elif means:
+    elif means and more:
         console.print(f"\nOne training each: how far seeds differ is not known. This tells: {more}", soft_wrap=True)
 
     names = dict.fromkeys(baseline.name for own in again for baseline in own)
@@ -225,6 +225,13 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
 
     console.print(f"Kept in {short_path(setup.run / REPLAYS)}: {', '.join(folders)}", soft_wrap=True)
     print_tracking_hints(replace(setup, run=setup.run / REPLAYS / folders[-1]), console)
+
+
+def _command_for_seeds(setup: Setup, count: int) -> str:
+    """Return the command of this replay with so many seeds; empty where seeds do nothing."""
+    if setup.task.option_rules.ignores_training:
+        return ""
+    return f"{this_command('replay', without=('seeds',))} seeds={count}"
 
 
 def _replayed(best: Sequence[Trial], replays: Mapping[int, Record]) -> list[ReplayedTrial]:

@@ -204,10 +204,9 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
 
 def _interval_command(setup: Setup, record: Record) -> str:
     """Return the command that trains the best and the baselines with several seeds; empty where seeds do nothing."""
-    if setup.task.option_rules.ignores_training:
-        return ""
-
     options = comparing_options(record, top=3)
+    if setup.task.option_rules.ignores_training or not options:
+        return ""
     given = {option.partition("=")[0] for option in options}
     return " ".join([this_command("replay", without={"num_trials", *given}), *options])
 

@@ -98,7 +98,7 @@ def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[st
 
 
 def comparing_command(record: Record, replay: str, run: str) -> str:
-    """Return the command that tells how far seeds differ among the best of a run.
+    """Return the command that tells how far seeds differ among the best of a run; empty where they do nothing.
 
     Args:
         record: what the run's journal says.
@@ -108,7 +108,8 @@ def comparing_command(record: Record, replay: str, run: str) -> str:
     Raises:
         InputError: the fidelity on record cannot be used.
     """
-    return f"{replay} {shlex.join([f'run={run}', *comparing_options(record)])}"
+    options = comparing_options(record)
+    return f"{replay} {shlex.join([f'run={run}', *options])}" if options else ""
 
 
 def comparing_options(record: Record, top: int = 12) -> tuple[str, ...]:
@@ -120,13 +121,24 @@ def comparing_options(record: Record, top: int = 12) -> tuple[str, ...]:
         record: what the run's journal says.
         top: how many of the best to train again.
 
+    Returns:
+        The options; none where seeds do nothing.
+
     Raises:
         InputError: the fidelity on record cannot be used.
     """
+    if _ignores_seeds(record.created.config):
+        return ()
     furthest = furthest_rung(record.trials.values())
     has_fidelity = "fidelity" in record.created.config
     epochs = [f"fidelity.epochs={_fidelity(record.created, furthest).epochs:g}"] if furthest and has_fidelity else []
     return (f"top={top}", "seeds=3", *epochs)
+
+
+def _ignores_seeds(config: Mapping[str, Any]) -> bool:
+    """Return whether a run on record has a task that no seed changes anything in, which no class is asked for here."""
+    task = present_options(config)
+    return task.get("task._target_") == "proxy_tasks.landscape.Landscape" and not task.get("task.noise")
 
 
 def _fidelity(search: Created, rung: int) -> Fidelity:

@@ -46,7 +46,7 @@ def comparison_line(
         seeds: their part in the ranking.
         rows: the ranking, with the best first.
         baselines: those below it.
-        replay_command: trains both with several seeds.
+        replay_command: trains both with several seeds; empty where seeds do nothing.
     """
     if not rows or not seeds.are_comparable:
         return ""
@@ -69,12 +69,14 @@ def interval_line(
         best: the mean of the best; None where it is a single training of the search.
         baselines: the mean of each, by its name; None where it was not replayed.
         num_means: number of means that the best is the highest of.
-        replay_command: trains both with several seeds.
+        replay_command: trains both with several seeds; empty where seeds do nothing.
     """
     if not baselines:
         return ""
     known = {name: mean for name, mean in baselines.items() if mean is not None and mean.num_trainings > 1}
     if deviation is None or best is None or best.num_trainings < 2 or not known:
+        if not replay_command:
+            return ""
         names = " or ".join(baselines)
         return f"Baselines: no interval to {names}; it takes several seeds of the best and of each: {replay_command}"
 

@@ -46,9 +46,11 @@ def ranking_line(seeds: SeedsOfRanking, rows: Sequence[Row], replay_command: str
     Args:
         seeds: their part in the ranking.
         rows: the rows that are shown.
-        replay_command: replays the best of the run, or of the first one.
+        replay_command: replays the best of the run that has the best; empty where seeds do nothing.
     """
     if not rows or not seeds.are_comparable:
+        return ""
+    if seeds.deviation is None and not replay_command:
         return ""
     if seeds.deviation is None:
         what = "Single trainings are ranked; how far seeds of one architecture differ is not known"

@@ -56,11 +56,19 @@ def setup_of(*arguments: str) -> Any:  # noqa: ANN401  # read for one of its par
     return build_setup(compose("config", [*NOISY, *arguments]))
 
 
-def test_where_training_has_no_chance_in_it_no_interval_is_proposed(call: Run) -> None:
+def test_where_training_has_no_chance_in_it_no_interval_is_proposed_anywhere(call: Run, tmp_path: Path) -> None:
     done = call("nas.search", *TINY_LANDSCAPE, "tracking=none", "baselines=true")
     assert re.search(
         r"^Baselines: the best, reward \S+, is \S+ (above|below) spinenet-49 \(\S+\)\.$", done.stdout, re.M
     )
+
+    assert call("nas.report", "run=run").returncode == 0
+    replayed = call("nas.replay", "run=run", "top=1")
+    assert "baseline spinenet-49: reward in search" in replayed.stdout
+    page = (tmp_path / "run" / "report.html").read_text()
+    for shown in (call("nas.leaderboard", "run=run").stdout, replayed.stdout, page):
+        assert "seeds=3" not in shown
+        assert "no interval" not in shown
 
 
 def test_a_finished_run_of_an_older_version_gets_its_baselines_once_and_nothing_else(call: Run, tmp_path: Path) -> None:
