@@ -120,7 +120,7 @@ def _reward(baseline: Baseline) -> str:
         return f"{baseline.reward:.4f}"
     if baseline.failure is None:
         return "which is not trained yet"
-    return f"which failed ({baseline.failure.kind}; without baselines/{baseline.name}.json it is trained again)"
+    return f"which failed ({baseline.failure.kind}; the next start with baselines=true tries it again)"
 
 
 def _difference(deviation: SeedDeviation, best: MeanReward, name: str, baseline: MeanReward) -> str:

@@ -30,7 +30,7 @@ def baseline(name: str, reward: float | None) -> Baseline:
         ([baseline("a", 0.6)], "equal to a (0.6000)"),
         (
             [baseline("a", None)],
-            "without a comparison to a, which failed (nan; without baselines/a.json it is trained again)",
+            "without a comparison to a, which failed (nan; the next start with baselines=true tries it again)",
         ),
         ([Baseline(name="a")], "without a comparison to a, which is not trained yet"),
     ],
