@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from controllers.random_search import RandomSearch
-from foundation import InputError, check_range, short_path
+from foundation import check_range, short_path
 from nas.assessment.told_apart import pooled_deviation
 from nas.engine.promotion import Promotion
 from nas.engine.replays import REPLAYS, rung_trained_as
@@ -31,7 +31,17 @@ from nas.record.mean_reward import mean_baselines, mean_rewards
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.record import Record
 from nas.record.trial import Trial
-from nas.running import Consoles, Shown, has_work, make_consoles, prepare_task, print_tracking_hints, run_and_show
+from nas.running import (
+    MAX_SEEDS,
+    Consoles,
+    Shown,
+    has_work,
+    make_consoles,
+    prepare_task,
+    print_tracking_hints,
+    run_and_show,
+    seeds_of_trainings,
+)
 from nas.setup import Setup, build_setup
 from nas.terminal.baselines import interval_line, replay_lines
 from nas.terminal.replay_table import ReplayedTrial, replay_table
@@ -50,7 +60,6 @@ and more seeds or a larger top add to what is there.
   python -m nas.replay run=runs/quickstart top=12 seeds=3
   python -m nas.replay run=runs/quickstart top=3 fidelity.epochs=12
 """
-MAX_SEEDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +115,7 @@ def _seeds(record: Record, setup: Setup, config: Mapping[str, Any], count: int) 
     data = setup.task.data_content if isinstance(setup.task, DataTask) else None
     is_alike = rung_trained_as(record.created, config, data) is not None
     left_out = record.created.config.get("seed") if is_alike else None
-
-    seeds = [seed for seed in range(setup.seed, setup.seed + count + 1) if seed != left_out][:count]
-    try:
-        replace(setup, seed=seeds[-1])
-    except ValueError as error:
-        raise InputError(f"seeds={count}: they are counted from seed={setup.seed} on, and {error}") from None
-    return tuple(seeds)
+    return seeds_of_trainings(setup, count, left_out)
 
 
 def _train(
