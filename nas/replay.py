@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from controllers.random_search import RandomSearch
-from foundation import check_range, short_path
+from foundation import absolute_path, check_range, short_path
 from nas.assessment.told_apart import pooled_deviation
 from nas.engine.promotion import Promotion
 from nas.engine.replays import REPLAYS, rung_trained_as
@@ -68,6 +69,7 @@ class Options:
 
     top: int
     seeds: int = 1
+    baselines: bool | None = None
 
     def __post_init__(self) -> None:
         check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
@@ -81,8 +83,13 @@ def main(config: dict[str, Any]) -> None:
     """Replay what the configuration asks for."""
     options = build(Options, {name: value for name, value in config.items() if name in _OWN}, "")
     search_config = {name: value for name, value in config.items() if name not in _OWN}
+    run = absolute_path(Path(str(config["run"])))
+    record = read_record(run)
+
+    # They are compared on equal terms: trained again with what they are compared with.
+    had_baselines = bool(record.created.config.get("baselines")) or bool(read_baselines(run))
+    search_config["baselines"] = had_baselines if options.baselines is None else options.baselines
     setup = build_setup(search_config)
-    record = read_record(setup.run)
     best = _best_of_search(record, setup, search_config, options.top)
 
     consoles = make_consoles(setup.verbosity)
@@ -101,6 +108,12 @@ def main(config: dict[str, Any]) -> None:
         # After Ctrl-C too: what was trained is shown all the same.
         if replays:
             _summarise(consoles.results, best, replays, setup)
+
+
+def _options_on_record(folder: Path) -> dict[str, Any] | None:
+    """Return the options of a run as `options_on_record` does; a run may have got its baselines since it was begun."""
+    recorded = options_on_record(folder)
+    return None if recorded is None else {name: value for name, value in recorded.items() if name != "baselines"}
 
 
 def _seeds(record: Record, setup: Setup, config: Mapping[str, Any], count: int) -> tuple[int, ...]:
@@ -141,8 +154,6 @@ def _train(
             # What the search has found is trained whatever it costs, and once with each seed.
             limits={},
             promotion=Promotion(),
-            # They are compared on equal terms: trained again with what they are compared with.
-            baselines=setup.baselines or bool(read_baselines(setup.run)),
         )
 
         title = f"replay of {short_path(setup.run)}, seed {seed}"
@@ -267,4 +278,4 @@ def _agreement(pairs: list[tuple[float, float]]) -> str:
 
 
 if __name__ == "__main__":
-    run_command("replay", HELP, main, options_on_record, needs_output=False)
+    run_command("replay", HELP, main, _options_on_record, needs_output=False)

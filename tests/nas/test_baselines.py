@@ -152,6 +152,30 @@ def test_a_replay_trains_the_baselines_that_its_run_has_and_a_study_none(call: R
     assert list((tmp_path / "run" / "proxy").rglob(FOLDER)) == []
 
 
+def test_a_replay_trains_baselines_as_it_is_told_and_else_where_its_run_has_them(call: Run, tmp_path: Path) -> None:
+    assert call("nas.search", *NOISY, "baselines=true").returncode == 0
+    assert call("nas.search", *NOISY, "run=without").returncode == 0
+
+    def names(run: str) -> list[str]:
+        found = (tmp_path / run / "replays").glob(f"*/{FOLDER}/*.json")
+        return sorted(path.parent.parent.name for path in found)
+
+    told = call("nas.replay", "run=run", "top=1", "baselines=false")
+    assert (told.returncode, told.stderr, names("run")) == (0, "", [])
+    assert "spinenet-49" not in told.stdout
+    assert call("nas.replay", "run=run", "top=1").returncode == 0
+    assert names("run") == ["epochs5.0-seed1"]
+
+    assert call("nas.replay", "run=without", "top=1").returncode == 0
+    assert names("without") == []
+    assert call("nas.replay", "run=without", "top=1", "baselines=true").returncode == 0
+    assert names("without") == ["epochs5.0-seed1"]
+    # A run that got its baselines later has them too, though its record says that it was begun without.
+    assert call("nas.search", "run=without", "baselines=true").returncode == 0
+    assert call("nas.replay", "run=without", "top=1", "seeds=2").returncode == 0
+    assert names("without") == ["epochs5.0-seed1", "epochs5.0-seed2"]
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_a_search_that_is_killed_at_its_baselines_trains_the_missing_one_and_no_other_again(
