@@ -18,6 +18,7 @@ from nas.engine.replays import Replay, comparable_replays, comparing_command
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
+from nas.options.output import print_warning
 from nas.record.baselines import Baseline, read_baselines
 from nas.record.comparison import compares, furthest_rung
 from nas.record.events import MAX_TRIALS
@@ -85,7 +86,9 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
     records = {short_path(folder): read_record(folder) for folder in folders}
-    replays = {short_path(folder): comparable_replays(folder, records[short_path(folder)]) for folder in folders}
+    replays = {
+        short_path(folder): comparable_replays(folder, records[short_path(folder)], print_warning) for folder in folders
+    }
     trials = {run: _rewarded(record, options.reward) for run, record in records.items()}
     beside = {short_path(folder): read_baselines(folder) for folder in folders}
     rows = _rows(records, trials, replays, options.reward)

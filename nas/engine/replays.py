@@ -2,18 +2,20 @@
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation import short_path
 from nas.engine.promotion import Promotion
 from nas.options.configuration import option_texts
+from nas.record.baselines import FOLDER as BASELINES
 from nas.record.baselines import Baseline, read_baselines
 from nas.record.comparison import furthest_rung
 from nas.record.events import Created
 from nas.record.identity import present_options
-from nas.record.journal import FILE_NAME, has_trials, read_record, refuse_link
+from nas.record.journal import FILE_NAME, has_trials, leads_out, read_record
 from nas.record.parts import recorded_part
 from nas.record.problem import problem_differences
 from nas.record.record import Record
@@ -42,7 +44,7 @@ def replayed_run(folder: Path) -> Path | None:
     return run if folder.parent.name == REPLAYS and has_trials(folder) and has_trials(run) else None
 
 
-def comparable_replays(folder: Path, record: Record) -> list[Replay]:
+def comparable_replays(folder: Path, record: Record, warn: Callable[[str], None] = lambda line: None) -> list[Replay]:
     """Return the replays of a run whose rewards compare with those of its furthest promoted trials.
 
     A replay with the run's own seed is none of them: its trainings are those that architectures were chosen by, and
@@ -51,26 +53,47 @@ def comparable_replays(folder: Path, record: Record) -> list[Replay]:
     Args:
         folder: of the run.
         record: what its journal says.
+        warn: called with a line on what leads out of the run folder, and is not read.
 
     Raises:
-        InputError: the journal or a baseline of a replay is damaged, or it leads out of the run folder.
+        InputError: the journal or a baseline of a replay is damaged.
     """
     furthest = furthest_rung(record.trials.values())
     found: dict[object, Replay] = {}
-    for path in sorted((folder / REPLAYS).glob(f"*/{FILE_NAME}")):
-        refuse_link(path, folder)
+    for path in _replay_folders(folder, warn):
         # One that is just being begun has no trials yet.
-        if not has_trials(path.parent):
+        if not has_trials(path):
             continue
 
-        replay = read_record(path.parent)
+        replay = read_record(path)
         seed = replay.created.config.get("seed")
         has_own_seed = seed == record.created.config.get("seed")
         rung = rung_trained_as(record.created, replay.created.config, replay.created.data)
         if rung == furthest and not has_own_seed:
             # A copy of a replay is no further training.
-            found.setdefault(seed, Replay(replay, read_baselines(path.parent)))
+            found.setdefault(seed, Replay(replay, read_baselines(path)))
     return list(found.values())
+
+
+def _replay_folders(folder: Path, warn: Callable[[str], None]) -> list[Path]:
+    """Return the folders of a run's replays, without those of which something leads out of the run folder."""
+    replays = folder / REPLAYS
+    if leads_out(replays, folder):
+        warn(_not_read(replays))
+        return []
+
+    inside = []
+    for journal in sorted(replays.glob(f"*/{FILE_NAME}")):
+        read = [journal, *(journal.parent / BASELINES).glob("*.json")]
+        if any(leads_out(path, folder) for path in read):
+            warn(_not_read(journal.parent))
+        else:
+            inside.append(journal.parent)
+    return inside
+
+
+def _not_read(path: Path) -> str:
+    return f"{short_path(path)} leads out of the run folder, so that it is not read; put what it points to in its place"
 
 
 def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[str, str] | None) -> int | None:

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+def print_warning(line: str) -> None:
+    """Print a line on what is left out, on standard error; the command goes on."""
+    print(f"warning: {line}", file=sys.stderr)
+
+
 class Output:
     """Replaces this process's standard output and error by streams that take everything.
 

@@ -1,7 +1,7 @@
 """The runs of a report, and the groups of those that repeat one search."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ class ReportedRun:
     baselines: tuple[Baseline, ...] = ()
 
 
-def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
-    """Read the runs, in the given order.
+def read_runs(folders: Sequence[Path], warn: Callable[[str], None] = lambda line: None) -> list[ReportedRun]:
+    """Read the runs, in the given order; replays that lead out of them are left out with a line to `warn`.
 
     Raises:
         InputError: no folder, one given twice, no run in it, a damaged journal, or one without trials.
@@ -60,7 +60,7 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
 
     options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
-    replays = [comparable_replays(path, record) for path, record in zip(paths, records, strict=True)]
+    replays = [comparable_replays(path, record, warn) for path, record in zip(paths, records, strict=True)]
     baselines = [read_baselines(path) for path in paths]
     parts = zip(names, groups, options, records, paths, replays, baselines, strict=True)
     return [ReportedRun(*own) for own in parts]

@@ -244,14 +244,25 @@ def test_runs_whose_promoted_trials_were_trained_for_other_amounts_have_no_commo
     assert not ranking_of(read_runs(runs)).seeds.are_comparable
 
 
-@pytest.mark.parametrize("module", ["nas.leaderboard", "nas.report"])
-def test_a_replay_that_leads_out_of_the_run_folder_is_not_read(call: Run, tmp_path: Path, module: str) -> None:
+@pytest.mark.parametrize("what", ["replays", "replays/epochs5.0-seed1", "replays/epochs5.0-seed1/baselines"])
+def test_a_replay_that_leads_out_of_the_run_folder_is_left_out_with_one_line(
+    call: Run, tmp_path: Path, what: str
+) -> None:
     run = write_run(tmp_path / "run", [0.9], config(0))
-    outside = write_run(tmp_path / "outside" / "one", [0.8], config(1))
-    (run / "replays").symlink_to(outside.parent)
-    refused = call(module, "run=run")
-    assert refused.returncode == 2
-    assert refused.stderr.endswith("leads out of the run folder; put what it points to in its place\n")
+    write_replays(run, {1: [0.8], 2: [0.7]})
+    for seed in (1, 2):
+        write_baseline(run / "replays" / f"epochs5.0-seed{seed}", Baseline(name="a", status="completed", reward=0.5))
+    (run / what).rename(tmp_path / "outside")
+    (run / what).symlink_to(tmp_path / "outside")
+
+    shown = call("nas.leaderboard", "run=run", "format=json")
+    found = json.loads(shown.stdout)[0]
+    assert (shown.returncode, found.get("replay.mean")) == (0, None if what == "replays" else 0.7)
+    written = call("nas.report", "run=run")
+    assert (written.returncode, "best mean reward" in (run / "report.html").read_text()) == (0, what != "replays")
+    left_out = r"warning: run/replays\S* leads out of the run folder, so that it is not read; put what it .*\n"
+    for done in (shown, written):
+        assert re.fullmatch(left_out, done.stderr)
 
 
 @pytest.mark.parametrize(("width", "num_left_out"), [(80, 3), (60, 6)])
