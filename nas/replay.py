@@ -12,7 +12,8 @@ from controllers.random_search import RandomSearch
 from foundation import absolute_path, check_range, short_path
 from nas.assessment.told_apart import pooled_deviation
 from nas.engine.promotion import Promotion
-from nas.engine.replays import REPLAYS, rung_trained_as
+from nas.engine.replay_folders import replay_folder
+from nas.engine.replays import REPLAYS, differences_to_search, rung_trained_as
 from nas.options.builder import build
 from nas.options.command_line import run_command, this_command
 from nas.record.architecture import best_of
@@ -96,14 +97,17 @@ def main(config: dict[str, Any]) -> None:
     setup = replace(setup, task=prepare_task(setup.task, consoles.results))
     check_data(record, setup.run, setup.task)
     seeds = _seeds(record, setup, search_config, options.seeds)
+    _say_whether_it_ranks(consoles.results, record, setup, search_config)
 
     # Looked at only now: preparing may take an hour, in which links can come.
     refuse_links(setup.run)
-    replays: dict[int, Record] = {}
+    replays: dict[Path, Record] = {}
     try:
         # Seed by seed, so that a replay that was stopped has as much of each architecture.
         for seed in seeds:
-            _train(setup, search_config, seed, best, consoles, replays)
+            own = {**search_config, "seed": seed}
+            folder = replay_folder(setup.run, record.created, own, setup.task.option_rules)
+            _train(replace(setup, seed=seed), own, folder, best, consoles, replays)
     finally:
         # After Ctrl-C too: what was trained is shown all the same.
         if replays:
@@ -125,25 +129,37 @@ def _seeds(record: Record, setup: Setup, config: Mapping[str, Any], count: int) 
     Raises:
         InputError: there are not as many seeds.
     """
-    data = setup.task.data_content if isinstance(setup.task, DataTask) else None
-    is_alike = rung_trained_as(record.created, config, data) is not None
+    is_alike = rung_trained_as(record.created, config, _data_content(setup)) is not None
     left_out = record.created.config.get("seed") if is_alike else None
     return seeds_of_trainings(setup, count, left_out)
+
+
+def _say_whether_it_ranks(console: Console, record: Record, setup: Setup, config: Mapping[str, Any]) -> None:
+    """Print a line where leaderboard and report will leave a replay out, with the reasons."""
+    differences = differences_to_search(record, config, _data_content(setup))
+    if differences:
+        console.print(
+            "This command alone shows the replay; leaderboard and report leave it out, as it does not compare with the "
+            f"search: {', '.join(differences)}",
+            soft_wrap=True,
+        )
+
+
+def _data_content(setup: Setup) -> Mapping[str, str] | None:
+    return setup.task.data_content if isinstance(setup.task, DataTask) else None
 
 
 def _train(
     setup: Setup,
     config: Mapping[str, Any],
-    seed: int,
+    folder: Path,
     best: Sequence[Trial],
     consoles: Consoles,
-    replays: dict[int, Record],
+    replays: dict[Path, Record],
 ) -> None:
     """Train with one seed what is missing of the best; the record joins `replays` before."""
-    setup = replace(setup, seed=seed)
-    folder = setup.run / REPLAYS / _folder_name(setup)
-    with open_run(folder, {**config, "seed": seed}, setup.task, setup.space) as journal:
-        record = replays[seed] = journal.record
+    with open_run(folder, config, setup.task, setup.space) as journal:
+        record = replays[folder] = journal.record
         _ask_for(best, journal)
 
         replay = replace(
@@ -156,7 +172,7 @@ def _train(
             promotion=Promotion(),
         )
 
-        title = f"replay of {short_path(setup.run)}, seed {seed}"
+        title = f"replay of {short_path(setup.run)}, seed {setup.seed}"
         if has_work(replay, record):
             consoles.results.print(f"{title}: {len(record.told)} of {len(record.trials)} trainings are on record")
         numbers = {trial.key: trial.number for trial in best}
@@ -176,15 +192,6 @@ def _best_of_search(record: Record, setup: Setup, config: Mapping[str, Any], top
     return best_of(record, setup.run, top)
 
 
-def _folder_name(setup: Setup) -> str:
-    """Return a name that differs where the replayed task differs."""
-    parts = [f"epochs{setup.fidelity.epochs}"]
-    if setup.fidelity.max_train_images is not None:
-        parts.append(f"images{setup.fidelity.max_train_images}")
-    parts += [setup.task.option_rules.replay_label, f"seed{setup.seed}"]
-    return "-".join(part for part in parts if part)
-
-
 def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
     """Put the trials on the replay's record as asked, so that a search finishes them; failed ones once more."""
     trials = journal.record.trials
@@ -196,13 +203,12 @@ def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
         journal.append(Asked(trial=len(trials), decisions=decisions, log_prob=log_prob, key=trial.key, spec=trial.spec))
 
 
-def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Record], setup: Setup) -> None:
+def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[Path, Record], setup: Setup) -> None:
     """Print the ranking now beside that of the search, how far the two agree, and what the seeds say of it."""
     replayed = _replayed(best, replays)
     means = [one.mean for one in replayed if one.mean is not None]
-    folders = [_folder_name(replace(setup, seed=seed)) for seed in replays]
     in_search = read_baselines(setup.run)
-    again = [read_baselines(setup.run / REPLAYS / folder) for folder in folders]
+    again = [read_baselines(folder) for folder in replays]
     baseline_means = mean_baselines(again)
     deviation = pooled_deviation([*means, *baseline_means.values()])
 
@@ -225,8 +231,8 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
     elif means and more:
         console.print(f"\nOne training each: how far seeds differ is not known. This tells: {more}", soft_wrap=True)
 
-    names = dict.fromkeys(baseline.name for own in again for baseline in own)
-    own_means = {name: baseline_means.get(name) for name in names}
+    trained = dict.fromkeys(baseline.name for own in again for baseline in own)
+    own_means = {name: baseline_means.get(name) for name in trained}
     comparison = interval_line(deviation, highest, own_means, len(means), more)
     if comparison and means:
         console.print(f"\n{comparison}", soft_wrap=True)
@@ -237,8 +243,9 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
     if mixture:
         console.print(f"\n{mixture}.", soft_wrap=True)
 
-    console.print(f"Kept in {short_path(setup.run / REPLAYS)}: {', '.join(folders)}", soft_wrap=True)
-    print_tracking_hints(replace(setup, run=setup.run / REPLAYS / folders[-1]), console)
+    names = [folder.name for folder in replays]
+    console.print(f"Kept in {short_path(setup.run / REPLAYS)}: {', '.join(names)}", soft_wrap=True)
+    print_tracking_hints(replace(setup, run=list(replays)[-1]), console)
 
 
 def _command_for_seeds(setup: Setup, count: int) -> str:
@@ -248,7 +255,7 @@ def _command_for_seeds(setup: Setup, count: int) -> str:
     return f"{this_command('replay', without=('seeds',))} seeds={count}"
 
 
-def _replayed(best: Sequence[Trial], replays: Mapping[int, Record]) -> list[ReplayedTrial]:
+def _replayed(best: Sequence[Trial], replays: Mapping[Path, Record]) -> list[ReplayedTrial]:
     """Return the best trials of the search, each with the outcome of its trainings."""
     means = mean_rewards(record.trials for record in replays.values())
     failures = {

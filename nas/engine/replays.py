@@ -58,7 +58,6 @@ def comparable_replays(folder: Path, record: Record, warn: Callable[[str], None]
     Raises:
         InputError: the journal or a baseline of a replay is damaged.
     """
-    furthest = furthest_rung(record.trials.values())
     found: dict[object, Replay] = {}
     for path in _replay_folders(folder, warn):
         # One that is just being begun has no trials yet.
@@ -68,8 +67,8 @@ def comparable_replays(folder: Path, record: Record, warn: Callable[[str], None]
         replay = read_record(path)
         seed = replay.created.config.get("seed")
         has_own_seed = seed == record.created.config.get("seed")
-        rung = rung_trained_as(record.created, replay.created.config, replay.created.data)
-        if rung == furthest and not has_own_seed:
+        differences = differences_to_search(record, replay.created.config, replay.created.data)
+        if not differences and not has_own_seed:
             # A copy of a replay is no further training.
             found.setdefault(seed, Replay(replay, read_baselines(path)))
     return list(found.values())
@@ -107,17 +106,49 @@ def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[st
     Raises:
         InputError: the fidelity on record cannot be used.
     """
+    if _other_problem(search, config, data):
+        return None
+    fidelity = recorded_part(Fidelity, config, "fidelity")
+    rungs = range(_promotion(search).num_rungs)
+    return next((rung for rung in rungs if _is_same(_fidelity(search, rung), fidelity)), None)
+
+
+def differences_to_search(record: Record, config: Mapping[str, Any], data: Mapping[str, str] | None) -> list[str]:
+    """Return what keeps the rewards of a replay from being ranked beside those of its search, in words.
+
+    Args:
+        record: what the search's journal says.
+        config: the configuration of a replay of it.
+        data: the content of the replay's data; None where that is not known.
+
+    Returns:
+        The options, as `task.precision=float32`, and the parts of the data in which it differs from the furthest
+        promoted trials; none where it ranks.
+
+    Raises:
+        InputError: the fidelity on record cannot be used.
+    """
+    texts = option_texts(present_options(config))
+    names = _other_problem(record.created, config, data)
+    differences = [f"{name}={texts[name]}" if name in texts else name for name in names]
+
+    was = _fidelity(record.created, furthest_rung(record.trials.values()))
+    now = recorded_part(Fidelity, config, "fidelity")
+    if not math.isclose(was.epochs, now.epochs):
+        differences.append(f"fidelity.epochs={now.epochs:g}")
+    if was.max_train_images != now.max_train_images:
+        differences.append(f"fidelity.max_train_images={now.max_train_images or 'null'}")
+    return differences
+
+
+def _other_problem(search: Created, config: Mapping[str, Any], data: Mapping[str, str] | None) -> list[str]:
+    """Return the options but for the fidelity, and the parts of the data, in which a replay solves another problem."""
     was, now = (option_texts(present_options(one)) for one in (search.config, config))
 
     # A younger version has further options, which a replay checks to do what the older one did.
     shared = [name for name in was if name in now and not name.startswith("fidelity.")]
     options = [{name: own[name] for name in shared} for own in (was, now)]
-    if problem_differences(options, [search.data, data], search.data_places or ()):
-        return None
-
-    fidelity = recorded_part(Fidelity, config, "fidelity")
-    rungs = range(_promotion(search).num_rungs)
-    return next((rung for rung in rungs if _is_same(_fidelity(search, rung), fidelity)), None)
+    return problem_differences(options, [search.data, data], search.data_places or ())
 
 
 def comparing_command(record: Record, replay: str, run: str) -> str:
