@@ -14,7 +14,6 @@ from rich.console import Console
 
 from foundation import InputError, check_range, short_path
 from nas.assessment.standing import seeds_of
-from nas.engine.replays import Replay, comparable_replays, comparing_command
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
@@ -38,6 +37,7 @@ from nas.record.ranking import (
     sort_rows,
 )
 from nas.record.record import Record
+from nas.record.replays import Replay, comparable_replays, comparing_command
 from nas.record.trial import Trial
 from nas.terminal.baselines import comparison_line
 from nas.terminal.console import make_console

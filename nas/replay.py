@@ -11,9 +11,7 @@ from rich.console import Console
 from controllers.random_search import RandomSearch
 from foundation import absolute_path, check_range, short_path
 from nas.assessment.told_apart import pooled_deviation
-from nas.engine.promotion import Promotion
 from nas.engine.replay_folders import replay_folder
-from nas.engine.replays import REPLAYS, differences_to_search, rung_trained_as
 from nas.options.builder import build
 from nas.options.command_line import run_command, this_command
 from nas.record.architecture import best_of
@@ -31,7 +29,9 @@ from nas.record.identity import (
 from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.mean_reward import mean_baselines, mean_rewards
 from nas.record.numerics import count_numerics, mixture_line
+from nas.record.promotion import Promotion
 from nas.record.record import Record
+from nas.record.replays import REPLAYS, differences_to_search, rung_trained_as
 from nas.record.trial import Trial
 from nas.running import (
     MAX_SEEDS,

@@ -15,7 +15,6 @@ from typing import Any
 from rich.console import Console
 
 from foundation import InputError, open_folder, short_path
-from nas.engine.replays import comparing_options, replayed_run
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
 from nas.options.command_line import own_command, run_command, this_command
@@ -27,6 +26,7 @@ from nas.record.journal import has_trials
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.ranking import BaselineRow, Row
 from nas.record.record import Record
+from nas.record.replays import comparing_options, replayed_run
 from nas.record.trial import Status, Trial, best_trials
 from nas.running import (
     Shown,

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.engine.replays import REPLAYS
 from nas.options.configuration import option_texts
 from nas.record.events import Created
 from nas.record.identity import present_options
 from nas.record.journal import read_created
 from nas.record.parts import recorded_part
+from nas.record.replays import REPLAYS
 from proxy_tasks import Fidelity
 from proxy_tasks.base import OptionRules
 

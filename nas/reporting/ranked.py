@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from foundation import short_path
 from nas.assessment.standing import SeedsOfRanking, seeds_of
-from nas.engine.replays import comparing_command
 from nas.record.mean_reward import MeanReward, mean_baselines, mean_rewards
 from nas.record.ranking import BaselineRow, Row, baseline_rows_of, rows_of
+from nas.record.replays import comparing_command
 from nas.reporting.runs import ReportedRun
 from nas.terminal.baselines import comparison_line
 from nas.terminal.seed_line import ranking_line

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from foundation import InputError, absolute_path, short_path
-from nas.engine.replays import Replay, comparable_replays
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
 from nas.record.baselines import Baseline, read_baselines
@@ -15,6 +14,7 @@ from nas.record.identity import SEARCHER, present_options
 from nas.record.journal import read_record
 from nas.record.problem import places_of, problem_differences
 from nas.record.record import Record
+from nas.record.replays import Replay, comparable_replays
 
 
 @dataclass(frozen=True, slots=True)

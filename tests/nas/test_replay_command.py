@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas.engine.replays import comparable_replays
 from nas.record.journal import read_record
+from nas.record.replays import comparable_replays
 from nas.record.trial import best_trials
 from search_space.spec import short_key
 from tests.conftest import TINY_LANDSCAPE, Run

@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.engine.replays import comparable_replays
+from foundation import InputError
+from nas.engine.warm_start import WarmStart
+from nas.record.architecture import base_of_space, find_architecture
 from nas.record.baselines import Baseline, write_baseline
 from nas.record.journal import read_record
 from nas.record.mean_reward import MeanReward
 from nas.record.ranking import Row
+from nas.record.replays import comparable_replays
 from nas.record.trial import best_trials
 from nas.reporting import page_of, read_runs
 from nas.reporting.ranked import ranking_of
 from nas.terminal.tables import leaderboard_table
+from search_space import ScalePermutedSpace, resnet_seed
 from tests.conftest import Run
 from tests.nas.reporting.reported_runs import config_of, write_run
 
@@ -119,6 +123,35 @@ def test_baselines_that_were_replayed_have_means_everywhere_and_an_interval_to_t
     assert re.search(r"baseline known\s+0\.5300\s+0\.0141\s+2\s+0\.7500\s", text)
     assert re.search(r"baseline other\s+0\.9000\s", text)
     assert "best less this" not in text
+
+
+def test_export_and_a_run_as_a_spec_take_the_best_that_the_leaderboard_shows_and_say_so(
+    call: Run, tmp_path: Path
+) -> None:
+    whole: dict[str, Any] = {"scale": {}}
+    run = write_run(tmp_path / "run", [0.9, 0.8, 0.7], config(0, **whole))
+    exported = call("nas.export", "run=run", "top=1")
+    assert (exported.returncode, exported.stderr) == (0, "")
+    assert find_architecture("run").name == "run-0"
+
+    # Of the runs' architectures, trial 1 has the highest mean.
+    write_replays(run, {1: [0.60, 0.70], 2: [0.62, 0.72]}, **whole)
+    shown = json.loads(call("nas.leaderboard", "run=run", "format=json").stdout)
+    exported = call("nas.export", "run=run", "top=3")
+    paths = [tmp_path / line for line in exported.stdout.splitlines()]
+    trials = [json.loads(path.read_text())["provenance"]["trial"] for path in paths]
+    assert trials == [row["trial"] for row in shown] == [1, 0, 2]
+    by_mean = "run: best by means over replays, as nas.leaderboard ranks: trial 1, mean 0.7100 (n 2)\n"
+    drawn = call("nas.draw", "spec=run", "format=svg")
+    assert (drawn.stdout, drawn.stderr, exported.stderr) == ("run-1.svg\n", by_mean, by_mean)
+    assert call("nas.draw", "spec=run", "trial=0", "format=svg").stderr == ""
+
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"))
+    key = best_trials(read_record(run).trials)[1].key
+    (decisions,) = WarmStart(specs=("run",)).decisions(space)
+    assert space.decode(decisions).key == key == space.decode(WarmStart(run=run, top=1).decisions(space)[0]).key
+    with pytest.raises(InputError, match=r"give space\.base\.trial=1, which is the best now"):
+        base_of_space("run")
 
 
 def test_another_reward_ranks_the_replays_by_it_too(call: Run, run: Path) -> None:

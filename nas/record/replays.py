@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from foundation import short_path
-from nas.engine.promotion import Promotion
 from nas.options.configuration import option_texts
 from nas.record.baselines import FOLDER as BASELINES
 from nas.record.baselines import Baseline, read_baselines
@@ -18,6 +17,7 @@ from nas.record.identity import present_options
 from nas.record.journal import FILE_NAME, has_trials, leads_out, read_record
 from nas.record.parts import recorded_part
 from nas.record.problem import problem_differences
+from nas.record.promotion import Promotion
 from nas.record.record import Record
 from proxy_tasks import Fidelity
 
