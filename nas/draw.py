@@ -8,6 +8,7 @@ from foundation import short_path, write_whole
 from nas.drawing import draw, to_png, to_svg
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.options.output import print_aside
 from nas.record.architecture import find_architecture, is_run
 
 HELP = """\
@@ -61,7 +62,7 @@ class Options:
 def main(config: dict[str, Any]) -> None:
     """Draw what the configuration asks for."""
     options = build(Options, config, "")
-    found = find_architecture(options.spec, options.trial)
+    found = find_architecture(options.spec, options.trial, print_aside)
     title = found.name
     if options.title is not None:
         title = "" if options.title == "none" else options.title

@@ -8,14 +8,16 @@ from foundation import InputError, check_range, short_path
 from nas.exporting.specs import export_trials
 from nas.options.builder import build
 from nas.options.command_line import run_command
-from nas.record.architecture import best_of
+from nas.options.output import print_aside
+from nas.record.architecture import highest_ranked
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record, refuse_links
 
 HELP = """\
 python -m nas.export run=FOLDER [name=value ...]
 
-Write the spec of one trial, or of the best ones, as JSON: topology, scale, and where it comes from.
+Write the spec of one trial, or of the best ones, as JSON: topology, scale, and where it comes from. The best are those
+that nas.leaderboard shows first.
 
   python -m nas.export run=runs/quickstart top=3
   python -m nas.export run=runs/quickstart trial=7 out=mine
@@ -27,7 +29,7 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     record = read_record(options.run)
     if options.trial is None:
-        trials = best_of(record, options.run, options.top)
+        trials = highest_ranked(record, options.run, options.top, print_aside)
     else:
         trial = record.trials.get(options.trial)
         if trial is None or trial.reward is None:

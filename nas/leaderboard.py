@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,10 +14,10 @@ from rich.console import Console
 
 from foundation import InputError, check_range, short_path
 from nas.assessment.standing import seeds_of
-from nas.engine.replays import Replay, comparable_replays, comparing_options
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
+from nas.options.output import print_warning
 from nas.record.baselines import Baseline, read_baselines
 from nas.record.comparison import compares, furthest_rung
 from nas.record.events import MAX_TRIALS
@@ -38,6 +37,7 @@ from nas.record.ranking import (
     sort_rows,
 )
 from nas.record.record import Record
+from nas.record.replays import Replay, comparable_replays, comparing_command
 from nas.record.trial import Trial
 from nas.terminal.baselines import comparison_line
 from nas.terminal.console import make_console
@@ -86,7 +86,9 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
     records = {short_path(folder): read_record(folder) for folder in folders}
-    replays = {short_path(folder): comparable_replays(folder, records[short_path(folder)]) for folder in folders}
+    replays = {
+        short_path(folder): comparable_replays(folder, records[short_path(folder)], print_warning) for folder in folders
+    }
     trials = {run: _rewarded(record, options.reward) for run, record in records.items()}
     beside = {short_path(folder): read_baselines(folder) for folder in folders}
     rows = _rows(records, trials, replays, options.reward)
@@ -103,7 +105,8 @@ def main(config: dict[str, Any]) -> None:
                 file=sys.stderr,
             )
     rows = seeds.with_standings(rows)
-    comparison = comparison_line(seeds, rows, baselines)
+    command = _replay_command(records, rows)
+    comparison = comparison_line(seeds, rows, baselines, command)
 
     title = f"Best of {', '.join(records)}"
     if options.front and options.reward is not None:
@@ -114,7 +117,7 @@ def main(config: dict[str, Any]) -> None:
         rows = sort_rows(rows, options.sort)
     # Baselines stand below whatever is shown: they have no rank.
     rows = rows[: options.top]
-    lines = [line for line in (ranking_line(seeds, rows, _replay_command(records)), comparison) if line]
+    lines = [line for line in (ranking_line(seeds, rows, command), comparison) if line]
 
     match options.format:
         case "table":
@@ -136,10 +139,13 @@ def main(config: dict[str, Any]) -> None:
             assert_never(options.format)
 
 
-def _replay_command(records: Mapping[str, Record]) -> str:
-    """Return the command that tells how far seeds differ in the first of the runs."""
-    run, record = next(iter(records.items()))
-    return f"{own_command('replay')} {shlex.join([f'run={run}', *comparing_options(record)])}"
+def _replay_command(records: Mapping[str, Record], rows: Sequence[Row]) -> str:
+    """Return the command that tells how far seeds differ in the run that has the best; empty where there is no best."""
+    if not rows:
+        return ""
+    # Of one run the rows do not say which it is.
+    run = rows[0].run or next(iter(records))
+    return comparing_command(records[run], own_command("replay"), run)
 
 
 def _rows(

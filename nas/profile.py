@@ -10,6 +10,7 @@ from rich.table import Table
 from foundation import InputError, check_range
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.options.output import print_aside
 from nas.record.architecture import find_architecture, is_run
 from nas.terminal.console import make_console
 from nas.terminal.figures import count
@@ -146,7 +147,7 @@ def _named_architecture(options: Options) -> tuple[str, str | ArchSpec, ModelSca
     from proxy_tasks.networks.named_networks import default_scale
 
     if is_spec_file(options.spec) or is_run(options.spec) or options.trial is not None:
-        found = find_architecture(options.spec, options.trial)
+        found = find_architecture(options.spec, options.trial, print_aside)
         name = found.name if is_run(options.spec) else options.spec
         return name, found.spec, options.scale or found.scale or ModelScale()
 

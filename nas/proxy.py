@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from foundation import InputError, short_path, write_whole
+from foundation import InputError, check_range, short_path, write_whole
 from nas.assessment.assessment import Assessment, assess
 from nas.assessment.existing import read_proxies
 from nas.assessment.trained import MIN_ARCHITECTURES, ProxyRuns
@@ -22,7 +22,7 @@ from nas.record.identity import options_on_record
 from nas.record.numerics import count_numerics, mixture_line
 from nas.record.record import Record
 from nas.reporting.proxy_page import proxy_page
-from nas.running import Consoles, make_consoles
+from nas.running import MAX_SEEDS, Consoles, make_consoles, seeds_of_trainings
 from nas.setup import build_setup
 from nas.study import StudiedProxy, Study, train_study
 from nas.terminal.console import make_console
@@ -75,6 +75,7 @@ class Options:
             raise ValueError(
                 f"seeds must be 2 or more, got {self.seeds}: how far seeds of one architecture differ takes two"
             )
+        check_range("seeds", self.seeds, 2, MAX_SEEDS, "each architecture is trained as often")
         if self.top < 1:
             raise ValueError(f"top must be 1 or more, got {self.top}")
         if self.runs == ():
@@ -152,7 +153,7 @@ def _trained(config: Mapping[str, Any], options: Options) -> _Runs:
     proxies = _proxies(config, options)
     setup = proxies[0].setup
     folder = setup.run / FOLDER / options.study
-    seeds = tuple(range(setup.seed, setup.seed + options.seeds))
+    seeds = seeds_of_trainings(setup, options.seeds)
 
     # Where the figures are JSON, nothing else goes to standard output.
     consoles = make_consoles(setup.verbosity)

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from controllers.random_search import RandomSearch
-from foundation import InputError, check_range, short_path
+from foundation import absolute_path, check_range, short_path
 from nas.assessment.told_apart import pooled_deviation
-from nas.engine.promotion import Promotion
-from nas.engine.replays import REPLAYS, rung_trained_as
+from nas.engine.replay_folders import replay_folder
 from nas.options.builder import build
-from nas.options.command_line import run_command
+from nas.options.command_line import run_command, this_command
 from nas.record.architecture import best_of
 from nas.record.baselines import read_baselines
 from nas.record.comparison import compares
@@ -29,9 +29,21 @@ from nas.record.identity import (
 from nas.record.journal import Journal, read_record, refuse_links
 from nas.record.mean_reward import mean_baselines, mean_rewards
 from nas.record.numerics import count_numerics, mixture_line
+from nas.record.promotion import Promotion
 from nas.record.record import Record
+from nas.record.replays import REPLAYS, differences_to_search, rung_trained_as
 from nas.record.trial import Trial
-from nas.running import Consoles, Shown, has_work, make_consoles, prepare_task, print_tracking_hints, run_and_show
+from nas.running import (
+    MAX_SEEDS,
+    Consoles,
+    Shown,
+    has_work,
+    make_consoles,
+    prepare_task,
+    print_tracking_hints,
+    run_and_show,
+    seeds_of_trainings,
+)
 from nas.setup import Setup, build_setup
 from nas.terminal.baselines import interval_line, replay_lines
 from nas.terminal.replay_table import ReplayedTrial, replay_table
@@ -50,7 +62,6 @@ and more seeds or a larger top add to what is there.
   python -m nas.replay run=runs/quickstart top=12 seeds=3
   python -m nas.replay run=runs/quickstart top=3 fidelity.epochs=12
 """
-MAX_SEEDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,7 @@ class Options:
 
     top: int
     seeds: int = 1
+    baselines: bool | None = None
 
     def __post_init__(self) -> None:
         check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
@@ -72,26 +84,40 @@ def main(config: dict[str, Any]) -> None:
     """Replay what the configuration asks for."""
     options = build(Options, {name: value for name, value in config.items() if name in _OWN}, "")
     search_config = {name: value for name, value in config.items() if name not in _OWN}
+    run = absolute_path(Path(str(config["run"])))
+    record = read_record(run)
+
+    # They are compared on equal terms: trained again with what they are compared with.
+    had_baselines = bool(record.created.config.get("baselines")) or bool(read_baselines(run))
+    search_config["baselines"] = had_baselines if options.baselines is None else options.baselines
     setup = build_setup(search_config)
-    record = read_record(setup.run)
     best = _best_of_search(record, setup, search_config, options.top)
 
     consoles = make_consoles(setup.verbosity)
     setup = replace(setup, task=prepare_task(setup.task, consoles.results))
     check_data(record, setup.run, setup.task)
     seeds = _seeds(record, setup, search_config, options.seeds)
+    _say_whether_it_ranks(consoles.results, record, setup, search_config)
 
     # Looked at only now: preparing may take an hour, in which links can come.
     refuse_links(setup.run)
-    replays: dict[int, Record] = {}
+    replays: dict[Path, Record] = {}
     try:
         # Seed by seed, so that a replay that was stopped has as much of each architecture.
         for seed in seeds:
-            _train(setup, search_config, seed, best, consoles, replays)
+            own = {**search_config, "seed": seed}
+            folder = replay_folder(setup.run, record.created, own, setup.task.option_rules)
+            _train(replace(setup, seed=seed), own, folder, best, consoles, replays)
     finally:
         # After Ctrl-C too: what was trained is shown all the same.
         if replays:
             _summarise(consoles.results, best, replays, setup)
+
+
+def _options_on_record(folder: Path) -> dict[str, Any] | None:
+    """Return the options of a run as `options_on_record` does; a run may have got its baselines since it was begun."""
+    recorded = options_on_record(folder)
+    return None if recorded is None else {name: value for name, value in recorded.items() if name != "baselines"}
 
 
 def _seeds(record: Record, setup: Setup, config: Mapping[str, Any], count: int) -> tuple[int, ...]:
@@ -103,31 +129,37 @@ def _seeds(record: Record, setup: Setup, config: Mapping[str, Any], count: int) 
     Raises:
         InputError: there are not as many seeds.
     """
-    data = setup.task.data_content if isinstance(setup.task, DataTask) else None
-    is_alike = rung_trained_as(record.created, config, data) is not None
+    is_alike = rung_trained_as(record.created, config, _data_content(setup)) is not None
     left_out = record.created.config.get("seed") if is_alike else None
+    return seeds_of_trainings(setup, count, left_out)
 
-    seeds = [seed for seed in range(setup.seed, setup.seed + count + 1) if seed != left_out][:count]
-    try:
-        replace(setup, seed=seeds[-1])
-    except ValueError as error:
-        raise InputError(f"seeds={count}: they are counted from seed={setup.seed} on, and {error}") from None
-    return tuple(seeds)
+
+def _say_whether_it_ranks(console: Console, record: Record, setup: Setup, config: Mapping[str, Any]) -> None:
+    """Print a line where leaderboard and report will leave a replay out, with the reasons."""
+    differences = differences_to_search(record, config, _data_content(setup))
+    if differences:
+        console.print(
+            "This command alone shows the replay; leaderboard and report leave it out, as it does not compare with the "
+            f"search: {', '.join(differences)}",
+            soft_wrap=True,
+        )
+
+
+def _data_content(setup: Setup) -> Mapping[str, str] | None:
+    return setup.task.data_content if isinstance(setup.task, DataTask) else None
 
 
 def _train(
     setup: Setup,
     config: Mapping[str, Any],
-    seed: int,
+    folder: Path,
     best: Sequence[Trial],
     consoles: Consoles,
-    replays: dict[int, Record],
+    replays: dict[Path, Record],
 ) -> None:
     """Train with one seed what is missing of the best; the record joins `replays` before."""
-    setup = replace(setup, seed=seed)
-    folder = setup.run / REPLAYS / _folder_name(setup)
-    with open_run(folder, {**config, "seed": seed}, setup.task, setup.space) as journal:
-        record = replays[seed] = journal.record
+    with open_run(folder, config, setup.task, setup.space) as journal:
+        record = replays[folder] = journal.record
         _ask_for(best, journal)
 
         replay = replace(
@@ -138,11 +170,9 @@ def _train(
             # What the search has found is trained whatever it costs, and once with each seed.
             limits={},
             promotion=Promotion(),
-            # They are compared on equal terms: trained again with what they are compared with.
-            baselines=setup.baselines or bool(read_baselines(setup.run)),
         )
 
-        title = f"replay of {short_path(setup.run)}, seed {seed}"
+        title = f"replay of {short_path(setup.run)}, seed {setup.seed}"
         if has_work(replay, record):
             consoles.results.print(f"{title}: {len(record.told)} of {len(record.trials)} trainings are on record")
         numbers = {trial.key: trial.number for trial in best}
@@ -162,15 +192,6 @@ def _best_of_search(record: Record, setup: Setup, config: Mapping[str, Any], top
     return best_of(record, setup.run, top)
 
 
-def _folder_name(setup: Setup) -> str:
-    """Return a name that differs where the replayed task differs."""
-    parts = [f"epochs{setup.fidelity.epochs}"]
-    if setup.fidelity.max_train_images is not None:
-        parts.append(f"images{setup.fidelity.max_train_images}")
-    parts += [setup.task.option_rules.replay_label, f"seed{setup.seed}"]
-    return "-".join(part for part in parts if part)
-
-
 def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
     """Put the trials on the replay's record as asked, so that a search finishes them; failed ones once more."""
     trials = journal.record.trials
@@ -182,13 +203,12 @@ def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
         journal.append(Asked(trial=len(trials), decisions=decisions, log_prob=log_prob, key=trial.key, spec=trial.spec))
 
 
-def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Record], setup: Setup) -> None:
+def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[Path, Record], setup: Setup) -> None:
     """Print the ranking now beside that of the search, how far the two agree, and what the seeds say of it."""
     replayed = _replayed(best, replays)
     means = [one.mean for one in replayed if one.mean is not None]
-    folders = [_folder_name(replace(setup, seed=seed)) for seed in replays]
     in_search = read_baselines(setup.run)
-    again = [read_baselines(setup.run / REPLAYS / folder) for folder in folders]
+    again = [read_baselines(folder) for folder in replays]
     baseline_means = mean_baselines(again)
     deviation = pooled_deviation([*means, *baseline_means.values()])
 
@@ -203,15 +223,17 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
     if len(pairs) > 1:
         console.print(f"\n{_agreement(pairs)}")
 
+    more = _command_for_seeds(setup, max(3, len(replays)))
     highest = max(means, key=lambda one: one.mean, default=None)
     if deviation is not None and highest is not None:
         is_marked = sum(deviation.may_be_as_good(one, highest) for one in means) > 1
         console.print(f"\n{seed_line(deviation, means, is_marked=is_marked)}", soft_wrap=True)
-    elif means:
-        console.print("\nOne training each: how far seeds differ is not known; seeds=3 says.", soft_wrap=True)
+    elif means and more:
+        console.print(f"\nOne training each: how far seeds differ is not known. This tells: {more}", soft_wrap=True)
 
-    names = dict.fromkeys(baseline.name for own in again for baseline in own)
-    comparison = interval_line(deviation, highest, {name: baseline_means.get(name) for name in names}, len(means))
+    trained = dict.fromkeys(baseline.name for own in again for baseline in own)
+    own_means = {name: baseline_means.get(name) for name in trained}
+    comparison = interval_line(deviation, highest, own_means, len(means), more)
     if comparison and means:
         console.print(f"\n{comparison}", soft_wrap=True)
 
@@ -221,11 +243,19 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[int, Re
     if mixture:
         console.print(f"\n{mixture}.", soft_wrap=True)
 
-    console.print(f"Kept in {short_path(setup.run / REPLAYS)}: {', '.join(folders)}", soft_wrap=True)
-    print_tracking_hints(replace(setup, run=setup.run / REPLAYS / folders[-1]), console)
+    names = [folder.name for folder in replays]
+    console.print(f"Kept in {short_path(setup.run / REPLAYS)}: {', '.join(names)}", soft_wrap=True)
+    print_tracking_hints(replace(setup, run=list(replays)[-1]), console)
 
 
-def _replayed(best: Sequence[Trial], replays: Mapping[int, Record]) -> list[ReplayedTrial]:
+def _command_for_seeds(setup: Setup, count: int) -> str:
+    """Return the command of this replay with so many seeds; empty where seeds do nothing."""
+    if setup.task.option_rules.ignores_training:
+        return ""
+    return f"{this_command('replay', without=('seeds',))} seeds={count}"
+
+
+def _replayed(best: Sequence[Trial], replays: Mapping[Path, Record]) -> list[ReplayedTrial]:
     """Return the best trials of the search, each with the outcome of its trainings."""
     means = mean_rewards(record.trials for record in replays.values())
     failures = {
@@ -255,4 +285,4 @@ def _agreement(pairs: list[tuple[float, float]]) -> str:
 
 
 if __name__ == "__main__":
-    run_command("replay", HELP, main, options_on_record, needs_output=False)
+    run_command("replay", HELP, main, _options_on_record, needs_output=False)

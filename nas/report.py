@@ -8,8 +8,8 @@ from typing import Any
 from foundation import check_range, short_path, write_whole
 from nas.options.builder import build
 from nas.options.command_line import run_command
+from nas.options.output import print_warning
 from nas.record.events import MAX_TRIALS
-from nas.record.journal import refuse_links
 from nas.reporting import page_of, read_runs
 
 HELP = """\
@@ -42,10 +42,9 @@ def main(config: dict[str, Any]) -> None:
     """Write the report that the configuration asks for."""
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
-    page = page_of(read_runs(folders), options.top)
+    page = page_of(read_runs(folders, print_warning), options.top)
 
-    if options.out is None and len(folders) == 1:
-        refuse_links(folders[0])
+    # What has the name of the page is replaced: a link there is not followed.
     out = options.out or Path(os.path.commonpath(folders)) / FILE_NAME
     write_whole(out, page.encode())
     print(f"{short_path(out)}: {len(page) / 1e6:.1f} MB, open it in a browser")

@@ -1,7 +1,7 @@
 """Running a search in front of a person: what nas.search and nas.replay have in common."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from rich.console import Console
@@ -19,6 +19,9 @@ from nas.terminal.search_view import SearchView
 from nas.tracking.base import TrackedRun
 from nas.tracking.feed import Tracking
 from proxy_tasks.base import DataTask, ProxyTask
+
+MAX_SEEDS = 1000
+"""Most seeds that one command trains an architecture with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,20 @@ def prepare_task(task: ProxyTask, console: Console) -> ProxyTask:
     with TaskView(console) as view:
         task.prepare(view.report)
     return task.tied_to_data() if isinstance(task, DataTask) else task
+
+
+def seeds_of_trainings(setup: Setup, count: int, left_out: int | None = None) -> tuple[int, ...]:
+    """Return seeds to train each architecture with, counted from the run's own on, without one that is left out.
+
+    Raises:
+        InputError: there are not as many.
+    """
+    seeds = [seed for seed in range(setup.seed, setup.seed + count + 1) if seed != left_out][:count]
+    try:
+        replace(setup, seed=seeds[-1])
+    except ValueError as error:
+        raise InputError(f"seeds={count}: they are counted from seed={setup.seed} on, and {error}") from None
+    return tuple(seeds)
 
 
 def is_finished(record: Record, num_trials: int) -> bool:

@@ -3,10 +3,9 @@
 import os
 import re
 import shlex
-import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,10 +15,9 @@ from typing import Any
 from rich.console import Console
 
 from foundation import InputError, open_folder, short_path
-from nas.engine.replays import comparing_options, replayed_run
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_trials
-from nas.options.command_line import own_command, run_command
+from nas.options.command_line import own_command, run_command, this_command
 from nas.options.repeated import arguments_for
 from nas.record.baselines import Baseline, read_baselines
 from nas.record.failures import failure_lines
@@ -28,6 +26,7 @@ from nas.record.journal import has_trials
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.ranking import BaselineRow, Row
 from nas.record.record import Record
+from nas.record.replays import comparing_options, replayed_run
 from nas.record.trial import Status, Trial, best_trials
 from nas.running import (
     Shown,
@@ -176,7 +175,7 @@ def _print_remarks(console: Console, record: Record, baselines: Sequence[Baselin
 def _print_next_commands(console: Console, setup: Setup, record: Record, best: Trial | None) -> None:
     """Print the commands that resume or extend the run, and where it has a best trial those that look into it."""
     num_told = len(record.told)
-    again = _this_command("search", without=("num_trials",))
+    again = this_command("search", without=("num_trials",))
     if num_told < setup.num_trials or has_work(setup, record):
         console.print(f"Resume:  {again} num_trials={setup.num_trials}", soft_wrap=True)
     else:
@@ -199,19 +198,17 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     # Longer than any trial of the search was trained: else the replay would find out nothing.
     if not setup.task.option_rules.ignores_training:
         most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
-        replay = _this_command("replay", without=("num_trials", "fidelity.epochs"))
+        replay = this_command("replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
 
 
 def _interval_command(setup: Setup, record: Record) -> str:
     """Return the command that trains the best and the baselines with several seeds; empty where seeds do nothing."""
-    if setup.task.option_rules.ignores_training:
-        return ""
-
-    # What was promoted is ranked by its longer training, so that the replay trains as long.
     options = comparing_options(record, top=3)
+    if setup.task.option_rules.ignores_training or not options:
+        return ""
     given = {option.partition("=")[0] for option in options}
-    return " ".join([_this_command("replay", without={"num_trials", *given}), *options])
+    return " ".join([this_command("replay", without={"num_trials", *given}), *options])
 
 
 def reused_share(record: Record) -> float:
@@ -220,12 +217,6 @@ def reused_share(record: Record) -> float:
     if len(recent) < NUM_RECENT:
         return 0.0
     return sum(record.trials[number].status == "reused" for number in recent) / NUM_RECENT
-
-
-def _this_command(name: str, without: Collection[str]) -> str:
-    """Return the command of a name with the options of this one, but for some of them, ready to paste."""
-    kept = [shlex.quote(argument) for argument in sys.argv[1:] if argument.partition("=")[0] not in without]
-    return " ".join([own_command(name), *kept])
 
 
 def _export_best(record: Record, run: Path) -> list[Path]:

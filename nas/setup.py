@@ -12,7 +12,6 @@ from nas.engine.failures import FailurePolicy
 from nas.engine.limits import Limits
 from nas.engine.loop import Search
 from nas.engine.plan import Plan
-from nas.engine.promotion import Promotion
 from nas.engine.reward import Reward, named_metrics
 from nas.engine.warm_start import WarmStart
 from nas.executors.base import Executor, TrialSource
@@ -20,6 +19,7 @@ from nas.executors.threads import wait_without_spinning
 from nas.options.builder import build
 from nas.record.baselines import BASELINE_NAME, Baseline
 from nas.record.journal import Journal
+from nas.record.promotion import Promotion
 from nas.record.ranking import OWN_COLUMNS
 from nas.record.trial import Trial
 from nas.terminal.console import Verbosity

@@ -9,10 +9,10 @@ from controllers.random_search import RandomSearch
 from foundation import InputError, short_path
 from nas.assessment.sample import draw_sample
 from nas.assessment.trained import ProxyRuns
-from nas.engine.promotion import Promotion
 from nas.engine.warm_start import WarmStart
 from nas.record.identity import check_decisions, open_run
 from nas.record.journal import has_trials, read_record, refuse_links
+from nas.record.promotion import Promotion
 from nas.record.record import Record
 from nas.record.trial import best_trials
 from nas.running import Consoles, Shown, is_finished, prepare_task, run_and_show

@@ -104,7 +104,8 @@ class OptionRules:
         optional_metrics: metrics that an option adds, each with the option that adds it, as `latency=true`.
         machine: names of options that no metric depends on, whole as `data.max_bad_share` where they belong to a part;
             they may change between two starts of one run.
-        replay: names of options that a replay may set otherwise than its search did.
+        replay: names of options that a replay may set otherwise than its search did; it is then kept in a folder that
+            names them.
         replay_label: a word that tells apart replays which score on different data; may be empty.
         places: names of options that say where data lies and not what it holds, as `data.root`. They may change where
             the content of the data is on record; see `DataTask`.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nas.assessment.told_apart import SeedDeviation, pooled_deviation
-from nas.record.comparison import compares, furthest_rung
+from nas.record.comparison import compares, furthest_schedule
 from nas.record.problem import have_one_problem
 from nas.record.ranking import BaselineRow, Row, Standing
 from nas.record.record import Record
@@ -16,12 +16,13 @@ class SeedsOfRanking:
 
     Attributes:
         deviation: between seeds; None where it is not known.
-        rung: of the trials whose rewards compare with those of replays.
+        rung: of the trials whose rewards compare with those of replays; None where none do, as all continued from kept
+            weights, and a replay trains from scratch.
         are_comparable: whether the runs of the ranking have one problem, so that one deviation may hold for all.
     """
 
     deviation: SeedDeviation | None
-    rung: int
+    rung: int | None
     are_comparable: bool
 
     def with_standings(self, rows: Sequence[Row]) -> list[Row]:
@@ -29,14 +30,15 @@ class SeedsOfRanking:
         return [replace(row, standing=self._standing(row, rows[0])) for row in rows]
 
     def _standing(self, row: Row, best: Row) -> Standing:
-        if self.deviation is None or not (self._compares(row) and self._compares(best)):
+        if self.deviation is None or not (self.compares(row) and self.compares(best)):
             return ""
         if row is best:
             return "best"
         return "may be as good" if self.deviation.may_be_as_good(row.ranked_by, best.ranked_by) else "behind"
 
-    def _compares(self, row: Row) -> bool:
-        return row.replayed is not None or compares(row.trial, self.rung)
+    def compares(self, row: Row) -> bool:
+        """Return whether what a row is ranked by compares with means of replays."""
+        return row.replayed is not None or (self.rung is not None and compares(row.trial, self.rung))
 
 
 def seeds_of(rows: Sequence[Row | BaselineRow], records: Sequence[Record]) -> SeedsOfRanking:
@@ -46,7 +48,11 @@ def seeds_of(rows: Sequence[Row | BaselineRow], records: Sequence[Record]) -> Se
         rows: all rows of the ranking and the baselines below it, before any filter.
         records: of its runs.
     """
-    rungs = {furthest_rung(record.trials.values()) for record in records}
-    are_comparable = len(rungs) == 1 and have_one_problem(records)
+    schedules = {furthest_schedule(record) for record in records}
+    are_comparable = len(schedules) == 1 and have_one_problem(records)
+    if not are_comparable:
+        return SeedsOfRanking(None, None, False)
+
+    ((rung, _, has_kept_weights),) = schedules
     means = [row.replayed for row in rows if row.replayed is not None]
-    return SeedsOfRanking(pooled_deviation(means) if are_comparable else None, max(rungs, default=0), are_comparable)
+    return SeedsOfRanking(pooled_deviation(means), None if has_kept_weights else rung, True)

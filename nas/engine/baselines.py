@@ -20,7 +20,7 @@ class BaselinesFirst:
 
     To an executor a baseline is one more trial, with a number below 0. The search does not hear of it, except that it
     stops where a baseline fails in a way that the plan stops at. What has ended is on disk before the next job is
-    given out, and is never trained again.
+    given out. What succeeded is never trained again; what failed is tried again by the next start.
 
     Args:
         search: the search of the run.
@@ -102,14 +102,23 @@ class BaselinesFirst:
 
 
 def open_baselines(folder: Path, names: Sequence[str]) -> list[Baseline]:
-    """Return those of the baselines whose training has not ended in a run, with what is on record of each.
+    """Return those of the baselines that have no result in a run yet, with the attempts on record of each.
+
+    One that failed in an earlier start is among them, as a replay's failed trials are: no controller was told of it.
 
     Raises:
         InputError: what is on record is damaged.
     """
     recorded = {baseline.name: baseline for baseline in read_baselines(folder)}
     baselines = [recorded.get(name, Baseline(name=name)) for name in names]
-    return [baseline for baseline in baselines if baseline.status == "running"]
+    return [_open(baseline) for baseline in baselines if baseline.status != "completed"]
+
+
+def _open(baseline: Baseline) -> Baseline:
+    """Return a baseline to be trained; a failure that ended it counts among its attempts."""
+    if baseline.failure is None:
+        return baseline
+    return Baseline(name=baseline.name, attempts=(*baseline.attempts, baseline.failure))
 
 
 def _ended(baseline: Baseline, told: Told) -> Baseline:

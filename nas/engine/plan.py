@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from foundation import check_range
 from nas.engine.failures import FailurePolicy
 from nas.engine.limits import Limits
-from nas.engine.promotion import Promotion
 from nas.record.events import MAX_TRIALS
+from nas.record.promotion import Promotion
 from proxy_tasks import Fidelity
 
 _SEEDS = 2**32

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation import InputError, check_range
-from nas.record.architecture import best_of, find_architecture
+from nas.record.architecture import find_architecture, highest_ranked
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record
 from nas.record.trial import Trial
@@ -39,7 +39,7 @@ class WarmStart:
         Raises:
             InputError: the run cannot be read, or none of its trials has a reward.
         """
-        return [] if self.run is None else best_of(read_record(self.run), self.run, self.top)
+        return [] if self.run is None else highest_ranked(read_record(self.run), self.run, self.top)
 
     def decisions(self, space: SearchSpace) -> tuple[Decisions, ...]:
         """Return the architectures as decisions of a space, each once.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from nas.engine.promotion import Promotion
 from nas.record.architecture import trial_name
 from nas.record.parts import recorded_part
+from nas.record.promotion import Promotion
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks import Fidelity

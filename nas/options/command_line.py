@@ -98,6 +98,12 @@ def own_command(name: str) -> str:
     return f"{DISTRIBUTION if path.startswith('..') else shlex.quote(path)} {name}"
 
 
+def this_command(name: str, without: Collection[str]) -> str:
+    """Return the command of a name with the options of this one, but for some of them, ready to paste."""
+    kept = [shlex.quote(argument) for argument in sys.argv[1:] if argument.partition("=")[0] not in without]
+    return " ".join([own_command(name), *kept])
+
+
 def version_text() -> str:
     """Return name and version of this package, as `spinenet-search 0.1.0`."""
     try:

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+def print_warning(line: str) -> None:
+    """Print a line on what is left out, on standard error; the command goes on."""
+    print(f"warning: {line}", file=sys.stderr)
+
+
+def print_aside(line: str) -> None:
+    """Print a line beside the results of a command, on standard error, which no program reads for them."""
+    print(line, file=sys.stderr)
+
+
 class Output:
     """Replaces this process's standard output and error by streams that take everything.
 

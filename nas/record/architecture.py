@@ -1,11 +1,15 @@
 """An architecture as a person names it: by a published name, a spec file, or a run and one of its trials."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from foundation import InputError, absolute_path
+from foundation import InputError, absolute_path, short_path
 from nas.record.journal import read_record
+from nas.record.mean_reward import mean_rewards
 from nas.record.parts import recorded_part
+from nas.record.ranking import rows_of
 from nas.record.record import Record
+from nas.record.replays import comparable_replays
 from nas.record.trial import Trial, best_trials
 from search_space import ArchSpec, ModelScale, published_names
 from search_space.published import NamedSpec, find_spec, is_spec_file
@@ -18,12 +22,13 @@ def is_run(spec: str) -> bool:
     return "/" in spec or absolute_path(Path(spec)).is_dir()
 
 
-def find_architecture(spec: str, trial: int | None = None) -> NamedSpec:
+def find_architecture(spec: str, trial: int | None = None, say: Callable[[str], None] = lambda line: None) -> NamedSpec:
     """Return a published architecture by its name, that of a spec file by its path, or one that a run proposed.
 
     Args:
         spec: a published name, the path of a spec file, which ends in `.json`, or a run folder.
         trial: number of a trial of the run, however it ended; None for the best.
+        say: as of `highest_ranked`.
 
     Raises:
         InputError: no such name, file, run or trial, or a run that has no reward yet.
@@ -35,7 +40,7 @@ def find_architecture(spec: str, trial: int | None = None) -> NamedSpec:
 
     folder = absolute_path(Path(spec))
     record = read_record(folder)
-    found = best_of(record, folder, 1)[0] if trial is None else _numbered(record, folder, trial)
+    found = highest_ranked(record, folder, 1, say)[0] if trial is None else _numbered(record, folder, trial)
     config = record.created.config
     scale = recorded_part(ModelScale, config, "scale") if "scale" in config else None
     return NamedSpec(found.spec, trial_name(folder, found), scale)
@@ -58,7 +63,7 @@ def base_of_space(spec: str, trial: int | None = None) -> ArchSpec:
 
 
 def best_of(record: Record, folder: Path, count: int) -> list[Trial]:
-    """Return the best trials of a run, best first, each architecture once.
+    """Return the trials of a run that its search ranks highest, best first, each architecture once.
 
     Raises:
         InputError: there are none.
@@ -67,6 +72,32 @@ def best_of(record: Record, folder: Path, count: int) -> list[Trial]:
     if not best:
         raise InputError(f"{folder}: no trial has a reward yet")
     return best
+
+
+def highest_ranked(
+    record: Record, folder: Path, count: int, say: Callable[[str], None] = lambda line: None
+) -> list[Trial]:
+    """Return the best trials of a run as a leaderboard ranks them: those that were replayed first, by their means.
+
+    Args:
+        record: what its journal says.
+        folder: of the run.
+        count: how many.
+        say: called with a line that says so where replays have chosen the best, and one on each that is not read.
+
+    Raises:
+        InputError: there are none, or a replay is damaged.
+    """
+    # Without a single reward there is nothing to rank.
+    best_of(record, folder, 1)
+    means = mean_rewards(replay.record.trials for replay in comparable_replays(folder, record, say))
+    rows = rows_of({"": record}, {"": record.trials}, {"": means})[:count]
+
+    mean = rows[0].replayed
+    if mean is not None:
+        best = f"trial {rows[0].trial.number}, mean {mean.mean:.4f} (n {mean.num_trainings})"
+        say(f"{short_path(folder)}: best by means over replays, as nas.leaderboard ranks: {best}")
+    return [row.trial for row in rows]
 
 
 def trial_name(folder: Path, trial: Trial) -> str:

@@ -26,7 +26,7 @@ class Baseline(BaseModel):
     Attributes:
         schema_version: version of the file's layout.
         name: name of the network, as `r50-fpn`.
-        status: `running` until its training has ended; the next start then trains it.
+        status: `running` until its training has ended; the next start trains what is not `completed`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

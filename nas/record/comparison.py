@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from nas.record.identity import complete_options
+from nas.record.record import Record
 from nas.record.trial import Trial
 
 
@@ -16,6 +18,20 @@ def compares(trial: Trial, rung: int = 0) -> bool:
 def furthest_rung(trials: Iterable[Trial]) -> int:
     """Return the highest rung that has a reward, whose trials a ranking begins with; 0 where there is none."""
     return max((trial.rung for trial in trials if trial.reward is not None), default=0)
+
+
+def furthest_schedule(record: Record) -> tuple[int, str, bool]:
+    """Return how the furthest promoted trials of a run were trained; with one fidelity, equal ones as long.
+
+    Returns:
+        Their rung, how many times the epochs of the one below each rung has, and whether they continued from kept
+        weights: not from scratch, as a replay trains.
+    """
+    rung = furthest_rung(record.trials.values())
+    if not rung:
+        return 0, "", False
+    options = complete_options(record.created.config)
+    return rung, str(options["promotion.reduction"]), bool(options["promotion.keep_weights"])
 
 
 class BestSoFar:

@@ -192,14 +192,17 @@ def refuse_link(path: Path, folder: Path) -> None:
     Raises:
         InputError: one does.
     """
+    if leads_out(path, folder):
+        raise InputError(f"{path} leads out of the run folder; put what it points to in its place")
+
+
+def leads_out(path: Path, folder: Path) -> bool:
+    """Return whether a link on the way to something in a run folder leads out of it."""
     try:
-        leads_out = not path.resolve().is_relative_to(folder.resolve())
+        return not path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):
         # A link to itself resolves to nothing.
-        leads_out = True
-
-    if leads_out:
-        raise InputError(f"{path} leads out of the run folder; put what it points to in its place")
+        return True
 
 
 def has_trials(folder: Path) -> bool:

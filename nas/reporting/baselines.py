@@ -14,13 +14,13 @@ from nas.terminal.figures import Figure, shown_figures
 
 _TEXT = (
     "Networks that the task trained once each beside the trials, with their fidelity and their seed; the search heard "
-    "nothing of them. The best of many trials is partly the luckiest, so a small distance says little: nas.replay with "
-    "top=3 seeds=3 trains them and the best with several seeds."
+    "nothing of them."
 )
-_TEXT_OF_REPLAYED = (
-    "Networks that the task trained once each beside the trials, with their fidelity and their seed; the search heard "
-    "nothing of them. Means are over replays that trained them and the best architectures with other seeds."
+_OF_SINGLE = (
+    "The best of many trials is partly the luckiest, so a small distance says little. This trains them and the best "
+    "with several seeds:"
 )
+_OF_REPLAYED = "Means are over replays that trained them and the best architectures with other seeds."
 _MEAN_HEADS = ("mean over seeds", "deviation over seeds", "trainings")
 
 
@@ -50,7 +50,11 @@ def baselines_section(runs: Sequence[ReportedRun], ranking: ReportRanking) -> st
             rows += _rows(run, own, figures, names_run=names_run)
     table = table_of(heads, rows, numbers_from=2 if names_run else 1)
 
-    notes = [_TEXT_OF_REPLAYED, ranking.comparison_line()] if has_means else [_TEXT]
+    notes = [_TEXT]
+    if has_means:
+        notes = [f"{_TEXT} {_OF_REPLAYED}", ranking.comparison_line()]
+    elif ranking.replay_command:
+        notes = [f"{_TEXT} {_OF_SINGLE} {ranking.replay_command}"]
     return section("Baselines", *(note(text) for text in notes if text), f'<div class="scroll">{table}</div>')
 
 

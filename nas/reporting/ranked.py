@@ -1,14 +1,13 @@
 """The ranking of a report: the architectures of all runs, replayed ones first, and what seeds leave open of it."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foundation import short_path
 from nas.assessment.standing import SeedsOfRanking, seeds_of
-from nas.engine.replays import comparing_options
 from nas.record.mean_reward import MeanReward, mean_baselines, mean_rewards
 from nas.record.ranking import BaselineRow, Row, baseline_rows_of, rows_of
+from nas.record.replays import comparing_command
 from nas.reporting.runs import ReportedRun
 from nas.terminal.baselines import comparison_line
 from nas.terminal.seed_line import ranking_line
@@ -43,18 +42,22 @@ class ReportRanking:
     baselines: tuple[BaselineRow, ...]
     seeds: SeedsOfRanking
 
+    @property
+    def replay_command(self) -> str:
+        """The command that trains the best of a run, and its baselines, with several seeds; empty without a best."""
+        if not self.architectures:
+            return ""
+        run = self.architectures[0].run
+        return comparing_command(run.record, "python -m nas.replay", short_path(run.folder))
+
     def line(self, top: int) -> str:
         """Return what is known of seeds among the `top` best, or the command that tells."""
-        shown = self.architectures[:top]
-        if not shown:
-            return ""
-        run = shown[0].run
-        options = shlex.join([f"run={short_path(run.folder)}", *comparing_options(run.record)])
-        return ranking_line(self.seeds, [one.row for one in shown], f"python -m nas.replay {options}")
+        return ranking_line(self.seeds, [one.row for one in self.architectures[:top]], self.replay_command)
 
     def comparison_line(self) -> str:
         """Return how the best stands to the baselines of its run."""
-        return comparison_line(self.seeds, [one.row for one in self.architectures], self.baselines)
+        rows = [one.row for one in self.architectures]
+        return comparison_line(self.seeds, rows, self.baselines, self.replay_command)
 
 
 def ranking_of(runs: Sequence[ReportedRun]) -> ReportRanking:

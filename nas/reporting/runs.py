@@ -1,13 +1,12 @@
 """The runs of a report, and the groups of those that repeat one search."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foundation import InputError, absolute_path, short_path
-from nas.engine.replays import Replay, comparable_replays
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
 from nas.record.baselines import Baseline, read_baselines
@@ -15,6 +14,7 @@ from nas.record.identity import SEARCHER, present_options
 from nas.record.journal import read_record
 from nas.record.problem import places_of, problem_differences
 from nas.record.record import Record
+from nas.record.replays import Replay, comparable_replays
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class ReportedRun:
     baselines: tuple[Baseline, ...] = ()
 
 
-def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
-    """Read the runs, in the given order.
+def read_runs(folders: Sequence[Path], warn: Callable[[str], None] = lambda line: None) -> list[ReportedRun]:
+    """Read the runs, in the given order; replays that lead out of them are left out with a line to `warn`.
 
     Raises:
         InputError: no folder, one given twice, no run in it, a damaged journal, or one without trials.
@@ -60,7 +60,7 @@ def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
 
     options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
-    replays = [comparable_replays(path, record) for path, record in zip(paths, records, strict=True)]
+    replays = [comparable_replays(path, record, warn) for path, record in zip(paths, records, strict=True)]
     baselines = [read_baselines(path) for path in paths]
     parts = zip(names, groups, options, records, paths, replays, baselines, strict=True)
     return [ReportedRun(*own) for own in parts]

@@ -37,19 +37,22 @@ def standing_line(record: Record, baselines: Sequence[Baseline], interval_comman
     return f"{line} Each is one training{luck}; an interval takes several seeds: {interval_command}"
 
 
-def comparison_line(seeds: SeedsOfRanking, rows: Sequence[Row], baselines: Sequence[BaselineRow]) -> str:
+def comparison_line(
+    seeds: SeedsOfRanking, rows: Sequence[Row], baselines: Sequence[BaselineRow], replay_command: str
+) -> str:
     """Return how the best of a ranking stands to the baselines of its run; empty where there is nothing to compare.
 
     Args:
         seeds: their part in the ranking.
         rows: the ranking, with the best first.
         baselines: those below it.
+        replay_command: trains both with several seeds; empty where seeds do nothing.
     """
     if not rows or not seeds.are_comparable:
         return ""
     means = [row.replayed for row in rows if row.replayed is not None]
     own = {row.baseline.name: row.replayed for row in baselines if row.run == rows[0].run}
-    return interval_line(seeds.deviation, rows[0].replayed, own, len(means))
+    return interval_line(seeds.deviation, rows[0].replayed, own, len(means), replay_command)
 
 
 def interval_line(
@@ -57,6 +60,7 @@ def interval_line(
     best: MeanReward | None,
     baselines: Mapping[str, MeanReward | None],
     num_means: int,
+    replay_command: str,
 ) -> str:
     """Return how far the best is from each baseline, with 95 % intervals; without one nothing is claimed.
 
@@ -65,15 +69,16 @@ def interval_line(
         best: the mean of the best; None where it is a single training of the search.
         baselines: the mean of each, by its name; None where it was not replayed.
         num_means: number of means that the best is the highest of.
+        replay_command: trains both with several seeds; empty where seeds do nothing.
     """
     if not baselines:
         return ""
     known = {name: mean for name, mean in baselines.items() if mean is not None and mean.num_trainings > 1}
     if deviation is None or best is None or best.num_trainings < 2 or not known:
+        if not replay_command:
+            return ""
         names = " or ".join(baselines)
-        return (
-            f"Baselines: no interval to {names}; it takes several seeds of the best and of each (nas.replay seeds=3)."
-        )
+        return f"Baselines: no interval to {names}; it takes several seeds of the best and of each: {replay_command}"
 
     parts = [_difference(deviation, best, name, mean) for name, mean in known.items()]
     parts += [f"no interval to {name}, which lacks several seeds" for name in baselines if name not in known]
@@ -115,7 +120,7 @@ def _reward(baseline: Baseline) -> str:
         return f"{baseline.reward:.4f}"
     if baseline.failure is None:
         return "which is not trained yet"
-    return f"which failed ({baseline.failure.kind}; without baselines/{baseline.name}.json it is trained again)"
+    return f"which failed ({baseline.failure.kind}; the next start with baselines=true tries it again)"
 
 
 def _difference(deviation: SeedDeviation, best: MeanReward, name: str, baseline: MeanReward) -> str:

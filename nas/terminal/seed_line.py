@@ -46,13 +46,18 @@ def ranking_line(seeds: SeedsOfRanking, rows: Sequence[Row], replay_command: str
     Args:
         seeds: their part in the ranking.
         rows: the rows that are shown.
-        replay_command: replays the best of the run, or of the first one.
+        replay_command: replays the best of the run that has the best; empty where seeds do nothing.
     """
     if not rows or not seeds.are_comparable:
+        return ""
+    if seeds.deviation is None and not replay_command:
         return ""
     if seeds.deviation is None:
         what = "Single trainings are ranked; how far seeds of one architecture differ is not known"
         return f"{what}. This tells: {replay_command}"
 
-    means = [row.ranked_by for row in rows]
+    # Of figures that do not compare nothing is said.
+    means = [row.ranked_by for row in rows if seeds.compares(row)]
+    if not means:
+        return ""
     return seed_line(seeds.deviation, means, is_marked=any(row.standing == "may be as good" for row in rows))

@@ -56,11 +56,19 @@ def setup_of(*arguments: str) -> Any:  # noqa: ANN401  # read for one of its par
     return build_setup(compose("config", [*NOISY, *arguments]))
 
 
-def test_where_training_has_no_chance_in_it_no_interval_is_proposed(call: Run) -> None:
+def test_where_training_has_no_chance_in_it_no_interval_is_proposed_anywhere(call: Run, tmp_path: Path) -> None:
     done = call("nas.search", *TINY_LANDSCAPE, "tracking=none", "baselines=true")
     assert re.search(
         r"^Baselines: the best, reward \S+, is \S+ (above|below) spinenet-49 \(\S+\)\.$", done.stdout, re.M
     )
+
+    assert call("nas.report", "run=run").returncode == 0
+    replayed = call("nas.replay", "run=run", "top=1")
+    assert "baseline spinenet-49: reward in search" in replayed.stdout
+    page = (tmp_path / "run" / "report.html").read_text()
+    for shown in (call("nas.leaderboard", "run=run").stdout, replayed.stdout, page):
+        assert "seeds=3" not in shown
+        assert "no interval" not in shown
 
 
 def test_a_finished_run_of_an_older_version_gets_its_baselines_once_and_nothing_else(call: Run, tmp_path: Path) -> None:
@@ -130,7 +138,9 @@ def test_a_replay_trains_the_baselines_that_its_run_has_and_a_study_none(call: R
     (now,) = read_baselines(tmp_path / "run" / "replays" / "epochs50.0-seed0")
     assert now.reward != before.reward
     assert f"baseline spinenet-49: reward in search {before.reward:.4f}, reward now {now.reward:.4f}\n" in done.stdout
-    assert "Baselines: no interval to spinenet-49; it takes several seeds" in done.stdout
+    again = r"python -m nas\.replay run=run top=2 fidelity\.epochs=50 seeds=3\n"
+    assert re.search(rf"how far seeds differ is not known\. This tells: \S*{again}", done.stdout)
+    assert re.search(rf"Baselines: no interval to spinenet-49; it takes several seeds .*: \S*{again}", done.stdout)
     more = call("nas.replay", "run=run", "top=2", "seeds=2", "fidelity.epochs=50").stdout
     assert "epochs50.0-seed0" in more
     assert more.count("baseline spinenet-49  reward") == 1
@@ -140,6 +150,30 @@ def test_a_replay_trains_the_baselines_that_its_run_has_and_a_study_none(call: R
     study = call("nas.proxy", "run=run", "num_architectures=8", "seeds=2", "target=[task.seed=0,fidelity.epochs=9]")
     assert study.returncode == 0, study.stderr
     assert list((tmp_path / "run" / "proxy").rglob(FOLDER)) == []
+
+
+def test_a_replay_trains_baselines_as_it_is_told_and_else_where_its_run_has_them(call: Run, tmp_path: Path) -> None:
+    assert call("nas.search", *NOISY, "baselines=true").returncode == 0
+    assert call("nas.search", *NOISY, "run=without").returncode == 0
+
+    def names(run: str) -> list[str]:
+        found = (tmp_path / run / "replays").glob(f"*/{FOLDER}/*.json")
+        return sorted(path.parent.parent.name for path in found)
+
+    told = call("nas.replay", "run=run", "top=1", "baselines=false")
+    assert (told.returncode, told.stderr, names("run")) == (0, "", [])
+    assert "spinenet-49" not in told.stdout
+    assert call("nas.replay", "run=run", "top=1").returncode == 0
+    assert names("run") == ["epochs5.0-seed1"]
+
+    assert call("nas.replay", "run=without", "top=1").returncode == 0
+    assert names("without") == []
+    assert call("nas.replay", "run=without", "top=1", "baselines=true").returncode == 0
+    assert names("without") == ["epochs5.0-seed1"]
+    # A run that got its baselines later has them too, though its record says that it was begun without.
+    assert call("nas.search", "run=without", "baselines=true").returncode == 0
+    assert call("nas.replay", "run=without", "top=1", "seeds=2").returncode == 0
+    assert names("without") == ["epochs5.0-seed1", "epochs5.0-seed2"]
 
 
 @pytest.mark.slow

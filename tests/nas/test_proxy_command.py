@@ -51,6 +51,20 @@ class Timed(Landscape):
 '''
 
 
+def test_seeds_that_there_are_not_are_refused_in_one_line_before_anything_is_trained(call: Run, tmp_path: Path) -> None:
+    for options, message in (
+        (("seeds=1001",), r"seeds must be from 2 to 1000 \(each architecture is trained as often\), got 1001"),
+        (
+            ("seeds=2", "seed=4294967295"),
+            r"seeds=2: they are counted from seed=4294967295 on, and seed must be 0 to \d+, got \d+",
+        ),
+    ):
+        refused = call("nas.proxy", *STUDY, "num_architectures=6", *options)
+        assert refused.returncode == 2
+        assert re.fullmatch(rf"error: {message}\n", refused.stderr)
+        assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture
 def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "crafted.py").write_text(MODULE)

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from nas.record.journal import read_record
+from nas.record.replays import comparable_replays
 from nas.record.trial import best_trials
 from search_space.spec import short_key
 from tests.conftest import TINY_LANDSCAPE, Run
@@ -30,6 +31,24 @@ class Counted(Landscape):
         if pathlib.Path("kill").exists() and len(pathlib.Path("evaluations").read_text().splitlines()) == 8:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().evaluate(spec, seed=seed, **more)
+'''
+
+EXACT = '''
+from dataclasses import dataclass, replace
+
+from proxy_tasks.landscape import Landscape
+
+
+@dataclass(frozen=True, slots=True)
+class Exact(Landscape):
+    """A landscape with options that a replay may set otherwise, as those of an arithmetic."""
+
+    precision: str = "auto"
+    device: str = "auto"
+
+    @property
+    def option_rules(self):
+        return replace(Landscape.option_rules.fget(self), replay=("precision", "device"))
 '''
 
 
@@ -102,6 +121,41 @@ def test_a_replay_that_is_killed_trains_each_seed_once_and_more_seeds_add_to_it(
     trained = (tmp_path / "evaluations").read_text().splitlines()
     assert (len(trained), len(set(trained))) == (6 * 3 + 1, 6 * 3)
     assert {line.split()[1] for line in trained} == {"1", "2", "3"}
+
+
+def test_a_replay_in_another_arithmetic_has_a_folder_of_its_own_and_says_that_it_does_not_rank(
+    call: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exact.py").write_text(EXACT)
+    (tmp_path / "mine" / "task").mkdir(parents=True)
+    options = "noise: 0.1\nfailure_rate: 0.0\nseed: 0\nprecision: auto\ndevice: auto\n"
+    (tmp_path / "mine" / "task" / "exact.yaml").write_text(f"# E.\n_target_: exact.Exact\n{options}")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ("--config-dir", "mine")
+    begun = call("nas.search", *own, "task=exact", "executor=local", "tracking=none", "run=run", "num_trials=4")
+    assert begun.returncode == 0, begun.stderr
+
+    replay = (*own, "run=run", "top=2")
+    assert "leave it out" not in call("nas.replay", *replay).stdout
+    line = "This command alone shows the replay; leaderboard and report leave it out, as it does not compare with the "
+    for more, reason in (
+        (("task.precision=float32",), "task.precision=float32"),
+        (("task.device=cuda:1",), "task.device=cuda:1"),
+        (("fidelity.epochs=10", "seed=1"), "fidelity.epochs=10"),
+    ):
+        done = call("nas.replay", *replay, *more)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[0] == f"{line}search: {reason}"
+    others = ["epochs5.0-device_cuda1-seed0", "epochs5.0-precision_float32-seed0"]
+    assert replays_in(tmp_path / "run") == ["epochs10.0-seed1", *others, "epochs5.0-seed1"]
+    assert len(comparable_replays(tmp_path / "run", read_record(tmp_path / "run"))) == 1
+
+    # Where an older version trained in another arithmetic under the plain name, that is resumed.
+    folder = tmp_path / "run" / "replays"
+    (folder / others[1]).rename(folder / "epochs5.0-seed0")
+    resumed = call("nas.replay", *replay, "task.precision=float32")
+    assert (resumed.returncode, "Kept in run/replays: epochs5.0-seed0\n" in resumed.stdout) == (0, True)
+    assert not (folder / others[1]).exists()
 
 
 def test_seeds_that_there_are_not_are_refused_in_one_line(call: Run) -> None:

@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.engine.replays import comparable_replays
+from foundation import InputError
+from nas.engine.warm_start import WarmStart
+from nas.record.architecture import base_of_space, find_architecture
 from nas.record.baselines import Baseline, write_baseline
 from nas.record.journal import read_record
 from nas.record.mean_reward import MeanReward
 from nas.record.ranking import Row
+from nas.record.replays import comparable_replays
 from nas.record.trial import best_trials
 from nas.reporting import page_of, read_runs
 from nas.reporting.ranked import ranking_of
 from nas.terminal.tables import leaderboard_table
+from search_space import ScalePermutedSpace, resnet_seed
 from tests.conftest import Run
 from tests.nas.reporting.reported_runs import config_of, write_run
 
@@ -121,6 +125,35 @@ def test_baselines_that_were_replayed_have_means_everywhere_and_an_interval_to_t
     assert "best less this" not in text
 
 
+def test_export_and_a_run_as_a_spec_take_the_best_that_the_leaderboard_shows_and_say_so(
+    call: Run, tmp_path: Path
+) -> None:
+    whole: dict[str, Any] = {"scale": {}}
+    run = write_run(tmp_path / "run", [0.9, 0.8, 0.7], config(0, **whole))
+    exported = call("nas.export", "run=run", "top=1")
+    assert (exported.returncode, exported.stderr) == (0, "")
+    assert find_architecture("run").name == "run-0"
+
+    # Of the runs' architectures, trial 1 has the highest mean.
+    write_replays(run, {1: [0.60, 0.70], 2: [0.62, 0.72]}, **whole)
+    shown = json.loads(call("nas.leaderboard", "run=run", "format=json").stdout)
+    exported = call("nas.export", "run=run", "top=3")
+    paths = [tmp_path / line for line in exported.stdout.splitlines()]
+    trials = [json.loads(path.read_text())["provenance"]["trial"] for path in paths]
+    assert trials == [row["trial"] for row in shown] == [1, 0, 2]
+    by_mean = "run: best by means over replays, as nas.leaderboard ranks: trial 1, mean 0.7100 (n 2)\n"
+    drawn = call("nas.draw", "spec=run", "format=svg")
+    assert (drawn.stdout, drawn.stderr, exported.stderr) == ("run-1.svg\n", by_mean, by_mean)
+    assert call("nas.draw", "spec=run", "trial=0", "format=svg").stderr == ""
+
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"))
+    key = best_trials(read_record(run).trials)[1].key
+    (decisions,) = WarmStart(specs=("run",)).decisions(space)
+    assert space.decode(decisions).key == key == space.decode(WarmStart(run=run, top=1).decisions(space)[0]).key
+    with pytest.raises(InputError, match=r"give space\.base\.trial=1, which is the best now"):
+        base_of_space("run")
+
+
 def test_another_reward_ranks_the_replays_by_it_too(call: Run, run: Path) -> None:
     options = ("reward=targets", "reward.params.target=150000", "reward.params.weight=1")
     rows = json.loads(call("nas.leaderboard", "run=run", *options, "format=json").stdout)
@@ -197,31 +230,72 @@ def test_a_copy_of_a_replay_is_no_further_training(tmp_path: Path) -> None:
     assert len(comparable_replays(run, read_record(run))) == 1
 
 
-def test_of_promoted_trials_a_replay_counts_that_trains_as_long_as_the_furthest(call: Run, tmp_path: Path) -> None:
-    own = config(0, promotion={"num_rungs": 3, "reduction": 4, "keep_weights": True})
+@pytest.mark.parametrize("keeps_weights", [True, False], ids=["kept weights", "from scratch"])
+def test_of_promoted_trials_a_replay_counts_that_trains_as_long_and_single_ones_compare_where_trained_from_scratch(
+    call: Run, tmp_path: Path, keeps_weights: bool
+) -> None:
+    own = config(0, promotion={"num_rungs": 3, "reduction": 4, "keep_weights": keeps_weights})
     run = write_run(tmp_path / "run", [0.9, 0.8, 0.7, 0.6], own, promoted_from=2)
-    assert "nas.replay run=run top=12 seeds=3 fidelity.epochs=20\n" in call("nas.leaderboard", "run=run").stdout
+    write_baseline(run, Baseline(name="known", status="completed", reward=0.5))
+    replay = r"nas\.replay run=run top=12 seeds=3 fidelity\.epochs=20\n"
+    lines = rf"This tells: \S+ -m {replay}\nBaselines: .* of each: \S+ -m {replay}"
+    assert re.search(lines, call("nas.leaderboard", "run=run").stdout)
+    (section,) = re.findall("<h2>Baselines</h2>.*?</section>", page_of(read_runs([run]), top=3))
+    assert "with several seeds: python -m nas.replay run=run top=12 seeds=3 fidelity.epochs=20<" in section
 
     for seed, epochs in ((1, 5), (2, 20), (3, 20.0), (4, 80)):
         longer = config(seed, fidelity={**FIDELITY, "epochs": epochs})
         write_run(run / "replays" / f"{seed}", [0.5 + seed / 100], longer)
     rows = json.loads(call("nas.leaderboard", "run=run", "format=json").stdout)
     assert (rows[0]["trial"], rows[0]["replay.mean"]) == (0, pytest.approx(0.525))
-    # Rewards of less training do not compare with the means.
+    # Rewards of less training do not compare with the means, and neither do those that continued from kept weights.
     standings = {row["trial"]: row.get("standing") for row in rows}
-    assert standings == {0: "best", 1: None, 2: "may be as good", 3: "may be as good"}
+    single = None if keeps_weights else "may be as good"
+    assert standings == {0: "best", 1: None, 2: single, 3: single, None: None}
     front = json.loads(call("nas.leaderboard", "run=run", "reward=tradeoff", "front=true", "format=json").stdout)
     assert {row["trial"] for row in front} <= {2, 3}
 
+    # Nor is it said by how much figures that do not compare must differ. By hand: 12.706 * 0.00707 = 0.09.
+    shown, page = call("nas.leaderboard", "run=run").stdout, page_of(read_runs([run]), top=3)
+    for text in (shown, page):
+        assert "to be told apart, two means of 2 must differ by 0.09" in text
+        assert ("two single trainings by" in text) != keeps_weights
+    assert ("~" in shown) != keeps_weights
+    assert ("not shown to be worse than the best: 2 arch" in page) != keeps_weights
+    assert "between seeds" not in call("nas.leaderboard", "run=run", "where=rung<1 and reward<0.85").stdout
 
-@pytest.mark.parametrize("module", ["nas.leaderboard", "nas.report"])
-def test_a_replay_that_leads_out_of_the_run_folder_is_not_read(call: Run, tmp_path: Path, module: str) -> None:
+
+def test_runs_whose_promoted_trials_were_trained_for_other_amounts_have_no_common_deviation(tmp_path: Path) -> None:
+    runs = []
+    for reduction in (2, 4):
+        own = config(0, promotion={"num_rungs": 2, "reduction": reduction, "keep_weights": False})
+        runs.append(write_run(tmp_path / f"run{reduction}", [0.9, 0.8], own, promoted_from=1))
+        for seed in (1, 2):
+            longer = config(seed, fidelity={**FIDELITY, "epochs": 5 * reduction})
+            write_run(runs[-1] / "replays" / f"{seed}", [0.5 + seed / 100], longer)
+    assert ranking_of(read_runs(runs[:1])).seeds.deviation is not None
+    assert not ranking_of(read_runs(runs)).seeds.are_comparable
+
+
+@pytest.mark.parametrize("what", ["replays", "replays/epochs5.0-seed1", "replays/epochs5.0-seed1/baselines"])
+def test_a_replay_that_leads_out_of_the_run_folder_is_left_out_with_one_line(
+    call: Run, tmp_path: Path, what: str
+) -> None:
     run = write_run(tmp_path / "run", [0.9], config(0))
-    outside = write_run(tmp_path / "outside" / "one", [0.8], config(1))
-    (run / "replays").symlink_to(outside.parent)
-    refused = call(module, "run=run")
-    assert refused.returncode == 2
-    assert refused.stderr.endswith("leads out of the run folder; put what it points to in its place\n")
+    write_replays(run, {1: [0.8], 2: [0.7]})
+    for seed in (1, 2):
+        write_baseline(run / "replays" / f"epochs5.0-seed{seed}", Baseline(name="a", status="completed", reward=0.5))
+    (run / what).rename(tmp_path / "outside")
+    (run / what).symlink_to(tmp_path / "outside")
+
+    shown = call("nas.leaderboard", "run=run", "format=json")
+    found = json.loads(shown.stdout)[0]
+    assert (shown.returncode, found.get("replay.mean")) == (0, None if what == "replays" else 0.7)
+    written = call("nas.report", "run=run")
+    assert (written.returncode, "best mean reward" in (run / "report.html").read_text()) == (0, what != "replays")
+    left_out = r"warning: run/replays\S* leads out of the run folder, so that it is not read; put what it .*\n"
+    for done in (shown, written):
+        assert re.fullmatch(left_out, done.stderr)
 
 
 @pytest.mark.parametrize(("width", "num_left_out"), [(80, 3), (60, 6)])

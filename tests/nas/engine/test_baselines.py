@@ -90,8 +90,8 @@ def test_a_resumed_run_trains_the_missing_baseline_alone(tmp_path: Path) -> None
         assert isinstance(source.start_trial(), Job)
 
 
-def test_a_lost_baseline_is_run_again_and_its_retries_count_over_a_resume(tmp_path: Path) -> None:
-    # As a trial: two retries for each kind, then it has failed for good.
+def test_a_lost_baseline_is_run_again_and_a_failed_one_once_a_start_until_it_succeeds(tmp_path: Path) -> None:
+    # As a trial: two retries for each kind, then it has failed.
     for _ in range(2):
         with Journal(tmp_path, {}) as journal:
             source = source_in(journal)
@@ -112,7 +112,19 @@ def test_a_lost_baseline_is_run_again_and_its_retries_count_over_a_resume(tmp_pa
         "first": ("failed", "worker_lost"),
         "second": ("failed", "nan"),
     }
-    assert open_baselines(tmp_path, NAMES) == []
+
+    # Each later start tries what failed once more, and its retries count over all starts.
+    with Journal(tmp_path, {}) as journal:
+        source = source_in(journal)
+        first, second = source.start_trial(), source.start_trial()
+        source.finish_trial(failed(first, "worker_lost"))
+        source.finish_trial(scored(second))
+        assert isinstance(source.start_trial(), Job)
+    ended = {baseline.name: baseline for baseline in read_baselines(tmp_path)}
+    assert (ended["first"].status, len(ended["first"].attempts)) == ("failed", 3)
+    assert (ended["second"].status, ended["second"].failure) == ("completed", None)
+    assert [failure.kind for failure in ended["second"].attempts] == ["nan"]
+    assert [baseline.name for baseline in open_baselines(tmp_path, NAMES)] == ["first"]
 
 
 def test_a_failure_that_stops_a_search_stops_it_at_a_baseline_too_and_leaves_that_open(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nas.engine.job import Outcome
-from nas.engine.promotion import Promotion
 from nas.executors import run_job
 from nas.record.journal import Journal, read_record
+from nas.record.promotion import Promotion
 from proxy_tasks import Evaluation, silent
 from tests.nas.engine.test_loop import make_search
 from tests.proxy_tasks.test_task_contract import tiny_detection

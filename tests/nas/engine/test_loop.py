@@ -16,9 +16,9 @@ from nas.engine.known import MAX_WAITING
 from nas.engine.limits import Limits
 from nas.engine.loop import MAX_FIRST_REJECTED, Search
 from nas.engine.plan import Plan
-from nas.engine.promotion import Promotion
 from nas.engine.reward import MetricReward, Reward
 from nas.record.journal import Journal, read_record
+from nas.record.promotion import Promotion
 from nas.record.record import Record
 from nas.record.trial import Failure, FailureKind, Trial, best_trials
 from proxy_tasks import Evaluation, Fidelity, Numerics

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.base import Proposal
-from nas.engine.promotion import Promotion
 from nas.engine.successive_halving import SuccessiveHalving
+from nas.record.promotion import Promotion
 from proxy_tasks import Fidelity
 from search_space import Decisions
 

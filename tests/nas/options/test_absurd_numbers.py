@@ -18,13 +18,13 @@ from foundation import InputError
 from nas import export, leaderboard, replay, report
 from nas.engine.failures import FailurePolicy
 from nas.engine.plan import Plan
-from nas.engine.promotion import Promotion
 from nas.engine.reward import Target
 from nas.engine.warm_start import WarmStart
 from nas.executors.ray_cluster import RayExecutor
 from nas.options.builder import build, option_types
 from nas.options.command_line import compose
 from nas.options.listed import choice_files, included_groups
+from nas.record.promotion import Promotion
 from nas.setup import build_setup
 from proxy_tasks.base import Fidelity
 from proxy_tasks.coco.shapes import Shapes

@@ -30,7 +30,7 @@ def baseline(name: str, reward: float | None) -> Baseline:
         ([baseline("a", 0.6)], "equal to a (0.6000)"),
         (
             [baseline("a", None)],
-            "without a comparison to a, which failed (nan; without baselines/a.json it is trained again)",
+            "without a comparison to a, which failed (nan; the next start with baselines=true tries it again)",
         ),
         ([Baseline(name="a")], "without a comparison to a, which is not trained yet"),
     ],
@@ -69,17 +69,17 @@ def test_the_best_is_said_to_be_above_or_below_a_baseline_with_an_interval_alone
     near = "not told apart from b (0.6850): +0.0150, 95 % interval -0.0280 to +0.0580"
     below = "below c (0.8000): -0.1000, 95 % interval -0.1430 to -0.0570"
     picked = "The best was picked by its mean, which the intervals leave out."
-    assert interval_line(deviation, best, means, 3) == (
+    assert interval_line(deviation, best, means, 3, "COMMAND") == (
         f"Baselines: the best of 3 means, 0.7000, is {above}; {near}; {below}. {picked}"
     )
     # Without several seeds of both there is no interval, and no claim.
     some = {"a": means["a"], "d": MeanReward(0.2), "e": None}
     lacking = "no interval to d, which lacks several seeds; no interval to e, which lacks several seeds"
-    assert interval_line(deviation, best, some, 1) == f"Baselines: the best, 0.7000, is {above}; {lacking}."
-    none = "Baselines: no interval to a; it takes several seeds of the best and of each (nas.replay seeds=3)."
+    assert interval_line(deviation, best, some, 1, "COMMAND") == f"Baselines: the best, 0.7000, is {above}; {lacking}."
+    none = "Baselines: no interval to a; it takes several seeds of the best and of each: COMMAND"
     for known, mean in ((None, best), (deviation, None), (deviation, MeanReward(0.7))):
-        assert interval_line(known, mean, {"a": means["a"]}, 3) == none
-    assert interval_line(deviation, best, {}, 3) == ""
+        assert interval_line(known, mean, {"a": means["a"]}, 3, "COMMAND") == none
+    assert interval_line(deviation, best, {}, 3, "COMMAND") == ""
 
 
 @pytest.mark.parametrize("verbosity", ["quiet", "normal", "verbose"])
