@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import update_bn
 
 from foundation import InputError
 from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, Weights
@@ -14,6 +13,7 @@ from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.batch_reading import read_batches
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.inference import detect_all
+from proxy_tasks.detection.normalisation import retake_statistics
 from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.scoring import score
 from proxy_tasks.detection.training import mean_of_parts, train
@@ -27,7 +27,6 @@ from search_space import ArchSpec, ModelScale
 
 NUM_CURVE_POINTS = 20
 """Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
-_NUM_STATISTICS_BATCHES = 20
 _SEEDS = 2**32
 """One more than the largest seed of a run; see `Plan`."""
 
@@ -69,11 +68,7 @@ def evaluate_detector(
     losses = train(network, batches, anchors, options.recipe, num_steps, bf16=bf16, seed=training_seed)
     trained = time.perf_counter()
 
-    # After few steps the running averages of batch norm lag behind the weights: take them again from some images.
-    statistics_rows = training_rows(rows, batch_size, _NUM_STATISTICS_BATCHES, seed)
-    statistics_batches = read_batches(data.train, statistics_rows, device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        update_bn((batch.images for batch in statistics_batches), network)
+    retake_statistics(network, data.train, rows, batch_size=batch_size, seed=seed, device=device, bf16=bf16)
 
     # After the statistics, which belong to the network that a promotion resumes.
     _keep(network, weights, fidelity, remarks)
