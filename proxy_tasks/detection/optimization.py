@@ -32,7 +32,8 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         case "sgd":
             return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+            betas = (_MOMENTUM, recipe.adamw_beta2)
+            return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, fused=True)
         case _:
             assert_never(recipe.optimizer)
 

@@ -20,6 +20,8 @@ class Recipe:
         batch_size: images a step; 2 or more, as the coarsest feature may be one pixel and is normalised over the batch.
         optimizer: `sgd` has momentum 0.9; `adamw` converges in fewer steps and suits very short training.
         learning_rate: the highest.
+        adamw_beta2: how much of its average of squared gradients AdamW keeps at each step. One of 0.999 spans a
+            thousand steps: too many for a training of hundreds.
         schedule: `one_cycle` rises over the first 30 % and falls to nothing, while momentum (or AdamW's first beta)
             does the opposite between 0.95 and 0.85; `step` warms up and falls to a tenth and a
             hundredth near the end; `cosine` warms up and falls to nothing along half a wave.
@@ -39,6 +41,7 @@ class Recipe:
     batch_size: int = 16
     optimizer: Optimizer = "sgd"
     learning_rate: float = 0.08
+    adamw_beta2: float = 0.999
     schedule: Schedule = "step"
     weight_decay: float = 4e-5
     warmup_share: float = 0.05
@@ -62,6 +65,7 @@ class Recipe:
             ("learning_rate", self.learning_rate, 1e-30, 1e30, _FLOAT32),
             ("gradient_clip_norm", self.gradient_clip_norm, 1e-30, 1e30, _FLOAT32),
             ("weight_decay", self.weight_decay, 0, 1e30, _FLOAT32),
+            ("adamw_beta2", self.adamw_beta2, 0, 0.9999999, "an average must forget"),
         ):
             check_range(name, value, low, high, reason)
 

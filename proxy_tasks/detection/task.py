@@ -101,7 +101,13 @@ class DetectionProxy:
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
             places=tuple(f"data.{name}" for name in PLACES),
-            added_since={"latency": False, "cache_format": "raw", "per_class_ap": False, "scale.stem_width": 64},
+            added_since={
+                "latency": False,
+                "cache_format": "raw",
+                "per_class_ap": False,
+                "scale.stem_width": 64,
+                "recipe.adamw_beta2": 0.999,
+            },
         )
 
     @property
