@@ -49,7 +49,6 @@ bench: install
 	$(BIN)/python -m benchmarks.cluster
 	$(BIN)/python -m benchmarks.journal
 	$(BIN)/python -m benchmarks.report
-	$(BIN)/python -m benchmarks.proxy_agreement
 	$(BIN)/python -m benchmarks.controllers
 	$(BIN)/python -m benchmarks.controller_speed
 	$(BIN)/python -m benchmarks.loader

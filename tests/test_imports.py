@@ -57,6 +57,6 @@ def test_a_detection_task_goes_to_a_worker_without_torch() -> None:
 
 
 def test_the_proxy_task_and_its_benchmarks_need_neither_ray_nor_hydra() -> None:
-    names = ("training", "training_throughput", "loader", "average_precision", "proxy_agreement")
+    names = ("training", "training_throughput", "loader", "average_precision")
     code = f"import proxy_tasks.detection, {', '.join(f'benchmarks.{name}' for name in names)}"
     assert not {"ray", "hydra", "omegaconf"} & modules_after(code)
