@@ -20,14 +20,21 @@ Shape: TypeAlias = Literal["circle", "square", "triangle"]
 CLASSES: tuple[Shape, ...] = get_args(Shape)
 BoxXywh: TypeAlias = tuple[float, float, float, float]
 """Top left corner, width and height in pixels."""
-MIN_SIZE_PX, MAX_SIZE_PX = 6, 48
-MAX_SHAPES = 4
+MIN_SIZE_PX = 6
+MAX_SIZE_SHARE = 0.75
+"""Side of the largest shape, in sides of the image."""
+MAX_SHAPES = 16
+"""Many in an image: each is a lesson, and none makes a training step longer."""
+MAX_BACKGROUND, MIN_FOREGROUND = 80, 150
+"""Background colours are darker than the one, shapes as bright as the other or brighter, of 255."""
 _JPEG_QUALITY = 95
-_MAX_IMAGE_SIZE_PX = 4096
+_MIN_IMAGE_SIZE_PX, _MAX_IMAGE_SIZE_PX = 48, 4096
 _MAX_IMAGES = 1_000_000
 _RECIPE_FILE = "shapes.json"
 _DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
 """The options that decide the files."""
+_DRAWING = 2
+"""The number of the way of drawing, which a recipe has too; those of version 0.1 have none, and at most four shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +54,20 @@ class Shapes:
     """
 
     root: Path
-    num_train_images: int = 1224
+    num_train_images: int = 1020
     num_val_images: int = 200
-    image_size_px: int = 128
+    image_size_px: int = 96
     seed: int = 0
-    num_held_out: int = 200
+    num_held_out: int = 300
     split_seed: int = 0
 
     def __post_init__(self) -> None:
         check_split(self.num_held_out, self.split_seed)
         for name, number in (("num_train_images", self.num_train_images), ("num_val_images", self.num_val_images)):
             check_range(name, number, 1, _MAX_IMAGES, "they are drawn one by one, a thousand a second")
-        if not MAX_SIZE_PX <= self.image_size_px <= _MAX_IMAGE_SIZE_PX:
-            raise ValueError(f"image_size_px must be {MAX_SIZE_PX} to {_MAX_IMAGE_SIZE_PX}, got {self.image_size_px}")
+        if not _MIN_IMAGE_SIZE_PX <= self.image_size_px <= _MAX_IMAGE_SIZE_PX:
+            bounds = f"{_MIN_IMAGE_SIZE_PX} to {_MAX_IMAGE_SIZE_PX}"
+            raise ValueError(f"image_size_px must be {bounds}, got {self.image_size_px}")
         check_seed("seed", self.seed)
 
     def folder(self, report: Report) -> CocoFolder:
@@ -69,15 +77,17 @@ class Shapes:
             InputError: `root` holds something else, or cannot be written.
         """
         # What was drawn is on record, as the same folder with other options would hold other images.
-        recipe: dict[str, int] = {name: getattr(self, name) for name in _DRAWN}
+        options: dict[str, int] = {name: getattr(self, name) for name in _DRAWN}
+        recipe = {**options, "drawing": _DRAWING}
         recipe_file = self.root / _RECIPE_FILE
         if not self.root.exists():
             self._draw(recipe, report)
         elif not recipe_file.exists():
             raise InputError(f"data.root={self.root} exists and holds no embedded data; name another folder")
         else:
+            # A run that began on a folder of version 0.1 goes on with it.
             found = _read_recipe(recipe_file)
-            if found != recipe:
+            if found not in (recipe, options):
                 raise InputError(
                     f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
                 )
@@ -143,22 +153,23 @@ def _read_recipe(path: Path) -> object:
 
 
 def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, list[tuple[int, BoxXywh]]]:
-    """Draw one to four shapes that do not overlap much.
+    """Draw one to sixteen shapes that do not overlap.
 
     Returns:
         The picture, and for each shape its class index and tight box in pixels.
     """
-    background = tuple(rng.integers(0, 80, size=3).tolist())
-    picture = Image.new("RGB", (size_px, size_px), background)
+    # Between four colours, one for each corner.
+    corners = rng.integers(0, MAX_BACKGROUND, size=(2, 2, 3), dtype=np.uint8)
+    picture = Image.fromarray(corners).resize((size_px, size_px), Image.Resampling.BILINEAR)
     pen = ImageDraw.Draw(picture)
 
     shapes: list[tuple[int, BoxXywh]] = []
     for _ in range(rng.integers(1, MAX_SHAPES + 1)):
         # Sides are uniform on a logarithmic scale, so that small shapes are as frequent as large ones.
         label = int(rng.integers(len(CLASSES)))
-        side = math.exp(rng.uniform(math.log(MIN_SIZE_PX), math.log(MAX_SIZE_PX)))
+        side = math.exp(rng.uniform(math.log(MIN_SIZE_PX), math.log(MAX_SIZE_SHARE * size_px)))
         x, y = rng.uniform(0, size_px - side, size=2).round().tolist()
-        color = tuple(rng.integers(150, 256, size=3).tolist())
+        color = tuple(rng.integers(MIN_FOREGROUND, 256, size=3).tolist())
 
         box_xywh = (x, y, float(round(side)), float(round(side)))
         # Dropped and not drawn again: a crowded image would take many tries. The first one always stands.

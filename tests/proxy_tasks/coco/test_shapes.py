@@ -10,7 +10,7 @@ from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.coco.annotation_file import read_annotations
 from proxy_tasks.coco.bad_entries import BadEntries
-from proxy_tasks.coco.shapes import CLASSES, MAX_SIZE_PX, MIN_SIZE_PX, Shapes, draw_image
+from proxy_tasks.coco.shapes import CLASSES, MAX_SHAPES, MAX_SIZE_SHARE, MIN_FOREGROUND, MIN_SIZE_PX, Shapes, draw_image
 
 
 def small(root: Path, seed: int = 0) -> Shapes:
@@ -49,13 +49,10 @@ def test_validation_images_are_not_training_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_boxes_fit_the_shapes_tightly(seed: int) -> None:
     picture, shapes = draw_image(np.random.default_rng(seed), 128)
-    pixels = np.asarray(picture).astype(int)
-    is_shape = np.abs(pixels - pixels[0, 0]).sum(axis=-1) > 0 if not covers_corner(shapes) else None
-    assert 1 <= len(shapes) <= 4
+    is_shape = np.asarray(picture).max(axis=-1) >= MIN_FOREGROUND
+    assert 1 <= len(shapes) <= MAX_SHAPES
     for _, (x, y, width, height) in shapes:
-        assert MIN_SIZE_PX <= width <= MAX_SIZE_PX
-        if is_shape is None:
-            continue
+        assert MIN_SIZE_PX <= width <= MAX_SIZE_SHARE * 128
         inside = is_shape[int(y) : int(y + height), int(x) : int(x + width)]
         # Every side of the box touches a pixel of the shape; a triangle's tip may round away by one.
         assert inside[-1].any()
@@ -64,8 +61,26 @@ def test_boxes_fit_the_shapes_tightly(seed: int) -> None:
         assert inside[:, -1:].any()
 
 
-def covers_corner(shapes: list[tuple[int, tuple[float, float, float, float]]]) -> bool:
-    return any(x < 1 and y < 1 for _, (x, y, _, _) in shapes)
+def test_images_hold_several_shapes_that_stand_alone() -> None:
+    numbers = []
+    for seed in range(50):
+        picture, shapes = draw_image(np.random.default_rng(seed), 96)
+        is_shape = np.asarray(picture).max(axis=-1) >= MIN_FOREGROUND
+        for _, (x, y, width, height) in shapes:
+            is_shape[int(y) : int(y + height), int(x) : int(x + width)] = False
+        assert not is_shape.any()
+        numbers.append(len(shapes))
+    assert max(numbers) >= 6
+    assert np.mean(numbers) > 3
+
+
+def test_a_folder_that_version_0_1_drew_goes_on_being_used(tmp_path: Path) -> None:
+    drawn = small(tmp_path / "shapes").folder(silent)
+    recipe = tmp_path / "shapes" / "shapes.json"
+    options = json.loads(recipe.read_text())
+    assert options.pop("drawing") == 2
+    recipe.write_text(json.dumps(options))
+    assert small(tmp_path / "shapes").folder(silent) == drawn
 
 
 def test_a_folder_drawn_otherwise_is_refused(tmp_path: Path) -> None:
