@@ -198,13 +198,17 @@ def _line_constants(size: int, by: Normalisation, device: torch.device) -> tuple
     return (1 / std).repeat(size).to(device), (-mean / std).repeat(size).to(device), torch.arange(size, device=device)
 
 
-def training_rows(rows: NDArray[np.int64], batch_size: int, num_steps: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of the images of `num_steps` batches; every image comes once before any comes again.
+def training_rows(
+    rows: NDArray[np.int64], batch_size: int, num_steps: int, seed: int, first_step: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of the images of `num_steps` batches, without those of the steps before `first_step`.
+
+    Every image comes once before any comes again.
 
     The order of epoch e depends on the seed and e alone.
     """
     current_epoch, order = -1, rows
-    for step in range(num_steps):
+    for step in range(first_step, num_steps):
         # Images are counted through all epochs: image i is number i % N of epoch i // N.
         counts = np.arange(step * batch_size, (step + 1) * batch_size)
         epochs, positions = np.divmod(counts, len(rows))

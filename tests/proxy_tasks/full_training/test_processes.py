@@ -103,6 +103,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_two_processes_equal_one_and_resume_as_one(
     together: Path, alone: tuple[list[float], dict[str, Tensor], dict[str, Tensor]]
 ) -> None:
@@ -160,6 +161,7 @@ def normalise_part(processes: Processes, num_first: int, folder: str) -> None:
                f"{folder}/{processes.rank} of {num_first}")  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_first", [3, 5])
 def test_synchronised_normalisation_equals_that_of_the_whole_batch(together: Path, num_first: int) -> None:
     first, second = (torch.load(together / f"{rank} of {num_first}", weights_only=True) for rank in (0, 1))
