@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -16,13 +17,26 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from proxy_tasks.coco.cache import CachedSplit
 from proxy_tasks.coco.image_store import JpegImages
 
-# ImageNet's mean and deviation per channel of RGB in [0, 1], as in the reference's input pipeline.
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 _NUM_AHEAD = 3
 """Batches that are read ahead of the one in use."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Mean and deviation of each channel of RGB in [0, 1], which a network's input is shifted and divided by."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if not all(0 <= value <= 1 for value in self.mean) or not all(0 < value <= 1 for value in self.std):
+            raise ValueError(f"mean and std must lie in 0 to 1, std above 0, got {self.mean} and {self.std}")
+
+
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""ImageNet's, as in the reference's input pipeline."""
 
 
 class Batch(NamedTuple):
@@ -155,15 +169,16 @@ def _to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
-def normalise(pixels: Tensor, sizes_px: Tensor) -> Tensor:
+def normalise(pixels: Tensor, sizes_px: Tensor, by: Normalisation = IMAGENET) -> Tensor:
     """Turn (B, S, S, 3) bytes into (B, 3, S, S) float32, channels last; black beyond `sizes_px` becomes zero.
 
     Args:
         pixels: uint8 RGB.
         sizes_px: (B, 2) height and width of each image without its padding.
+        by: mean and deviation of the channels.
     """
     num_images, size = pixels.shape[:2]
-    scale, shift, number = _line_constants(size, pixels.device)
+    scale, shift, number = _line_constants(size, by, pixels.device)
 
     # The shift, without which black is zero, is left out of the padding.
     is_image_line = (number < sizes_px[:, :1]).float()[:, :, None]  # (B, S, 1)
@@ -177,19 +192,23 @@ def normalise(pixels: Tensor, sizes_px: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _line_constants(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _line_constants(size: int, by: Normalisation, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Return the factors of a line of pixels, (3 S,), the shifts, (3 S,), and the number of each pixel, (S,)."""
-    mean, std = torch.tensor(_MEAN) * 255, torch.tensor(_STD) * 255
+    mean, std = torch.tensor(by.mean) * 255, torch.tensor(by.std) * 255
     return (1 / std).repeat(size).to(device), (-mean / std).repeat(size).to(device), torch.arange(size, device=device)
 
 
-def training_rows(rows: NDArray[np.int64], batch_size: int, num_steps: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of the images of `num_steps` batches; every image comes once before any comes again.
+def training_rows(
+    rows: NDArray[np.int64], batch_size: int, num_steps: int, seed: int, first_step: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of the images of `num_steps` batches, without those of the steps before `first_step`.
+
+    Every image comes once before any comes again.
 
     The order of epoch e depends on the seed and e alone.
     """
     current_epoch, order = -1, rows
-    for step in range(num_steps):
+    for step in range(first_step, num_steps):
         # Images are counted through all epochs: image i is number i % N of epoch i // N.
         counts = np.arange(step * batch_size, (step + 1) * batch_size)
         epochs, positions = np.divmod(counts, len(rows))

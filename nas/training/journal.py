@@ -1,0 +1,107 @@
+"""The journal of a training: what it is, each start, and each measurement of AP, a line each in one file."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from foundation import InputError, make_folder, sync_folder
+from nas.record.journal import FILE_NAME as SEARCH_JOURNAL
+from nas.record.journal import refuse_links
+from nas.record.lock import RunLock
+
+FILE_NAME = "training.jsonl"
+
+
+class TrainingJournal:
+    """A training's journal, open for appending by this process alone; every line is on disk when `append` returns.
+
+    Args:
+        folder: of the training; made if need be.
+
+    Raises:
+        InputError: another process has it, it holds a search, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if (folder / SEARCH_JOURNAL).exists():
+            raise InputError(f"{folder} holds a search: give a training a folder of its own (run=...)")
+        refuse_links(folder)
+        try:
+            make_folder(folder)
+            self._lock = RunLock(folder)
+            self._descriptor = os.open(folder / FILE_NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            sync_folder(folder)
+        except OSError as error:
+            raise InputError(f"cannot write the run folder {folder}: {error.strerror}") from None
+        self._path = folder / FILE_NAME
+        try:
+            self._lock.cover(self._descriptor)
+            self._cut_torn_line()
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, event: str, **values: Any) -> None:  # noqa: ANN401  # any plain value
+        """Write one event to disk.
+
+        Raises:
+            InputError: the disk is full or gone; what stands before is intact.
+        """
+        line = json.dumps({"event": event, "time": time.time(), **values}).encode() + b"\n"
+        end = os.fstat(self._descriptor).st_size
+        try:
+            if os.write(self._descriptor, line) < len(line):
+                raise OSError(28, "No space left on device")
+            os.fsync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, end)
+            raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
+
+    def close(self) -> None:
+        """Let other processes open the journal."""
+        os.close(self._descriptor)
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _cut_torn_line(self) -> None:
+        """Remove a last line that a kill cut short."""
+        content = self._path.read_bytes()
+        os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
+
+
+def read_events(folder: Path) -> list[Mapping[str, Any]]:
+    """Return the events of a training, without a last line that was cut short; of a measurement the first record.
+
+    A training that was killed measures again what it has measured since its last checkpoint, with the same result.
+
+    Raises:
+        InputError: there is no such journal, or a line is damaged.
+    """
+    path = folder / FILE_NAME
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"no training at {folder}: {FILE_NAME}: {error.strerror}") from None
+
+    events: list[Mapping[str, Any]] = []
+    measured: set[int] = set()
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            event = json.loads(line)
+            is_again = event["event"] == "evaluated" and event["step"] in measured
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{path}, line {number}: is no event of a training") from None
+        if event["event"] == "evaluated":
+            measured.add(event["step"])
+        if not is_again:
+            events.append(event)
+    return events

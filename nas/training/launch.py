@@ -1,0 +1,134 @@
+"""Several processes of nas.train on one machine: started together, told of signals, ended together."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from foundation import InputError
+from nas.executors.interrupt import Interrupt
+
+STATUS_LOST_OTHERS = 3
+"""Exit status of a process whose training cannot go on as another one has ended."""
+_LAUNCHED = "SPINENET_TRAIN_LAUNCHED"
+"""Variable of the environment that processes have which this module started."""
+_LOOK_EVERY_S = 0.1
+_GRACE_S = 30.0
+"""Time that processes have to end, once one of them has."""
+
+
+def launch(count: int, threads: int | None) -> None:
+    """Run this very command in `count` processes, and wait for their end.
+
+    Args:
+        count: number of processes.
+        threads: threads of each; None leaves them what torch takes.
+
+    Raises:
+        InputError: one of them failed, and has not said why itself.
+        KeyboardInterrupt: a signal came; each process was told, and has written what it had to.
+        SystemExit: the first process failed, and has said why.
+    """
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    if threads is not None and "OMP_NUM_THREADS" not in os.environ:
+        shared["OMP_NUM_THREADS"] = str(threads)
+
+    with Interrupt() as interrupt, tempfile.TemporaryFile() as errors:
+        processes = [_start(rank, shared, errors) for rank in range(count)]
+        try:
+            first_to_fail = _await(processes, interrupt)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+        interrupt.raise_if_asked()
+        _report(processes, first_to_fail, errors)
+
+
+def _start(rank: int, shared: Mapping[str, str], errors: BinaryIO) -> subprocess.Popen[bytes]:
+    """Start one process; the first speaks for all, and what another says is read where it was the one to fail."""
+    environment = os.environ | dict(shared) | {"RANK": str(rank), "LOCAL_RANK": str(rank), _LAUNCHED: "1"}
+    command = [sys.executable, "-m", "nas.train", *sys.argv[1:]]
+
+    # In a session of its own: Ctrl-C in a terminal reaches all of its processes, and this one passes it on.
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=None if rank == 0 else subprocess.DEVNULL,
+        stderr=None if rank == 0 else errors,
+        start_new_session=True,
+    )
+
+
+def _await(processes: list[subprocess.Popen[bytes]], interrupt: Interrupt) -> int | None:
+    """Wait until all have ended; return the rank of the first that failed, None where none did."""
+    first_to_fail: int | None = None
+    deadline_s: float | None = None
+    is_told = False
+    while any(process.poll() is None for process in processes):
+        if interrupt.is_asked and not is_told:
+            is_told = True
+            for process in processes:
+                process.send_signal(signal.SIGTERM)
+
+        failed = [rank for rank, process in enumerate(processes) if process.poll() not in (None, 0)]
+        if failed and deadline_s is None:
+            # Of those that failed meanwhile, the ones that lost others were not the first.
+            causes = [rank for rank in failed if processes[rank].returncode != STATUS_LOST_OTHERS]
+            first_to_fail, deadline_s = (causes or failed)[0], time.monotonic() + _GRACE_S
+        if deadline_s is not None and not is_told and time.monotonic() > deadline_s:
+            return first_to_fail
+        time.sleep(_LOOK_EVERY_S)
+
+    failed = [rank for rank, process in enumerate(processes) if process.returncode not in (0, STATUS_LOST_OTHERS)]
+    return first_to_fail if first_to_fail in failed or not failed else failed[0]
+
+
+def _report(processes: list[subprocess.Popen[bytes]], failed: int | None, errors: BinaryIO) -> None:
+    """Say which process failed, and why, unless the first one has said it.
+
+    Raises:
+        InputError: another one failed.
+        SystemExit: the first one failed, and has said why.
+    """
+    if failed is None:
+        return
+    status = processes[failed].returncode
+    if status < 0:
+        name = signal.Signals(-status).name
+        raise InputError(f"process {failed} of {len(processes)} was ended by {name}; the same command resumes")
+    if processes[0].returncode not in (0, STATUS_LOST_OTHERS):
+        sys.exit(processes[0].returncode)
+
+    errors.seek(0)
+    said = errors.read().decode(errors="replace").strip().splitlines() or ["it does not say why"]
+    raise InputError(f"process {failed} of {len(processes)}: {said[-1].removeprefix('error: ')}")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def end_with_launcher() -> None:
+    """Tell this process to stop when the one that launched it is gone, which is known from its closed input.
+
+    Nothing happens in a process that was started in another way: torchrun and Slurm see to that themselves.
+    """
+    if _LAUNCHED not in os.environ:
+        return
+
+    def watch() -> None:
+        os.read(0, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

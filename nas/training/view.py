@@ -1,0 +1,67 @@
+"""What a person sees of a training: where it starts, lines on how it stands, and each measurement of AP."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from rich.console import Console
+
+from nas.training.journal import TrainingJournal
+from proxy_tasks.full_training.trainer import Standing
+
+_LINE_EVERY_S = 30.0
+
+
+class TrainingView:
+    """Shows a training on a console, and puts it on record.
+
+    Args:
+        console: shows how it goes.
+        problems: shows what goes wrong, quiet or not.
+        journal: takes the measurements.
+    """
+
+    def __init__(self, console: Console, problems: Console, journal: TrainingJournal) -> None:
+        self._console, self._problems, self._journal = console, problems, journal
+        self._last_line_s = time.monotonic()
+
+    def remark(self, text: str) -> None:
+        """Show what a person should know."""
+        self._problems.print(text, soft_wrap=True)
+        self._journal.append("remark", text=text)
+
+    def started(self, step: int, num_steps: int, num_images: int) -> None:
+        """Show where the training starts."""
+        self._journal.append("started", step=step, num_steps=num_steps)
+        if step == num_steps:
+            self._console.print(f"all {num_steps} steps are done")
+            return
+        resumed = f", resumed at step {step}" if step else ""
+        self._console.print(f"training on {num_images} images, {num_steps} steps{resumed}")
+
+    def step(self, standing: Callable[[], Standing]) -> None:
+        """Show a line now and then."""
+        if time.monotonic() - self._last_line_s > _LINE_EVERY_S:
+            self._last_line_s = time.monotonic()
+            self._console.print(_line(standing()), soft_wrap=True)
+
+    def evaluated(self, standing: Standing, metrics: dict[str, float], weights: str, *, is_best: bool) -> None:
+        """Show a measurement, and put it on record."""
+        self._journal.append(
+            "evaluated", step=standing.step, epoch=standing.epoch, weights=weights, is_best=is_best, metrics=metrics
+        )
+        best = ", the best so far" if is_best else ""
+        loss = f"loss {metrics['loss']:.4f}"
+        self._console.print(
+            f"epoch {standing.epoch:.1f}: AP {metrics['ap']:.4f} of the {weights} weights{best}; {loss}", soft_wrap=True
+        )
+        self._last_line_s = time.monotonic()
+
+
+def _line(standing: Standing) -> str:
+    ap = "" if standing.ap is None else f", AP {standing.ap:.4f}"
+    left = timedelta(seconds=round(standing.seconds_left))
+    return (
+        f"epoch {standing.epoch:.1f}, step {standing.step} of {standing.num_steps}: loss {standing.loss:.4f}{ap}, "
+        f"{standing.images_per_s:.0f} images/s, {left} left"
+    )

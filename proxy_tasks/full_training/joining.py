@@ -1,0 +1,121 @@
+"""Joining the processes of a training, as torchrun, Slurm or nas.train has started them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from foundation import InputError
+from proxy_tasks.detection.processes import ALONE, Processes
+from proxy_tasks.runtime import pick_device
+
+_TIMEOUT = timedelta(hours=1)
+"""Longest wait for another process; a process that dies is noticed at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of one process among those of a training.
+
+    Attributes:
+        rank: its number among all.
+        count: number of all.
+        on_machine: its number among those of its machine, which is the number of its GPU.
+        address: host and port at which they meet.
+    """
+
+    rank: int
+    count: int
+    on_machine: int
+    address: str
+
+
+def place_of(environment: Mapping[str, str]) -> Place | None:
+    """Return the place that torchrun, Slurm or nas.train gave a process; None for one that is alone.
+
+    Raises:
+        InputError: part of it is missing, or no number.
+    """
+    try:
+        if "RANK" in environment and "WORLD_SIZE" in environment:
+            rank, count = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+            address = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
+            return Place(rank, count, int(environment.get("LOCAL_RANK", "0")), address)
+
+        if int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment:
+            host = environment.get("MASTER_ADDR") or first_host(environment["SLURM_STEP_NODELIST"])
+            port = environment.get("MASTER_PORT") or str(20_000 + int(environment["SLURM_JOB_ID"]) % 20_000)
+            rank, count = int(environment["SLURM_PROCID"]), int(environment["SLURM_NTASKS"])
+            return Place(rank, count, int(environment["SLURM_LOCALID"]), f"{host}:{port}")
+    except KeyError as error:
+        raise InputError(f"the environment says that several processes train, but not {error.args[0]}") from None
+    except ValueError as error:
+        raise InputError(f"the environment has no usable place of this process: {error}") from None
+    return None
+
+
+def first_host(nodes: str) -> str:
+    """Return the first host of Slurm's list, as `node03` of `node[03-05,9],other1`."""
+    found = re.match(r"([^\[,]+)(?:\[(\d+))?", nodes)
+    if found is None:
+        raise ValueError(f"no host in SLURM_STEP_NODELIST={nodes}")
+    return found[1] + (found[2] or "")
+
+
+def device_of(name: str, place: Place | None) -> str:
+    """Return the device of a process: of several on a machine with GPUs, each has its own.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    device = pick_device(name)
+    if place is None or device.type == "cpu":
+        return str(device)
+    return str(pick_device(f"cuda:{place.on_machine}"))
+
+
+def num_devices(name: str) -> int:
+    """Return how many processes a machine has devices for: one for each GPU, or one where there are none.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    device = pick_device(name)
+    return torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
+
+
+@contextmanager
+def joined(place: Place | None, device: str) -> Iterator[Processes]:
+    """Join the other processes until the block ends.
+
+    Raises:
+        InputError: the others cannot be reached.
+    """
+    if place is None:
+        yield ALONE
+        return
+
+    # Numbers of GPUs go by NCCL, words between processors by gloo.
+    backend = "gloo"
+    if device.startswith("cuda"):
+        torch.cuda.set_device(torch.device(device))
+        backend = "cpu:gloo,cuda:nccl"
+    try:
+        dist.init_process_group(
+            backend,
+            init_method=f"tcp://{place.address}",
+            rank=place.rank,
+            world_size=place.count,
+            timeout=_TIMEOUT,
+        )
+    except (RuntimeError, ValueError) as error:
+        line = str(error).splitlines()[0]
+        raise InputError(f"process {place.rank} of {place.count} cannot join at {place.address}: {line}") from None
+    try:
+        yield Processes(place.rank, place.count)
+    finally:
+        dist.destroy_process_group()
