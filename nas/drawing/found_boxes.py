@@ -1,0 +1,96 @@
+"""Found objects drawn into their picture: a box, a class and a score for each."""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+MIN_SIDE_PX = 480
+"""Smallest long side of what is drawn: smaller pictures are enlarged, so that text in them can be read."""
+_COLOURS = (
+    "#e6194b", "#3cb44b", "#4363d8", "#ffe119", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#469990",
+    "#9a6324", "#800000", "#000075", "#fabed4", "#aaffc3", "#dcbeff", "#808000", "#ffd8b1", "#fffac8", "#a9a9a9",
+)  # fmt: skip
+"""Twenty colours that are easy to tell apart (Sasha Trubetskoy's list), the farthest apart first."""
+_LIGHT = 140
+"""Brightness, of 255, from which on black text is easier to read than white."""
+_JPEG_QUALITY = 92
+
+
+class FoundBox(NamedTuple):
+    """An object to draw.
+
+    Attributes:
+        box_xyxy: corners in pixels of the picture.
+        label: index of its class, which decides the colour.
+        name: name of its class.
+        score: in [0, 1].
+    """
+
+    box_xyxy: tuple[float, float, float, float]
+    label: int
+    name: str
+    score: float
+
+
+def draw_found(picture: Image.Image, found: Sequence[FoundBox]) -> Image.Image:
+    """Return an RGB picture with the objects drawn into it, the best on top.
+
+    A small picture is enlarged by a whole factor. Text is set in the font that comes with Pillow, which has Latin
+    letters only.
+    """
+    factor = math.ceil(MIN_SIDE_PX / max(picture.size))
+    width, height = picture.width * factor, picture.height * factor
+    drawn = picture.resize((width, height), Image.Resampling.BICUBIC) if factor > 1 else picture.copy()
+    canvas = ImageDraw.Draw(drawn)
+    line_px = max(2, round(max(width, height) / 320))
+    font = ImageFont.load_default(max(13, max(width, height) / 45))
+
+    # Boxes before text, so that no box crosses a name.
+    in_order = sorted(found, key=lambda one: one.score)
+    corners = [tuple(value * factor for value in one.box_xyxy) for one in in_order]
+    for one, (left, top, right, bottom) in zip(in_order, corners, strict=True):
+        canvas.rectangle((left, top, max(left, right), max(top, bottom)), outline=_colour(one.label), width=line_px)
+    for one, (left, top, *_) in zip(in_order, corners, strict=True):
+        _write_name(canvas, font, f"{one.name} {one.score:.2f}", _colour(one.label), (left, top), (width, height))
+    return drawn
+
+
+def picture_bytes(picture: Image.Image, ending: str) -> bytes:
+    """Return a picture as the bytes of a file of that ending: PNG, or else JPEG."""
+    file = io.BytesIO()
+    if ending.lower() == ".png":
+        picture.save(file, "PNG")
+    else:
+        picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    return file.getvalue()
+
+
+def _colour(label: int) -> str:
+    return _COLOURS[label % len(_COLOURS)]
+
+
+def _write_name(
+    canvas: ImageDraw.ImageDraw,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    text: str,
+    colour: str,
+    corner: tuple[float, float],
+    size: tuple[int, int],
+) -> None:
+    """Write a name above the corner of its box, or inside the box where the picture ends."""
+    left, top, right, bottom = canvas.textbbox((0, 0), text, font=font)
+    margin = max(2, round((bottom - top) / 5))
+    width, height = right - left + 2 * margin, bottom - top + 2 * margin
+
+    x = max(0, min(corner[0], size[0] - width))
+    y = corner[1] - height if corner[1] >= height else corner[1]
+    canvas.rectangle((x, y, x + width, y + height), fill=colour)
+    canvas.text((x + margin - left, y + margin - top), text, fill=_text_colour(colour), font=font)
+
+
+def _text_colour(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > _LIGHT else "white"
