@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -17,6 +17,11 @@ _COLOURS = (
 _LIGHT = 140
 """Brightness, of 255, from which on black text is easier to read than white."""
 _JPEG_QUALITY = 92
+_MAX_LINES = 12
+"""Places below one another that a name may take."""
+
+Rectangle: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels."""
 
 
 class FoundBox(NamedTuple):
@@ -29,7 +34,7 @@ class FoundBox(NamedTuple):
         score: in [0, 1].
     """
 
-    box_xyxy: tuple[float, float, float, float]
+    box_xyxy: Rectangle
     label: int
     name: str
     score: float
@@ -46,15 +51,18 @@ def draw_found(picture: Image.Image, found: Sequence[FoundBox]) -> Image.Image:
     drawn = picture.resize((width, height), Image.Resampling.BICUBIC) if factor > 1 else picture.copy()
     canvas = ImageDraw.Draw(drawn)
     line_px = max(2, round(max(width, height) / 320))
-    font = ImageFont.load_default(max(13, max(width, height) / 45))
 
-    # Boxes before text, so that no box crosses a name.
-    in_order = sorted(found, key=lambda one: one.score)
-    corners = [tuple(value * factor for value in one.box_xyxy) for one in in_order]
-    for one, (left, top, right, bottom) in zip(in_order, corners, strict=True):
-        canvas.rectangle((left, top, max(left, right), max(top, bottom)), outline=_colour(one.label), width=line_px)
-    for one, (left, top, *_) in zip(in_order, corners, strict=True):
-        _write_name(canvas, font, f"{one.name} {one.score:.2f}", _colour(one.label), (left, top), (width, height))
+    # Boxes before text, so that no box crosses a name; among boxes the best comes last, on top.
+    best_first = sorted(found, key=lambda one: -one.score)
+    for one in reversed(best_first):
+        left, top, right, bottom = (value * factor for value in one.box_xyxy)
+        corners = (left, top, max(left, right), max(top, bottom))
+        canvas.rectangle(corners, outline=_colour(one.label), width=line_px)
+
+    names: list[Rectangle] = []
+    for one in best_first:
+        corner = (one.box_xyxy[0] * factor, one.box_xyxy[1] * factor)
+        names.append(_write_name(canvas, f"{one.name} {one.score:.2f}", _colour(one.label), corner, drawn.size, names))
     return drawn
 
 
@@ -74,21 +82,39 @@ def _colour(label: int) -> str:
 
 def _write_name(
     canvas: ImageDraw.ImageDraw,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     text: str,
     colour: str,
     corner: tuple[float, float],
     size: tuple[int, int],
-) -> None:
-    """Write a name above the corner of its box, or inside the box where the picture ends."""
+    others: Sequence[Rectangle],
+) -> Rectangle:
+    """Write a name above the corner of its box, or inside where the picture ends or another name stands.
+
+    Returns:
+        The place that it takes.
+    """
+    full_width, full_height = size
+    font = ImageFont.load_default(max(13, max(full_width, full_height) / 45))
     left, top, right, bottom = canvas.textbbox((0, 0), text, font=font)
     margin = max(2, round((bottom - top) / 5))
     width, height = right - left + 2 * margin, bottom - top + 2 * margin
 
-    x = max(0, min(corner[0], size[0] - width))
-    y = corner[1] - height if corner[1] >= height else corner[1]
-    canvas.rectangle((x, y, x + width, y + height), fill=colour)
+    # Down line by line, past names that stand there; where all is taken, over one of them.
+    x = max(0.0, min(corner[0], full_width - width))
+    first_y = corner[1] - height if corner[1] >= height else corner[1]
+    heights = [first_y + line * (height + 1) for line in range(_MAX_LINES)]
+    free = [y for y in heights if y + height <= full_height and not _overlaps((x, y, x + width, y + height), others)]
+    y = free[0] if free else first_y
+
+    place = (x, y, x + width, y + height)
+    canvas.rectangle(place, fill=colour)
     canvas.text((x + margin - left, y + margin - top), text, fill=_text_colour(colour), font=font)
+    return place
+
+
+def _overlaps(place: Rectangle, others: Sequence[Rectangle]) -> bool:
+    left, top, right, bottom = place
+    return any(left <= o[2] and o[0] <= right and top <= o[3] and o[1] <= bottom for o in others)
 
 
 def _text_colour(colour: str) -> str:

@@ -22,7 +22,7 @@ _NUM_NAMED = 3
 
 
 class ClassScore(NamedTuple):
-    """How well objects of one class are found.
+    """Average precision of one class.
 
     Attributes:
         category: the class, as the data has it.
@@ -36,7 +36,7 @@ class ClassScore(NamedTuple):
 
 
 class DetectorScores(NamedTuple):
-    """How good a detector is on a data set.
+    """The figures of a detector on a data set.
 
     Attributes:
         metrics: COCO's twelve figures.
