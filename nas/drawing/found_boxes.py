@@ -88,7 +88,7 @@ def _write_name(
     size: tuple[int, int],
     others: Sequence[Rectangle],
 ) -> Rectangle:
-    """Write a name above the corner of its box, or inside where the picture ends or another name stands.
+    """Write a name above the corner of its box, or further down where the picture ends or another name stands.
 
     Returns:
         The place that it takes.
