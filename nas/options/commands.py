@@ -30,6 +30,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("replay", "replay", "nas.setup.Setup", "train the best architectures of a run again"),
     Command("proxy", "proxy", "nas.setup.Setup", "say how good a proxy is, or which of several", "nas.proxy.Options"),
     Command("train", "train", "nas.train.Options", "train one architecture in full, to weights that people use"),
+    Command("evaluate", "evaluate", "nas.evaluate.Options", "score a trained detector on COCO-format data"),
+    Command("detect", "detect", "nas.detect.Options", "find objects in pictures by a trained detector"),
     Command("export", "export", "nas.export.Options", "write found architectures as spec files"),
     Command("draw", "draw", "nas.draw.Options", "draw an architecture"),
     Command("profile", "profile", "nas.profile.Options", "show what an architecture costs, block by block"),

@@ -88,7 +88,7 @@ class DetectorInfo:
 
 
 class DetectorFile(NamedTuple):
-    """What the file of a trained detector holds.
+    """The content of the file of a trained detector.
 
     Attributes:
         info: what it says of its weights.
