@@ -52,6 +52,7 @@ def retake_statistics(
 
 
 def statistics_batches(batch_size: int, image_size_px: int, num_images: int) -> tuple[int, int]:
-    """Return the images of a batch, and the number of batches."""
+    """Return the images of a batch, and the number of batches, which show no image twice while others are left."""
     size = max(batch_size, min(_PIXELS_AT_ONCE // image_size_px**2, num_images))
-    return size, max(1, round(max(_NUM_IMAGES, _NUM_BATCHES * batch_size) / size))
+    wanted = max(_NUM_IMAGES, _NUM_BATCHES * batch_size)
+    return size, max(1, round(min(wanted, num_images) / size))
