@@ -45,8 +45,8 @@ def retake_statistics(
     Raises:
         BadDataError: the images cannot be read.
     """
-    size, num_images = statistics_batches(batch_size, split.image_size_px, len(rows))
-    batches = read_batches(split, training_rows(rows, size, num_images, seed), device)
+    size, num_batches = statistics_batches(batch_size, split.image_size_px, len(rows))
+    batches = read_batches(split, training_rows(rows, size, num_batches, seed), device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         update_bn((batch.images for batch in batches), network)
 
