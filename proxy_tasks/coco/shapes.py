@@ -24,7 +24,7 @@ MIN_SIZE_PX = 6
 MAX_SIZE_SHARE = 0.75
 """Side of the largest shape, in sides of the image."""
 MAX_SHAPES = 16
-"""Many in an image: each is a lesson, and none makes a training step longer."""
+"""Shapes that are tried in an image, of which some four find room: each is a lesson, and none makes a step longer."""
 MAX_BACKGROUND, MIN_FOREGROUND = 80, 150
 """Background colours are darker than the one, shapes as bright as the other or brighter, of 255."""
 _JPEG_QUALITY = 95
@@ -153,7 +153,7 @@ def _read_recipe(path: Path) -> object:
 
 
 def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, list[tuple[int, BoxXywh]]]:
-    """Draw one to sixteen shapes that do not overlap.
+    """Draw one to sixteen shapes that do not overlap, without those that find no room.
 
     Returns:
         The picture, and for each shape its class index and tight box in pixels.

@@ -45,13 +45,14 @@ def retake_statistics(
     Raises:
         BadDataError: the images cannot be read.
     """
-    size, num_images = statistics_batches(batch_size, split.image_size_px, len(rows))
-    batches = read_batches(split, training_rows(rows, size, num_images, seed), device)
+    size, num_batches = statistics_batches(batch_size, split.image_size_px, len(rows))
+    batches = read_batches(split, training_rows(rows, size, num_batches, seed), device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         update_bn((batch.images for batch in batches), network)
 
 
 def statistics_batches(batch_size: int, image_size_px: int, num_images: int) -> tuple[int, int]:
-    """Return the images of a batch, and the number of batches."""
+    """Return the images of a batch, and the number of batches, which show no image twice while others are left."""
     size = max(batch_size, min(_PIXELS_AT_ONCE // image_size_px**2, num_images))
-    return size, max(1, round(max(_NUM_IMAGES, _NUM_BATCHES * batch_size) / size))
+    wanted = max(_NUM_IMAGES, _NUM_BATCHES * batch_size)
+    return size, max(1, round(min(wanted, num_images) / size))
