@@ -13,6 +13,7 @@ from rich.console import Console
 from foundation import InputError, check_range, short_path, write_whole
 from nas.assessment.assessment import Assessment, assess
 from nas.assessment.existing import read_proxies
+from nas.assessment.sample import SampleName
 from nas.assessment.trained import MIN_ARCHITECTURES, ProxyRuns
 from nas.options.builder import build
 from nas.options.command_line import run_command
@@ -39,12 +40,15 @@ are compared, and nothing is trained.
 
   python -m nas.proxy run=runs/quickstart target=[fidelity.epochs=12]
   python -m nas.proxy run=runs/quickstart target=[fidelity.epochs=12] candidates.short=[fidelity.epochs=1] top=5
+  python -m nas.proxy run=runs/quickstart sample=relatives num_architectures=10 seeds=3
   python -m nas.proxy runs=[runs/a,runs/b,runs/a/replays/epochs12.0-seed0] format=json
 """
 
 FILE_NAME = "proxy.html"
 FOLDER = "proxy"
 """Folder below that of a run which holds its studies."""
+STUDIES: Mapping[SampleName, str] = {"mixed": "study", "relatives": "relatives"}
+"""Name of a study that is given none."""
 TARGET = "target"
 """Name of the target among the runs of a study."""
 CONFIGURATION = "configuration"
@@ -58,7 +62,8 @@ _NAME = re.compile(r"\w[\w.-]*")
 class Options:
     """The options that only this command has; names as in `experiments/proxy.yaml`."""
 
-    study: str
+    study: str | None
+    sample: SampleName
     num_architectures: int
     seeds: int
     target: str | tuple[str, ...] | None
@@ -84,7 +89,7 @@ class Options:
             raise ValueError("candidates: are trained, and with runs= nothing is; leave out one of the two")
 
         # They become folders.
-        if not _NAME.fullmatch(self.study):
+        if self.study is not None and not _NAME.fullmatch(self.study):
             raise ValueError(f"study: needs letters, digits, dots and hyphens, got {self.study!r}")
         for name in self.candidates:
             if not _NAME.fullmatch(name) or name == TARGET:
@@ -152,7 +157,7 @@ def _trained(config: Mapping[str, Any], options: Options) -> _Runs:
     """Train what is missing of a study, and return its runs."""
     proxies = _proxies(config, options)
     setup = proxies[0].setup
-    folder = setup.run / FOLDER / options.study
+    folder = setup.run / FOLDER / (options.study or STUDIES[options.sample])
     seeds = seeds_of_trainings(setup, options.seeds)
 
     # Where the figures are JSON, nothing else goes to standard output.
@@ -160,7 +165,8 @@ def _trained(config: Mapping[str, Any], options: Options) -> _Runs:
     if options.format == "json":
         consoles = Consoles(make_console(quiet=True), Console(stderr=True, highlight=False, markup=False))
 
-    *candidates, last = train_study(Study(folder, tuple(proxies), seeds, options.num_architectures), consoles)
+    study = Study(folder, tuple(proxies), seeds, options.num_architectures, options.sample)
+    *candidates, last = train_study(study, consoles)
     if last.name == TARGET:
         return _Runs(candidates, last, folder, setup.run)
     return _Runs([*candidates, last], None, folder, setup.run)

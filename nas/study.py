@@ -7,7 +7,7 @@ from typing import Any
 
 from controllers.random_search import RandomSearch
 from foundation import InputError, short_path
-from nas.assessment.sample import draw_sample
+from nas.assessment.sample import SampleName, draw_sample
 from nas.assessment.trained import ProxyRuns
 from nas.engine.warm_start import WarmStart
 from nas.record.identity import check_decisions, open_run
@@ -44,12 +44,14 @@ class Study:
         proxies: what is compared; all have the same run, space and first seed.
         seeds: of the trainings of each.
         num_architectures: how many are trained.
+        sample: what they are drawn from, where the study is begun.
     """
 
     folder: Path
     proxies: tuple[StudiedProxy, ...]
     seeds: tuple[int, ...]
     num_architectures: int
+    sample: SampleName
 
     def run_folder(self, proxy: StudiedProxy, seed: int) -> Path:
         """Return the folder of one run."""
@@ -90,7 +92,7 @@ def _architectures(study: Study) -> tuple[Decisions, ...]:
     begun = [folder for folder in folders if has_trials(folder)]
     if not begun:
         best = best_trials(read_record(setup.run).trials) if has_trials(setup.run) else []
-        return draw_sample(setup.space, count, [trial.spec for trial in best], setup.seed)
+        return draw_sample(setup.space, count, [trial.spec for trial in best], setup.seed, study.sample)
 
     # The best of the run may be others by now.
     record = read_record(begun[0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Literal, TypeAlias, assert_never
 
 import numpy as np
 
@@ -9,39 +10,56 @@ from foundation import InputError
 from search_space import ArchSpec, Decisions, SearchSpace, published_names
 from search_space.published import load_spec
 
+SampleName: TypeAlias = Literal["mixed", "relatives"]
+
 _STREAM = 11
 """Keeps these draws apart from those of a search with the same seed."""
 MAX_DRAWS = 10_000
 """Draws after which a space is taken to hold no more architectures than were found."""
 
 
-def draw_sample(space: SearchSpace, count: int, best: Sequence[ArchSpec], seed: int) -> tuple[Decisions, ...]:
+def draw_sample(
+    space: SearchSpace, count: int, best: Sequence[ArchSpec], seed: int, name: SampleName = "mixed"
+) -> tuple[Decisions, ...]:
     """Return distinct architectures of a space; the same for the same arguments.
 
-    A third at most are published ones, as many as lie in the space; a third are the best of a run, and where that has
-    too few, or there is none, mutants of good ones; the rest are uniform. A ranking is easy where good and bad are far
-    apart and hard among good ones, and a search needs both.
+    Mixed: a third at most are published ones, as many as lie in the space; a third are the best of a run, and where
+    that has too few, or there is none, mutants of good ones; the rest are uniform. A ranking is easy where good and bad
+    are far apart and hard among good ones, and a search needs both.
+
+    Relatives: the best of a run, or a published one where there is none, and mutants of it, one change away. They are
+    what a search compares at its end.
 
     Args:
         space: that they are drawn from.
         count: how many.
         best: the best architectures of a run, best first; those outside the space are left out.
         seed: of the draws.
+        name: mixed or relatives.
 
     Raises:
         InputError: the space holds fewer.
     """
     rng = np.random.default_rng([seed, _STREAM])
-    third = count // 3
-    published = [load_spec(name) for name in published_names()]
+    published = _encoded(space, [load_spec(published) for published in published_names()])
+    in_run = _encoded(space, best)
 
     chosen: dict[str, Decisions] = {}
-    _add(chosen, space, _encoded(space, published), third)
-    in_run = _encoded(space, best)
-    good = in_run or list(chosen.values()) or [space.sample(rng)]
-    _add(chosen, space, in_run, 2 * third)
-    _add(chosen, space, _mutants(space, good, rng), 2 * third)
-    _add(chosen, space, _uniform(space, rng), count)
+    match name:
+        case "mixed":
+            third = count // 3
+            _add(chosen, space, published, third)
+            good = in_run or list(chosen.values()) or [space.sample(rng)]
+            _add(chosen, space, in_run, 2 * third)
+            # One change often does not show.
+            _add(chosen, space, _mutants(space, good, 3, rng), 2 * third)
+            _add(chosen, space, _uniform(space, rng), count)
+        case "relatives":
+            parent = [*in_run, *published, space.sample(rng)][0]
+            _add(chosen, space, [parent], count)
+            _add(chosen, space, _mutants(space, [parent], 1, rng), count)
+        case _:
+            assert_never(name)
 
     if len(chosen) < count:
         raise InputError(f"num_architectures={count}: only {len(chosen)} different ones were found in this space")
@@ -65,11 +83,13 @@ def _encoded(space: SearchSpace, specs: Sequence[ArchSpec]) -> list[Decisions]:
     return found
 
 
-def _mutants(space: SearchSpace, good: Sequence[Decisions], rng: np.random.Generator) -> Iterator[Decisions]:
-    """Yield mutants of each in turn, three changes away: one change often does not show."""
+def _mutants(
+    space: SearchSpace, good: Sequence[Decisions], num_changes: int, rng: np.random.Generator
+) -> Iterator[Decisions]:
+    """Yield mutants of each in turn, so many changes away."""
     for number in range(MAX_DRAWS):
         decisions = good[number % len(good)]
-        for _ in range(3):
+        for _ in range(num_changes):
             decisions = space.mutate(decisions, rng)
         yield decisions
 

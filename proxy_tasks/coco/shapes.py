@@ -1,4 +1,4 @@
-"""An embedded detection data set: bright shapes on dim backgrounds, written as a real COCO folder."""
+"""An embedded detection data set: bright shapes before one another on dim backgrounds, as a real COCO folder."""
 
 import json
 import math
@@ -17,14 +17,18 @@ from proxy_tasks.base import Report
 from proxy_tasks.coco.folder import CocoFolder, check_split
 
 Shape: TypeAlias = Literal["circle", "square", "triangle"]
-CLASSES: tuple[Shape, ...] = get_args(Shape)
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+ONE_CLASS = "shape"
+"""Name of the class of all shapes where they have one."""
 BoxXywh: TypeAlias = tuple[float, float, float, float]
 """Top left corner, width and height in pixels."""
-MIN_SIZE_PX = 6
-MAX_SIZE_SHARE = 0.75
+MIN_SIZE_PX = 4
+MAX_SIZE_SHARE = 0.875
 """Side of the largest shape, in sides of the image."""
 MAX_SHAPES = 16
-"""Shapes that are tried in an image, of which some four find room: each is a lesson, and none makes a step longer."""
+"""Shapes that are tried in an image, of which some six find room: each is a lesson, and none makes a step longer."""
+MAX_COMMON_SHARE = 0.15
+"""Area that two shapes may have in common, in areas of the larger: a small one may stand before a large one."""
 MAX_BACKGROUND, MIN_FOREGROUND = 80, 150
 """Background colours are darker than the one, shapes as bright as the other or brighter, of 255."""
 _JPEG_QUALITY = 95
@@ -32,9 +36,10 @@ _MIN_IMAGE_SIZE_PX, _MAX_IMAGE_SIZE_PX = 48, 4096
 _MAX_IMAGES = 1_000_000
 _RECIPE_FILE = "shapes.json"
 _DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
-"""The options that decide the files."""
-_DRAWING = 2
-"""The number of the way of drawing, which a recipe has too; those of version 0.1 have none, and at most four shapes."""
+"""The options that decide the files, without the classes, which are younger."""
+_DRAWING = 3
+"""The number of the way of drawing, which a recipe has too. Those of version 0.1 have none, and at most four shapes; by
+the second no shape stood before another, and both had three classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Shapes:
         num_val_images: images in `val2017`.
         image_size_px: height and width of every image.
         seed: seed of the drawing.
+        num_classes: 3 for circle, square and triangle; 1 if all are `shape`. Telling them apart is learnt in leaps, at
+            moments that vary from seed to seed: with one class two trainings of a network end closer together.
         num_held_out: see `CocoFolder`.
         split_seed: see `CocoFolder`.
     """
@@ -58,6 +65,7 @@ class Shapes:
     num_val_images: int = 200
     image_size_px: int = 96
     seed: int = 0
+    num_classes: int = 3
     num_held_out: int = 300
     split_seed: int = 0
 
@@ -69,6 +77,8 @@ class Shapes:
             bounds = f"{_MIN_IMAGE_SIZE_PX} to {_MAX_IMAGE_SIZE_PX}"
             raise ValueError(f"image_size_px must be {bounds}, got {self.image_size_px}")
         check_seed("seed", self.seed)
+        if self.num_classes not in (1, len(SHAPES)):
+            raise ValueError(f"num_classes must be 1 or {len(SHAPES)}, got {self.num_classes}")
 
     def folder(self, report: Report) -> CocoFolder:
         """Return the folder; draw it first if it is not there.
@@ -78,16 +88,17 @@ class Shapes:
         """
         # What was drawn is on record, as the same folder with other options would hold other images.
         options: dict[str, int] = {name: getattr(self, name) for name in _DRAWN}
-        recipe = {**options, "drawing": _DRAWING}
+        recipe = {**options, "num_classes": self.num_classes, "drawing": _DRAWING}
         recipe_file = self.root / _RECIPE_FILE
         if not self.root.exists():
             self._draw(recipe, report)
         elif not recipe_file.exists():
             raise InputError(f"data.root={self.root} exists and holds no embedded data; name another folder")
         else:
-            # A run that began on a folder of version 0.1 goes on with it.
+            # A run that began on a folder of an older way of drawing goes on with it.
             found = _read_recipe(recipe_file)
-            if found not in (recipe, options):
+            older = [options, {**options, "drawing": 2}] if self.num_classes == len(SHAPES) else []
+            if found not in (recipe, *older):
                 raise InputError(
                     f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
                 )
@@ -135,11 +146,13 @@ class Shapes:
 
             size = {"width": self.image_size_px, "height": self.image_size_px}
             images.append({"id": i, "file_name": file_name, **size})
-            for label, box_xywh in shapes:
+            for shape, box_xywh in shapes:
+                label = SHAPES.index(shape) if self.num_classes > 1 else 0
                 annotations.append(_annotation(len(annotations), i, label, box_xywh))
             report("drawing images", num_before + i + 1, self.num_train_images + self.num_val_images)
 
-        categories = [{"id": label + 1, "name": shape} for label, shape in enumerate(CLASSES)]
+        names = SHAPES if self.num_classes > 1 else (ONE_CLASS,)
+        categories = [{"id": label + 1, "name": name} for label, name in enumerate(names)]
         document = {"images": images, "annotations": annotations, "categories": categories}
         (root / "annotations").mkdir(exist_ok=True)
         (root / "annotations" / f"instances_{name}.json").write_text(json.dumps(document), encoding="utf-8")
@@ -152,31 +165,34 @@ def _read_recipe(path: Path) -> object:
         raise InputError(f"cannot read {path}: {error}; delete its folder, and the data is drawn again") from None
 
 
-def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, list[tuple[int, BoxXywh]]]:
-    """Draw one to sixteen shapes that do not overlap, without those that find no room.
+def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, list[tuple[Shape, BoxXywh]]]:
+    """Draw one to sixteen shapes, without those that find no room: small ones before large ones.
 
     Returns:
-        The picture, and for each shape its class index and tight box in pixels.
+        The picture, and each shape with its tight box in pixels, the largest first.
     """
     # Between four colours, one for each corner.
     corners = rng.integers(0, MAX_BACKGROUND, size=(2, 2, 3), dtype=np.uint8)
     picture = Image.fromarray(corners).resize((size_px, size_px), Image.Resampling.BILINEAR)
     pen = ImageDraw.Draw(picture)
 
-    shapes: list[tuple[int, BoxXywh]] = []
+    shapes: list[tuple[Shape, BoxXywh]] = []
     for _ in range(rng.integers(1, MAX_SHAPES + 1)):
         # Sides are uniform on a logarithmic scale, so that small shapes are as frequent as large ones.
-        label = int(rng.integers(len(CLASSES)))
+        shape = SHAPES[rng.integers(len(SHAPES))]
         side = math.exp(rng.uniform(math.log(MIN_SIZE_PX), math.log(MAX_SIZE_SHARE * size_px)))
         x, y = rng.uniform(0, size_px - side, size=2).round().tolist()
-        color = tuple(rng.integers(MIN_FOREGROUND, 256, size=3).tolist())
 
-        box_xywh = (x, y, float(round(side)), float(round(side)))
         # Dropped and not drawn again: a crowded image would take many tries. The first one always stands.
-        if any(_overlaps(box_xywh, other) for _, other in shapes):
-            continue
-        _draw_shape(pen, CLASSES[label], box_xywh, color)
-        shapes.append((label, box_xywh))
+        box_xywh = (x, y, float(round(side)), float(round(side)))
+        if all(_common_share(box_xywh, other) <= MAX_COMMON_SHARE for _, other in shapes):
+            shapes.append((shape, box_xywh))
+
+    # No shape is hidden, since the larger of two is drawn first.
+    shapes.sort(key=_area, reverse=True)
+    for shape, box_xywh in shapes:
+        color = tuple(rng.integers(MIN_FOREGROUND, 256, size=3).tolist())
+        _draw_shape(pen, shape, box_xywh, color)
     return picture, shapes
 
 
@@ -196,8 +212,15 @@ def _draw_shape(pen: ImageDraw.ImageDraw, shape: Shape, box_xywh: BoxXywh, color
             assert_never(shape)
 
 
-def _overlaps(a: BoxXywh, b: BoxXywh) -> bool:
-    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+def _area(shape: tuple[Shape, BoxXywh]) -> float:
+    return shape[1][2] * shape[1][3]
+
+
+def _common_share(a: BoxXywh, b: BoxXywh) -> float:
+    """Return the area that two boxes have in common, as a share of the larger box."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(width, 0) * max(height, 0) / max(a[2] * a[3], b[2] * b[3])
 
 
 def _annotation(number: int, image: int, label: int, box_xywh: BoxXywh) -> dict[str, Any]:

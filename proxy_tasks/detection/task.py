@@ -105,6 +105,7 @@ class DetectionProxy:
                 "latency": False,
                 "cache_format": "raw",
                 "per_class_ap": False,
+                "data.num_classes": 3,
                 "scale.stem_width": 64,
                 "recipe.adamw_beta2": 0.999,
             },

@@ -74,7 +74,7 @@ def test_embedded_data_is_drawn_and_decoded(call: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "drawing images: 30" in done.stdout
     assert "decoding images" in done.stdout
-    assert (tmp_path / "data" / "shapes-96" / "train2017").is_dir()
+    assert (tmp_path / "data" / "shapes-64" / "train2017").is_dir()
 
 
 def test_it_works_without_a_validation_set_and_with_fewer_images(call: Run, coco: Path) -> None:

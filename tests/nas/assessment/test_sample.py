@@ -34,6 +34,24 @@ def test_without_a_run_mutants_of_published_ones_take_its_place() -> None:
     assert len({spec.key for spec in sample}) == 30
 
 
+def test_relatives_are_the_best_of_the_run_and_what_one_change_makes_of_it() -> None:
+    rng = np.random.default_rng(5)
+    best = [SPACE.decode(SPACE.sample(rng)) for _ in range(2)]
+    sample = draw_sample(SPACE, 10, best, 0, "relatives")
+    assert SPACE.decode(sample[0]) == best[0]
+    assert len({SPACE.decode(decisions).key for decisions in sample}) == 10
+
+    # A drawn architecture differs from it in most decisions.
+    num_changed = [sum(np.not_equal(sample[0], decisions)) for decisions in sample[1:]]
+    assert max(num_changed) < 10
+    assert min(sum(np.not_equal(sample[0], SPACE.sample(rng))) for _ in range(20)) > 10
+
+
+def test_relatives_without_a_run_are_those_of_a_published_one() -> None:
+    parent = SPACE.decode(draw_sample(SPACE, 3, [], 0, "relatives")[0])
+    assert parent.key in {published_spec(name).key for name in ("spinenet-49", "r0-sp53")}
+
+
 class TwoOfThem:
     """A space of two architectures."""
 

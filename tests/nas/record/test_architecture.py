@@ -60,7 +60,7 @@ def test_draw_and_profile_take_a_run(call: Run, run: Path) -> None:
     assert drawn.stdout == "a-3.svg\n", drawn.stderr
     profiled = call("nas.profile", f"spec={run}", "trial=3", "latency=false")
     # At the scale of the run, where no other is given.
-    assert profiled.stdout.startswith("a-3, retinanet head, 96 x 96 px\n"), profiled.stderr
+    assert profiled.stdout.startswith("a-3, retinanet head, 64 x 64 px\n"), profiled.stderr
     for module in ("nas.draw", "nas.profile"):
         refused = call(module, "spec=runs")
         assert refused.returncode == 2

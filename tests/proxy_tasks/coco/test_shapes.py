@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,18 @@ from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.coco.annotation_file import read_annotations
 from proxy_tasks.coco.bad_entries import BadEntries
-from proxy_tasks.coco.shapes import CLASSES, MAX_SHAPES, MAX_SIZE_SHARE, MIN_FOREGROUND, MIN_SIZE_PX, Shapes, draw_image
+from proxy_tasks.coco.shapes import (
+    MAX_COMMON_SHARE,
+    MAX_SHAPES,
+    MAX_SIZE_SHARE,
+    MIN_FOREGROUND,
+    MIN_SIZE_PX,
+    ONE_CLASS,
+    SHAPES,
+    BoxXywh,
+    Shapes,
+    draw_image,
+)
 
 
 def small(root: Path, seed: int = 0) -> Shapes:
@@ -28,7 +40,7 @@ def test_the_folder_is_a_coco_folder(tmp_path: Path) -> None:
         file, images = folder.paths(split)  # type: ignore[arg-type]  # one of the two words
         annotations = read_annotations(file, images, BadEntries(tmp_path / "bad.txt"))
         assert annotations.num_images == count
-        assert annotations.category_names == CLASSES
+        assert annotations.category_names == SHAPES
         assert not annotations.repairs
         assert (np.diff(annotations.first_box) >= 1).all()
 
@@ -61,26 +73,43 @@ def test_boxes_fit_the_shapes_tightly(seed: int) -> None:
         assert inside[:, -1:].any()
 
 
-def test_images_hold_several_shapes_that_stand_alone() -> None:
-    numbers = []
+def test_images_hold_several_shapes_and_small_ones_stand_before_large_ones() -> None:
+    numbers, most_common = [], 0.0
     for seed in range(50):
         picture, shapes = draw_image(np.random.default_rng(seed), 96)
+        numbers.append(len(shapes))
+        areas = [width * height for _, (_, _, width, height) in shapes]
+        assert areas == sorted(areas, reverse=True)
+        for i, (_, box) in enumerate(shapes):
+            most_common = max([most_common, *(common_share(box, other) for _, other in shapes[:i])])
+
         is_shape = np.asarray(picture).max(axis=-1) >= MIN_FOREGROUND
         for _, (x, y, width, height) in shapes:
             is_shape[int(y) : int(y + height), int(x) : int(x + width)] = False
         assert not is_shape.any()
-        numbers.append(len(shapes))
-    assert max(numbers) >= 6
-    assert np.mean(numbers) > 3
+    assert max(numbers) >= 10
+    assert np.mean(numbers) > 5
+    assert 0.1 < most_common <= MAX_COMMON_SHARE
 
 
-def test_a_folder_that_version_0_1_drew_goes_on_being_used(tmp_path: Path) -> None:
+def common_share(a: BoxXywh, b: BoxXywh) -> float:
+    """Count the pixels that two boxes have in common, as a share of those of the larger."""
+    both = np.zeros((2, 96, 96), dtype=bool)
+    for mask, (x, y, width, height) in zip(both, (a, b), strict=True):
+        mask[int(y) : int(y + height), int(x) : int(x + width)] = True
+    return float(both.all(axis=0).sum() / both.sum(axis=(1, 2)).max())
+
+
+def test_a_folder_that_an_older_version_drew_goes_on_being_used(tmp_path: Path) -> None:
     drawn = small(tmp_path / "shapes").folder(silent)
     recipe = tmp_path / "shapes" / "shapes.json"
     options = json.loads(recipe.read_text())
-    assert options.pop("drawing") == 2
-    recipe.write_text(json.dumps(options))
-    assert small(tmp_path / "shapes").folder(silent) == drawn
+    assert options.pop("num_classes") == 3
+    for older in ({**options, "drawing": 2}, {name: options[name] for name in options if name != "drawing"}):
+        recipe.write_text(json.dumps(older))
+        assert small(tmp_path / "shapes").folder(silent) == drawn
+        with pytest.raises(InputError, match=r"now asked for .*'num_classes': 1"):
+            replace(small(tmp_path / "shapes"), num_classes=1).folder(silent)
 
 
 def test_a_folder_drawn_otherwise_is_refused(tmp_path: Path) -> None:
@@ -121,6 +150,14 @@ def test_annotations_name_the_classes(tmp_path: Path) -> None:
     ]
 
 
+def test_with_one_class_the_same_boxes_are_shapes(tmp_path: Path) -> None:
+    three = json.loads(small(tmp_path / "three").folder(silent).paths("train")[0].read_text())
+    one = json.loads(replace(small(tmp_path / "one"), num_classes=1).folder(silent).paths("train")[0].read_text())
+    assert one["categories"] == [{"id": 1, "name": ONE_CLASS}]
+    assert [box["bbox"] for box in one["annotations"]] == [box["bbox"] for box in three["annotations"]]
+    assert {box["category_id"] for box in one["annotations"]} == {1}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -131,6 +168,7 @@ def test_annotations_name_the_classes(tmp_path: Path) -> None:
         ({"image_size_px": 40}, "image_size_px must be 48 to 4096, got 40"),
         ({"image_size_px": 10**6}, "image_size_px must be 48 to 4096, got 1000000"),
         ({"seed": -1}, "seed must be from 0 to 1.84467e+19 (a seed has 64 bits), got -1"),
+        ({"num_classes": 2}, "num_classes must be 1 or 3, got 2"),
         ({"num_held_out": 0}, "num_held_out must be 1 or more, got 0"),
         ({"split_seed": -1}, "split_seed must be from 0 to 1.84467e+19 (a seed has 64 bits), got -1"),
     ],
