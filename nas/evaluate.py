@@ -14,6 +14,7 @@ from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
+from proxy_tasks.coco.native_images import Native
 from proxy_tasks.detection.open_data import Data
 from proxy_tasks.device_options import Precision
 
@@ -25,7 +26,7 @@ HELP = """\
 python -m nas.evaluate weights=FILE_OR_RUN data.root=FOLDER [name=value ...]
 
 Score a trained detector on the validation set of COCO-format data, by COCO's twelve figures. weights= takes the file of
-a trained detector, or the folder of a training that holds it. The images are decoded once and kept for the next time.
+a trained detector, or the folder of a training that holds it. The images are cached once and kept for the next time.
 
   python -m nas.evaluate weights=runs/full data.root=/data/coco
   python -m nas.evaluate weights=runs/full data.root=/data/coco per_class=true
@@ -47,10 +48,13 @@ class Options:
     per_class: bool
     format: Literal["table", "json"]
     cache_dir: Path
-    cache_format: Literal["raw", "jpeg"]
+    longest_side_px: int
     device: str
     precision: Precision
     verbosity: Verbosity
+
+    def __post_init__(self) -> None:
+        Native(self.longest_side_px)
 
 
 def main(config: dict[str, Any]) -> None:
@@ -67,7 +71,7 @@ def main(config: dict[str, Any]) -> None:
             detector,
             options.data.folder(view.report),
             cache_dir=options.cache_dir,
-            cache_format=options.cache_format,
+            cache_format=Native(options.longest_side_px),
             report=view.report,
         )
 

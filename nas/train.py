@@ -16,6 +16,7 @@ from nas.record.journal import package_versions
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from nas.training.launch import STATUS_LOST_OTHERS, end_with_launcher, launch
+from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
 from proxy_tasks.detection.open_data import Data, DataOptions, prepare_data, prepared_content
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.protocol import TrainingProtocol
@@ -56,7 +57,7 @@ class Options:
     score_on: Literal["val", "held_out"] = "val"
     classes: Literal["dense", "ids"] = "dense"
     cache_dir: Path = Path("data/cache")
-    cache_format: Literal["raw", "jpeg"] = "jpeg"
+    longest_side_px: int = LONGEST_SIDE_PX
     seed: int = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -68,6 +69,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)
+        Native(self.longest_side_px)
         for name, value, low, high, reason in (
             ("processes", self.processes or 1, 1, self.protocol.batch_size, "each takes an image of a batch at least"),
             ("images_at_once", self.images_at_once or 1, 1, 65_536, "they are held in memory"),
@@ -201,7 +203,7 @@ def _data_options(options: Options, scale: ModelScale) -> DataOptions:
         score_on=options.score_on,
         classes=options.classes,
         cache_dir=options.cache_dir,
-        cache_format=options.cache_format,
+        cache_format=Native(options.longest_side_px),
         content=None,
     )
 

@@ -1,4 +1,4 @@
-"""Augmentation: random flips and changes of scale, for a whole batch at once on its device."""
+"""Augmentation of squares: random flips and changes of scale, for a whole batch at once on its device."""
 
 import numpy as np
 import torch
@@ -64,10 +64,15 @@ def augment(batch: Batch, drawn: NDArray[np.float32], *, flip: bool, jitter: tup
     elif flip:
         images = _mirror(images, is_flipped, width)
 
-    boxes = boxes.clamp(0, size)
-    is_left = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE_PX).all(dim=-1)  # (N,)
-    labels = torch.where(is_left, batch.labels, -1)
+    boxes, labels = clip_boxes(boxes, batch.labels, size)
     return Batch(images, scaled_px.clamp(max=size), boxes, labels, batch.image)
+
+
+def clip_boxes(boxes_xyxy: Tensor, labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Clip (N, 4) boxes to a square; (N,) labels of those of which less than `MIN_SIDE_PX` is left become -1."""
+    boxes_xyxy = boxes_xyxy.clamp(0, size)
+    is_left = ((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) >= MIN_SIDE_PX).all(dim=-1)  # (N,)
+    return boxes_xyxy, torch.where(is_left, labels, -1)
 
 
 def _mirror(images: Tensor, is_flipped: Tensor, width: Tensor) -> Tensor:

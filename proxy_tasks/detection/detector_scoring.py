@@ -12,7 +12,7 @@ from proxy_tasks.base import BadDataError, Report
 from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations
 from proxy_tasks.coco.cache import cached_split
 from proxy_tasks.coco.folder import CocoFolder
-from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.native_images import Native
 from proxy_tasks.detection.detector import Detector
 from proxy_tasks.detection.detector_file import Category
 from proxy_tasks.detection.inference import detect_all
@@ -58,7 +58,7 @@ def score_detector(
     folder: CocoFolder,
     *,
     cache_dir: Path,
-    cache_format: Format,
+    cache_format: Native,
     report: Report,
 ) -> DetectorScores:
     """Score a detector on the validation set of a folder, whose images are decoded first where they are not yet.
@@ -66,9 +66,9 @@ def score_detector(
     Args:
         detector: the detector.
         folder: the data.
-        cache_dir: folder for the cache of decoded images.
-        cache_format: its format.
-        report: called while images are decoded and looked at.
+        cache_dir: folder for the cache of images.
+        cache_format: its format, which full trainings share.
+        report: called while images are cached and looked at.
 
     Raises:
         InputError: the data cannot be used, has classes that the detector does not know, or nothing to find.

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from proxy_tasks.coco.batches import Batch
+from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.augment import augment, draw_augmentation
+from proxy_tasks.detection.augment_originals import augment_originals
 from proxy_tasks.detection.finite_watch import FiniteWatch
 from proxy_tasks.detection.flat_parameters import flatten_groups
 from proxy_tasks.detection.losses import detection_loss, match_batch
@@ -77,11 +79,12 @@ class TrainingSteps:
         self.num_taken = 0
         network.train()
 
-    def take(self, parts: Sequence[Batch], *, num_images: int, first: int = 0) -> Tensor:
+    def take(self, parts: Sequence[Batch | Originals], *, num_images: int, first: int = 0) -> Tensor:
         """Take one step.
 
         Args:
-            parts: the images of this process, in one batch or in several that are taken one after the other.
+            parts: the images of this process, in one batch or in several that are taken one after the other; squares,
+                or original images that are scaled here.
             num_images: images of the step over all processes.
             first: number of this process's first image among them.
 
@@ -91,15 +94,15 @@ class TrainingSteps:
         Raises:
             NonFiniteLossError: the loss or gradient of an earlier step, or of this one, was infinite or not a number.
         """
-        parts, starts = self._augmented(parts, num_images, first)
+        augmented, starts = self._augmented(parts, num_images, first)
 
         # The loss of each part is divided by the number of positive anchors of all, so that has to be known first.
-        matched = [match_batch(part, self._anchors_xyxy) for part in parts]
+        matched = [match_batch(part, self._anchors_xyxy) for part in augmented]
         num_positive = self._processes.sum(torch.stack([(m >= 0).sum() for m in matched]).sum())
 
         self._optimizer.zero_grad(set_to_none=False)
         losses = []
-        for part, start, m in zip(parts, starts, matched, strict=True):
+        for part, start, m in zip(augmented, starts, matched, strict=True):
             self._seed_skips(start, num_images)
 
             # Convolutions alone may be in bfloat16; the loss is computed in float32.
@@ -180,17 +183,22 @@ class TrainingSteps:
         self._schedule.load_state_dict(state["schedule"])
         self.num_taken = state["num_taken"]
 
-    def _augmented(self, parts: Sequence[Batch], num_images: int, first: int) -> tuple[list[Batch], list[int]]:
+    def _augmented(
+        self, parts: Sequence[Batch | Originals], num_images: int, first: int
+    ) -> tuple[list[Batch], list[int]]:
         """Return the parts augmented, as they would be in one batch, and the number of the first image of each."""
         rng = np.random.default_rng([self._seed, self.num_taken, _AUGMENTATION])
         drawn = draw_augmentation(rng, num_images)  # (4, images of the step)
 
         augmented, starts = [], []
         for part in parts:
-            own = drawn[:, first : first + len(part.images)]
-            augmented.append(augment(part, own, flip=self._recipe.flip, jitter=self._recipe.jitter))
+            own = drawn[:, first : first + part.num_images]
+            if isinstance(part, Originals):
+                augmented.append(augment_originals(part, own, flip=self._recipe.flip, jitter=self._recipe.jitter))
+            else:
+                augmented.append(augment(part, own, flip=self._recipe.flip, jitter=self._recipe.jitter))
             starts.append(first)
-            first += len(part.images)
+            first += part.num_images
         return augmented, starts
 
     def _seed_skips(self, first: int, num_images: int) -> None:

@@ -13,9 +13,11 @@ from torch import nn
 
 from foundation import InputError
 from proxy_tasks.base import NonFiniteLossError
-from proxy_tasks.coco.batches import Batch, training_rows
+from proxy_tasks.coco.batches import training_rows
+from proxy_tasks.coco.cache_files import stored_form
+from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.batch_reading import read_batches
+from proxy_tasks.detection.batch_reading import read_originals
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, read_detector, save_detector
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.open_data import OpenData, open_data
@@ -177,7 +179,7 @@ class _Trainer:
                 saved_at_s = time.monotonic()
         return True
 
-    def _take(self, batches: Iterator[list[Batch]]) -> None:
+    def _take(self, batches: Iterator[list[Originals]]) -> None:
         batch_size = self._plan.protocol.batch_size
         first = int(self._processes.share(np.arange(batch_size))[0])
         loss = self._steps.take(next(batches), num_images=batch_size, first=first)
@@ -186,7 +188,7 @@ class _Trainer:
         if self._processes.is_first:
             self._watch.step(self._standing)
 
-    def _parts(self) -> Iterator[list[Batch]]:
+    def _parts(self) -> Iterator[list[Originals]]:
         """Yield, for each step that is left, the images of this process in as many parts as they are to be taken in."""
         plan, step = self._plan, self._steps.num_taken
         batch_size = plan.protocol.batch_size
@@ -195,7 +197,7 @@ class _Trainer:
 
         orders = training_rows(self._rows, batch_size, self._num_steps, plan.seed, first_step=step)
         parts = (part for rows in orders for part in np.array_split(self._processes.share(rows), num_parts))
-        batches = read_batches(self._data.train, parts, self._device)
+        batches = read_originals(self._data.train, parts, self._device)
         for _ in range(step, self._num_steps):
             yield [next(batches) for _ in range(num_parts)]
 
@@ -285,7 +287,16 @@ class _Trainer:
 
     def _options(self) -> dict[str, Any]:
         names = [str(name) for name in self._data.train.annotations.category_names]
-        return {**self._plan.options(), "images": len(self._rows), "classes": names, "weights": self._weights_crc}
+        _, longest_side_px = stored_form(self._plan.data.image_size_px, self._plan.data.cache_format)
+        content = self._plan.data.content
+        return {
+            **self._plan.options(),
+            **({} if content is None else content.parts()),
+            "longest_side_px": longest_side_px,
+            "images": len(self._rows),
+            "classes": names,
+            "weights": self._weights_crc,
+        }
 
     def _save(self) -> None:
         if self._processes.is_first:

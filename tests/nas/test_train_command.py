@@ -76,7 +76,7 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
 
     # From these weights to other classes: the head's last layer is new.
     tuned = [argument for argument in TINY if not argument.startswith(("scale.", "spec=", "experiment="))]
-    others = ("data=shapes", "protocol=finetune", "weights=full", "run=tuned", "classes=ids", "cache_format=raw")
+    others = ("data=shapes", "protocol=finetune", "weights=full", "run=tuned", "classes=ids")
     done = call("nas.train", *tuned, *others)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(read_detector(tmp_path / "tuned" / "last.pt").info.class_names) == 4
@@ -90,10 +90,21 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
         ("protocol.epochs=3", "a training with protocol.epochs=2.0, and now protocol.epochs=3.0: give another run="),
         ("spec=r0-sp53", "a training with spec="),
         ("scale.image_size_px=96", "a training with scale.image_size_px=64, and now scale.image_size_px=96"),
+        ("longest_side_px=48", "a training with longest_side_px=1280, and now longest_side_px=48"),
     ):
         refused = call("nas.train", *TINY, changed)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
         assert named in refused.stderr
+    # All of these read one cache for training and one for validation, but for that of another bound.
+    assert len(list((tmp_path / "data" / "cache").glob("*-1280px-native-*/cache.json"))) == 2
+    assert len(list((tmp_path / "data" / "cache").glob("*px-*/cache.json"))) == 4
+
+    # Nor does it resume on other images under the same names.
+    image = tmp_path / "data" / "shapes-96" / "train2017" / "000000000003.jpg"
+    image.write_bytes((image.parent / "000000000004.jpg").read_bytes())
+    refused = call("nas.train", *TINY)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "a training with training images=" in refused.stderr
     assert (tmp_path / "full" / "last.pt").read_bytes() == before
 
 
@@ -104,6 +115,7 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
         (("device=cuda",), "device cuda: torch finds 0 GPUs on this machine"),
         (("processes=9",), "processes must be from 1 to 4 ("),
         (("spec=spinenet-48",), "unknown network 'spinenet-48'"),
+        (("longest_side_px=7",), "longest_side_px must be from 32 to 65500 (no JPEG is larger), got 7"),
         (("protocol.epochs=0",), "protocol: epochs must be from 1e-06"),
         (("protocol.schedule=step",), "protocol: decay_epochs must lie between 0 and epochs"),
     ],

@@ -12,9 +12,11 @@ from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.coco.cache import cached_split
+from proxy_tasks.coco.native_images import Native
 from proxy_tasks.detection.detector import Detector, Picture, detector_path, load_detector
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_detector
 from proxy_tasks.detection.inference import detect_all
+from proxy_tasks.detection.scoring import ScoredBoxes
 from proxy_tasks.networks.named_networks import build_detector
 from search_space import ModelScale, published_spec
 from tests.proxy_tasks.coco.test_cache import write_coco
@@ -62,10 +64,18 @@ def opened(path: Path) -> Image.Image:
 def test_a_detector_finds_what_a_search_finds_in_the_cached_images(tmp_path: Path, saved: Path) -> None:
     # Sizes that are scaled down and up, and whose short sides are rounded.
     key = write_coco(tmp_path, [(403, 61), (61, 403), (40, 30)])
+    for i, (width, height) in enumerate([(403, 61), (61, 403), (40, 30)]):
+        a_picture(height, width, i).save(key.image_dir / f"{i}.png", "JPEG")
     split = cached_split(key, silent)
     detector = load_detector(saved.parent, device="cpu", precision="float32")
     expected = detect_all(detector.network, detector.anchors_xyxy, split, np.arange(3), bf16=False)
     assert len(expected.rows) > 10
+
+    # A training in full scores on images of their own size: the same files, fitted in the same way.
+    native = cached_split(dataclasses.replace(key, image_format=Native(403)), silent)
+    the_same = detect_all(detector.network, detector.anchors_xyxy, native, np.arange(3), bf16=False)
+    for field in dataclasses.fields(ScoredBoxes):
+        assert np.array_equal(getattr(the_same, field.name), getattr(expected, field.name))
 
     pictures = [opened(key.image_dir / name) for name in split.annotations.file_names]
     found = detector.detect(pictures, batch_size=2)
