@@ -22,7 +22,7 @@ from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.processes import Processes
 from proxy_tasks.detection.scoring import ScoredBoxes, score
 from proxy_tasks.detection.training_steps import TrainingSteps
-from proxy_tasks.full_training.checkpoint import Checkpoint, last_checkpoint, remove_unfinished, write_checkpoint
+from proxy_tasks.full_training.checkpoint import DATA, Checkpoint, last_checkpoint, remove_unfinished, write_checkpoint
 from proxy_tasks.full_training.gathering import any_wants, first_does, gathered
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import start_from
@@ -285,7 +285,15 @@ class _Trainer:
 
     def _options(self) -> dict[str, Any]:
         names = [str(name) for name in self._data.train.annotations.category_names]
-        return {**self._plan.options(), "images": len(self._rows), "classes": names, "weights": self._weights_crc}
+        content = self._plan.data.content
+        return {
+            **self._plan.options(),
+            "classes": names,
+            "weights": self._weights_crc,
+            # Where the data lies may change, its content not; nor which of its images are trained on.
+            DATA: {} if content is None else content.parts(),
+            "images": f"{len(self._rows)} ({zlib.crc32(self._rows.tobytes()):08x})",
+        }
 
     def _save(self) -> None:
         if self._processes.is_first:
