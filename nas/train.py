@@ -17,6 +17,7 @@ from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from nas.training.launch import STATUS_LOST_OTHERS, end_with_launcher, launch
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
+from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.detection.open_data import Data, DataOptions, prepare_data, prepared_content
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.protocol import TrainingProtocol
@@ -118,20 +119,24 @@ def main(config: dict[str, Any]) -> None:
 def _train(options: Options, place: "Place | None") -> None:
     """Train in this process, alone or with others."""
     from nas.training.running import run_training
-    from proxy_tasks.full_training.gathering import OthersEndedError
+    from proxy_tasks.full_training.gathering import OthersEndedError, any_wants, lost_others
     from proxy_tasks.full_training.joining import device_of, joined
 
     device = device_of(options.device, place)
     plan = _plan(options, device)
-    if place is None or place.on_machine == 0:
-        _prepare(options)
-
     try:
-        with Interrupt() as interrupt, joined(place, device) as processes:
+        with joined(place, device) as processes:
+            # Together from here on: where the data cannot be used, none waits for a process that is gone.
+            if place is None or place.on_machine == 0:
+                _prepare(options)
+            with lost_others():
+                any_wants(processes, wants=False)
+
             # Each process reads what was prepared, and nothing else.
             plan = replace(plan, data=replace(plan.data, content=prepared_content(plan.data)))
-            run_training(plan, processes, options.verbosity, interrupt)
-            interrupt.raise_if_asked()
+            with Interrupt() as interrupt:
+                run_training(plan, processes, options.verbosity, interrupt)
+                interrupt.raise_if_asked()
     except OthersEndedError:
         sys.exit(STATUS_LOST_OTHERS)
 
@@ -197,8 +202,12 @@ def _weights_file(options: Options) -> Path | None:
 
 
 def _data_options(options: Options, scale: ModelScale) -> DataOptions:
+    data = options.data
+    if options.score_on == "val" and isinstance(data, CocoFolder):
+        # All images are trained on. How many a search holds out does not matter, and may be more than there are.
+        data = replace(data, num_held_out=1)
     return DataOptions(
-        data=options.data,
+        data=data,
         image_size_px=scale.image_size_px,
         score_on=options.score_on,
         classes=options.classes,

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,6 +39,7 @@ class TrainingJournal:
         except OSError as error:
             raise InputError(f"cannot write the run folder {folder}: {error.strerror}") from None
         self._path = folder / FILE_NAME
+        self._late: list[bytes] = []
         try:
             self._lock.cover(self._descriptor)
             self._cut_torn_line()
@@ -51,15 +53,22 @@ class TrainingJournal:
         Raises:
             InputError: the disk is full or gone; what stands before is intact.
         """
-        line = json.dumps({"event": event, "time": time.time(), **values}).encode() + b"\n"
+        self._late.append(_line(event, values))
+        lines = b"".join(self._late)
         end = os.fstat(self._descriptor).st_size
         try:
-            if os.write(self._descriptor, line) < len(line):
+            if os.write(self._descriptor, lines) < len(lines):
                 raise OSError(28, "No space left on device")
             os.fsync(self._descriptor)
         except OSError as error:
             os.ftruncate(self._descriptor, end)
             raise InputError(f"cannot write {self._path}: {error.strerror}; nothing before it is lost") from None
+        self._late.clear()
+
+    def append_later(self, event: str, **values: Any) -> None:  # noqa: ANN401  # any plain value
+        """Write one event to disk, or with the next one where the disk is full."""
+        with suppress(InputError):
+            self.append(event, **values)
 
     def close(self) -> None:
         """Let other processes open the journal."""
@@ -76,6 +85,10 @@ class TrainingJournal:
         """Remove a last line that a kill cut short."""
         content = self._path.read_bytes()
         os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
+
+
+def _line(event: str, values: Mapping[str, Any]) -> bytes:
+    return json.dumps({"event": event, "time": time.time(), **values}).encode() + b"\n"
 
 
 def read_events(folder: Path) -> list[Mapping[str, Any]]:

@@ -1,5 +1,6 @@
 """Several processes of nas.train on one machine: started together, told of signals, ended together."""
 
+import math
 import os
 import signal
 import socket
@@ -13,14 +14,17 @@ from typing import BinaryIO
 
 from foundation import InputError
 from nas.executors.interrupt import Interrupt
+from nas.options.command_line import EXIT_INTERRUPTED
 
 STATUS_LOST_OTHERS = 3
 """Exit status of a process whose training cannot go on as another one has ended."""
 _LAUNCHED = "SPINENET_TRAIN_LAUNCHED"
 """Variable of the environment that processes have which this module started."""
 _LOOK_EVERY_S = 0.1
-_GRACE_S = 30.0
-"""Time that processes have to end, once one of them has."""
+_TELL_AFTER_S, _GRACE_S = 2.0, 30.0
+"""Time that processes have to end by themselves once one of them has failed, and to end at all."""
+_NO_CAUSE = (0, STATUS_LOST_OTHERS, EXIT_INTERRUPTED, -signal.SIGTERM)
+"""Exit statuses of processes that have not failed of themselves."""
 
 
 def launch(count: int, threads: int | None) -> None:
@@ -70,24 +74,26 @@ def _start(rank: int, shared: Mapping[str, str], errors: BinaryIO) -> subprocess
 def _await(processes: list[subprocess.Popen[bytes]], interrupt: Interrupt) -> int | None:
     """Wait until all have ended; return the rank of the first that failed, None where none did."""
     first_to_fail: int | None = None
-    deadline_s: float | None = None
+    failed_at_s = math.inf
     is_told = False
     while any(process.poll() is None for process in processes):
-        if interrupt.is_asked and not is_told:
+        # Of the others of one that has failed, those that train notice it; those that still wait for it do not.
+        since_s = time.monotonic() - failed_at_s
+        if (interrupt.is_asked or since_s > _TELL_AFTER_S) and not is_told:
             is_told = True
             for process in processes:
                 process.send_signal(signal.SIGTERM)
 
         failed = [rank for rank, process in enumerate(processes) if process.poll() not in (None, 0)]
-        if failed and deadline_s is None:
+        if failed and first_to_fail is None:
             # Of those that failed meanwhile, the ones that lost others were not the first.
-            causes = [rank for rank in failed if processes[rank].returncode != STATUS_LOST_OTHERS]
-            first_to_fail, deadline_s = (causes or failed)[0], time.monotonic() + _GRACE_S
-        if deadline_s is not None and not is_told and time.monotonic() > deadline_s:
+            causes = [rank for rank in failed if processes[rank].returncode not in _NO_CAUSE]
+            first_to_fail, failed_at_s = (causes or failed)[0], time.monotonic()
+        if not interrupt.is_asked and since_s > _GRACE_S:
             return first_to_fail
         time.sleep(_LOOK_EVERY_S)
 
-    failed = [rank for rank, process in enumerate(processes) if process.returncode not in (0, STATUS_LOST_OTHERS)]
+    failed = [rank for rank, process in enumerate(processes) if process.returncode not in _NO_CAUSE]
     return first_to_fail if first_to_fail in failed or not failed else failed[0]
 
 
@@ -104,7 +110,7 @@ def _report(processes: list[subprocess.Popen[bytes]], failed: int | None, errors
     if status < 0:
         name = signal.Signals(-status).name
         raise InputError(f"process {failed} of {len(processes)} was ended by {name}; the same command resumes")
-    if processes[0].returncode not in (0, STATUS_LOST_OTHERS):
+    if processes[0].returncode > 0 and processes[0].returncode not in _NO_CAUSE:
         sys.exit(processes[0].returncode)
 
     errors.seek(0)

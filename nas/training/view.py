@@ -1,5 +1,6 @@
 """What a person sees of a training: where it starts, lines on how it stands, and each measurement of AP."""
 
+import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,6 +11,8 @@ from nas.training.journal import TrainingJournal
 from proxy_tasks.full_training.trainer import Standing
 
 _LINE_EVERY_S = 30.0
+_FEW_OBJECTS = 500
+"""Number below which AP may be more than 0.04 off."""
 
 
 class TrainingView:
@@ -28,16 +31,24 @@ class TrainingView:
     def remark(self, text: str) -> None:
         """Show what a person should know."""
         self._problems.print(text, soft_wrap=True)
-        self._journal.append("remark", text=text)
+        self._journal.append_later("remark", text=text)
 
-    def started(self, step: int, num_steps: int, num_images: int) -> None:
-        """Show where the training starts."""
+    def started(self, step: int, num_steps: int, num_images: int, num_scored_objects: int) -> None:
+        """Show where the training starts, and how far its AP can be trusted."""
         self._journal.append("started", step=step, num_steps=num_steps)
         if step == num_steps:
             self._console.print(f"all {num_steps} steps are done")
             return
         resumed = f", resumed at step {step}" if step else ""
         self._console.print(f"training on {num_images} images, {num_steps} steps{resumed}")
+        if num_scored_objects < _FEW_OBJECTS:
+            # That of a share of independent objects, at its largest.
+            half_width = min(1, 1.96 * 0.5 / math.sqrt(num_scored_objects))
+            self._console.print(
+                f"AP is measured on {num_scored_objects} objects: it may be {half_width:.2f} off (95 %), and smaller "
+                "differences between trainings say nothing",
+                soft_wrap=True,
+            )
 
     def step(self, standing: Callable[[], Standing]) -> None:
         """Show a line now and then."""
@@ -47,7 +58,7 @@ class TrainingView:
 
     def evaluated(self, standing: Standing, metrics: dict[str, float], weights: str, *, is_best: bool) -> None:
         """Show a measurement, and put it on record."""
-        self._journal.append(
+        self._journal.append_later(
             "evaluated", step=standing.step, epoch=standing.epoch, weights=weights, is_best=is_best, metrics=metrics
         )
         best = ", the best so far" if is_best else ""

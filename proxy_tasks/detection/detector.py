@@ -18,6 +18,7 @@ from proxy_tasks.detection.detections import MIN_SCORE
 from proxy_tasks.detection.detector_file import DetectorInfo, WhichWeights, read_detector
 from proxy_tasks.detection.inference import detect_batch
 from proxy_tasks.device_options import Precision
+from proxy_tasks.networks.layers import set_norm_epsilon
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.retinanet import RawDetections, RetinaNet
 from proxy_tasks.networks.torch_file import first_difference
@@ -190,6 +191,7 @@ def load_detector(
         raise InputError(f"{file} holds weights of another network than it says: {difference}")
 
     network.load_state_dict(states[which], assign=True)
+    set_norm_epsilon(network, info.norm_epsilon)
     keep_freed_memory()
     detector = Detector(network, info, bf16=uses_bf16(precision, target.type))
     return detector.to(target).to(memory_format=torch.channels_last).eval()

@@ -12,7 +12,7 @@ from torch import Tensor
 from foundation import InputError, first_error
 from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.coco.batches import IMAGENET, Normalisation
-from proxy_tasks.networks.layers import Reference
+from proxy_tasks.networks.layers import NORM_EPSILON, Reference
 from proxy_tasks.networks.torch_file import UnusableWeightsError, read_torch_file, state_on_cpu, write_torch_file
 from search_space import ArchSpec, ModelScale
 
@@ -44,6 +44,7 @@ class DetectorInfo:
         weights: which ones are used unless others are asked for; `metrics` are theirs.
         normalisation: of the input.
         reference: released code whose paddings the network has.
+        norm_epsilon: of its normalisation.
         recipe: how it was trained, by the names of its options.
         metrics: figures by name; AP is a fraction in [0, 1].
         run: name of the training's folder; None where it had none.
@@ -52,7 +53,7 @@ class DetectorInfo:
         versions: of the packages that did the training, by name.
 
     Raises:
-        ValueError: there is no category, or two have the same id.
+        ValueError: there is no category, two have the same id, or the epsilon is not positive.
     """
 
     name: str
@@ -62,6 +63,7 @@ class DetectorInfo:
     weights: WhichWeights
     normalisation: Normalisation = IMAGENET
     reference: Reference = "tpu"
+    norm_epsilon: float = NORM_EPSILON
     recipe: Mapping[str, JsonValue] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     run: str | None = None
@@ -75,6 +77,8 @@ class DetectorInfo:
             raise ValueError("categories must hold one category or more")
         if len(set(ids)) < len(ids):
             raise ValueError(f"the ids of categories must differ, got {ids}")
+        if not 0 < self.norm_epsilon <= 1:
+            raise ValueError(f"norm_epsilon must be above 0 and at most 1, got {self.norm_epsilon}")
 
     @property
     def class_names(self) -> tuple[str, ...]:

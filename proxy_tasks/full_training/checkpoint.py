@@ -13,6 +13,8 @@ FOLDER = "checkpoints"
 FORMAT = 1
 """Number of this layout; files of a higher one are refused."""
 NUM_KEPT = 2
+DATA = "data"
+"""The option that holds hashes of the content of the data, by the names of its parts."""
 _KIND = "checkpoint of a training"
 _NAME = re.compile(r"step-(\d{9})\.pt")
 _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")
@@ -124,8 +126,21 @@ def _check_options(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]
         InputError: it is not; the message names the first option that differs.
     """
     for name in dict.fromkeys([*here, *there]):
-        if there.get(name) != here.get(name):
-            raise InputError(
-                f"{short_path(path)} is of a training with {name}={there.get(name)}, and now {name}={here.get(name)}: "
-                "give another run=, or the options that it was begun with"
-            )
+        if there.get(name) == here.get(name):
+            continue
+        if name == DATA:
+            raise InputError(f"{short_path(path)} is of a training on other {_other_data(there[DATA], here[DATA])}")
+        raise InputError(
+            f"{short_path(path)} is of a training with {name}={there.get(name)}, and now {name}={here.get(name)}: "
+            "give another run=, or the options that it was begun with"
+        )
+
+
+def _other_data(there: Mapping[str, str], here: Mapping[str, str]) -> str:
+    """Return in words the first part of the data that is another, as a search says it."""
+    part = next(part for part in dict.fromkeys([*here, *there]) if there.get(part) != here.get(part))
+    was, now = (parts.get(part, "none") for parts in (there, here))
+    return (
+        f"{part}: their content had the hash {was}, now it has {now}; give another run=, or the data that it was "
+        "begun on"
+    )

@@ -1,6 +1,8 @@
 """Joining the processes of a training, as torchrun, Slurm or nas.train has started them."""
 
+import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # torch leaves them out
 
 from foundation import InputError
 from proxy_tasks.detection.processes import ALONE, Processes
@@ -15,6 +18,9 @@ from proxy_tasks.runtime import pick_device
 
 _TIMEOUT = timedelta(hours=1)
 """Longest wait for another process; a process that dies is noticed at once."""
+_JOIN_WITHIN = timedelta(minutes=10)
+"""Longest wait for all processes to come up; on many machines they read their packages from one disk."""
+_LOOK_EVERY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +95,11 @@ def num_devices(name: str) -> int:
 
 
 @contextmanager
-def joined(place: Place | None, device: str) -> Iterator[Processes]:
+def joined(place: Place | None, device: str, within: timedelta = _JOIN_WITHIN) -> Iterator[Processes]:
     """Join the other processes until the block ends.
 
     Raises:
-        InputError: the others cannot be reached.
+        InputError: the others cannot be reached, or have not all come within the time given.
     """
     if place is None:
         yield ALONE
@@ -104,18 +110,58 @@ def joined(place: Place | None, device: str) -> Iterator[Processes]:
     if device.startswith("cuda"):
         torch.cuda.set_device(torch.device(device))
         backend = "cpu:gloo,cuda:nccl"
+    store = _met(place, within)
     try:
-        dist.init_process_group(
-            backend,
-            init_method=f"tcp://{place.address}",
-            rank=place.rank,
-            world_size=place.count,
-            timeout=_TIMEOUT,
-        )
+        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.count, timeout=_TIMEOUT)
     except (RuntimeError, ValueError) as error:
-        line = str(error).splitlines()[0]
-        raise InputError(f"process {place.rank} of {place.count} cannot join at {place.address}: {line}") from None
+        raise _cannot_join(place, str(error).splitlines()[0]) from None
     try:
         yield Processes(place.rank, place.count)
     finally:
         dist.destroy_process_group()
+
+
+def _met(place: Place, within: timedelta) -> Store:
+    """Return the store by which processes find each other, once all of them have come.
+
+    Raises:
+        InputError: they have not in time.
+    """
+    until_s = time.monotonic() + within.total_seconds()
+    host, _, port = place.address.rpartition(":")
+    try:
+        # The agent of torchrun keeps a store at this address, else the first process does.
+        is_kept_by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
+        store = TCPStore(
+            host,
+            int(port),
+            is_master=place.rank == 0 and not is_kept_by_agent,
+            timeout=within,
+            wait_for_workers=False,
+        )
+        store.set(_came(place.rank), "")
+        missing = [rank for rank in range(place.count) if not _has_come(store, rank, until_s)]
+    except (RuntimeError, ValueError) as error:
+        raise _cannot_join(place, str(error).splitlines()[0]) from None
+
+    if missing:
+        raise _cannot_join(
+            place, f"of the others {len(missing)} have not come within {within}, process {missing[0]} among them"
+        )
+    return PrefixStore("group", store)
+
+
+def _has_come(store: Store, rank: int, until_s: float) -> bool:
+    while not store.check([_came(rank)]):
+        if time.monotonic() > until_s:
+            return False
+        time.sleep(_LOOK_EVERY_S)
+    return True
+
+
+def _came(rank: int) -> str:
+    return f"came {rank}"
+
+
+def _cannot_join(place: Place, reason: str) -> InputError:
+    return InputError(f"process {place.rank} of {place.count} cannot join the others at {place.address}: {reason}")

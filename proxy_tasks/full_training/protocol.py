@@ -32,6 +32,7 @@ class TrainingProtocol:
         activation: of the network; None for that of its scale.
         stochastic_depth: see `ModelScale`; None for that of the scale.
         norm_momentum: share of the running statistics that a step keeps, as TensorFlow counts it.
+        norm_epsilon: of the normalisation; None for that of the weights it starts from, or that of new networks.
         ema_decay: see `Recipe`; the statistics of the normalisation are averaged with the weights.
 
     Raises:
@@ -55,6 +56,7 @@ class TrainingProtocol:
     activation: Literal["relu", "silu"] | None = None
     stochastic_depth: float | None = None
     norm_momentum: float = 0.99
+    norm_epsilon: float | None = None
     ema_decay: float | None = None
 
     def __post_init__(self) -> None:
@@ -63,6 +65,13 @@ class TrainingProtocol:
             ("warmup_steps", self.warmup_steps, 1, 10**9, "the paper has 2000"),
             ("warmup_rate", self.warmup_rate, 1e-30, 1e30, "a training counts in 32-bit floating point"),
             ("norm_momentum", self.norm_momentum, 0, 0.999999, "statistics would never change"),
+            (
+                "norm_epsilon",
+                1e-3 if self.norm_epsilon is None else self.norm_epsilon,
+                1e-12,
+                1,
+                "a variance is about 1",
+            ),
         ):
             check_range(name, value, low, high, reason)
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from foundation import InputError
 from proxy_tasks.base import NonFiniteLossError
+from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.cache_files import stored_form
 from proxy_tasks.coco.originals import Originals
@@ -24,11 +25,12 @@ from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.processes import Processes
 from proxy_tasks.detection.scoring import ScoredBoxes, score
 from proxy_tasks.detection.training_steps import TrainingSteps
-from proxy_tasks.full_training.checkpoint import Checkpoint, last_checkpoint, remove_unfinished, write_checkpoint
+from proxy_tasks.full_training.checkpoint import DATA, Checkpoint, last_checkpoint, remove_unfinished, write_checkpoint
 from proxy_tasks.full_training.gathering import any_wants, first_does, gathered
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import start_from
 from proxy_tasks.full_training.synced_norm import synchronise
+from proxy_tasks.networks.layers import NORM_EPSILON, set_norm_epsilon
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 
@@ -66,8 +68,8 @@ class Watch(Protocol):
         """Hear of something that a person should know."""
         ...
 
-    def started(self, step: int, num_steps: int, num_images: int) -> None:
-        """Hear where the training starts."""
+    def started(self, step: int, num_steps: int, num_images: int, num_scored_objects: int) -> None:
+        """Hear where the training starts, of how many images, and how many objects AP is measured on."""
         ...
 
     def step(self, standing: Callable[[], Standing]) -> None:
@@ -124,11 +126,16 @@ class _Trainer:
             raise InputError(str(error)) from None
 
         self._weights_crc = None
+        epsilon = NORM_EPSILON
         if plan.weights is not None:
             names = tuple(str(name) for name in self._data.train.annotations.category_names)
-            start_from(network, read_detector(plan.weights), plan.weights, names)
+            found = read_detector(plan.weights)
+            start_from(network, found, plan.weights, names)
             self._weights_crc = zlib.crc32(plan.weights.read_bytes())
+            epsilon = found.info.norm_epsilon
 
+        self._epsilon = epsilon if plan.protocol.norm_epsilon is None else plan.protocol.norm_epsilon
+        set_norm_epsilon(network, self._epsilon)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 1 - plan.protocol.norm_momentum
@@ -159,7 +166,8 @@ class _Trainer:
     def run(self, wants_stop: Callable[[], bool]) -> bool:
         self._resume()
         if self._processes.is_first:
-            self._watch.started(self._steps.num_taken, self._num_steps, len(self._rows))
+            num_objects = _num_objects(self._data.scored.annotations, self._data.scored_rows)
+            self._watch.started(self._steps.num_taken, self._num_steps, len(self._rows), num_objects)
 
         self._started_at_s, self._first_step = time.monotonic(), self._steps.num_taken
         saved_at_s = time.monotonic()
@@ -226,12 +234,20 @@ class _Trainer:
         """Tell of a measurement, and write the detector where it is the best, or the last."""
         metrics["loss"] = self._standing().loss
         is_best = self._best_ap is None or metrics["ap"] > self._best_ap
+        is_last = self._steps.num_taken == self._num_steps
+        names = [name for name, is_due in ((BEST, is_best), (LAST, is_last)) if is_due]
+        info, raw, averaged = self._info(metrics), self._steps.network_state(), self._steps.averaged_state()
+        try:
+            for name in names:
+                save_detector(self._plan.run / name, info, raw=raw, averaged=averaged, inside=self._plan.run)
+        except InputError as error:
+            # A full disk is an error at the end alone; until then the next measurement above the best that is kept is.
+            if is_last:
+                raise
+            is_best = False
+            self._watch.remark(f"the weights at step {self._steps.num_taken} are not kept: {error}")
         if is_best:
             self._best_ap = metrics["ap"]
-        names = [name for name, is_due in ((BEST, is_best), (LAST, self._steps.num_taken == self._num_steps)) if is_due]
-        info, raw, averaged = self._info(metrics), self._steps.network_state(), self._steps.averaged_state()
-        for name in names:
-            save_detector(self._plan.run / name, info, raw=raw, averaged=averaged, inside=self._plan.run)
         self._watch.evaluated(self._standing(), metrics, info.weights, is_best=is_best)
 
     def _info(self, metrics: dict[str, float]) -> DetectorInfo:
@@ -246,6 +262,7 @@ class _Trainer:
             scale=plan.scale,
             categories=tuple(Category(int(number), name) for number, name in pairs),
             weights="raw" if plan.protocol.ema_decay is None else "averaged",
+            norm_epsilon=self._epsilon,
             recipe={**recipe, "seed": plan.seed, "step": self._steps.num_taken},
             metrics=metrics,
             run=plan.run.name,
@@ -287,15 +304,16 @@ class _Trainer:
 
     def _options(self) -> dict[str, Any]:
         names = [str(name) for name in self._data.train.annotations.category_names]
-        _, longest_side_px = stored_form(self._plan.data.image_size_px, self._plan.data.cache_format)
         content = self._plan.data.content
+        _, longest_side_px = stored_form(self._plan.data.image_size_px, self._plan.data.cache_format)
         return {
             **self._plan.options(),
-            **({} if content is None else content.parts()),
-            "longest_side_px": longest_side_px,
-            "images": len(self._rows),
             "classes": names,
             "weights": self._weights_crc,
+            # Where the data lies may change, its content not; nor which of its images are trained on.
+            DATA: {} if content is None else content.parts(),
+            "images": f"{len(self._rows)} ({zlib.crc32(self._rows.tobytes()):08x})",
+            "longest_side_px": longest_side_px,
         }
 
     def _save(self) -> None:
@@ -320,6 +338,12 @@ class _Trainer:
 def rows_to_train_on(data: OpenData) -> NDArray[np.int64]:
     """Return the images to train on: those held out for a search too, where AP is measured on the validation set."""
     return data.train_rows if data.val is None else np.arange(data.train.annotations.num_images)
+
+
+def _num_objects(annotations: Annotations, rows: NDArray[np.int64]) -> int:
+    """Return the boxes of some images, without those around crowds."""
+    spans = (slice(annotations.first_box[row], annotations.first_box[row + 1]) for row in rows)
+    return sum(int((~annotations.is_crowd[span]).sum()) for span in spans)
 
 
 def _joined(parts: list[ScoredBoxes]) -> ScoredBoxes:

@@ -79,6 +79,14 @@ def test_a_checkpoint_of_another_training_or_of_a_newer_version_is_refused(tmp_p
     with pytest.raises(InputError, match=re.escape("of a training with protocol.epochs=350.0, and now protocol.epo")):
         last_checkpoint(run, OPTIONS | {"protocol.epochs": 72.0})
 
+    # Data is known by its content.
+    data = {"training annotations": "1c07", "training images": "9be2"}
+    write_checkpoint(run, Checkpoint(10, OPTIONS | {"data": data}, {}))
+    message = "is of a training on other training images: their content had the hash 9be2, now it has aaaa; give anothe"
+    with pytest.raises(InputError, match=re.escape(message)):
+        last_checkpoint(run, OPTIONS | {"data": data | {"training images": "aaaa"}})
+    (run / FOLDER / "step-000000010.pt").unlink()
+
     whole = torch.load(path, weights_only=True)
     for part, message in (
         ({"format": 2}, "is of format 2, this version reads format 1: update spinenet-search"),

@@ -1,11 +1,13 @@
 """The place of a process among others, as torchrun and Slurm tell it."""
 
 import re
+import socket
+from datetime import timedelta
 
 import pytest
 
 from foundation import InputError
-from proxy_tasks.full_training.joining import Place, device_of, first_host, place_of
+from proxy_tasks.full_training.joining import Place, device_of, first_host, joined, place_of
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "29500"}
 # As srun sets it: https://slurm.schedmd.com/srun.html.
@@ -40,3 +42,23 @@ def test_a_place_that_is_told_in_part_is_refused(environment: dict[str, str], me
 
 def test_a_process_on_a_processor_has_the_device_that_all_have() -> None:
     assert device_of("cpu", Place(1, 2, 1, "a:1")) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("rank", "message"),
+    [
+        (0, "of the others 2 have not come within 0:00:00.500000, process 1 among them"),
+        # Nobody is at the address, as the first process has not come.
+        (1, ""),
+    ],
+)
+def test_a_process_waits_for_others_that_never_come_for_a_bounded_time(rank: int, message: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    said = f"process {rank} of 3 cannot join the others at {address}: {message}"
+    with (
+        pytest.raises(InputError, match=re.escape(said)),
+        joined(Place(rank, 3, 0, address), "cpu", timedelta(seconds=0.5)),
+    ):
+        pass

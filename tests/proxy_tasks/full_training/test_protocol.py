@@ -99,6 +99,8 @@ def test_the_protocols_differ_as_in_the_paper() -> None:
         recipe = one.recipe(COCO_IMAGES)
         assert (recipe.optimizer, recipe.weight_decay, recipe.gradient_clip_norm) == ("sgd", 4e-5, 10.0)
         assert (recipe.learning_rate, one.norm_momentum, recipe.flip) == (0.28, 0.99, True)
+        # tensorflow/tpu's first release, and tensorflow/models.
+        assert one.norm_epsilon == 1e-3
 
     scale = ModelScale(activation="silu", stochastic_depth=0.1)
     assert c.scaled(ModelScale()) == ModelScale(activation="silu", stochastic_depth=0.2)
@@ -116,6 +118,7 @@ def test_the_rate_follows_the_batch() -> None:
         ({"epochs": 0}, "epochs must be from 1e-06 to 1e+06 ("),
         ({"epochs": 20}, "decay_epochs must lie between 0 and epochs, as they count from the end, got [30.0, 10.0]"),
         ({"warmup_rate": 1}, "warmup_rate rises to learning_rate, so it must not be higher, got 1.0 and 0.28"),
+        ({"norm_epsilon": 0}, "norm_epsilon must be from 1e-12 to 1 ("),
         ({"norm_momentum": 1.0}, "norm_momentum must be from 0 to 0.999999 ("),
         ({"batch_size": 1}, "batch_size must be from 2 to 65536 ("),
         ({"stochastic_depth": 1.0}, "stochastic_depth must be from 0 to below 1, got 1.0"),
