@@ -137,7 +137,7 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     if standing:
         console.print(standing, soft_wrap=True)
     _print_next_commands(console, setup, record, best[0] if best else None)
-    print_tracking_hints(setup, console)
+    print_tracking_hints(setup.tracking, setup.run, console)
 
 
 def _print_remarks(console: Console, record: Record, baselines: Sequence[Baseline], max_reused_share: float) -> None:

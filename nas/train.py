@@ -2,7 +2,8 @@
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ from nas.record.architecture import find_architecture, is_run
 from nas.record.journal import package_versions
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
+from nas.tracking.base import Tracker
 from nas.training.launch import STATUS_LOST_OTHERS, end_with_launcher, launch
 from proxy_tasks.detection.open_data import Data, DataOptions, prepare_data, prepared_content
 from proxy_tasks.full_training.plan import TrainingPlan
@@ -65,6 +67,7 @@ class Options:
     validate_every_epochs: float = 10
     checkpoint_every_min: float = 15
     verbosity: Verbosity = "normal"
+    tracking: Mapping[str, Tracker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)
@@ -95,12 +98,12 @@ def main(config: dict[str, Any]) -> None:
     place = place_of(os.environ)
     if place is not None:
         end_with_launcher()
-        _train(options, place)
+        _train(options, config, place)
         return
 
     count = num_devices(options.device) if options.processes is None else options.processes
     if count == 1:
-        _train(options, None)
+        _train(options, config, None)
         return
 
     # What can be wrong is said once, by this process, before the others start.
@@ -113,7 +116,7 @@ def main(config: dict[str, Any]) -> None:
     launch(count, threads)
 
 
-def _train(options: Options, place: "Place | None") -> None:
+def _train(options: Options, config: Mapping[str, Any], place: "Place | None") -> None:
     """Train in this process, alone or with others."""
     from nas.training.running import run_training
     from proxy_tasks.full_training.gathering import OthersEndedError
@@ -128,7 +131,7 @@ def _train(options: Options, place: "Place | None") -> None:
         with Interrupt() as interrupt, joined(place, device) as processes:
             # Each process reads what was prepared, and nothing else.
             plan = replace(plan, data=replace(plan.data, content=prepared_content(plan.data)))
-            run_training(plan, processes, options.verbosity, interrupt)
+            run_training(plan, processes, interrupt, options.verbosity, config, options.tracking)
             interrupt.raise_if_asked()
     except OthersEndedError:
         sys.exit(STATUS_LOST_OTHERS)

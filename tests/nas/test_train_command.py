@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.options.command_line import python_command
 from nas.training.journal import read_events
 from proxy_tasks.detection.detector_file import read_detector
 from proxy_tasks.full_training.checkpoint import FOLDER
@@ -62,6 +63,10 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
     assert "training on 24 images, 12 steps" in done.stdout
     assert "Detector: full/detector.pt" in done.stdout
 
+    assert f"Curves:  {python_command()} -m tensorboard.main --logdir full/tensorboard" in done.stdout
+    (curves,) = (tmp_path / "full" / "tensorboard" / "training").iterdir()
+    shown = curves.read_bytes()
+
     events = read_events(tmp_path / "full")
     assert [event["event"] for event in events] == ["started", "evaluated", "evaluated", "finished"]
     assert [event["step"] for event in events[1:3]] == [6, 12]
@@ -73,6 +78,7 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
     again = call("nas.train", *TINY)
     assert (again.returncode, again.stderr) == (0, "")
     assert "all 12 steps are done" in again.stdout
+    assert curves.read_bytes() == shown
 
     # From these weights to other classes: the head's last layer is new.
     tuned = [argument for argument in TINY if not argument.startswith(("scale.", "spec=", "experiment="))]
