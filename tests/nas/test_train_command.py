@@ -1,6 +1,7 @@
 """The command nas.train: whole trainings of real detectors, stopped in every way, and what it refuses."""
 
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from nas.options.command_line import python_command
 from nas.training.journal import read_events
 from proxy_tasks.detection.detector_file import read_detector
 from proxy_tasks.full_training.checkpoint import FOLDER
-from tests.conftest import Run, start
+from tests.conftest import TINY_SEARCH, Run, start
 
 # 12 steps of four images, in a few seconds.
 TINY = (
@@ -101,6 +102,23 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
         assert named in refused.stderr
     assert (tmp_path / "full" / "last.pt").read_bytes() == before
+
+
+def test_the_last_line_of_a_search_is_the_command_that_trains_its_winner(tmp_path: Path, call: Run) -> None:
+    searched = call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=1", "tracking=none")
+    line = searched.stdout.splitlines()[-1]
+    command = f"{python_command()} -m nas.train experiment=quickstart_train spec=run run=run_train"
+    assert line.startswith(f"Train:   {command} ")
+
+    # As it stands there, but for the time that it takes.
+    done = call("nas.train", *shlex.split(line)[4:], "protocol.epochs=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    info = read_detector(tmp_path / "run_train" / "detector.pt").info
+    assert (info.search, info.trial, info.scale.image_size_px) == ("run", 0, 64)
+
+    refused = call("nas.train", *TINY, "spec=null", "weights=run_train", "run=run")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "holds a search: give a training a folder of its own (run=...)" in refused.stderr
 
 
 @pytest.mark.parametrize(
