@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from foundation import InputError, check_range, check_seed
+from foundation import InputError, absolute_path, check_range, check_seed
 from nas.executors.interrupt import Interrupt
 from nas.executors.threads import wait_without_spinning
 from nas.options.builder import build
-from nas.options.command_line import run_command
+from nas.options.command_line import own_command, run_command
+from nas.options.listed import choice_files
 from nas.record.architecture import find_architecture, is_run
+from nas.record.journal import FILE_NAME as JOURNAL
 from nas.record.journal import package_versions
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
@@ -178,6 +180,7 @@ def _architecture(options: Options) -> tuple[str, str | ArchSpec, ModelScale, st
 
     named = options.model or options.spec or ""
     if options.spec is not None and (is_spec_file(named) or is_run(named) or options.trial is not None):
+        _check_run(named)
         found = find_architecture(named, options.trial)
         scale = options.scale or found.scale or ModelScale()
         if not is_run(named):
@@ -189,6 +192,23 @@ def _architecture(options: Options) -> tuple[str, str | ArchSpec, ModelScale, st
     if named in network_names() and named != "r50-fpn":
         architecture = find_architecture(named).spec
     return named, architecture, scale, None, None
+
+
+def _check_run(spec: str) -> None:
+    """Check that a run has been made where it is the one of an experiment.
+
+    Raises:
+        InputError: it has not; the message says which command makes it.
+    """
+    if not is_run(spec) or (absolute_path(Path(spec)) / JOURNAL).is_file():
+        return
+    for path in choice_files("experiment"):
+        text = path.read_text(encoding="utf-8")
+        if f"nas.search experiment={path.stem}" in text and f"run: {spec}" in text.splitlines():
+            raise InputError(
+                f"no run at {spec}: {own_command('search')} experiment={path.stem} makes it; spec=spinenet-49 does "
+                "without a search"
+            )
 
 
 def _weights_file(options: Options) -> Path | None:
