@@ -91,17 +91,47 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "weights=full/detector.pt are of another network" in refused.stderr
 
-    # A checkpoint of another training is refused, and nothing is overwritten.
-    before = (tmp_path / "full" / "last.pt").read_bytes()
+    check_refusals(tmp_path, call)
+
+
+def check_refusals(folder: Path, call: Run) -> None:
+    """Check that what does not go with a training, or is damaged, is one line and overwrites nothing."""
+    before = kept_files(folder / "full")
+    detector = (folder / "full" / "detector.pt").read_bytes()
+    (folder / "short.pt").write_bytes(detector[: len(detector) // 2])
+    torch.save({**torch.load(folder / "full" / "detector.pt", weights_only=True), "format": 2}, folder / "newer.pt")
+
     for changed, named in (
-        ("protocol.epochs=3", "a training with protocol.epochs=2.0, and now protocol.epochs=3.0: give another run="),
-        ("spec=r0-sp53", "a training with spec="),
-        ("scale.image_size_px=96", "a training with scale.image_size_px=64, and now scale.image_size_px=96"),
+        # A checkpoint of another training.
+        (("protocol.epochs=3",), "with protocol.epochs=2.0, and now protocol.epochs=3.0: give another run="),
+        (
+            ("protocol.schedule=cosine",),
+            "a training with protocol.schedule=one_cycle, and now protocol.schedule=cosine",
+        ),
+        (("spec=r0-sp53",), "a training with spec="),
+        (("scale.image_size_px=96",), "a training with scale.image_size_px=64, and now scale.image_size_px=96"),
+        (("classes=ids",), "a training with classes=["),
+        # Weights that cannot be used.
+        (("run=new", "weights=full", "spec=r0-sp53"), "weights=full/detector.pt are of another network"),
+        (("run=new", "weights=short.pt"), "short.pt is damaged"),
+        (("run=new", "weights=newer.pt"), "newer.pt is of format 2, this version reads format 1: update"),
     ):
-        refused = call("nas.train", *TINY, changed)
+        refused = call("nas.train", *TINY, *changed)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
         assert named in refused.stderr
-    assert (tmp_path / "full" / "last.pt").read_bytes() == before
+    assert kept_files(folder / "full") == before
+    assert kept_files(folder / "new").keys() <= {"training.jsonl"}
+
+    (folder / "full" / "training.jsonl").write_bytes(b"{}\n" + before["training.jsonl"])
+    refused = call("nas.train", *TINY)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "training.jsonl, line 1: is no event of a training" in refused.stderr
+
+
+def kept_files(run: Path) -> dict[str, bytes]:
+    """Return the files of a training that it could not do without."""
+    paths = [path for path in run.rglob("*") if path.suffix in (".pt", ".jsonl")]
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(paths)}
 
 
 def test_the_last_line_of_a_search_is_the_command_that_trains_its_winner(tmp_path: Path, call: Run) -> None:
