@@ -1,4 +1,4 @@
-"""The journal of a training: what it is, each start, and each measurement of AP, a line each in one file."""
+"""The journal of a training: each start, how it stands now and then, and each measurement of AP, a line each."""
 
 import json
 import os
@@ -15,6 +15,8 @@ from nas.record.journal import refuse_links
 from nas.record.lock import RunLock
 
 FILE_NAME = "training.jsonl"
+MEASURED = ("progress", "evaluated")
+"""Events that say how a training stands at a step."""
 
 
 class TrainingJournal:
@@ -92,9 +94,10 @@ def _line(event: str, values: Mapping[str, Any]) -> bytes:
 
 
 def read_events(folder: Path) -> list[Mapping[str, Any]]:
-    """Return the events of a training, without a last line that was cut short; of a measurement the first record.
+    """Return the events of a training, without a last line that was cut short; of each step the first record.
 
-    A training that was killed measures again what it has measured since its last checkpoint, with the same result.
+    A training that was killed repeats the steps since its last checkpoint: it measures again what it has measured
+    there, with the same result, and what it says of steps that are on record adds nothing.
 
     Raises:
         InputError: there is no such journal, or a line is damaged.
@@ -106,15 +109,16 @@ def read_events(folder: Path) -> list[Mapping[str, Any]]:
         raise InputError(f"no training at {folder}: {FILE_NAME}: {error.strerror}") from None
 
     events: list[Mapping[str, Any]] = []
-    measured: set[int] = set()
+    last_steps: dict[str, int] = {}
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
         try:
             event = json.loads(line)
-            is_again = event["event"] == "evaluated" and event["step"] in measured
+            is_again = event["event"] in MEASURED and event["step"] <= last_steps.get(event["event"], -1)
         except (ValueError, KeyError, TypeError):
             raise InputError(f"{path}, line {number}: is no event of a training") from None
-        if event["event"] == "evaluated":
-            measured.add(event["step"])
-        if not is_again:
-            events.append(event)
+        if is_again:
+            continue
+        if event["event"] in MEASURED:
+            last_steps[event["event"]] = event["step"]
+        events.append(event)
     return events

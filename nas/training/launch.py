@@ -1,4 +1,4 @@
-"""Several processes of nas.train on one machine: started together, told of signals, ended together."""
+"""Processes of nas.train on one machine: started, told of signals, and ended together."""
 
 import math
 import os
@@ -9,7 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 from foundation import InputError
@@ -55,18 +56,55 @@ def launch(count: int, threads: int | None) -> None:
         _report(processes, first_to_fail, errors)
 
 
+def train_by_command(arguments: Sequence[str], folder: Path) -> None:
+    """Run the command nas.train with these arguments, in a process that ends with this one, and wait for its end.
+
+    Args:
+        arguments: of the command.
+        folder: that it starts in.
+
+    Raises:
+        InputError: it failed; the message is what it said last.
+        KeyboardInterrupt: a signal came; the command was told, and has written its checkpoint.
+    """
+    with Interrupt() as interrupt, tempfile.TemporaryFile() as errors:
+        process = _popen(arguments, {}, None, errors, folder)
+        try:
+            _await([process], interrupt)
+        finally:
+            process.kill()
+            process.wait()
+        interrupt.raise_if_asked()
+
+        if process.returncode < 0:
+            raise InputError(f"ended by {signal.Signals(-process.returncode).name}; the same command resumes")
+        if process.returncode:
+            raise InputError(_last_words(errors))
+
+
 def _start(rank: int, shared: Mapping[str, str], errors: BinaryIO) -> subprocess.Popen[bytes]:
     """Start one process; the first speaks for all, and what another says is read where it was the one to fail."""
-    environment = os.environ | dict(shared) | {"RANK": str(rank), "LOCAL_RANK": str(rank), _LAUNCHED: "1"}
-    command = [sys.executable, "-m", "nas.train", *sys.argv[1:]]
+    place = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    if rank == 0:
+        return _popen(sys.argv[1:], place, None, None, None)
+    return _popen(sys.argv[1:], place, subprocess.DEVNULL, errors, None)
 
+
+def _popen(
+    arguments: Sequence[str],
+    place: Mapping[str, str],
+    output: int | None,
+    errors: BinaryIO | None,
+    folder: Path | None,
+) -> subprocess.Popen[bytes]:
     # In a session of its own: Ctrl-C in a terminal reaches all of its processes, and this one passes it on.
     return subprocess.Popen(
-        command,
-        env=environment,
+        [sys.executable, "-m", "nas.train", *arguments],
+        env=os.environ | dict(place) | {_LAUNCHED: "1"},
         stdin=subprocess.PIPE,
-        stdout=None if rank == 0 else subprocess.DEVNULL,
-        stderr=None if rank == 0 else errors,
+        stdout=output,
+        stderr=errors,
+        cwd=folder,
         start_new_session=True,
     )
 
@@ -113,9 +151,14 @@ def _report(processes: list[subprocess.Popen[bytes]], failed: int | None, errors
     if processes[0].returncode > 0 and processes[0].returncode not in _NO_CAUSE:
         sys.exit(processes[0].returncode)
 
+    raise InputError(f"process {failed} of {len(processes)}: {_last_words(errors)}")
+
+
+def _last_words(errors: BinaryIO) -> str:
+    """Return the last line that a process wrote to its standard error."""
     errors.seek(0)
     said = errors.read().decode(errors="replace").strip().splitlines() or ["it does not say why"]
-    raise InputError(f"process {failed} of {len(processes)}: {said[-1].removeprefix('error: ')}")
+    return said[-1].removeprefix("error: ")
 
 
 def _free_port() -> int:

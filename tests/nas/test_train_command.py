@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.options.command_line import python_command
 from nas.training.journal import read_events
 from proxy_tasks.base import silent
 from proxy_tasks.coco.shapes import Shapes
@@ -22,7 +24,7 @@ from proxy_tasks.detection.detector import load_detector
 from proxy_tasks.detection.detector_file import read_detector
 from proxy_tasks.full_training.checkpoint import FOLDER
 from proxy_tasks.networks.torch_file import read_torch_file
-from tests.conftest import Run, start
+from tests.conftest import TINY_SEARCH, Run, start
 
 # 12 steps of four images, in a few seconds.
 TINY = (
@@ -71,6 +73,10 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
     assert "training on 24 images, 12 steps" in done.stdout
     assert "Detector: full/detector.pt" in done.stdout
 
+    assert f"Curves:  {python_command()} -m tensorboard.main --logdir full/tensorboard" in done.stdout
+    (curves,) = (tmp_path / "full" / "tensorboard" / "training").iterdir()
+    shown = curves.read_bytes()
+
     events = read_events(tmp_path / "full")
     assert [event["event"] for event in events] == ["started", "evaluated", "evaluated", "finished"]
     assert [event["step"] for event in events[1:3]] == [6, 12]
@@ -82,6 +88,7 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
     again = call("nas.train", *TINY)
     assert (again.returncode, again.stderr) == (0, "")
     assert "all 12 steps are done" in again.stdout
+    assert curves.read_bytes() == shown
 
     # From these weights to other classes, on 40 photos: the head's last layer is new.
     photos = foreign_set(tmp_path / "photos")
@@ -100,30 +107,75 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "weights=full/detector.pt are of another network" in refused.stderr
 
-    # A checkpoint of another training is refused, and nothing is overwritten.
-    before = (tmp_path / "full" / "last.pt").read_bytes()
+    check_refusals(tmp_path, call)
+
+
+def check_refusals(folder: Path, call: Run) -> None:
+    """Check that what does not go with a training, or is damaged, is one line and overwrites nothing."""
+    before = kept_files(folder / "full")
+    detector = (folder / "full" / "detector.pt").read_bytes()
+    (folder / "short.pt").write_bytes(detector[: len(detector) // 2])
+    torch.save({**torch.load(folder / "full" / "detector.pt", weights_only=True), "format": 2}, folder / "newer.pt")
+
     for changed, named in (
-        ("protocol.epochs=3", "a training with protocol.epochs=2.0, and now protocol.epochs=3.0: give another run="),
-        ("spec=r0-sp53", "a training with spec="),
-        ("scale.image_size_px=96", "a training with scale.image_size_px=64, and now scale.image_size_px=96"),
-        ("longest_side_px=48", "a training with longest_side_px=1280, and now longest_side_px=48"),
+        # A checkpoint of another training.
+        (("protocol.epochs=3",), "with protocol.epochs=2.0, and now protocol.epochs=3.0: give another run="),
+        (
+            ("protocol.schedule=cosine",),
+            "a training with protocol.schedule=one_cycle, and now protocol.schedule=cosine",
+        ),
+        (("spec=r0-sp53",), "a training with spec="),
+        (("scale.image_size_px=96",), "a training with scale.image_size_px=64, and now scale.image_size_px=96"),
+        (("longest_side_px=48",), "a training with longest_side_px=1280, and now longest_side_px=48"),
+        (("classes=ids",), "a training with classes=["),
+        (("data.seed=1", "data.root=others"), "is of a training on other training annotations: their content had"),
+        # Weights that cannot be used.
+        (("run=new", "weights=full", "spec=r0-sp53"), "weights=full/detector.pt are of another network"),
+        (("run=new", "weights=short.pt"), "short.pt is damaged"),
+        (("run=new", "weights=newer.pt"), "newer.pt is of format 2, this version reads format 1: update"),
     ):
-        refused = call("nas.train", *TINY, changed)
+        refused = call("nas.train", *TINY, *changed)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
         assert named in refused.stderr
-    # All of these read one cache for training and one for validation, but for that of another bound.
-    assert len(list((tmp_path / "data" / "cache").glob("*-1280px-native-*/cache.json"))) == 4
-    assert len(list((tmp_path / "data" / "cache").glob("*px-*/cache.json"))) == 6
+    assert kept_files(folder / "full") == before
+    assert kept_files(folder / "new").keys() <= {"training.jsonl"}
+    # All of these read one cache of every image size, but for that of another bound.
+    sizes = {path.parent.name.split("px")[0] for path in (folder / "data" / "cache").glob("*px-native-*/cache.json")}
+    assert {size.rsplit("-")[-1] for size in sizes} == {"1280", "48"}
 
-    # It does not resume on other data of as many images; on the same elsewhere it does.
-    refused = call("nas.train", *TINY, "data.seed=1", "data.root=others")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "is of a training on other training annotations: their content had the hash " in refused.stderr
-    (tmp_path / "data" / "shapes-64").rename(tmp_path / "moved")
+    # The same data elsewhere is no other.
+    (folder / "data" / "shapes-64").rename(folder / "moved")
     moved = call("nas.train", *TINY, "data.root=moved")
     assert (moved.returncode, moved.stderr) == (0, "")
     assert "all 12 steps are done" in moved.stdout
-    assert (tmp_path / "full" / "last.pt").read_bytes() == before
+
+    (folder / "full" / "training.jsonl").write_bytes(b"{}\n" + before["training.jsonl"])
+    refused = call("nas.train", *TINY)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "training.jsonl, line 1: is no event of a training" in refused.stderr
+
+
+def kept_files(run: Path) -> dict[str, bytes]:
+    """Return the files of a training that it could not do without."""
+    paths = [path for path in run.rglob("*") if path.suffix in (".pt", ".jsonl")]
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(paths)}
+
+
+def test_the_last_line_of_a_search_is_the_command_that_trains_its_winner(tmp_path: Path, call: Run) -> None:
+    searched = call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=1", "tracking=none")
+    line = searched.stdout.splitlines()[-1]
+    command = f"{python_command()} -m nas.train experiment=quickstart_train spec=run run=run_train"
+    assert line.startswith(f"Train:   {command} ")
+
+    # As it stands there, but for the time that it takes.
+    done = call("nas.train", *shlex.split(line)[4:], "protocol.epochs=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    info = read_detector(tmp_path / "run_train" / "detector.pt").info
+    assert (info.search, info.trial, info.scale.image_size_px) == ("run", 0, 64)
+
+    refused = call("nas.train", *TINY, "spec=null", "weights=run_train", "run=run")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "holds a search: give a training a folder of its own (run=...)" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -134,6 +186,11 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
         (("processes=9",), "processes must be from 1 to 4 ("),
         (("spec=spinenet-48",), "unknown network 'spinenet-48'"),
         (("longest_side_px=7",), "longest_side_px must be from 32 to 65500 (no JPEG is larger), got 7"),
+        (("spec=runs/mine",), "no run at "),
+        (
+            ("spec=runs/quickstart",),
+            "no run at runs/quickstart: python -m nas.search experiment=quickstart makes it; spec=spinenet-49 does",
+        ),
         (("protocol.epochs=0",), "protocol: epochs must be from 1e-06"),
         (("protocol.schedule=step",), "protocol: decay_epochs must lie between 0 and epochs"),
     ],
@@ -141,7 +198,7 @@ def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_train
 def test_what_cannot_be_trained_is_one_line(call: Run, arguments: tuple[str, ...], message: str) -> None:
     done = call("nas.train", *TINY, *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert message in done.stderr
+    assert message in done.stderr.replace(python_command(), "python")
 
 
 @pytest.mark.long
