@@ -25,7 +25,7 @@ from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from nas.terminal.winners_table import winners_table
 from nas.tracking.base import Tracker
-from nas.training.launch import STATUS_LOST_OTHERS, end_with_launcher, launch
+from nas.training.launch import end_for_others, end_with_launcher, launch
 from nas.training.winners import FullTraining, Winner, Winners, ap_text, arguments_of, is_finished, results
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
@@ -88,9 +88,10 @@ class Options:
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)
         Native(self.longest_side_px)
+        processes, images_at_once = (1 if given is None else given for given in (self.processes, self.images_at_once))
         for name, value, low, high, reason in (
-            ("processes", self.processes or 1, 1, self.protocol.batch_size, "each takes an image of a batch at least"),
-            ("images_at_once", self.images_at_once or 1, 1, 65_536, "they are held in memory"),
+            ("processes", processes, 1, self.protocol.batch_size, "each takes an image of a batch at least"),
+            ("images_at_once", images_at_once, 1, 65_536, "they are held in memory"),
             ("validate_every_epochs", self.validate_every_epochs, 1e-6, 1e6, "no training has more"),
             ("checkpoint_every_min", self.checkpoint_every_min, 0, 1e6, "a checkpoint would never be written"),
         ):
@@ -174,8 +175,8 @@ def _train(options: Options, config: Mapping[str, Any], place: "Place | None") -
             with Interrupt() as interrupt:
                 run_training(plan, processes, interrupt, options.verbosity, config, options.tracking)
                 interrupt.raise_if_asked()
-    except OthersEndedError:
-        sys.exit(STATUS_LOST_OTHERS)
+    except OthersEndedError as error:
+        end_for_others(str(error))
 
 
 def _train_winners(options: Options, search: Path, config: Mapping[str, Any]) -> None:
@@ -195,7 +196,8 @@ def _train_winners(options: Options, search: Path, config: Mapping[str, Any]) ->
             say(f"{winner.name}: trained already{ap_text(winner.folder)}")
 
     # What can be wrong is said once, before the first one starts.
-    singles = [replace(options, search=None, spec=str(search), trial=one.trial.number, run=one.folder) for one in left]
+    single = replace(options, search=None, spec=str(search), executor=LocalExecutor())
+    singles = [replace(single, trial=winner.trial.number, run=winner.folder) for winner in left]
     for single in singles:
         _plan(single, options.device)
     for single in singles[:1]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from foundation import InputError
 from nas.executors.interrupt import Interrupt
@@ -21,6 +21,7 @@ STATUS_LOST_OTHERS = 3
 """Exit status of a process whose training cannot go on as another one has ended."""
 _LAUNCHED = "SPINENET_TRAIN_LAUNCHED"
 """Variable of the environment that processes have which this module started."""
+_LOST = "lost the other processes: "
 _LOOK_EVERY_S = 0.1
 _TELL_AFTER_S, _GRACE_S = 2.0, 30.0
 """Time that processes have to end by themselves once one of them has failed, and to end at all."""
@@ -127,7 +128,7 @@ def _await(processes: list[subprocess.Popen[bytes]], interrupt: Interrupt) -> in
             # Of those that failed meanwhile, the ones that lost others were not the first.
             causes = [rank for rank in failed if processes[rank].returncode not in _NO_CAUSE]
             first_to_fail, failed_at_s = (causes or failed)[0], time.monotonic()
-        if not interrupt.is_asked and since_s > _GRACE_S:
+        if since_s > _GRACE_S:
             return first_to_fail
         time.sleep(_LOOK_EVERY_S)
 
@@ -157,8 +158,10 @@ def _report(processes: list[subprocess.Popen[bytes]], failed: int | None, errors
 def _last_words(errors: BinaryIO) -> str:
     """Return the last line that a process wrote to its standard error."""
     errors.seek(0)
-    said = errors.read().decode(errors="replace").strip().splitlines() or ["it does not say why"]
-    return said[-1].removeprefix("error: ")
+    said = errors.read().decode(errors="replace").strip().splitlines()
+    # What others say of its end is no cause, where there is one.
+    causes = [line for line in said if not line.startswith(_LOST)]
+    return [*said, "it does not say why"][0].removeprefix(_LOST) if not causes else causes[-1].removeprefix("error: ")
 
 
 def _free_port() -> int:
@@ -166,6 +169,17 @@ def _free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port
+
+
+def end_for_others(reason: str) -> NoReturn:
+    """End this process, as another one of its training has ended.
+
+    The reason is not always that end. Where this module started the processes it says which one failed, and the first
+    keeps silent.
+    """
+    if _LAUNCHED not in os.environ or os.environ.get("RANK") != "0":
+        print(f"{_LOST}{reason.splitlines()[0]}", file=sys.stderr)
+    sys.exit(STATUS_LOST_OTHERS)
 
 
 def end_with_launcher() -> None:

@@ -73,7 +73,9 @@ class TrainingView:
 
         now = standing()
         self._console.print(_line(now), soft_wrap=True)
-        self._journal.append("progress", step=now.step, epoch=now.epoch, loss=now.loss, images_per_s=now.images_per_s)
+        self._journal.append_later(
+            "progress", step=now.step, epoch=now.epoch, loss=now.loss, images_per_s=now.images_per_s
+        )
         self._update()
         self._last_line_s = time.monotonic()
 

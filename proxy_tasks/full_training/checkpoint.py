@@ -63,10 +63,10 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
 
 def remove_unfinished(run: Path) -> None:
     """Remove files that a kill left half written; only while no other process writes here."""
-    folder = run / FOLDER
-    for path in folder.iterdir() if folder.is_dir() else []:
-        if _UNFINISHED.fullmatch(path.name):
-            path.unlink()
+    for folder in (run, run / FOLDER):
+        for path in folder.iterdir() if folder.is_dir() else []:
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink()
 
 
 def last_checkpoint(run: Path, options: Mapping[str, Any]) -> Checkpoint | None:

@@ -81,7 +81,9 @@ def device_of(name: str, place: Place | None) -> str:
     device = pick_device(name)
     if place is None or device.type == "cpu":
         return str(device)
-    return str(pick_device(f"cuda:{place.on_machine}"))
+    # Slurm may show each process its own GPU alone, which then has the number 0.
+    index = place.on_machine if torch.cuda.device_count() > 1 else 0
+    return str(pick_device(f"cuda:{index}"))
 
 
 def num_devices(name: str) -> int:
@@ -132,13 +134,15 @@ def _met(place: Place, within: timedelta) -> Store:
     try:
         # The agent of torchrun keeps a store at this address, else the first process does.
         is_kept_by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
-        store = TCPStore(
+        kept = TCPStore(
             host,
             int(port),
             is_master=place.rank == 0 and not is_kept_by_agent,
             timeout=within,
             wait_for_workers=False,
         )
+        # The agent's store outlives processes that it starts again: they are not to meet those before them.
+        store = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), kept)
         store.set(_came(place.rank), "")
         missing = [rank for rank in range(place.count) if not _has_come(store, rank, until_s)]
     except (RuntimeError, ValueError) as error:

@@ -59,6 +59,5 @@ class TrainingPlan:
         return {
             "spec": architecture,
             "seed": self.seed,
-            "images_at_once": self.images_at_once,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()},
         }

@@ -108,6 +108,7 @@ class _Trainer:
     def __init__(self, plan: TrainingPlan, processes: Processes, watch: Watch) -> None:
         keep_freed_memory()
         self._plan, self._processes, self._watch = plan, processes, watch
+        self._num_parts = num_parts_of(plan.protocol.batch_size, processes.count, plan.images_at_once)
         self._device = pick_device(plan.device)
         self._bf16 = uses_bf16(plan.precision, self._device.type)
         self._data = open_data(plan.data)
@@ -199,15 +200,11 @@ class _Trainer:
     def _parts(self) -> Iterator[list[Originals]]:
         """Yield, for each step that is left, the images of this process in as many parts as they are to be taken in."""
         plan, step = self._plan, self._steps.num_taken
-        batch_size = plan.protocol.batch_size
-        own = len(self._processes.share(np.arange(batch_size)))
-        num_parts = 1 if plan.images_at_once is None else -(-own // plan.images_at_once)
-
-        orders = training_rows(self._rows, batch_size, self._num_steps, plan.seed, first_step=step)
-        parts = (part for rows in orders for part in np.array_split(self._processes.share(rows), num_parts))
+        orders = training_rows(self._rows, plan.protocol.batch_size, self._num_steps, plan.seed, first_step=step)
+        parts = (part for rows in orders for part in np.array_split(self._processes.share(rows), self._num_parts))
         batches = read_originals(self._data.train, parts, self._device)
         for _ in range(step, self._num_steps):
-            yield [next(batches) for _ in range(num_parts)]
+            yield [next(batches) for _ in range(self._num_parts)]
 
     def _is_to_be_scored(self) -> bool:
         every = max(1, round(self._plan.validate_every * self._per_epoch))
@@ -333,6 +330,31 @@ class _Trainer:
             self._save()
         except InputError as error:
             self._watch.remark(f"no checkpoint at step {self._steps.num_taken}, the one before stays: {error}")
+
+
+def num_parts_of(batch_size: int, num_processes: int, images_at_once: int | None) -> int:
+    """Return in how many parts each process takes its share of a batch.
+
+    Raises:
+        InputError: there are more processes than images, or shares that differ by one make other numbers of parts:
+            normalisation is synchronised in each part.
+    """
+    if num_processes > batch_size:
+        raise InputError(
+            f"protocol.batch_size={batch_size} is less than the number of processes, {num_processes}: each takes an "
+            "image at least"
+        )
+    if images_at_once is None:
+        return 1
+
+    shares = batch_size // num_processes, -(-batch_size // num_processes)
+    fewest, most = (-(-share // images_at_once) for share in shares)
+    if fewest != most:
+        raise InputError(
+            f"images_at_once={images_at_once}: {num_processes} processes take {batch_size} images in {fewest} or "
+            f"{most} parts, and all need as many; try images_at_once={-(-shares[1] // most)}"
+        )
+    return most
 
 
 def rows_to_train_on(data: OpenData) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from tests.proxy_tasks.detection.test_detector import SCALE
 
 DATA = (
     "data=shapes", "data.root=shapes", "data.num_train_images=24", "data.num_val_images=6", "data.image_size_px=64",
-    "data.num_held_out=8",
+    "data.num_held_out=8", "data.num_classes=3",
 )  # fmt: skip
 CATEGORIES = (Category(1, "circle"), Category(2, "square"), Category(3, "triangle"))
 
