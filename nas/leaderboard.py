@@ -52,10 +52,10 @@ a run. Those that nas.replay trained again as the search did come first, by thei
 be as good as the best. With reward= they are ranked again by what the journal has on them; nothing is trained.
 
   python -m nas.leaderboard run=runs/quickstart top=20
-  python -m nas.leaderboard run=runs/quickstart 'where=macs<45e6 and ap>0.5' sort=-ap
+  python -m nas.leaderboard run=runs/quickstart 'where=macs<25e6 and ap>0.3' sort=-ap
   python -m nas.leaderboard run=runs/coco 'where="ap/traffic light">0.3' sort='-ap/traffic light'
   python -m nas.leaderboard run=[runs/evolution,runs/random] top=null format=csv > trials.csv
-  python -m nas.leaderboard run=runs/quickstart reward=targets reward.macs.target=44e6
+  python -m nas.leaderboard run=runs/quickstart reward=targets reward.macs.target=25e6
   python -m nas.leaderboard run=runs/quickstart reward=tradeoff front=true
 """
 
