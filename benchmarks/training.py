@@ -29,14 +29,15 @@ from benchmarks.generated_coco import MEAN_BOXES, NUM_CLASSES
 from benchmarks.timing import spread
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.augment import augment
+from proxy_tasks.detection.augment import augment, draw_augmentation
 from proxy_tasks.detection.flat_parameters import flatten_groups
-from proxy_tasks.detection.losses import detection_loss
+from proxy_tasks.detection.losses import detection_loss, match_batch
 from proxy_tasks.detection.optimization import make_optimizer
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM
 from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.networks.retinanet import RawDetections
 from proxy_tasks.networks.spinenet import SpineNet
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
 from search_space import ModelScale, published_spec
@@ -124,6 +125,11 @@ def finish_step(
     do("update", optimizer.step)
 
 
+def whole_loss(raw: RawDetections, batch: Batch, anchors_xyxy: Tensor) -> Tensor:
+    matched = match_batch(batch, anchors_xyxy)
+    return detection_loss(raw, batch, anchors_xyxy, matched, (matched >= 0).sum())
+
+
 def our_step(batch: Batch, device: torch.device, bf16: bool, do: Do = untimed) -> Step:
     torch.manual_seed(0)
     network = build_detector(SPEC, SCALE, NUM_CLASSES).to(device).to(memory_format=torch.channels_last)
@@ -133,11 +139,12 @@ def our_step(batch: Batch, device: torch.device, bf16: bool, do: Do = untimed) -
     rng = np.random.default_rng(0)
 
     def step() -> None:
-        augmented = do("augment", partial(augment, batch, rng, flip=RECIPE.flip, jitter=RECIPE.jitter))
+        drawn = draw_augmentation(rng, len(batch.images))
+        augmented = do("augment", partial(augment, batch, drawn, flip=RECIPE.flip, jitter=RECIPE.jitter))
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             raw = do("forward", partial(network, augmented.images))
 
-        loss = do("loss", partial(detection_loss, raw, augmented, anchors))
+        loss = do("loss", partial(whole_loss, raw, augmented, anchors))
         optimizer.zero_grad(set_to_none=False)
         finish_step(parameters, optimizer, loss, do)
 

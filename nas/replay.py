@@ -245,7 +245,7 @@ def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[Path, R
 
     names = [folder.name for folder in replays]
     console.print(f"Kept in {short_path(setup.run / REPLAYS)}: {', '.join(names)}", soft_wrap=True)
-    print_tracking_hints(replace(setup, run=list(replays)[-1]), console)
+    print_tracking_hints(setup.tracking, list(replays)[-1], console)
 
 
 def _command_for_seeds(setup: Setup, count: int) -> str:

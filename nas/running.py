@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
@@ -16,8 +17,9 @@ from nas.setup import Setup
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from nas.terminal.search_view import SearchView
-from nas.tracking.base import TrackedRun
+from nas.tracking.base import TrackedRun, Tracker
 from nas.tracking.feed import Tracking
+from nas.tracking.results import ResultReader
 from proxy_tasks.base import DataTask, ProxyTask
 
 MAX_SEEDS = 1000
@@ -121,10 +123,10 @@ def run_and_show(setup: Setup, journal: Journal, consoles: Consoles, shown: Show
         raise InputError(why_stopped)
 
 
-def print_tracking_hints(setup: Setup, console: Console) -> None:
-    """Print what a person does to see the run in each tracker."""
-    for tracker in setup.tracking.values():
-        hint = tracker.hint(setup.run)
+def print_tracking_hints(trackers: Mapping[str, Tracker], run: Path, console: Console) -> None:
+    """Print what a person does to see a run in each tracker."""
+    for tracker in trackers.values():
+        hint = tracker.hint(run)
         if hint:
             console.print(f"Curves:  {hint}", soft_wrap=True)
 
@@ -140,9 +142,9 @@ def _track(setup: Setup, journal: Journal, consoles: Consoles) -> Tracking:
     created = journal.record.created
     num_trials = max(setup.num_trials, len(journal.record.trials))
     say = partial(consoles.results.print, soft_wrap=True)
-    run = TrackedRun(journal.folder, created.time, created.config, num_trials, say)
+    run = TrackedRun(journal.folder, created.time, created.config, num_trials, say=say)
     warn = partial(consoles.problems.print, soft_wrap=True)
-    return Tracking(setup.tracking, run, journal.record, say, warn)
+    return Tracking(setup.tracking, run, ResultReader(journal.record).read, say, warn)
 
 
 def _run(setup: Setup, journal: Journal, tracking: Tracking, console: Console, shown: Shown) -> str | None:

@@ -40,6 +40,7 @@ from nas.setup import Setup, build_setup
 from nas.terminal.baselines import standing_line
 from nas.terminal.figures import duration
 from nas.terminal.tables import leaderboard_table
+from proxy_tasks.base import DataTask
 from search_space import Decisions
 
 HELP = """\
@@ -57,6 +58,8 @@ NUM_SHOWN = 10
 """Best trials in the table of the summary."""
 NUM_EXPORTED = 3
 """Best trials whose specs are written into the run folder."""
+_QUICKSTART = "runs/quickstart"
+"""The run whose best experiment=quickstart_train trains."""
 NUM_RECENT = 100
 """Trials over which the share of reused ones is taken."""
 
@@ -137,7 +140,10 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     if standing:
         console.print(standing, soft_wrap=True)
     _print_next_commands(console, setup, record, best[0] if best else None)
-    print_tracking_hints(setup, console)
+    print_tracking_hints(setup.tracking, setup.run, console)
+    training = _training_command(setup, record) if best else ""
+    if training:
+        console.print(f"Train:   {training}", soft_wrap=True)
 
 
 def _print_remarks(console: Console, record: Record, baselines: Sequence[Baseline], max_reused_share: float) -> None:
@@ -200,6 +206,29 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
         most_epochs = setup.promotion.fidelity(setup.fidelity, best.rung).epochs
         replay = this_command("replay", without=("num_trials", "fidelity.epochs"))
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
+
+
+def _training_command(setup: Setup, record: Record) -> str:
+    """Return the command that trains the best in full; empty where it has not all that the command would need."""
+    config = record.created.config
+    if not isinstance(setup.task, DataTask) or config.get("block_kinds"):
+        return ""
+    options = present_options(config)
+    try:
+        data, scale = (arguments_for("train", part, options) for part in ("data", "scale"))
+    except InputError:
+        # Classes of somebody's own, which no command line can name.
+        return ""
+
+    run = short_path(setup.run)
+    named = [f"spec={run}", f"run={run}_train"]
+    if "data=shapes" in data:
+        # As the quickstart, which the experiment is made for: small images, and a schedule for as many.
+        own = [argument for argument in [*data, *scale] if argument not in ("data=shapes", "scale=tiny")]
+        words = ["experiment=quickstart_train", *([] if run == _QUICKSTART else named), *own]
+    else:
+        words = [*named, "scale=spinenet-49", *data]
+    return f"{own_command('train')} {shlex.join(words)}"
 
 
 def _interval_command(setup: Setup, record: Record) -> str:

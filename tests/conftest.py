@@ -104,7 +104,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def start(module: str, arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
+def start(module: str, arguments: Sequence[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
     """Start a command in a process group of its own, listening to Ctrl-C, and return at once.
 
     A suite that a shell started in the background ignores SIGINT, and so would every process it starts.
@@ -116,6 +116,6 @@ def start(module: str, arguments: Sequence[str], folder: Path) -> subprocess.Pop
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )

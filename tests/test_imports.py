@@ -28,7 +28,7 @@ def modules_after_command(module: str, *arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["search", "replay", "proxy", "leaderboard", "report", "export", "draw", "profile", "prepare"]
+    "command", ["search", "replay", "proxy", "leaderboard", "report", "export", "draw", "profile", "prepare", "train"]
 )
 def test_help_loads_no_heavy_library(command: str) -> None:
     assert not {"torch", "ray", "hydra", "pandas"} & modules_after_command(f"nas.{command}", "--help")

@@ -35,6 +35,11 @@ class Interrupt:
         for number in self._previous:
             signal.signal(number, self._note)
 
+    @property
+    def is_asked(self) -> bool:
+        """True once a signal was noted."""
+        return self._asked_by is not None
+
     def raise_if_asked(self) -> None:
         """Raise the interrupt that was noted, if one was.
 

@@ -27,6 +27,8 @@ def arguments_for(config_name: str, group: str, recorded: Mapping[str, Any]) -> 
 
     of_group = {name: value for name, value in recorded.items() if _group_of(name) == group}
     taken = recorded_overrides(of_group, config_name, names, extra_dirs)
+    # A group of which several may be chosen, or none, has a choice for none on record.
+    taken = [argument for argument in taken if _group_of(argument) == group]
     return [*(f"--config-dir={folder}" for folder in extra_dirs), *taken, *repeated]
 
 

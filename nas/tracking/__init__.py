@@ -1,4 +1,4 @@
-"""Trackers show the results of a run elsewhere: in TensorBoard, MLflow, or Weights & Biases."""
+"""Trackers show the results of a search or a training elsewhere: in TensorBoard, MLflow, or Weights & Biases."""
 
 from foundation import lazy_class
 from nas.tracking.base import TrackedRun, Tracker, TrackerLog

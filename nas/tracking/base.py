@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from nas.tracking.results import Result
 
@@ -31,14 +31,16 @@ class TrackedRun:
         folder: the run folder, an absolute path.
         created_at: seconds since 1970.
         config: the whole configuration, as it was when the run began.
-        num_trials: number of trials that it is to have, by now.
+        num_trials: number of trials that it is to have, by now; a training has none.
+        kind: what it is.
         say: called with a line that a person may want to read.
     """
 
     folder: Path
     created_at: float
     config: Mapping[str, Any]
-    num_trials: int
+    num_trials: int = 0
+    kind: Literal["search", "training"] = "search"
     say: Callable[[str], None] = field(default=lambda line: None, compare=False)
 
     @property
@@ -62,9 +64,11 @@ class TrackerLog(Protocol):
 
 @runtime_checkable
 class Tracker(Protocol):
-    """A tracker shows results of runs. What it shows can be made again from the journal, and is, by the next start.
+    """A tracker shows results of searches and trainings.
 
-    Whatever it raises ends the tracking, not the search.
+    What it shows can be made again from the journal, and is, by the next start.
+
+    Whatever it raises ends the tracking, not the run.
 
     What the caller sees, with two results on record and a search that is resumed:
 

@@ -1,4 +1,4 @@
-"""The feed of trackers: they get results while the search runs, and one that is slow or fails holds nothing up."""
+"""The feed of trackers: they get results while a run goes on, and one that is slow or fails holds nothing up."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,12 +8,11 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from nas.record.record import Record
 from nas.tracking.base import TrackedRun, Tracker
-from nas.tracking.results import Result, ResultReader
+from nas.tracking.results import Result
 
 WAIT_AT_END_S = 60.0
-"""Longest time that the end of a search waits for its trackers."""
+"""Longest time that the end of a run waits for its trackers."""
 SAY_AFTER_S = 2.0
 """Time that it waits before it says so."""
 
@@ -24,7 +23,8 @@ class Tracking:
     Args:
         trackers: the trackers by name.
         run: the run that is shown.
-        record: the run's record; results on it are handed over at once, and later ones when `update` is called.
+        read: returns the results that have come since the last time. Those on record are handed over at once, and
+            later ones when `update` is called.
         say: called with a line that may be left out.
         warn: called with a line where a tracker fails.
     """
@@ -33,11 +33,11 @@ class Tracking:
         self,
         trackers: Mapping[str, Tracker],
         run: TrackedRun,
-        record: Record,
+        read: Callable[[], list[Result]],
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
-        self._reader = ResultReader(record)
+        self._read = read
         self._say = say
         self._warn = warn
         self._feeds = [_Feed(name, tracker, run, warn) for name, tracker in trackers.items()]
@@ -50,7 +50,7 @@ class Tracking:
 
     def update(self) -> None:
         """Hand over what has come since the last time."""
-        for result in self._reader.read():
+        for result in self._read():
             for feed in self._feeds:
                 feed.results.put(result)
 
@@ -58,7 +58,7 @@ class Tracking:
         for feed in self._feeds:
             feed.results.put(None)
 
-        with suppress(KeyboardInterrupt):  # the search itself is over
+        with suppress(KeyboardInterrupt):  # the run itself is over
             self._wait()
 
         for feed in self._feeds:
@@ -109,6 +109,6 @@ class _Feed(Thread):
         lines = str(error).strip().splitlines()
         text = lines[0] if lines else ""
         self._warn(
-            f"no more is shown in {self.name} ({type(error).__name__}: {text}); the search goes on, and its next start "
-            "hands over what is missing"
+            f"no more is shown in {self.name} ({type(error).__name__}: {text}); the {self._run.kind} goes on, and its "
+            "next start hands over what is missing"
         )

@@ -1,4 +1,4 @@
-"""MLflow: a run for the search, and below it one for each trained trial."""
+"""MLflow: a run for a search or a training, and below that of a search one for each trained trial."""
 
 import os
 import re
@@ -20,7 +20,6 @@ _MAX_CHARS: Final = 500
 _RUN_TAG: Final = "nas.run"
 _TRIAL_TAG: Final = "nas.trial"
 _PARENT_TAG: Final = "mlflow.parentRunId"
-_NUM_RESULTS: Final = "search/results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class MLflow:
         check_installed("mlflow")
 
     def open(self, run: TrackedRun) -> "MLflowLog":
-        """Begin the run of the search, or resume it; see `Tracker.open`."""
+        """Begin the run, or resume it; see `Tracker.open`."""
         return MLflowLog(self, run)
 
     def hint(self, run: Path) -> str:
@@ -57,9 +56,9 @@ class MLflow:
 
 
 class MLflowLog:
-    """The run of one search.
+    """The run of one search or training.
 
-    MLflow itself is asked how far it got: a figure of the run says how many results the search has, and each trial that
+    MLflow itself is asked how far it got: a figure of the run says how many results it has, and each trial that
     has ended is known by its tag.
     """
 
@@ -70,6 +69,7 @@ class MLflowLog:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self._client: Any = MlflowClient(settings.uri)
         self._per_trial = settings.per_trial
+        self._num_results = f"{run.kind}/results"
 
         found = self._client.get_experiment_by_name(settings.experiment)
         self._experiment = found.experiment_id if found else self._client.create_experiment(settings.experiment)
@@ -77,7 +77,7 @@ class MLflowLog:
         known = list(self._runs(f"tags.`{_RUN_TAG}` = '{run.identity}'"))
         if known:
             self._id = known[0].info.run_id
-            self._num_known = int(known[0].data.metrics.get(_NUM_RESULTS, 0))
+            self._num_known = int(known[0].data.metrics.get(self._num_results, 0))
             self._client.update_run(self._id, status="RUNNING")
         else:
             self._id = self._begin({_RUN_TAG: run.identity}, run.folder.name, run.created_at)
@@ -88,13 +88,13 @@ class MLflowLog:
 
     def add(self, result: Result) -> None:
         """Show a result; see `TrackerLog.add`."""
-        number = str(result.trial.number)
-        if self._per_trial and result.is_trained and number not in self._known_trials:
-            self._add_trial(number, result)
+        trial = result.trained
+        if self._per_trial and trial is not None and str(trial.number) not in self._known_trials:
+            self._add_trial(str(trial.number), result)
 
         if result.number > self._num_known:
-            figures = result.search_figures() | {_NUM_RESULTS: float(result.number)}
-            self._client.log_batch(self._id, metrics=_metrics(figures, result.number, result.time))
+            figures = {**result.figures, self._num_results: float(result.number)}
+            self._client.log_batch(self._id, metrics=_metrics(figures, result.step, result.time))
 
     def close(self) -> None:
         """Mark the run as finished, until it is resumed."""

@@ -37,51 +37,49 @@ class TrialPage:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A trial that ended.
+    """A trial of a search that ended, or figures that a training has come to.
 
     Attributes:
         number: 1 for the first result of the run, 2 for the second.
+        step: its place on the curves of the run: its number in a search, the steps that are done in a training.
         time: when it came, in seconds since 1970.
-        trial: the trial, with its outcome.
-        best_reward: best reward of the results so far, this one included; None while none has one.
-        num_ended: how many results so far have each status.
+        figures: how the run stands after it.
+        trial: the trial, with its outcome; None in a training.
     """
 
     number: int
+    step: int
     time: float
-    trial: Trial
-    best_reward: float | None
-    num_ended: Mapping[Status, int]
+    figures: Mapping[str, float]
+    trial: Trial | None = None
 
     @property
-    def is_trained(self) -> bool:
-        """True where the trial is more than a proposal: reused and rejected ones were never trained."""
-        return self.trial.status in ("completed", "failed")
-
-    def search_figures(self) -> dict[str, float]:
-        """Return how the search stands after this result."""
-        figures = {f"trials/{status}": float(number) for status, number in self.num_ended.items()}
-        if self.trial.reward is not None and compares(self.trial):
-            figures["search/reward"] = self.trial.reward
-        if self.best_reward is not None:
-            figures["search/best_reward"] = self.best_reward
-        return figures
+    def trained(self) -> Trial | None:
+        """The trial where it is more than a proposal: reused and rejected ones were never trained."""
+        return self.trial if self.trial is not None and self.trial.status in ("completed", "failed") else None
 
     def page(self) -> TrialPage:
-        """Return a trained trial as trackers show it by itself."""
+        """Return a trained trial as trackers show it by itself.
+
+        Raises:
+            ValueError: the result is of no trained trial.
+        """
+        trial = self.trained
+        if trial is None:
+            raise ValueError(f"result {self.number} is of no trained trial")
         return TrialPage(
-            name=f"trial {self.trial.number}",
-            begun_at=self.time - sum(self.trial.seconds.values()),
+            name=f"trial {trial.number}",
+            begun_at=self.time - sum(trial.seconds.values()),
             ended_at=self.time,
-            is_completed=self.trial.status == "completed",
-            hyperparameters=_hyperparameters(self.trial),
-            losses=_loss_by_percent(self.trial.loss_curve),
-            figures=_figures(self.trial),
+            is_completed=trial.status == "completed",
+            hyperparameters=_hyperparameters(trial),
+            losses=_loss_by_percent(trial.loss_curve),
+            figures=_figures(trial),
         )
 
 
 class ResultReader:
-    """A reader of the results of a record that grows."""
+    """A reader of the results of a search whose record grows."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -96,9 +94,19 @@ class ResultReader:
             trial, time = self._record.trials[trial_number], self._record.told_at[self._num_read]
             self._num_read += 1
             self._num_ended[trial.status] += 1
-            best_reward = self._best.take(trial)
-            results.append(Result(self._num_read, time, trial, best_reward, dict(self._num_ended)))
+            figures = self._search_figures(trial)
+            results.append(Result(self._num_read, self._num_read, time, figures, trial))
         return results
+
+    def _search_figures(self, trial: Trial) -> dict[str, float]:
+        """Return how the search stands after a trial that has just ended."""
+        best_reward = self._best.take(trial)
+        figures = {f"trials/{status}": float(number) for status, number in self._num_ended.items()}
+        if trial.reward is not None and compares(trial):
+            figures["search/reward"] = trial.reward
+        if best_reward is not None:
+            figures["search/best_reward"] = best_reward
+        return figures
 
 
 def _figures(trial: Trial) -> dict[str, float]:

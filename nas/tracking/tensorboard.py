@@ -1,6 +1,6 @@
-"""TensorBoard: curves of the search, and for each trained trial a page and a row in the table of hyper-parameters.
+"""TensorBoard: curves of a run, and for each trained trial a page and a row in the table of hyper-parameters.
 
-All of it is made from the journal. Every start writes the file of the search again, byte for byte as it was, so that a
+All of it is made from the journal. Every start writes the file of the curves again, byte for byte as it was, so that a
 TensorBoard that is open reads on; the file of a trial is written once, whole.
 """
 
@@ -35,7 +35,7 @@ class TensorBoard:
     per_trial: bool | None = None
 
     def open(self, run: TrackedRun) -> "TensorBoardLog":
-        """Begin the file of the search again from its first byte; see `Tracker.open`.
+        """Begin the file of the curves again from its first byte; see `Tracker.open`.
 
         Pages that are there stay when a run is extended, and those that were left out are written by the next start
         that is to write them.
@@ -65,26 +65,27 @@ class TensorBoardLog:
         # No link in the run folder is followed, since anything may have taken a name there.
         with (
             open_folder(self._run / FOLDER, inside=self._run) as top,
-            open_folder(self._run / FOLDER / "search", inside=self._run) as search,
+            open_folder(self._run / FOLDER / run.kind, inside=self._run) as curves,
         ):
-            if not _begins_with(search, head.getvalue()):
+            if not _begins_with(curves, head.getvalue()):
                 # Pages of a run that stood in this folder before.
                 shutil.rmtree("trials", ignore_errors=True, dir_fd=top)
-            self._file = open(_NAME, "wb", opener=opener_in(search))  # noqa: SIM115  # closed by `close`
+            self._file = open(_NAME, "wb", opener=opener_in(curves))  # noqa: SIM115  # closed by `close`
         self._file.write(head.getvalue())
 
     def add(self, result: Result) -> None:
         """Show a result; see `TrackerLog.add`."""
-        _write_scalars(self._file, result.search_figures(), result.number, result.time)
+        _write_scalars(self._file, result.figures, result.step, result.time)
         self._file.flush()
 
-        if self._per_trial and result.is_trained:
-            path = self._run / FOLDER / "trials" / f"{result.trial.number:05d}" / _NAME
+        trial = result.trained
+        if self._per_trial and trial is not None:
+            path = self._run / FOLDER / "trials" / f"{trial.number:05d}" / _NAME
             if not path.exists():
                 write_whole(path, _page_file(result), inside=self._run)
 
     def close(self) -> None:
-        """Close the file of the search."""
+        """Close the file of the curves."""
         self._file.close()
 
 
@@ -109,7 +110,7 @@ def _page_file(result: Result) -> bytes:
     _write(file, page.begun_at, summary=start)
 
     # The evaluation begins with its training.
-    train_s = result.trial.seconds.get("train", 0.0)
+    train_s = 0.0 if result.trial is None else result.trial.seconds.get("train", 0.0)
     for percent, loss in page.losses:
         _write_scalars(file, {"loss_curve": loss}, percent, page.begun_at + percent / 100 * train_s)
     _write_scalars(file, page.figures, result.number, page.ended_at)

@@ -1,4 +1,4 @@
-"""Weights & Biases: a run for the search, and in its group one for each trained trial."""
+"""Weights & Biases: a run for a search or a training, and in the group of a search one for each trained trial."""
 
 import os
 import re
@@ -40,7 +40,7 @@ class WeightsAndBiases:
         check_installed("wandb")
 
     def open(self, run: TrackedRun) -> "WeightsAndBiasesLog":
-        """Begin the run of the search, or resume it; see `Tracker.open`."""
+        """Begin the run, or resume it; see `Tracker.open`."""
         return WeightsAndBiasesLog(self, run)
 
     def hint(self, run: Path) -> str:
@@ -52,9 +52,9 @@ class WeightsAndBiases:
 
 
 class WeightsAndBiasesLog:
-    """The run of one search.
+    """The run of one search or training.
 
-    Online the run of the search is asked how far it got. Offline it is written whole by every start, as the last one
+    Online the run is asked how far it got. Offline it is written whole by every start, as the last one
     that is sent replaces those before. A file in the run folder says up to which result trials have their runs, and at
     which destination.
     """
@@ -63,7 +63,7 @@ class WeightsAndBiasesLog:
         import wandb
 
         os.environ.setdefault("WANDB_SILENT", "true")
-        # It would ask for the key in the middle of the search.
+        # It would ask for the key in the middle of the work.
         if settings.mode == "online" and not wandb.login(prompt=False, verify=False):
             raise ValueError("nobody is logged in; run wandb login, or set tracking.wandb.mode=offline")
 
@@ -73,26 +73,27 @@ class WeightsAndBiasesLog:
         self._destination = f"{run.identity} {settings.mode} {settings.entity} {settings.project}"
         self._num_trials_known = self._read_marker()
 
-        self._search = self._begin("search", run.folder.name, dict(options_of(run.config)))
-        self._search.define_metric("*", step_metric="result")
+        self._axis = "result" if run.kind == "search" else "step"
+        self._whole = self._begin(run.kind, run.folder.name, dict(options_of(run.config)))
+        self._whole.define_metric("*", step_metric=self._axis)
         # Offline the package cannot say how far it got, so everything is written again.
-        self._num_known = self._search.step if settings.mode == "online" else 0
+        self._num_known = self._whole.step if settings.mode == "online" else 0
 
     def add(self, result: Result) -> None:
         """Show a result; see `TrackerLog.add`."""
         if self._settings.per_trial and result.number > self._num_trials_known:
-            if result.is_trained:
+            if result.trained is not None:
                 self._add_trial(result.page())
 
             # After the trial: a kill in between hands it over again, under the same id.
             write_whole(self._marker, f"{self._destination}\n{result.number}".encode())
 
         if result.number > self._num_known:
-            self._search.log(result.search_figures() | {"result": result.number})
+            self._whole.log({**result.figures, self._axis: result.step})
 
     def close(self) -> None:
         """Wait until all is written or sent."""
-        self._search.finish()
+        self._whole.finish()
 
     def _read_marker(self) -> int:
         """Return the number of the last result whose trial was handed over; 0 where that was to another destination."""
@@ -120,7 +121,7 @@ class WeightsAndBiasesLog:
             group=self._group,
             job_type=kind,
             name=name,
-            id=self._group if kind == "search" else f"{self._group}-{name.replace(' ', '-')}",
+            id=self._group if kind != "trial" else f"{self._group}-{name.replace(' ', '-')}",
             config=config,
             resume="allow",
             reinit="create_new",

@@ -1,11 +1,9 @@
 """Batches of images and boxes, read ahead and put on a device, and the order in which images are trained on."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,16 +11,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache import CachedSplit
 from proxy_tasks.coco.image_store import JpegImages
+from proxy_tasks.coco.read_ahead import read_ahead, to_device
 
-# ImageNet's mean and deviation per channel of RGB in [0, 1], as in the reference's input pipeline.
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
-_NUM_AHEAD = 3
-"""Batches that are read ahead of the one in use."""
 
-T = TypeVar("T")
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Mean and deviation of each channel of RGB in [0, 1], which a network's input is shifted and divided by."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if not all(0 <= value <= 1 for value in self.mean) or not all(0 < value <= 1 for value in self.std):
+            raise ValueError(f"mean and std must lie in 0 to 1, std above 0, got {self.mean} and {self.std}")
+
+
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""ImageNet's, as in the reference's input pipeline."""
 
 
 class Batch(NamedTuple):
@@ -42,6 +50,11 @@ class Batch(NamedTuple):
     boxes_xyxy: Tensor
     labels: Tensor
     image: Tensor
+
+    @property
+    def num_images(self) -> int:
+        """The number of images, B."""
+        return len(self.images)
 
 
 class _Loaded(NamedTuple):
@@ -63,71 +76,51 @@ def load_batches(split: CachedSplit, steps: Iterable[NDArray[np.int64]], device:
 
     Crowds are left out, as in the reference, and so are boxes without area in their image.
 
-    On CUDA batches are copied on a stream of their own, so that neither copy nor network waits for the other.
-
     Args:
         split: images of S px.
         steps: rows of each batch's images, (B,).
         device: the network's.
     """
-    if device.type != "cuda":
-        for loaded in _ahead(lambda rows: _load(split, rows, device), steps):
-            yield loaded.batch()
-        return
-
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch leaves it so
-
-    def load(rows: NDArray[np.int64]) -> tuple[_Loaded, torch.cuda.Event]:
-        with torch.cuda.stream(stream):
-            return _load(split, rows, device), stream.record_event()
-
-    for loaded, copied in _ahead(load, steps):
-        current = torch.cuda.current_stream(device)
-        current.wait_event(copied)
-
-        # Else the memory could be used again while the network still reads it.
-        for tensor in loaded:
-            tensor.record_stream(current)
+    for loaded in read_ahead(lambda rows: _load(split, rows, device), steps, device):
         yield loaded.batch()
-
-
-def _ahead(make: Callable[[NDArray[np.int64]], T], steps: Iterable[NDArray[np.int64]]) -> Iterator[T]:
-    """Yield `make(step)` of each step in order, made in another thread some steps before it is asked for."""
-    rest = iter(steps)
-    with ThreadPoolExecutor(1, "loader") as thread:
-        pending: deque[Future[T]] = deque(thread.submit(make, step) for step in islice(rest, _NUM_AHEAD))
-        try:
-            while pending:
-                made = pending.popleft().result()
-                # Each batch that is taken makes way for one more, until no steps are left.
-                pending.extend(thread.submit(make, step) for step in islice(rest, 1))
-                yield made
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 def _load(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> _Loaded:
     """Read the images and boxes of one batch and copy them to the device."""
-    annotations = split.annotations
+    boxes, labels, image = training_boxes(split.annotations, rows)
+    boxes *= np.tile(split.scales_xy[rows][image], (1, 2))  # (N, 4) pixels of the cached image
+    return _Loaded(
+        pixels=_read_pixels(split, rows, device),  # (B, S, S, 3)
+        sizes_px=to_device(split.sizes_px[rows].astype(np.float32), device),  # (B, 2)
+        boxes_xyxy=to_device(boxes.astype(np.float32), device),  # (N, 4)
+        labels=to_device(labels, device),  # (N,)
+        image=to_device(image, device),  # (N,)
+    )
+
+
+def training_boxes(
+    annotations: Annotations, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the boxes of images that are trained on.
+
+    Args:
+        annotations: of all images.
+        rows: (B,) the images.
+
+    Returns:
+        (N, 4) corners in original pixels, (N,) labels, (N,) index in `rows` of each box's image; N is 1 or more.
+    """
     boxes, labels, image = [], [], []
     for i, row in enumerate(rows):
         kept = annotations.boxes_to_train_on(row)
-        boxes.append(annotations.boxes_xyxy[kept] * np.tile(split.scales_xy[row], 2))  # pixels of the cached image
+        boxes.append(annotations.boxes_xyxy[kept])
         labels.append(annotations.labels[kept])
         image.append(np.full(len(kept), i))
 
     # Matching needs one entry at least: a box without area, whose label -1 says that it is no object.
     if not any(len(some) for some in labels):
-        boxes, labels, image = [np.zeros((1, 4))], [np.array([-1])], [np.array([0])]
-
-    return _Loaded(
-        pixels=_read_pixels(split, rows, device),  # (B, S, S, 3)
-        sizes_px=_to_device(split.sizes_px[rows].astype(np.float32), device),  # (B, 2)
-        boxes_xyxy=_to_device(np.concatenate(boxes).astype(np.float32), device),  # (N, 4)
-        labels=_to_device(np.concatenate(labels), device),  # (N,)
-        image=_to_device(np.concatenate(image), device),  # (N,)
-    )
+        return np.zeros((1, 4)), np.array([-1]), np.array([0])
+    return np.concatenate(boxes), np.concatenate(labels), np.concatenate(image)
 
 
 def _read_pixels(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> Tensor:
@@ -150,20 +143,16 @@ def _read_pixels(split: CachedSplit, rows: NDArray[np.int64], device: torch.devi
     return pixels.to(device, non_blocking=True)
 
 
-def _to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
-
-
-def normalise(pixels: Tensor, sizes_px: Tensor) -> Tensor:
-    """Turn (B, S, S, 3) bytes into (B, 3, S, S) float32, channels last; black beyond `sizes_px` becomes zero.
+def normalise(pixels: Tensor, sizes_px: Tensor, by: Normalisation = IMAGENET) -> Tensor:
+    """Turn (B, S, S, 3) levels into (B, 3, S, S) float32, channels last; black beyond `sizes_px` becomes zero.
 
     Args:
-        pixels: uint8 RGB.
+        pixels: RGB from 0 to 255, uint8, or float32 which is overwritten.
         sizes_px: (B, 2) height and width of each image without its padding.
+        by: mean and deviation of the channels.
     """
     num_images, size = pixels.shape[:2]
-    scale, shift, number = _line_constants(size, pixels.device)
+    scale, shift, number = _line_constants(size, by, pixels.device)
 
     # The shift, without which black is zero, is left out of the padding.
     is_image_line = (number < sizes_px[:, :1]).float()[:, :, None]  # (B, S, 1)
@@ -177,19 +166,23 @@ def normalise(pixels: Tensor, sizes_px: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _line_constants(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _line_constants(size: int, by: Normalisation, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Return the factors of a line of pixels, (3 S,), the shifts, (3 S,), and the number of each pixel, (S,)."""
-    mean, std = torch.tensor(_MEAN) * 255, torch.tensor(_STD) * 255
+    mean, std = torch.tensor(by.mean) * 255, torch.tensor(by.std) * 255
     return (1 / std).repeat(size).to(device), (-mean / std).repeat(size).to(device), torch.arange(size, device=device)
 
 
-def training_rows(rows: NDArray[np.int64], batch_size: int, num_steps: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of the images of `num_steps` batches; every image comes once before any comes again.
+def training_rows(
+    rows: NDArray[np.int64], batch_size: int, num_steps: int, seed: int, first_step: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of the images of `num_steps` batches, without those of the steps before `first_step`.
+
+    Every image comes once before any comes again.
 
     The order of epoch e depends on the seed and e alone.
     """
     current_epoch, order = -1, rows
-    for step in range(num_steps):
+    for step in range(first_step, num_steps):
         # Images are counted through all epochs: image i is number i % N of epoch i // N.
         counts = np.arange(step * batch_size, (step + 1) * batch_size)
         epochs, positions = np.divmod(counts, len(rows))

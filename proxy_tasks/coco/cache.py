@@ -19,6 +19,7 @@ from proxy_tasks.coco.cache_files import BAD_LIST, CacheKey, Meta, SplitContent,
 from proxy_tasks.coco.cache_making import make_cache, take_name
 from proxy_tasks.coco.decode import fitted_size
 from proxy_tasks.coco.image_store import Images, first_damaged, open_images
+from proxy_tasks.coco.native_images import Native, NativeImages
 from proxy_tasks.coco.sources import current_sources, read_sources, write_sources
 
 
@@ -27,7 +28,7 @@ class CachedSplit:
     """One split, ready to train on; N images of S px.
 
     Attributes:
-        images: the long side fills S, the rest (right or bottom) is black.
+        images: the long side fills S, the rest (right or bottom) is black; native ones are read in their own size too.
         annotations: annotations of these images, boxes in pixels of the original ones.
         listed_ids: ids of all images that the annotation file lists, those that could not be used included, ascending.
         scales_xy: (N, 2) factors from original pixels to pixels of `images`, of x and of y: sizes are rounded.
@@ -92,7 +93,7 @@ def existing_split(key: CacheKey, content: SplitContent | None) -> CachedSplit:
         raise _not_there(key.unfinished_path(key.fingerprint()).with_suffix(""), "missing")
 
     path = key.path(found)
-    split = _open(path)
+    split = _open(path, key)
     if split is None:
         raise _not_there(path, "damaged" if path.exists() else "missing")
     return split
@@ -144,7 +145,7 @@ def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Anno
                 sources = make_cache(key, fingerprint, report, check)
                 path = key.path(SplitContent(fingerprint, sources.identity))
                 write_sources(key.source_record(fingerprint), sources)
-                split = _open_new(part, path)
+                split = _open_new(part, path, key)
     except OSError as error:
         raise InputError(
             f"cannot write the image cache {part.with_suffix('')}: {error.strerror or error}; the same command "
@@ -159,23 +160,23 @@ def _make(key: CacheKey, fingerprint: str, report: Report, check: Callable[[Anno
 def _open_current(key: CacheKey, fingerprint: str, report: Report) -> CachedSplit | None:
     """Open the cache of what the image folder holds now; None if there is none that is whole."""
     sources = current_sources(key.source_record(fingerprint), fingerprint, key.image_dir, report)
-    return None if sources is None else _open(key.path(SplitContent(fingerprint, sources.identity)))
+    return None if sources is None else _open(key.path(SplitContent(fingerprint, sources.identity)), key)
 
 
-def _open_new(part: Path, path: Path) -> CachedSplit | None:
+def _open_new(part: Path, path: Path, key: CacheKey) -> CachedSplit | None:
     """Open a cache that has just been made, unless there is one like it."""
-    split = _open(path)
+    split = _open(path, key)
     if split is not None:
         # The same images were cached from another folder, whose record is gone.
         shutil.rmtree(part)
         return split
 
     take_name(part, path)
-    return _open(path)
+    return _open(path, key)
 
 
-def _open(path: Path) -> CachedSplit | None:
-    """Open a cache; None if it is not there or not whole."""
+def _open(path: Path, key: CacheKey) -> CachedSplit | None:
+    """Open the cache of a key; None if it is not there or not whole."""
     try:
         meta = Meta.model_validate_json((path / "cache.json").read_bytes())
         # Of the images only the size is checked here: reading them all takes minutes, see `check_cache`.
@@ -188,10 +189,14 @@ def _open(path: Path) -> CachedSplit | None:
     except (OSError, ValidationError):
         return None
 
-    size, original_px = meta.image_size_px, arrays.annotations.sizes_px
+    size, original_px = key.image_size_px, arrays.annotations.sizes_px
     sizes_px = np.array([fitted_size(height, width, size) for height, width in original_px.tolist()])  # (N, 2)
+    if isinstance(key.image_format, Native):
+        images: Images = NativeImages(path / "images", arrays.starts, size)
+    else:
+        images = open_images(path / "images", key.image_format, arrays.starts, size)
     return CachedSplit(
-        images=open_images(path / "images", meta.image_format, arrays.starts, size),
+        images=images,
         annotations=arrays.annotations,
         listed_ids=arrays.listed_ids,
         scales_xy=(sizes_px / original_px)[:, ::-1],

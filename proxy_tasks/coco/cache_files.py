@@ -10,7 +10,7 @@ import os
 import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from foundation import InputError
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import MAX_BAD_SHARE, Count, Kind
 from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.native_images import Native
 
 VERSION = 5
 """Version of these files and of how pixels are made; a cache of another version lies beside, unused."""
@@ -48,8 +49,8 @@ class CacheKey:
     Attributes:
         annotation_file: COCO JSON.
         image_dir: folder that its file names are below.
-        image_size_px: side of the cached squares.
-        image_format: format of the cached images.
+        image_size_px: side of the squares that images are read as.
+        image_format: format of the cached images; one cache of native size serves every `image_size_px`.
         max_images: use only this many of the images, chosen at random but always the same; None for all.
         cache_dir: folder of all caches.
         max_bad_share: largest share of bad entries; the name does not depend on it, as the content does not.
@@ -58,7 +59,7 @@ class CacheKey:
     annotation_file: Path
     image_dir: Path
     image_size_px: int
-    image_format: Format
+    image_format: Format | Native
     max_images: int | None
     cache_dir: Path
     max_bad_share: float = MAX_BAD_SHARE
@@ -96,7 +97,15 @@ class CacheKey:
 
     @property
     def _form(self) -> str:
-        return f"{self.image_size_px}px-{self.image_format}"
+        name, side = stored_form(self.image_size_px, self.image_format)
+        return f"{side}px-{name}"
+
+
+def stored_form(image_size_px: int, image_format: Format | Native) -> tuple[Format | Literal["native"], int]:
+    """Return the name of a cache's format, and the side in pixels that decides what is stored."""
+    if isinstance(image_format, Native):
+        return "native", image_format.longest_side_px
+    return image_format, image_size_px
 
 
 def _short_hash(*parts: str | int | None) -> str:
@@ -104,7 +113,10 @@ def _short_hash(*parts: str | int | None) -> str:
 
 
 class Meta(BaseModel):
-    """`cache.json`: what a cache was made from, and what was repaired."""
+    """`cache.json`: what a cache was made from, and what was repaired.
+
+    `image_size_px` is the side of the squares; of native images it is their bound.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -114,7 +126,7 @@ class Meta(BaseModel):
     annotation_file: str
     image_dir: str
     image_size_px: int
-    image_format: Format
+    image_format: Format | Literal["native"]
     max_images: int | None
     num_images: int
     num_bytes: int

@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import NamedTuple, assert_never
 
 import numpy as np
+from PIL import Image
 
 from foundation import InputError, sync_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotation_file import read_annotations
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import BadEntries, list_file_of
-from proxy_tasks.coco.cache_files import BAD_LIST, VERSION, Arrays, CacheKey, Meta, checksum, sync
+from proxy_tasks.coco.cache_files import BAD_LIST, VERSION, Arrays, CacheKey, Meta, checksum, stored_form, sync
 from proxy_tasks.coco.cache_progress import Chunk, ImageOutcome, resume
 from proxy_tasks.coco.decode import UnusableImageError, decode_image, fit
 from proxy_tasks.coco.image_store import encode, num_cores
+from proxy_tasks.coco.native_images import Native, native_jpeg
 from proxy_tasks.coco.sources import NO_CONTENT, NO_FILE, Sources, file_state
 
 _CHUNK_IMAGES, _CHUNK_BYTES = 256, 2**28
@@ -51,7 +53,7 @@ def make_cache(key: CacheKey, fingerprint: str, report: Report, check: Callable[
 
     chunks = resume(part, key, listed) if part.exists() else []
     num_bytes = _expected_bytes(key, listed)
-    _check_disk(part, num_bytes - sum(chunk.num_bytes for chunk in chunks))
+    _check_disk(part, num_bytes - sum(chunk.num_bytes for chunk in chunks), may_shrink=key.image_format == "raw")
 
     part.mkdir(exist_ok=True)
     chunks = _decode_all(part, key, listed, chunks, f"decoding images to {num_bytes / 1e9:.2g} GB", report)
@@ -89,15 +91,15 @@ def take_name(part: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _check_disk(part: Path, num_bytes: int) -> None:
-    """Check that there is space for `num_bytes` more."""
+def _check_disk(part: Path, num_bytes: int, *, may_shrink: bool) -> None:
+    """Check that there is space for `num_bytes` more; `may_shrink` where another format takes less."""
     path = part.with_suffix("")
     free = shutil.disk_usage(path.parent).free
     if num_bytes > free:
+        or_jpeg = ", or the cache's format to jpeg, which takes about a tenth" if may_shrink else ""
         raise InputError(
             f"the image cache {path} needs {num_bytes / 1e9:.2g} GB and {free / 1e9:.2g} GB are free: delete what is "
-            f"not needed in {path.parent}, set cache_dir to a folder on another disk, or the cache's format to jpeg, "
-            "which takes about a tenth"
+            f"not needed in {path.parent}, set cache_dir to a folder on another disk{or_jpeg}"
         )
 
 
@@ -138,9 +140,16 @@ def _encoded(key: CacheKey, listed: Annotations, row: int) -> _Encoded:
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
 
-    data = encode(fit(decoded, key.image_size_px), key.image_format)
+    data = _stored(key, decoded, content)
     image = ImageOutcome(state=state, sha256=sha256.hex(), num_bytes=len(data), crc32=zlib.crc32(data), repair=repair)
     return _Encoded(image, data)
+
+
+def _stored(key: CacheKey, image: Image.Image, content: bytes) -> bytes:
+    """Return the bytes of an image in the cache; `content` is what its file holds."""
+    if isinstance(key.image_format, Native):
+        return native_jpeg(image, content, key.image_format.longest_side_px)
+    return encode(fit(image, key.image_size_px), key.image_format)
 
 
 def _expected_bytes(key: CacheKey, listed: Annotations) -> int:
@@ -148,7 +157,7 @@ def _expected_bytes(key: CacheKey, listed: Annotations) -> int:
     match key.image_format:
         case "raw":
             return listed.num_images * key.image_size_px**2 * 3
-        case "jpeg":
+        case "jpeg" | Native():
             rows = np.linspace(0, listed.num_images - 1, min(_NUM_SAMPLED, listed.num_images), dtype=int)
             sizes = [len(_encoded(key, listed, row).data) for row in rows.tolist()]
             # Images that cannot be used take no bytes and are no samples.
@@ -193,7 +202,8 @@ def _decode_all(
 
 def _chunks_of_rows(key: CacheKey, first_row: int, num_rows: int) -> Iterator[range]:
     """Yield the rows of the images of each chunk."""
-    bytes_an_image = 3 * key.image_size_px**2
+    _, side = stored_form(key.image_size_px, key.image_format)
+    bytes_an_image = 3 * side**2
     chunk_size = min(_CHUNK_IMAGES, max(1, _CHUNK_BYTES // bytes_an_image))
     for start in range(first_row, num_rows, chunk_size):
         yield range(start, min(start + chunk_size, num_rows))
@@ -231,14 +241,15 @@ def _finish(
         bad.list_file.rename(part / BAD_LIST)
 
     # Last, and with the checksum of the arrays: a cache is whole where this file is there and agrees.
+    image_format, side = stored_form(key.image_size_px, key.image_format)
     meta = Meta(
         version=VERSION,
         fingerprint=fingerprint,
         images=identity,
         annotation_file=str(key.annotation_file),
         image_dir=str(key.image_dir),
-        image_size_px=key.image_size_px,
-        image_format=key.image_format,
+        image_size_px=side,
+        image_format=image_format,
         max_images=key.max_images,
         num_images=len(kept),
         num_bytes=int(arrays.starts[-1]),

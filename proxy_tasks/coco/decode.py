@@ -53,7 +53,7 @@ class Decoded(NamedTuple):
     repair: str
 
 
-def decode_image(file: Path, expected_size: tuple[int, int], content: bytes | None = None) -> Decoded:
+def decode_image(file: Path, expected_size: tuple[int, int] | None, content: bytes | None = None) -> Decoded:
     """Read an image as RGB.
 
     Grey and palette images are spread over three channels, CMYK is converted, transparency dropped, and deep values
@@ -62,7 +62,8 @@ def decode_image(file: Path, expected_size: tuple[int, int], content: bytes | No
 
     Args:
         file: image file of any format that Pillow reads.
-        expected_size: height and width that the annotations give.
+        expected_size: height and width that the annotations give; None where there are none: the image is then turned
+            as EXIF says, as viewers show it.
         content: what the file holds; read here where it is not given.
 
     Raises:
@@ -76,7 +77,8 @@ def decode_image(file: Path, expected_size: tuple[int, int], content: bytes | No
 
             # The annotations may be about the image as EXIF turns it: then height and width are exchanged.
             is_turned = (opened.height, opened.width) != expected_size == (opened.width, opened.height)
-            if is_turned and opened.getexif().get(_ORIENTATION, 1) >= _FIRST_ON_ITS_SIDE:
+            orientation = opened.getexif().get(_ORIENTATION, 1)
+            if orientation > 1 if expected_size is None else is_turned and orientation >= _FIRST_ON_ITS_SIDE:
                 turned = _to_rgb(ImageOps.exif_transpose(opened), depth)
                 also = f" and {conversion}" if conversion else ""
                 return Decoded(turned, f"images turned as their EXIF data says{also}")
@@ -90,12 +92,26 @@ def decode_image(file: Path, expected_size: tuple[int, int], content: bytes | No
             raise
         raise UnusableImageError(f"cannot decode {file}: {' '.join(str(error).split())}") from None
 
-    if (image.height, image.width) != expected_size:
+    if expected_size is not None and (image.height, image.width) != expected_size:
         raise UnusableImageError(
             f"{file} is {image.width}x{image.height} px, its annotations say {expected_size[1]}x{expected_size[0]}"
         )
 
     return Decoded(image, f"images {conversion}" if conversion else "")
+
+
+def rgb_of(image: Image.Image) -> Image.Image:
+    """Return an opened image as RGB of eight bits, as `decode_image` converts it, and not turned.
+
+    Raises:
+        UnusableImageError: it cannot be decoded, or has values of unknown scale.
+    """
+    try:
+        return _to_rgb(image, stated_depth(image))
+    except UnknownScaleError as error:
+        raise UnusableImageError(f"the image has {error}") from None
+    except _ERRORS as error:
+        raise UnusableImageError(f"cannot decode the image: {' '.join(str(error).split())}") from None
 
 
 def _conversion(mode: str, depth: Depth) -> str:

@@ -10,6 +10,7 @@ from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import MAX_BAD_SHARE, check_share
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.native_images import Native
 
 SplitName: TypeAlias = Literal["train", "val"]
 PLACES = ("root", "train_annotations", "train_images", "val_annotations", "val_images")
@@ -82,7 +83,9 @@ class CocoFolder:
                 )
         return self.root / annotations, self.root / images
 
-    def cache_key(self, split: SplitName, image_size_px: int, image_format: Format, cache_dir: Path) -> CacheKey:
+    def cache_key(
+        self, split: SplitName, image_size_px: int, image_format: Format | Native, cache_dir: Path
+    ) -> CacheKey:
         """Return the key of the cache of `train` or `val`.
 
         Raises:

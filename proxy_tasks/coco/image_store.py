@@ -3,6 +3,7 @@
 import io
 import os
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, assert_never, get_args
@@ -46,8 +47,8 @@ class RawImages:
         np.take(self._pixels, rows, axis=0, out=out, mode="clip")
 
 
-class JpegImages:
-    """Images in one memory-mapped file of JPEGs, decoded whenever they are read.
+class JpegFile:
+    """JPEGs of any sizes in one memory-mapped file, decoded by threads whenever they are read.
 
     Args:
         path: file with all JPEGs, one after the other.
@@ -63,14 +64,37 @@ class JpegImages:
         """Return the bytes of some images as they are stored."""
         return [self._bytes[self._starts[row] : self._starts[row + 1]] for row in rows]
 
+    def decode(self, rows: NDArray[np.int64], take: Callable[[int, Image.Image], None]) -> None:
+        """Call `take` with the place of each row in `rows` and its image, in several threads at once."""
+
+        def decode_one(place: int, encoded: NDArray[np.uint8]) -> None:
+            with Image.open(io.BytesIO(encoded.data)) as image:
+                take(place, image)
+
+        list(self._threads.map(decode_one, range(len(rows)), self.encoded(rows)))
+
+
+class JpegImages:
+    """Images in a file of JPEGs that are squares themselves.
+
+    Args:
+        file: the JPEGs.
+    """
+
+    def __init__(self, file: JpegFile) -> None:
+        self._file = file
+
+    def encoded(self, rows: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        """Return the bytes of some images as they are stored."""
+        return self._file.encoded(rows)
+
     def read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """See `Images`."""
 
-        def decode(pixels: NDArray[np.uint8], encoded: NDArray[np.uint8]) -> None:
-            with Image.open(io.BytesIO(encoded.data)) as image:
-                pixels[:] = np.asarray(image)
+        def take(place: int, image: Image.Image) -> None:
+            out[place] = np.asarray(image)
 
-        list(self._threads.map(decode, out, self.encoded(rows)))
+        self._file.decode(rows, take)
 
 
 def encode(pixels: NDArray[np.uint8], image_format: Format) -> bytes:
@@ -79,11 +103,16 @@ def encode(pixels: NDArray[np.uint8], image_format: Format) -> bytes:
         case "raw":
             return pixels.tobytes()
         case "jpeg":
-            buffer = io.BytesIO()
-            Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-            return buffer.getvalue()
+            return encode_jpeg(Image.fromarray(pixels))
         case _:
             assert_never(image_format)
+
+
+def encode_jpeg(image: Image.Image) -> bytes:
+    """Return an RGB image as a JPEG of high quality."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
 
 
 def open_images(path: Path, image_format: Format, starts: NDArray[np.int64], image_size_px: int) -> Images:
@@ -92,7 +121,7 @@ def open_images(path: Path, image_format: Format, starts: NDArray[np.int64], ima
         case "raw":
             return RawImages(path, len(starts) - 1, image_size_px)
         case "jpeg":
-            return JpegImages(path, starts)
+            return JpegImages(JpegFile(path, starts))
         case _:
             assert_never(image_format)
 

@@ -1,8 +1,9 @@
-"""Augmentation: random flips and changes of scale, for a whole batch at once on its device."""
+"""Augmentation of squares: random flips and changes of scale, for a whole batch at once on its device."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from proxy_tasks.coco.batches import Batch
@@ -11,7 +12,15 @@ MIN_SIDE_PX = 1.0
 """Smallest side of a box inside the image; boxes of which less is left are dropped."""
 
 
-def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple[float, float]) -> Batch:
+def draw_augmentation(rng: np.random.Generator, num_images: int) -> NDArray[np.float32]:
+    """Return (4, B) numbers in [0, 1), which do not depend on the device: the randomness that `augment` takes.
+
+    They are four for each image, whatever is switched on: flip, factor, and the position of the crop in x and y.
+    """
+    return rng.random((4, num_images), dtype=np.float32)
+
+
+def augment(batch: Batch, drawn: NDArray[np.float32], *, flip: bool, jitter: tuple[float, float]) -> Batch:
     """Flip half of the images and scale each by a factor from `jitter`.
 
     An axis along which an image outgrows S px is cropped at a random position; along one that it does not fill, zeros
@@ -20,7 +29,7 @@ def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple
 
     Args:
         batch: B images in squares of S px.
-        rng: source of the random numbers, which do not depend on the device.
+        drawn: (4, B) numbers of `draw_augmentation`.
         flip: mirror left and right with probability one half.
         jitter: smallest and largest factor; (1, 1) keeps the scale.
 
@@ -30,11 +39,9 @@ def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple
         boxes are clipped a pixel before the square's edge, and kept with any area that is left: under a jitter of 0.5
         to 2 at 512 px that is 0.2 % more of small objects.
     """
-    num_images, size = batch.images.shape[0], batch.images.shape[-1]
-    device = batch.images.device
+    size, device = batch.images.shape[-1], batch.images.device
 
-    # Four numbers an image, whatever is switched on: flip, factor, and the position of the crop in x and y.
-    uniform = torch.from_numpy(rng.random((4, num_images), dtype=np.float32))  # (4, B)
+    uniform = torch.from_numpy(drawn)  # (4, B)
     if device.type == "cuda":
         uniform = uniform.pin_memory().to(device, non_blocking=True)
     is_flipped = (uniform[0] < 0.5) & flip  # (B,)
@@ -57,10 +64,15 @@ def augment(batch: Batch, rng: np.random.Generator, *, flip: bool, jitter: tuple
     elif flip:
         images = _mirror(images, is_flipped, width)
 
-    boxes = boxes.clamp(0, size)
-    is_left = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE_PX).all(dim=-1)  # (N,)
-    labels = torch.where(is_left, batch.labels, -1)
+    boxes, labels = clip_boxes(boxes, batch.labels, size)
     return Batch(images, scaled_px.clamp(max=size), boxes, labels, batch.image)
+
+
+def clip_boxes(boxes_xyxy: Tensor, labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Clip (N, 4) boxes to a square; (N,) labels of those of which less than `MIN_SIDE_PX` is left become -1."""
+    boxes_xyxy = boxes_xyxy.clamp(0, size)
+    is_left = ((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) >= MIN_SIDE_PX).all(dim=-1)  # (N,)
+    return boxes_xyxy, torch.where(is_left, labels, -1)
 
 
 def _mirror(images: Tensor, is_flipped: Tensor, width: Tensor) -> Tensor:
@@ -81,7 +93,7 @@ def _resample(images: Tensor, is_flipped: Tensor, width: Tensor, factor: Tensor,
     size = images.shape[-1]
     # In grid_sample's coordinates pixel centres p + 0.5 of an image of S px lie at 2 (p + 0.5) / S - 1.
     shift = (1 - factor[:, None] + 2 * offset / size) / factor[:, None]  # (B, 2)
-    theta = torch.zeros(len(images), 2, 3, device=images.device)  # (B, 2, 3)
+    theta = images.new_zeros(len(images), 2, 3)  # (B, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
     theta[:, :, 2] = shift
 

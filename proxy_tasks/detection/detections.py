@@ -32,7 +32,7 @@ class Detections(NamedTuple):
     scores: Tensor
 
 
-def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor) -> Detections:
+def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor, *, min_score: float = MIN_SCORE) -> Detections:
     """Keep the best boxes of each image that do not overlap one of their class.
 
     Boxes are clipped to their image first, so that one which reaches into the padding suppresses as what it covers.
@@ -41,6 +41,7 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor) -> Detect
         raw: predictions for B images.
         anchors_xyxy: (A, 4) corners in pixels.
         sizes_px: (B, 2) height and width of each image without its padding.
+        min_score: boxes are kept whose score is above it.
 
     Source: tensorflow/tpu ops/postprocess_ops.py.
     Differs: the reference takes 5000 candidates a class before suppression, here they are 5000 an image; and it clips
@@ -51,7 +52,7 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor) -> Detect
 
     # The best pairs of anchor and class of each image, without those that score too low.
     scores, pair = all_scores.topk(min(MAX_CANDIDATES, all_scores.shape[1]), dim=1)  # (B, candidates)
-    image, rank = torch.nonzero(scores > MIN_SCORE, as_tuple=True)  # (N,) each
+    image, rank = torch.nonzero(scores > min_score, as_tuple=True)  # (N,) each
     scores, pair = scores[image, rank], pair[image, rank]  # (N,)
     anchor, labels = pair // num_classes, pair % num_classes  # (N,) each
 

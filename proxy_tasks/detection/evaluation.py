@@ -21,7 +21,8 @@ from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.networks.retinanet import RetinaNet
-from proxy_tasks.networks.weights import UnusableWeightsError, load_network, save_network
+from proxy_tasks.networks.torch_file import UnusableWeightsError
+from proxy_tasks.networks.weights import load_network, save_network
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 from search_space import ArchSpec, ModelScale
 

@@ -18,6 +18,7 @@ from proxy_tasks.coco.description import describe_split
 from proxy_tasks.coco.folder import CocoFolder, SplitName
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
 from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.native_images import Native
 
 ScoreOn: TypeAlias = Literal["held_out", "val"]
 Classes: TypeAlias = Literal["dense", "ids"]
@@ -67,7 +68,7 @@ class DataOptions:
     score_on: ScoreOn
     classes: Classes
     cache_dir: Path
-    cache_format: Format
+    cache_format: Format | Native
     content: DataContent | None
 
 

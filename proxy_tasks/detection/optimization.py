@@ -55,5 +55,6 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, num_steps: i
         case _:
             assert_never(recipe.schedule)
 
-    rising = LinearLR(optimizer, 1 / num_warmup, total_iters=num_warmup)
+    begins_with = 1 / num_warmup if recipe.warmup_from is None else recipe.warmup_from
+    rising = LinearLR(optimizer, begins_with, total_iters=num_warmup)
     return SequentialLR(optimizer, [rising, falling], milestones=[num_warmup])

@@ -27,6 +27,7 @@ class Recipe:
             hundredth near the end; `cosine` warms up and falls to nothing along half a wave.
         weight_decay: on convolution kernels only.
         warmup_share: share of the steps over which `step` and `cosine` warm up.
+        warmup_from: share of the highest rate that the warm-up begins with; None for one step's part of it.
         decay_shares: shares of the steps after which `step` falls to a tenth.
         gradient_clip_norm: largest norm of all gradients together.
         flip: mirror half of the images.
@@ -50,6 +51,7 @@ class Recipe:
     flip: bool = True
     jitter: tuple[float, float] = (1.0, 1.0)
     ema_decay: float | None = None
+    warmup_from: float | None = None
 
     def __post_init__(self) -> None:
         for name, word, words in (
@@ -76,5 +78,7 @@ class Recipe:
                 f"jitter must be two rising factors from 0.01 to 100 (beyond, no image can be seen), "
                 f"got {list(self.jitter)}"
             )
+        if self.warmup_from is not None and not 0 < self.warmup_from <= 1:
+            raise ValueError(f"warmup_from must be above 0 and at most 1, got {self.warmup_from}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must lie between 0 and 1, got {self.ema_decay}")

@@ -1,4 +1,4 @@
-"""The training loop."""
+"""The training loop of the proxy: a network trained from its first step to its last."""
 
 from collections.abc import Iterable
 
@@ -8,16 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from proxy_tasks.coco.batches import Batch
-from proxy_tasks.detection.augment import augment
-from proxy_tasks.detection.finite_watch import FiniteWatch
-from proxy_tasks.detection.flat_parameters import flatten_groups
-from proxy_tasks.detection.losses import detection_loss
-from proxy_tasks.detection.optimization import make_optimizer, make_schedule
 from proxy_tasks.detection.recipe import Recipe
-from proxy_tasks.detection.weight_average import WeightAverage
-
-_AUGMENTATION = 1
-"""Part of the seed of augmentation, which keeps it apart from the order of the images."""
+from proxy_tasks.detection.training_steps import TrainingSteps
 
 
 def train(
@@ -47,45 +39,17 @@ def train(
     Raises:
         NonFiniteLossError: a loss or gradient was infinite or not a number; the message names the step.
     """
-    device = anchors_xyxy.device
-    optimizer = make_optimizer(network, recipe)
-    parameters = flatten_groups(optimizer)
-    schedule = make_schedule(optimizer, recipe, num_steps)
-    average = WeightAverage(parameters, recipe.ema_decay) if recipe.ema_decay else None
-    watch = FiniteWatch(num_steps, device)
+    steps = TrainingSteps(network, anchors_xyxy, recipe, num_steps, bf16=bf16, seed=seed)
 
     # Losses stay on the device until the end: reading one would wait for its step.
-    losses = torch.zeros(num_steps, device=device)
-    num_taken = 0
-    network.train()
+    losses = torch.zeros(num_steps, device=anchors_xyxy.device)
+    for batch in batches:
+        loss = steps.take([batch], num_images=len(batch.images))
+        losses[steps.num_taken - 1] = loss
 
-    for step, batch in enumerate(batches):
-        rng = np.random.default_rng([seed, step, _AUGMENTATION])
-        batch = augment(batch, rng, flip=recipe.flip, jitter=recipe.jitter)
-
-        # Convolutions alone may be in bfloat16; the loss is computed in float32.
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            raw = network(batch.images)
-        loss = detection_loss(raw, batch, anchors_xyxy)
-
-        optimizer.zero_grad(set_to_none=False)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
-
-        # Clip before the step: the reference bounds the norm over all parameters together.
-        norm = nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip_norm)
-        optimizer.step()
-        schedule.step()
-        if average is not None:
-            average.update(step)
-
-        losses[step] = loss.detach()
-        num_taken = step + 1
-        watch.note(step, loss, norm)
-
-    watch.finish()
-    if average is not None:
-        average.put_in_place()
-    return losses[:num_taken].cpu().numpy().astype(np.float64)
+    steps.check_finite()
+    steps.put_average_in_place()
+    return losses[: steps.num_taken].cpu().numpy().astype(np.float64)
 
 
 def mean_of_parts(values: NDArray[np.float64], num_parts: int) -> tuple[float, ...]:

@@ -3,30 +3,36 @@
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor
 
 
 class WeightAverage:
-    """The average of parameters over training steps.
+    """The average of tensors over training steps.
 
     Args:
-        parameters: those that are trained.
+        tensors: parameters that are trained, and statistics that are to be averaged with them.
         decay: share of the old average that a step keeps, once the first steps are over.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
-        self._parameters = list(parameters)
-        self._average = [p.detach().clone() for p in self._parameters]
+    def __init__(self, tensors: Iterable[Tensor], decay: float) -> None:
+        self._tensors = [tensor.detach() for tensor in tensors]
+        self._average = [tensor.clone() for tensor in self._tensors]
         self._decay = decay
 
     def update(self, step: int) -> None:
         """Take in the weights after a step; steps count from 0."""
         # As TensorFlow does: the first steps keep less, so that the average forgets the random start.
         decay = min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._average, [p.detach() for p in self._parameters], 1 - decay)
+        torch._foreach_lerp_(self._average, self._tensors, 1 - decay)
 
-    @torch.no_grad()
     def put_in_place(self) -> None:
-        """Replace the parameters by their average."""
-        for p, averaged in zip(self._parameters, self._average, strict=True):
-            p.copy_(averaged)
+        """Replace the weights by their average."""
+        for tensor, averaged in zip(self._tensors, self._average, strict=True):
+            tensor.copy_(averaged)
+
+    def swap(self) -> None:
+        """Exchange the weights and their average; once more, and each is where it was."""
+        for tensor, averaged in zip(self._tensors, self._average, strict=True):
+            weights = tensor.clone()
+            tensor.copy_(averaged)
+            averaged.copy_(weights)

@@ -6,9 +6,9 @@ from importlib import import_module
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, init_kernel
+from proxy_tasks.networks.stochastic_depth import StochasticDepth
 from search_space import BlockKind, kind_named
 from search_space.kinds import BOTTLENECK
 
@@ -149,7 +149,7 @@ def _projection(c_in: int, c_out: int, stride: int, style: LayerStyle) -> nn.Mod
 
 
 def _skip(rate: float) -> nn.Module:
-    return StochasticDepth(rate, "row") if rate else nn.Identity()
+    return StochasticDepth(rate) if rate else nn.Identity()
 
 
 def output_channels(kind: str, width: int) -> int:

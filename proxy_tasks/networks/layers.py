@@ -169,6 +169,13 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
 
 
+def set_norm_epsilon(network: nn.Module, epsilon: float) -> None:
+    """Have every batch normalisation of a network add this number to its variances."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = epsilon
+
+
 def init_kernel(conv: nn.Conv2d) -> None:
     """Draw a kernel as TensorFlow does in the reference.
 

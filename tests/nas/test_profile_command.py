@@ -66,7 +66,7 @@ def test_profile_of_a_spec_file_takes_its_scale(profile: Profile, tmp_path: Path
     scale = ModelScale(width_multiplier=0.125, endpoint_width=16, head_width=16, image_size_px=96)
     spec, path = published_spec("r0-sp53"), tmp_path / "mine.json"
     write_spec(path, SpecFile(schema_version=1, name="mine", spec=spec, scale=scale))
-    assert "mine.json, retinanet head, 64 x 64 px" in profile(f"spec={path}", "latency=false")
+    assert "mine.json, retinanet head, 96 x 96 px" in profile(f"spec={path}", "latency=false")
     bigger = profile(f"spec={path}", "scale=spinenet-49", "num_classes=91", "latency=false")
     assert re.search(r"total +26\.1M +94\.8B", bigger)
 

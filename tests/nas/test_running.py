@@ -115,5 +115,6 @@ def test_quiet_silences_results_and_never_problems() -> None:
 
 def test_hints_of_trackers_name_the_run(tmp_path: Path) -> None:
     file = io.StringIO()
-    print_tracking_hints(setup_in(tmp_path / "mine"), Console(file=file, width=160))
+    setup = setup_in(tmp_path / "mine")
+    print_tracking_hints(setup.tracking, setup.run, Console(file=file, width=160))
     assert file.getvalue() == "Curves:  look at mine\n"

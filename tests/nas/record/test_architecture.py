@@ -29,7 +29,7 @@ def test_a_run_is_its_best_architecture_or_that_of_one_trial(run: Path) -> None:
     found = find_architecture("runs/a")
     assert (found.spec, found.name) == (best.spec, f"a-{best.number}")
     assert found.scale is not None
-    assert found.scale.width_multiplier == 0.125
+    assert found.scale.width_multiplier == 0.25
 
     assert find_architecture(str(run), trial=3).spec == record.trials[3].spec
     space = build_setup(compose("config", [])).space

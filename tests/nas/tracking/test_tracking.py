@@ -45,7 +45,7 @@ def show(run: Path, tracker: Tracker) -> list[str]:
     """Show a run that is on disk, as the start of a search does; return what was said."""
     record, said = read_record(run), list[str]()
     tracked = TrackedRun(run, record.created.time, record.created.config, len(record.trials))
-    with Tracking({"it": tracker}, tracked, record, said.append, said.append):
+    with Tracking({"it": tracker}, tracked, ResultReader(record).read, said.append, said.append):
         pass
     return said
 
@@ -210,7 +210,7 @@ def test_results_are_handed_over_in_the_order_in_which_they_came_each_with_its_t
             assert job is not None
             search.finish_trial(evaluate(job))
         results = ResultReader(journal.record).read()
-    assert [(result.number, result.trial.number) for result in results] == [(1, 2), (2, 1), (3, 0)]
+    assert [(result.number, result.trial and result.trial.number) for result in results] == [(1, 2), (2, 1), (3, 0)]
     assert [result.time for result in results] == journal.record.told_at
 
 

@@ -21,6 +21,8 @@ from proxy_tasks.coco import cache_files, cache_making
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache
 from proxy_tasks.coco.cache_files import CacheKey
+from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.native_images import Native
 
 
 def write_coco(root: Path, sizes: list[tuple[int, int]], image_size_px: int = 64) -> CacheKey:
@@ -339,6 +341,7 @@ def start_preparing(key: CacheKey, *, largest_file: int | None = None) -> subpro
         "import resource, sys\nfrom pathlib import Path\nfrom proxy_tasks.base import silent\n"
         "from proxy_tasks.coco.cache import cached_split\n"
         "from proxy_tasks.coco.cache_files import CacheKey\n"
+        "from proxy_tasks.coco.native_images import Native\n"
         f"limit = {largest_file}\n"
         "if limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
         f"from foundation import InputError\n"
@@ -359,12 +362,9 @@ def until_chunks(key: CacheKey, number: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("image_format", ["raw", "jpeg"])
-def test_killed_at_any_moment_it_resumes_where_it_stopped(tmp_path: Path, image_format: str) -> None:
-    key = dataclasses.replace(
-        write_coco(tmp_path, [(320, 240)] * 900, image_size_px=128),
-        image_format=image_format,  # type: ignore[arg-type]  # one of the two
-    )
+@pytest.mark.parametrize("image_format", ["raw", "jpeg", Native(128)])
+def test_killed_at_any_moment_it_resumes_where_it_stopped(tmp_path: Path, image_format: Format | Native) -> None:
+    key = dataclasses.replace(write_coco(tmp_path, [(320, 240)] * 900, image_size_px=128), image_format=image_format)
     for number in (1, 2):
         process = start_preparing(key)
         for _ in until_chunks(key, number):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_tasks.coco.batches import Batch
-from proxy_tasks.detection.augment import augment
+from proxy_tasks.detection.augment import augment, draw_augmentation
 
 SIZE = 32
 
@@ -96,7 +96,7 @@ def slow_augment(given_batch: Batch, seed: int, jitter: tuple[float, float]) -> 
 @pytest.mark.parametrize("jitter", [(0.8, 1.2), (0.5, 0.6), (1.9, 2.0)])
 def test_a_batch_is_augmented_as_one_image_after_the_other_would_be(jitter: tuple[float, float]) -> None:
     given_batch = noise(seed=4)
-    after = augment(given_batch, np.random.default_rng(2), flip=True, jitter=jitter)
+    after = augmented(given_batch, 2, flip=True, jitter=jitter)
     images, boxes = slow_augment(given_batch, 2, jitter)
     # Float32 coordinates up to 32 px: the position of a sample is off by up to 1e-5 px, between values of about 1.
     assert np.abs(after.images.numpy() - images).max() < 1e-4
@@ -105,6 +105,11 @@ def test_a_batch_is_augmented_as_one_image_after_the_other_would_be(jitter: tupl
         assert (label >= 0) == bool(expected)
         if expected:
             assert box == pytest.approx(expected, abs=1e-4)
+
+
+def augmented(given_batch: Batch, seed: int, *, flip: bool, jitter: tuple[float, float]) -> Batch:
+    drawn = draw_augmentation(np.random.default_rng(seed), len(given_batch.images))
+    return augment(given_batch, drawn, flip=flip, jitter=jitter)
 
 
 def bright_box(image: torch.Tensor) -> list[float]:
@@ -116,7 +121,7 @@ def bright_box(image: torch.Tensor) -> list[float]:
 @settings(max_examples=40, deadline=None)
 def test_boxes_follow_the_pixels(seed: int, low: float, high: float, flip: bool) -> None:
     before = batch(6, seed)
-    after = augment(before, np.random.default_rng(seed), flip=flip, jitter=(low, high))
+    after = augmented(before, seed, flip=flip, jitter=(low, high))
     assert after.images.shape == before.images.shape
     for image, box, label in zip(after.images, after.boxes_xyxy, after.labels, strict=True):
         if label >= 0 and (image[0] > 0.5).any():
@@ -126,7 +131,7 @@ def test_boxes_follow_the_pixels(seed: int, low: float, high: float, flip: bool)
 
 def test_flip_mirrors_pixels_and_boxes_exactly_in_about_half_of_the_images() -> None:
     before = batch(200)
-    after = augment(before, np.random.default_rng(0), flip=True, jitter=(1.0, 1.0))
+    after = augmented(before, 0, flip=True, jitter=(1.0, 1.0))
     # The first of the four numbers that are drawn for each image decides.
     is_flipped = np.random.default_rng(0).random((4, 200), dtype=np.float32)[0] < 0.5
     for i in range(200):
@@ -141,7 +146,7 @@ def test_a_mirrored_image_keeps_its_padding_right_and_below(
     height: int, width: int, jitter: tuple[float, float]
 ) -> None:
     before = padded(20, height, width)
-    after = augment(before, np.random.default_rng(0), flip=True, jitter=jitter)
+    after = augmented(before, 0, flip=True, jitter=jitter)
     mirrored = torch.zeros_like(before.images)
     mirrored[:, :, :height, :width] = before.images[:, :, :height, :width].flip(3)
     # The jitter of next to nothing takes the way of resampling, which is off by up to 1e-5 px.
@@ -155,7 +160,7 @@ def test_a_mirrored_image_keeps_its_padding_right_and_below(
 def test_the_crop_of_a_wide_image_never_lies_beside_it() -> None:
     # Up to twice as large the image has 12 to 24 of 32 rows: it keeps the top, and is cropped in its width alone.
     before = padded(40, 12, SIZE)
-    after = augment(before, np.random.default_rng(0), flip=False, jitter=(1.0, 2.0))
+    after = augmented(before, 0, flip=False, jitter=(1.0, 2.0))
     assert (after.labels == 0).all()
     assert (after.boxes_xyxy[:, 1] == 0).all()
     assert (after.boxes_xyxy[:, 3] >= 12).all()
@@ -187,7 +192,7 @@ def test_jitter_keeps_as_many_objects_of_a_wide_image_as_the_reference(share: fl
     left = np.random.default_rng(0).uniform(0, SIZE * (1 - share), num_images)
     boxes = np.stack((left, np.zeros_like(left), left + SIZE * share, np.full_like(left, height)), axis=1)
     before = padded(num_images, height, SIZE)._replace(boxes_xyxy=torch.from_numpy(boxes.astype(np.float32)))
-    after = augment(before, np.random.default_rng(1), flip=True, jitter=(0.5, 2.0))
+    after = augmented(before, 1, flip=True, jitter=(0.5, 2.0))
 
     rng = np.random.default_rng(2)
     of_reference = [not reference_keeps(box[None], height, SIZE, rng)[0] for box in boxes]
@@ -198,12 +203,12 @@ def test_jitter_keeps_as_many_objects_of_a_wide_image_as_the_reference(share: fl
 
 def test_nothing_changes_without_flip_and_jitter() -> None:
     before = batch(4)
-    after = augment(before, np.random.default_rng(0), flip=False, jitter=(1.0, 1.0))
+    after = augmented(before, 0, flip=False, jitter=(1.0, 1.0))
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_boxes_cropped_away_are_dropped() -> None:
-    after = augment(batch(64), np.random.default_rng(0), flip=False, jitter=(4.0, 4.0))
+    after = augmented(batch(64), 0, flip=False, jitter=(4.0, 4.0))
     is_gone = after.labels < 0
     assert 0 < is_gone.sum() < 64
     left = after.boxes_xyxy[~is_gone]
@@ -213,5 +218,5 @@ def test_boxes_cropped_away_are_dropped() -> None:
 
 
 def test_the_same_generator_gives_the_same_batch() -> None:
-    first, second = (augment(batch(8), np.random.default_rng(3), flip=True, jitter=(0.8, 1.2)) for _ in range(2))
+    first, second = (augmented(batch(8), 3, flip=True, jitter=(0.8, 1.2)) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet50
-from torchvision.ops import StochasticDepth
 
 from foundation import InputError
 from proxy_tasks.networks.classifier import Classifier
@@ -16,6 +15,7 @@ from proxy_tasks.networks.mask_rcnn import MaskHeads, mask_heads
 from proxy_tasks.networks.named_networks import build_network, default_scale
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
 from proxy_tasks.networks.spinenet import SpineNet
+from proxy_tasks.networks.stochastic_depth import StochasticDepth
 from search_space import ModelScale, published_scale, published_spec
 
 # One name of each family: the others are the same specs at other scales.

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from foundation import InputError
-from proxy_tasks.networks.weights import UnusableWeightsError, load_network, save_network
+from proxy_tasks.networks.torch_file import UnusableWeightsError
+from proxy_tasks.networks.weights import load_network, save_network
 
 
 def network(seed: int, width: int = 64) -> nn.Module:
@@ -105,7 +106,7 @@ def code_in_a_file_of_torch(path: Path) -> None:
         (zeroed_in_part, "is damaged"),
         (removed, "is not there"),
         (replaced_by_a_folder, "cannot be read: Is a directory"),
-        (of_a_wider_network, "holds another network"),
+        (of_a_wider_network, "holds another network: 0.weight is 65 x 8, the network's is 64 x 8"),
         (without_weights, "holds no network"),
         (a_tensor, "holds no network"),
         (trained_for_too_long, "was trained for 2 epochs, needed are less than 2"),

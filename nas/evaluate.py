@@ -1,0 +1,147 @@
+"""python -m nas.evaluate: score a trained detector by COCO's twelve figures."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from foundation import short_path
+from nas.options.builder import build
+from nas.options.command_line import run_command
+from nas.terminal.console import Verbosity, make_console
+from nas.terminal.progress import TaskView
+from proxy_tasks.coco.native_images import Native
+from proxy_tasks.detection.open_data import Data
+from proxy_tasks.device_options import Precision
+
+if TYPE_CHECKING:
+    from proxy_tasks.detection.detector_file import DetectorInfo
+    from proxy_tasks.detection.detector_scoring import DetectorScores
+
+HELP = """\
+python -m nas.evaluate weights=FILE_OR_RUN data.root=FOLDER [name=value ...]
+
+Score a trained detector on the validation set of COCO-format data, by COCO's twelve figures. weights= takes the file of
+a trained detector, or the folder of a training that holds it. The images are cached once and kept for the next time.
+
+  python -m nas.evaluate weights=runs/full data.root=/data/coco
+  python -m nas.evaluate weights=runs/full data.root=/data/coco per_class=true
+  python -m nas.evaluate weights=runs/full data.root=/data/coco format=json > figures.json
+"""
+
+_ABSENT = -1
+"""COCO's figure where there is no object to count."""
+_SIZES = ("all", "small", "medium", "large")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the command; names as in `experiments/evaluate.yaml`."""
+
+    weights: Path
+    data: Data
+    use: Literal["averaged", "raw"] | None
+    per_class: bool
+    format: Literal["table", "json"]
+    cache_dir: Path
+    longest_side_px: int
+    device: str
+    precision: Precision
+    verbosity: Verbosity
+
+    def __post_init__(self) -> None:
+        Native(self.longest_side_px)
+
+
+def main(config: dict[str, Any]) -> None:
+    """Score what the configuration names."""
+    options = build(Options, config, "")
+
+    # Imported here so that help and mistakes do not wait for torch.
+    from proxy_tasks.detection.detector import load_detector
+    from proxy_tasks.detection.detector_scoring import score_detector
+
+    detector = load_detector(options.weights, device=options.device, weights=options.use, precision=options.precision)
+    with TaskView(make_console(quiet=options.verbosity == "quiet", stderr=True)) as view:
+        scores = score_detector(
+            detector,
+            options.data.folder(view.report),
+            cache_dir=options.cache_dir,
+            cache_format=Native(options.longest_side_px),
+            report=view.report,
+        )
+
+    if options.format == "json":
+        json.dump(_plain(scores, detector.info, options), sys.stdout, indent=1)
+        print()
+    else:
+        _show(make_console(), scores, detector.info, options)
+
+
+def _plain(scores: "DetectorScores", info: "DetectorInfo", options: Options) -> dict[str, Any]:
+    """Return the scores as JSON has them; a class by its category's id, as names may repeat."""
+    plain: dict[str, Any] = {
+        "weights": str(options.weights),
+        "name": info.name,
+        "used": options.use or info.weights,
+        "num_images": scores.num_images,
+        "metrics": scores.metrics,
+    }
+    if options.per_class:
+        plain["classes"] = [
+            {"id": one.category.id, "name": one.category.name, "num_objects": one.num_objects, "ap": one.ap}
+            for one in scores.classes
+        ]
+    return plain
+
+
+def _show(console: Console, scores: "DetectorScores", info: "DetectorInfo", options: Options) -> None:
+    of = f" of {scores.num_listed}" if scores.num_listed > scores.num_images else ""
+    used = options.use or info.weights
+    console.print(
+        f"{info.name}, {used} weights of {short_path(options.weights)}, on {scores.num_images}{of} images of "
+        f"{info.scale.image_size_px} px"
+    )
+    if scores.num_unscored:
+        console.print(
+            f"{scores.num_unscored} of its {len(info.categories)} classes are not in the data: not looked for"
+        )
+
+    console.print(_figures(scores))
+    if options.per_class:
+        console.print(_classes(scores))
+
+
+def _figures(scores: "DetectorScores") -> Table:
+    """Return COCO's twelve figures as two rows: precision by overlap and size, recall by number and size."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("", *_SIZES, "IoU 0.5", "IoU 0.75", "1 box", "10 boxes"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+
+    ap = [_fraction(scores.metrics[name]) for name in ("ap", "ap_small", "ap_medium", "ap_large", "ap50", "ap75")]
+    ar = [_fraction(scores.metrics[name]) for name in ("ar100", "ar_small", "ar_medium", "ar_large")]
+    most = [_fraction(scores.metrics[name]) for name in ("ar1", "ar10")]
+    table.add_row("AP", *ap, "", "")
+    table.add_row("AR", *ar, "", "", *most)
+    return table
+
+
+def _classes(scores: "DetectorScores") -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("class", "id", "objects", "AP"):
+        table.add_column(name, justify="left" if name == "class" else "right", no_wrap=True)
+    for one in sorted(scores.classes, key=lambda one: -one.ap):
+        table.add_row(one.category.name, str(one.category.id), str(one.num_objects), _fraction(one.ap))
+    return table
+
+
+def _fraction(value: float) -> str:
+    return "-" if value == _ABSENT else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    run_command("evaluate", HELP, main)

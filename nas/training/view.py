@@ -1,0 +1,103 @@
+"""What a person sees of a training: where it starts, lines on how it stands, and each measurement of AP."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+
+from nas.training.journal import TrainingJournal
+from proxy_tasks.full_training.trainer import Standing
+
+LINE_EVERY_S = 30.0
+"""Time between two lines, and between two points of a curve."""
+_FEW_OBJECTS = 500
+"""Number below which AP may be more than 0.04 off."""
+
+
+class TrainingView:
+    """Shows a training on a console and in trackers, and puts it on record.
+
+    Args:
+        console: shows how it goes.
+        problems: shows what goes wrong, quiet or not.
+        journal: takes the measurements.
+        config: the whole configuration, for the record.
+        track: begins to show in trackers what is on record; returns what hands over what has come since.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        problems: Console,
+        journal: TrainingJournal,
+        config: Mapping[str, Any],
+        track: Callable[[], Callable[[], None]],
+    ) -> None:
+        self._console, self._problems, self._journal = console, problems, journal
+        self._config, self._track = config, track
+        self._update: Callable[[], None] = lambda: None
+        self._last_line_s = time.monotonic()
+
+    def remark(self, text: str) -> None:
+        """Show what a person should know."""
+        self._problems.print(text, soft_wrap=True)
+        self._journal.append_later("remark", text=text)
+
+    def started(self, step: int, num_steps: int, num_images: int, num_scored_objects: int) -> None:
+        """Show where the training starts, and how far its AP can be trusted."""
+        self._journal.append("started", step=step, num_steps=num_steps, config=self._config)
+        # Only now: a training that is refused does not appear in any tracker.
+        self._update = self._track()
+
+        if step == num_steps:
+            self._console.print(f"all {num_steps} steps are done")
+            return
+        resumed = f", resumed at step {step}" if step else ""
+        self._console.print(f"training on {num_images} images, {num_steps} steps{resumed}")
+        if num_scored_objects < _FEW_OBJECTS:
+            # That of a share of independent objects, at its largest.
+            half_width = min(1, 1.96 * 0.5 / math.sqrt(num_scored_objects))
+            self._console.print(
+                f"AP is measured on {num_scored_objects} objects: it may be {half_width:.2f} off (95 %), and smaller "
+                "differences between trainings say nothing",
+                soft_wrap=True,
+            )
+
+    def step(self, standing: Callable[[], Standing]) -> None:
+        """Show a line now and then, and put it on record."""
+        if time.monotonic() - self._last_line_s <= LINE_EVERY_S:
+            return
+
+        now = standing()
+        self._console.print(_line(now), soft_wrap=True)
+        self._journal.append_later(
+            "progress", step=now.step, epoch=now.epoch, loss=now.loss, images_per_s=now.images_per_s
+        )
+        self._update()
+        self._last_line_s = time.monotonic()
+
+    def evaluated(self, standing: Standing, metrics: dict[str, float], weights: str, *, is_best: bool) -> None:
+        """Show a measurement, and put it on record."""
+        self._journal.append_later(
+            "evaluated", step=standing.step, epoch=standing.epoch, weights=weights, is_best=is_best, metrics=metrics
+        )
+        self._update()
+
+        best = ", the best so far" if is_best else ""
+        loss = f"loss {metrics['loss']:.4f}"
+        self._console.print(
+            f"epoch {standing.epoch:.1f}: AP {metrics['ap']:.4f} of the {weights} weights{best}; {loss}", soft_wrap=True
+        )
+        self._last_line_s = time.monotonic()
+
+
+def _line(standing: Standing) -> str:
+    ap = "" if standing.ap is None else f", AP {standing.ap:.4f}"
+    left = timedelta(seconds=round(standing.seconds_left))
+    return (
+        f"epoch {standing.epoch:.1f}, step {standing.step} of {standing.num_steps}: loss {standing.loss:.4f}{ap}, "
+        f"{standing.images_per_s:.0f} images/s, {left} left"
+    )

@@ -1,0 +1,183 @@
+"""The file of a trained detector: its weights, and all that is needed to build it, use it and know where it is from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+from torch import Tensor
+
+from foundation import InputError, first_error
+from proxy_tasks.coco.annotations import NO_CATEGORY
+from proxy_tasks.coco.batches import IMAGENET, Normalisation
+from proxy_tasks.networks.layers import NORM_EPSILON, Reference
+from proxy_tasks.networks.torch_file import UnusableWeightsError, read_torch_file, state_on_cpu, write_torch_file
+from search_space import ArchSpec, ModelScale
+
+FORMAT = 1
+"""Number of this layout; files of a higher one are refused."""
+_KIND = "trained detector"
+
+WhichWeights: TypeAlias = Literal["averaged", "raw"]
+"""The average of the weights over the training, or the weights after its last step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class as COCO's annotations have it."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorInfo:
+    """All that the file of a trained detector says of its weights.
+
+    Attributes:
+        name: what to call it in tables, as `quickstart-10`.
+        architecture: the spec, or a name out of `network_names()`, as `r50-fpn`.
+        scale: size of the network, and of the images that it was trained on.
+        categories: those of its K classes, class 0 first. A class without one is named `NO_CATEGORY`.
+        weights: which ones are used unless others are asked for; `metrics` are theirs.
+        normalisation: of the input.
+        reference: released code whose paddings the network has.
+        norm_epsilon: of its normalisation.
+        recipe: how it was trained, by the names of its options.
+        metrics: figures by name; AP is a fraction in [0, 1].
+        run: name of the training's folder; None where it had none.
+        search: name of the search's folder that the architecture is from; None where it is from none.
+        trial: number of the trial in that search.
+        versions: of the packages that did the training, by name.
+
+    Raises:
+        ValueError: there is no category, two have the same id, or the epsilon is not positive.
+    """
+
+    name: str
+    architecture: ArchSpec | str
+    scale: ModelScale
+    categories: tuple[Category, ...]
+    weights: WhichWeights
+    normalisation: Normalisation = IMAGENET
+    reference: Reference = "tpu"
+    norm_epsilon: float = NORM_EPSILON
+    recipe: Mapping[str, JsonValue] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    run: str | None = None
+    search: str | None = None
+    trial: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ids = [category.id for category in self.categories]
+        if not any(category.name != NO_CATEGORY for category in self.categories):
+            raise ValueError("categories must hold one category or more")
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"the ids of categories must differ, got {ids}")
+        if not 0 < self.norm_epsilon <= 1:
+            raise ValueError(f"norm_epsilon must be above 0 and at most 1, got {self.norm_epsilon}")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each class, class 0 first."""
+        return tuple(category.name for category in self.categories)
+
+    @property
+    def unused_classes(self) -> list[int]:
+        """The classes that no category has, which are never found."""
+        return [k for k, name in enumerate(self.class_names) if name == NO_CATEGORY]
+
+
+class DetectorFile(NamedTuple):
+    """The content of the file of a trained detector.
+
+    Attributes:
+        info: what it says of its weights.
+        states: the network's state with each kind of weights that there is; `raw` is always there.
+    """
+
+    info: DetectorInfo
+    states: Mapping[WhichWeights, Mapping[str, Tensor]]
+
+
+_INFO = TypeAdapter(DetectorInfo)
+
+
+def save_detector(
+    path: Path,
+    info: DetectorInfo,
+    *,
+    raw: Mapping[str, Tensor],
+    averaged: Mapping[str, Tensor] | None = None,
+    inside: Path | None = None,
+) -> None:
+    """Write a trained detector as one file, which appears whole or not at all, and is on disk when this returns.
+
+    Args:
+        path: the file; by habit `detector.pt` in the folder of the training.
+        info: what to say of the weights.
+        raw: `state_dict()` of the `RetinaNet` after the last step, with its statistics.
+        averaged: the same with the average of the weights, and with the statistics that belong to it; None for none.
+        inside: folder below which no link is followed; see `write_whole`.
+
+    Raises:
+        InputError: it cannot be written; what was there before is untouched.
+        ValueError: `info` names averaged weights, and there are none.
+    """
+    if info.weights == "averaged" and averaged is None:
+        raise ValueError("info names averaged weights, but none were given")
+
+    states = {"raw": state_on_cpu(raw)}
+    if averaged is not None:
+        states["averaged"] = state_on_cpu(averaged)
+
+    # By way of JSON: torch reads a number of NumPy's, as metrics may be, only where it may run code.
+    plain = json.loads(json.dumps(_INFO.dump_python(info, mode="json")))
+    content = {"kind": _KIND, "format": FORMAT, "info": plain, "states": states}
+    write_torch_file(path, content, inside=inside)
+
+
+def read_detector(path: Path) -> DetectorFile:
+    """Read the file of a trained detector. Nothing in it is executed.
+
+    Raises:
+        InputError: it is not there, is damaged, of a newer format or no file of a detector.
+    """
+    try:
+        content = read_torch_file(path)
+    except UnusableWeightsError as error:
+        raise InputError(str(error)) from None
+
+    if not isinstance(content, dict) or content.get("kind") != _KIND:
+        raise InputError(f"{path} holds no trained detector: needed is a file that nas.train has written")
+    if content.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is of format {content.get('format')}, this version reads format {FORMAT}: update spinenet-search"
+        )
+    return DetectorFile(_read_info(content.get("info"), path), _read_states(content.get("states"), path))
+
+
+def _read_info(value: Any, path: Path) -> DetectorInfo:  # noqa: ANN401  # whatever the file holds
+    # By way of JSON, in which a list stands for a tuple.
+    try:
+        return _INFO.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_error(error)}") from None
+    except (TypeError, ValueError, RecursionError):
+        raise InputError(f"{path} says nothing of its weights that can be read") from None
+
+
+def _read_states(value: Any, path: Path) -> dict[WhichWeights, dict[str, Tensor]]:  # noqa: ANN401  # as above
+    states = value if isinstance(value, dict) else {}
+    known: tuple[WhichWeights, ...] = get_args(WhichWeights)
+    found = {which: states[which] for which in known if which in states}
+    if "raw" not in found or not all(_is_state(state) for state in found.values()):
+        raise InputError(f"{path} holds no weights")
+    return found
+
+
+def _is_state(value: Any) -> bool:  # noqa: ANN401  # as above
+    return isinstance(value, dict) and all(isinstance(tensor, Tensor) for tensor in value.values())

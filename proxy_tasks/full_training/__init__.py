@@ -1,0 +1,1 @@
+"""Training in full: one architecture trained to weights that people use, by one process or by many."""
