@@ -1,1 +1,1 @@
-"""What the command nas.train is made of: processes, the journal of a training, and what a person sees of it."""
+"""The parts of the command nas.train: processes, the journal of a training, and what a person sees of it."""

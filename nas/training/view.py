@@ -1,4 +1,4 @@
-"""What a person sees of a training: where it starts, lines on how it stands, and each measurement of AP."""
+"""A training as a person sees it: where it starts, lines on how it stands, and each measurement of AP."""
 
 import math
 import time

@@ -40,7 +40,7 @@ BEST, LAST = "detector.pt", "last.pt"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a training is.
+    """Progress of a training.
 
     Attributes:
         step: steps that are done.
