@@ -54,6 +54,7 @@ bench: install
 	$(BIN)/python -m benchmarks.loader
 	$(BIN)/python -m benchmarks.average_precision
 	$(BIN)/python -m benchmarks.training_throughput
+	$(BIN)/python -m benchmarks.training_speed
 	$(BIN)/python -m benchmarks.training
 
 reference: $(REFERENCE)/.installed

@@ -41,7 +41,7 @@ def launch(count: int, threads: int | None) -> None:
         KeyboardInterrupt: a signal came; each process was told, and has written what it had to.
         SystemExit: the first process failed, and has said why.
     """
-    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     if threads is not None and "OMP_NUM_THREADS" not in os.environ:
         shared["OMP_NUM_THREADS"] = str(threads)
 
@@ -164,7 +164,8 @@ def _last_words(errors: BinaryIO) -> str:
     return [*said, "it does not say why"][0].removeprefix(_LOST) if not causes else causes[-1].removeprefix("error: ")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine's own address that nothing listens at now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
