@@ -12,7 +12,6 @@ from foundation import InputError, absolute_path, check_range, check_seed, curre
 from nas.executors.base import Executor
 from nas.executors.interrupt import Interrupt
 from nas.executors.local import LocalExecutor
-from nas.executors.threads import wait_without_spinning
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
 from nas.options.listed import choice_files
@@ -122,7 +121,6 @@ class Options:
 def main(config: dict[str, Any]) -> None:
     """Train what the configuration asks for."""
     config = {name: value for name, value in config.items() if name != "experiment"}
-    wait_without_spinning()
     options = build(Options, config, "")
 
     # Imported here so that help and mistakes do not wait for torch.
