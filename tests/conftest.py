@@ -20,11 +20,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 Run: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 
-# Real training of real detectors on real files, as small as it gets: about a second a trial.
-TINY_SEARCH = (
-    "experiment=quickstart",
-    "run=run",
-    "num_trials=4",
+# Few images, and the smallest network.
+TINY_DETECTOR = (
     "data.num_train_images=24",
     "data.num_val_images=6",
     "data.num_held_out=8",
@@ -34,6 +31,13 @@ TINY_SEARCH = (
     "scale.endpoint_width=8",
     "scale.head_width=8",
     "scale.num_head_convs=1",
+)
+# Real training of real detectors on real files, as small as it gets: about a second a trial.
+TINY_SEARCH = (
+    "experiment=quickstart",
+    "run=run",
+    "num_trials=4",
+    *TINY_DETECTOR,
     "recipe.batch_size=4",
     "fidelity.epochs=0.5",
     "baselines=false",

@@ -158,10 +158,10 @@ def _report(processes: list[subprocess.Popen[bytes]], failed: int | None, errors
 def _last_words(errors: BinaryIO) -> str:
     """Return the last line that a process wrote to its standard error."""
     errors.seek(0)
-    said = errors.read().decode(errors="replace").strip().splitlines()
+    said = errors.read().decode(errors="replace").strip().splitlines() or ["it does not say why"]
     # What others say of its end is no cause, where there is one.
     causes = [line for line in said if not line.startswith(_LOST)]
-    return [*said, "it does not say why"][0].removeprefix(_LOST) if not causes else causes[-1].removeprefix("error: ")
+    return (causes or said)[-1].removeprefix("error: ").removeprefix(_LOST)
 
 
 def free_port() -> int:

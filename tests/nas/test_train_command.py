@@ -24,7 +24,7 @@ from proxy_tasks.detection.detector import load_detector
 from proxy_tasks.detection.detector_file import read_detector
 from proxy_tasks.full_training.checkpoint import FOLDER
 from proxy_tasks.networks.torch_file import read_torch_file
-from tests.conftest import TINY_SEARCH, Run, start
+from tests.conftest import TINY_DETECTOR, TINY_SEARCH, Run, start
 
 # 12 steps of four images, in a few seconds.
 TINY = (
@@ -32,15 +32,7 @@ TINY = (
     "run=full",
     "spec=spinenet-49",
     "device=cpu",
-    "data.num_train_images=24",
-    "data.num_val_images=6",
-    "data.num_held_out=8",
-    "data.image_size_px=64",
-    "scale.image_size_px=64",
-    "scale.width_multiplier=0.0625",
-    "scale.endpoint_width=8",
-    "scale.head_width=8",
-    "scale.num_head_convs=1",
+    *TINY_DETECTOR,
     "protocol.batch_size=4",
     "protocol.epochs=2",
     "protocol.ema_decay=0.9",
