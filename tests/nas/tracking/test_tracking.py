@@ -316,8 +316,12 @@ def test_a_trial_that_failed_is_a_failed_run_in_mlflow(
 
 def offline_records(folder: Path) -> list[Any]:
     """Return what Weights & Biases wrote into one of its files: LevelDB's log format, of one block or more."""
+    import wandb
     from wandb.proto.wandb_internal_pb2 import Record as Entry  # type: ignore[attr-defined]  # made at run time
 
+    # The end of a run does not wait for the process that writes its file; the end of that process does. The next
+    # run of this test process then writes where it is told to, and not where the first one did.
+    wandb.teardown()
     (file,) = folder.glob("*.wandb")
     data, at, part, entries = file.read_bytes(), 7, b"", []
     while at + 7 <= len(data):

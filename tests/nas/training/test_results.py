@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 from mlflow import MlflowClient
 from rich.console import Console
 
@@ -107,8 +106,6 @@ def test_weights_and_biases_has_one_run_for_a_training_whose_curves_go_by_steps(
     for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setattr(view_module, "LINE_EVERY_S", -1.0)
-    # In one process the package stays with the folder that it first wrote to.
-    wandb.teardown()
     train(tmp_path / "full", {"wandb": WeightsAndBiases(mode="offline")}, 0, 20)
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     rows: list[dict[str, Any]] = [
