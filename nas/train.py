@@ -24,6 +24,7 @@ from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from nas.terminal.winners_table import winners_table
 from nas.tracking.base import Tracker
+from nas.training.journal import check_folder
 from nas.training.launch import end_for_others, end_with_launcher, launch
 from nas.training.winners import FullTraining, Winner, Winners, ap_text, arguments_of, is_finished, results
 from proxy_tasks.coco.folder import CocoFolder
@@ -220,8 +221,9 @@ def _plan(options: Options, device: str) -> TrainingPlan:
     """Return the plan that the options describe.
 
     Raises:
-        InputError: there is no such architecture.
+        InputError: there is no such architecture, or the run folder cannot be the training's.
     """
+    check_folder(options.run)
     name, architecture, scale, search, trial = _architecture(options)
     scale = options.protocol.scaled(scale)
     return TrainingPlan(

@@ -141,10 +141,18 @@ def check_refusals(folder: Path, call: Run) -> None:
     assert (moved.returncode, moved.stderr) == (0, "")
     assert "all 12 steps are done" in moved.stdout
 
-    (folder / "full" / "training.jsonl").write_bytes(b"{}\n" + before["training.jsonl"])
-    refused = call("nas.train", *TINY)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "training.jsonl, line 1: is no event of a training" in refused.stderr
+
+def test_a_damaged_journal_is_refused_before_anything_is_written(tmp_path: Path, call: Run) -> None:
+    event = b'{"event": "stopped", "time": 1.0}\n'
+    (tmp_path / "full").mkdir()
+    journal = tmp_path / "full" / "training.jsonl"
+    for damaged, number in ((event + b"{}\n" + event, 2), (b"notes of mine", 1)):
+        journal.write_bytes(damaged)
+        refused = call("nas.train", *TINY)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert f"full/training.jsonl, line {number}: is no event of a training; put back what " in refused.stderr
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == [journal]
+        assert journal.read_bytes() == damaged
 
 
 def kept_files(run: Path) -> dict[str, bytes]:
