@@ -6,8 +6,9 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,10 @@ from proxy_tasks.detection.detector import load_detector
 from proxy_tasks.detection.detector_file import read_detector
 from proxy_tasks.full_training.checkpoint import FOLDER
 from proxy_tasks.networks.torch_file import read_torch_file
+from search_space import ArchSpec
+from search_space.kinds import remove_kind
 from tests.conftest import TINY_DETECTOR, TINY_SEARCH, Run, start
+from tests.search_space.test_kind_from_outside import MODULE
 
 # 12 steps of four images, in a few seconds.
 TINY = (
@@ -38,6 +42,8 @@ TINY = (
     "protocol.ema_decay=0.9",
     "validate_every_epochs=1",
 )
+# A space whose blocks may be of a kind of somebody's own.
+SPACE = "space.kinds=[bottleneck,separable]"
 # A checkpoint after every step.
 OFTEN = "checkpoint_every_min=0"
 
@@ -161,17 +167,32 @@ def kept_files(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in sorted(paths)}
 
 
-def test_the_last_line_of_a_search_is_the_command_that_trains_its_winner(tmp_path: Path, call: Run) -> None:
-    searched = call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=1", "tracking=none")
+@pytest.fixture
+def own_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A kind of block of somebody's own in the current folder; yields the argument that names it."""
+    (tmp_path / "separable_blocks.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "block_kinds.separable=separable_blocks.SEPARABLE"
+    remove_kind("separable")
+    sys.modules.pop("separable_blocks", None)
+
+
+def test_the_last_line_of_a_search_is_the_command_that_trains_its_winner(
+    tmp_path: Path, call: Run, own_kind: str
+) -> None:
+    searched = call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=1", "tracking=none", own_kind, SPACE)
     line = searched.stdout.splitlines()[-1]
     command = f"{python_command()} -m nas.train experiment=quickstart_train spec=run run=run_train"
     assert line.startswith(f"Train:   {command} ")
+    assert line.endswith(f" {own_kind}")
 
     # As it stands there, but for the time that it takes.
     done = call("nas.train", *shlex.split(line)[4:], "protocol.epochs=1")
     assert (done.returncode, done.stderr) == (0, "")
     info = read_detector(tmp_path / "run_train" / "detector.pt").info
     assert (info.search, info.trial, info.scale.image_size_px) == ("run", 0, 64)
+    assert isinstance(info.architecture, ArchSpec)
+    assert "separable" in {block.kind for block in info.architecture.blocks}
 
     refused = call("nas.train", *TINY, "spec=null", "weights=run_train", "run=run")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
