@@ -66,8 +66,14 @@ def check_equal(first: Path, second: Path) -> None:
 def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_trained_twice(
     tmp_path: Path, call: Run
 ) -> None:
+    prepared = call("nas.train", *TINY, "prepare_only=true")
+    assert (prepared.returncode, prepared.stderr) == (0, "")
+    assert prepared.stdout.count("decoding images") == 2
+    assert not (tmp_path / "full").exists()
+
     done = call("nas.train", *TINY)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "decoding" not in done.stdout
     assert "training on 24 images, 12 steps" in done.stdout
     assert "Detector: full/detector.pt" in done.stdout
 
@@ -146,6 +152,42 @@ def check_refusals(folder: Path, call: Run) -> None:
     moved = call("nas.train", *TINY, "data.root=moved")
     assert (moved.returncode, moved.stderr) == (0, "")
     assert "all 12 steps are done" in moved.stdout
+
+
+def test_images_are_prepared_before_a_training_without_torch_or_a_word_on_what_is_trained(
+    tmp_path: Path, command: Run
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('not on this machine')\n")
+    data = [option for option in TINY_DETECTOR if option.startswith("data.")]
+    done = command("nas.train", "prepare_only=true", "data=shapes", *data)
+    assert (done.returncode, done.stderr) == (0, "")
+    for split, number in (("train", 24), ("val", 6)):
+        assert f"\n{split}: {number} images, " in done.stdout
+        assert f"/data/cache/{split}2017-1280px-native-" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["data", "torch.py"]
+
+
+@pytest.mark.long
+def test_preparing_that_is_stopped_says_so_and_the_same_command_resumes(tmp_path: Path, command: Run) -> None:
+    Shapes(tmp_path / "coco", num_train_images=800, num_val_images=1, image_size_px=256, num_held_out=8).folder(silent)
+    # Smaller than the files, whose bytes are not taken then.
+    arguments = ["prepare_only=true", "data.root=coco", "longest_side_px=250"]
+    running = start("nas.train", arguments, tmp_path)
+    begun = "data/cache/train2017-*.part/progress.jsonl"
+    while not any(path.stat().st_size for path in tmp_path.glob(begun)):
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors) == (130, "stopped; the same command resumes\n")
+    (part,) = (path.parent for path in tmp_path.glob(begun))
+
+    # What was made is kept as it is, and is the beginning of the whole.
+    first = (part / "images").read_bytes()
+    done = command("nas.train", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    (images,) = tmp_path.glob("data/cache/train2017-250px-native-*/images")
+    assert images.read_bytes()[:1000] == first[:1000] != b""
 
 
 def test_a_damaged_journal_is_refused_before_anything_is_written(tmp_path: Path, call: Run) -> None:
