@@ -19,7 +19,7 @@ Read, decode and resize the images of a search once, and keep the result where t
 those of the search; run= of a run that was begun takes them from its record. A search does the same when it finds no
 cache; this command does it beforehand, for instance on a machine without a GPU. If it was stopped, the same command
 resumes; once all is there, it returns at once. The validation set, which replays use, is prepared with
-task.score_on=val.
+task.score_on=val. Full training reads images of their own size, which nas.train prepare_only=true prepares.
 
   python -m nas.prepare experiment=spinenet data.root=/data/coco
   python -m nas.prepare experiment=spinenet data.root=/data/coco task.score_on=val

@@ -189,9 +189,7 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
     if best is None:
         return
 
-    # Kinds of somebody's own are named to every command that reads the run's specs.
-    kinds = [f"block_kinds.{name}={path}" for name, path in record.created.config.get("block_kinds", {}).items()]
-    of_run = [f"run={short_path(setup.run)}", *kinds]
+    of_run = [f"run={short_path(setup.run)}", *_own_kinds(record)]
 
     # A front needs costs, and the reward that the search had. A class that no choice has cannot be named there.
     if len(setup.reward.metrics) > 1:
@@ -208,12 +206,17 @@ def _print_next_commands(console: Console, setup: Setup, record: Record, best: T
         console.print(f"Replay:  {replay} top=3 fidelity.epochs={4 * most_epochs:g}", soft_wrap=True)
 
 
+def _own_kinds(record: Record) -> list[str]:
+    """Return the arguments that name kinds of somebody's own to a command that reads the run's specs."""
+    kinds = record.created.config.get("block_kinds", {})
+    return [f"block_kinds.{name}={path}" for name, path in kinds.items()]
+
+
 def _training_command(setup: Setup, record: Record) -> str:
     """Return the command that trains the best in full; empty where it has not all that the command would need."""
-    config = record.created.config
-    if not isinstance(setup.task, DataTask) or config.get("block_kinds"):
+    if not isinstance(setup.task, DataTask):
         return ""
-    options = present_options(config)
+    options = present_options(record.created.config)
     try:
         data, scale = (arguments_for("train", part, options) for part in ("data", "scale"))
     except InputError:
@@ -228,7 +231,7 @@ def _training_command(setup: Setup, record: Record) -> str:
         words = ["experiment=quickstart_train", *([] if run == _QUICKSTART else named), *own]
     else:
         words = [*named, "scale=spinenet-49", *data]
-    return f"{own_command('train')} {shlex.join(words)}"
+    return f"{own_command('train')} {shlex.join([*words, *_own_kinds(record)])}"
 
 
 def _interval_command(setup: Setup, record: Record) -> str:

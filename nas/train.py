@@ -20,15 +20,16 @@ from nas.record.events import MAX_TRIALS
 from nas.record.journal import FILE_NAME as JOURNAL
 from nas.record.journal import package_versions, read_record
 from nas.running import make_consoles
-from nas.terminal.console import Verbosity, make_console
-from nas.terminal.progress import TaskView
+from nas.terminal.console import Verbosity
 from nas.terminal.winners_table import winners_table
 from nas.tracking.base import Tracker
+from nas.training.journal import check_folder
 from nas.training.launch import end_for_others, end_with_launcher, launch
+from nas.training.preparing import prepare_before, prepare_images
 from nas.training.winners import FullTraining, Winner, Winners, ap_text, arguments_of, is_finished, results
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
-from proxy_tasks.detection.open_data import Data, DataOptions, prepare_data, prepared_content
+from proxy_tasks.detection.open_data import Data, DataOptions, prepared_content
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.protocol import TrainingProtocol
 from search_space import ArchSpec, ModelScale
@@ -45,12 +46,15 @@ best, or the trial of a number. The folder gets detector.pt, the weights with th
 after the last step, checkpoints, and training.jsonl with each measurement. The same command again resumes.
 On several machines, torchrun or Slurm starts it in each process; the run folder and the data are then shared.
 search= trains the best of a search, each in a folder below run=: one after another, or side by side over Ray.
+prepare_only=true makes the cache of images and stops, for instance on a machine without a GPU before many processes
+start; if it was stopped, the same command resumes.
 
   python -m nas.train experiment=quickstart_train
   python -m nas.train spec=runs/spinenet scale=spinenet-49 protocol=b data.root=/data/coco run=runs/full
   python -m nas.train model=r50-fpn scale=spinenet-49 protocol=b data.root=/data/coco run=runs/baseline
   python -m nas.train weights=runs/full protocol=finetune data.root=/data/photos run=runs/mine
   python -m nas.train search=runs/spinenet top=3 scale=spinenet-49 data.root=/data/coco run=runs/winners
+  python -m nas.train prepare_only=true data.root=/data/coco
   torchrun --nnodes=4 --nproc-per-node=8 -m nas.train spec=spinenet-49 data.root=/data/coco run=/shared/full
 """
 
@@ -80,6 +84,7 @@ class Options:
     checkpoint_every_min: float = 15
     verbosity: Verbosity = "normal"
     tracking: Mapping[str, Tracker] = field(default_factory=dict)
+    prepare_only: bool = False
     search: Path | None = None
     top: int = 3
     executor: Executor = field(default_factory=LocalExecutor)
@@ -103,7 +108,7 @@ class Options:
             raise ValueError("executor: runs the trainings of search= beside each other; a single one needs none")
         if self.spec is not None and self.model is not None:
             raise ValueError("spec: give spec= or model=, as each names a network of its own")
-        if self.spec is None and self.model is None and self.weights is None:
+        if self.spec is None and self.model is None and self.weights is None and not self.prepare_only:
             raise ValueError(
                 "spec: say what to train, by spec=, model= or weights=, as spec=runs/quickstart or model=r50-fpn"
             )
@@ -122,6 +127,10 @@ def main(config: dict[str, Any]) -> None:
     """Train what the configuration asks for."""
     config = {name: value for name, value in config.items() if name != "experiment"}
     options = build(Options, config, "")
+    if options.prepare_only:
+        # The cache is one for every scale.
+        prepare_before(_data_options(options, ModelScale()), options.verbosity)
+        return
 
     # Imported here so that help and mistakes do not wait for torch.
     from proxy_tasks.full_training.joining import device_of, num_devices, place_of
@@ -220,8 +229,9 @@ def _plan(options: Options, device: str) -> TrainingPlan:
     """Return the plan that the options describe.
 
     Raises:
-        InputError: there is no such architecture.
+        InputError: there is no such architecture, or the run folder cannot be the training's.
     """
+    check_folder(options.run)
     name, architecture, scale, search, trial = _architecture(options)
     scale = options.protocol.scaled(scale)
     return TrainingPlan(
@@ -312,10 +322,8 @@ def _data_options(options: Options, scale: ModelScale) -> DataOptions:
 
 def _prepare(options: Options) -> None:
     """Make the cache of the images where it is missing."""
-    console = make_console(quiet=options.verbosity == "quiet")
     _, _, scale, _, _ = _architecture(options)
-    with TaskView(console) as view:
-        prepare_data(_data_options(options, scale), view.report)
+    prepare_images(_data_options(options, scale), options.verbosity)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from foundation import InputError
 from nas.options.builder import import_value
 from search_space import BlockKind, add_kind
 
-BUILT_BY = ("config", "replay", "proxy", "evaluate", "detect")
+BUILT_BY = ("config", "replay", "proxy", "train", "evaluate", "detect")
 """Commands that build networks of a run's specs, or of a trained detector's."""
 RECORDED_BY = ("config", "replay", "proxy", "prepare")
 """Commands that keep the option in their configuration: it is part of what a run solves."""

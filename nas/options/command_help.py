@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from foundation import InputError, nearest_hint
+from nas.options.experiments import command_choices
 from nas.options.help_layout import explained, filled, listed
 from nas.options.listed import (
     EXPERIMENTS,
     Option,
-    choice_files,
     included_groups,
     option_names,
     options_in,
@@ -51,7 +51,7 @@ def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = (), w
     if groups:
         lines += ["", *filled(_CHOICES, width)]
     for group, default in groups.items():
-        lines += _choice_lines(group, default, extra_dirs, width)
+        lines += _choice_lines(config_name, group, default, extra_dirs, width)
 
     return "\n".join(lines)
 
@@ -67,7 +67,8 @@ def group_help(config_name: str, name: str, extra_dirs: Sequence[Path] = (), wid
     options = [option for option in own if option.name == name or option.name.startswith(f"{name}.")]
 
     if name in groups:
-        return "\n".join([*filled(_CHOICES, width), *_choice_lines(name, groups[name], extra_dirs, width)])
+        lines = _choice_lines(config_name, name, groups[name], extra_dirs, width)
+        return "\n".join([*filled(_CHOICES, width), *lines])
     if not options:
         known = list(dict.fromkeys([*groups, *(option.name.partition(".")[0] for option in own)]))
         raise InputError(f"--help: no group {name}; there are {', '.join(known)}{nearest_hint(name, known)}")
@@ -87,11 +88,13 @@ def _groups(config_name: str) -> dict[str, str | None]:
     return {group: default for group, default in included_groups(config_name) if (EXPERIMENTS / group).is_dir()}
 
 
-def _choice_lines(group: str, default: str | None, extra_dirs: Sequence[Path], width: int) -> list[str]:
+def _choice_lines(
+    config_name: str, group: str, default: str | None, extra_dirs: Sequence[Path], width: int
+) -> list[str]:
     """Return a line for each choice of a group and each of its options; options that choices share are shown once."""
     lines: list[str] = []
     explained_before: dict[tuple[tuple[str, str], ...], tuple[str, list[Option]]] = {}
-    for path in choice_files(group, extra_dirs):
+    for path in command_choices(config_name, group, extra_dirs):
         mark = "*" if path.stem == default else " "
         lines += explained(f" {mark}{group}={path.stem}", _head(path), width, _OPTION_COLUMN)
 

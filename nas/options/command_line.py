@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from foundation import InputError, current_folder, nearest_hint, short_path
 from nas.options.block_kinds import BUILT_BY, RECORDED_BY, join_block_kinds
 from nas.options.command_help import VERBOSITY_FLAGS, group_help, help_text
+from nas.options.experiments import command_choices, other_command
 from nas.options.help_layout import terminal_width
-from nas.options.listed import EXPERIMENTS, all_options, choice_files, included_groups, open_mappings, option_names
+from nas.options.listed import EXPERIMENTS, all_options, included_groups, open_mappings, option_names
 from nas.options.output import Output
 from nas.options.recorded import OptionsOnRecord, taken_from_record
 from nas.options.stop_signals import stop_signals_as_interrupts
@@ -151,6 +152,7 @@ def compose(config_name: str, arguments: Sequence[str], on_record: OptionsOnReco
     # Hydra looks for choices in further folders where an option of its own names them.
     groups = {group for group, _ in included_groups(config_name)}
     overrides = [_quoted_if_needed(override, groups) for override in _opened(given, config_name, extra_dirs)]
+    _check_experiment(overrides, config_name, extra_dirs)
     if on_record is not None:
         overrides = [*taken_from_record(overrides, config_name, extra_dirs, on_record, _value_of), *overrides]
     if extra_dirs:
@@ -170,6 +172,19 @@ def compose(config_name: str, arguments: Sequence[str], on_record: OptionsOnReco
         raise InputError(f"{error.full_key}: needs a value; --help explains it") from None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InputError(_explain(error, config_name, extra_dirs)) from None
+
+
+def _check_experiment(overrides: Sequence[str], config_name: str, extra_dirs: Sequence[Path]) -> None:
+    """Check that an experiment which is named is not one of another command.
+
+    Raises:
+        InputError: it is; the message has the right command.
+    """
+    for override in overrides:
+        name, _, experiment = override.partition("=")
+        other = other_command(experiment, config_name, extra_dirs) if name == "experiment" else None
+        if other is not None:
+            raise InputError(f"{override} is for nas.{other}: {own_command(other)} {override}")
 
 
 def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -316,7 +331,7 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
 
     if unknown_choice:
         group, choice = unknown_choice.groups()
-        names = [path.stem for path in choice_files(group, extra_dirs)]
+        names = [path.stem for path in command_choices(config_name, group, extra_dirs)]
         return f"unknown choice {group}={choice}; there are {', '.join(names)}{nearest_hint(choice, names)}"
 
     if "Config group override must be a string" in text:

@@ -17,6 +17,21 @@ from nas.record.lock import RunLock
 FILE_NAME = "training.jsonl"
 MEASURED = ("progress", "evaluated")
 """Events that say how a training stands at a step."""
+_BEGINNING = b'{"event": "'
+"""Beginning of every line."""
+
+
+def check_folder(folder: Path) -> None:
+    """Check, without a change to it, that a folder is new or a training's own.
+
+    Raises:
+        InputError: it holds a search, a link out of it, or a journal with a damaged line.
+    """
+    if (folder / SEARCH_JOURNAL).exists():
+        raise InputError(f"{folder} holds a search: give a training a folder of its own (run=...)")
+    refuse_links(folder)
+    if (folder / FILE_NAME).exists():
+        read_events(folder)
 
 
 class TrainingJournal:
@@ -26,13 +41,11 @@ class TrainingJournal:
         folder: of the training; made if need be.
 
     Raises:
-        InputError: another process has it, it holds a search, or it cannot be written.
+        InputError: another process has it, it cannot be written, or as `check_folder`.
     """
 
     def __init__(self, folder: Path) -> None:
-        if (folder / SEARCH_JOURNAL).exists():
-            raise InputError(f"{folder} holds a search: give a training a folder of its own (run=...)")
-        refuse_links(folder)
+        check_folder(folder)
         try:
             make_folder(folder)
             self._lock = RunLock(folder)
@@ -84,13 +97,44 @@ class TrainingJournal:
         self.close()
 
     def _cut_torn_line(self) -> None:
-        """Remove a last line that a kill cut short."""
-        content = self._path.read_bytes()
-        os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
+        """Remove a last line that a kill cut short; one that lacks the line break alone gets it with the next event."""
+        events = _without_torn_line(self._path.read_bytes())
+        os.ftruncate(self._descriptor, len(events))
+        if events and not events.endswith(b"\n"):
+            self._late.append(b"\n")
 
 
 def _line(event: str, values: Mapping[str, Any]) -> bytes:
     return json.dumps({"event": event, "time": time.time(), **values}).encode() + b"\n"
+
+
+def _without_torn_line(content: bytes) -> bytes:
+    """Return what a journal's file holds without a last line that a kill cut short."""
+    whole = content[: content.rfind(b"\n") + 1]
+    last = content[len(whole) :]
+
+    # A single line may be anything; only one that begins as an event was to become one.
+    if not whole and not (last.startswith(_BEGINNING) or _BEGINNING.startswith(last)):
+        return content
+    try:
+        json.loads(last)
+    except ValueError:
+        return whole
+    return content
+
+
+def _is_event(value: Any) -> bool:  # noqa: ANN401  # any JSON
+    """Return whether a line is an event, and holds the figures that are read of such an event."""
+    if not isinstance(value, dict) or not {"event", "time"} <= value.keys():
+        return False
+    if value["event"] not in MEASURED:
+        return True
+
+    if not isinstance(value.get("step"), int) or "epoch" not in value:
+        return False
+    if value["event"] == "progress":
+        return {"loss", "images_per_s"} <= value.keys()
+    return isinstance(value.get("metrics"), dict) and "ap" in value["metrics"]
 
 
 def read_events(folder: Path) -> list[Mapping[str, Any]]:
@@ -110,15 +154,19 @@ def read_events(folder: Path) -> list[Mapping[str, Any]]:
 
     events: list[Mapping[str, Any]] = []
     last_steps: dict[str, int] = {}
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
-        try:
+    for number, line in enumerate(_without_torn_line(content).splitlines(), start=1):
+        event: Any = None
+        with suppress(ValueError):
             event = json.loads(line)
-            is_again = event["event"] in MEASURED and event["step"] <= last_steps.get(event["event"], -1)
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"{path}, line {number}: is no event of a training") from None
-        if is_again:
-            continue
+        if not _is_event(event):
+            raise InputError(
+                f"{path}, line {number}: is no event of a training; put back what it held, or move the file away: the "
+                "training then resumes from its last checkpoint, with a new record"
+            )
+
         if event["event"] in MEASURED:
+            if event["step"] <= last_steps.get(event["event"], -1):
+                continue
             last_steps[event["event"]] = event["step"]
         events.append(event)
     return events

@@ -15,6 +15,7 @@ from nas.training.journal import FILE_NAME, read_events
 from nas.training.launch import train_by_command
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
 from search_space import ArchSpec
+from search_space.kinds import added_kinds
 
 OWN_OPTIONS = ("search", "top", "run", "spec", "trial", "executor")
 """Options of the whole command, which a single training does not have, or has its own of."""
@@ -182,7 +183,7 @@ class Winners:
         number = self._waiting.popleft()
         winner = self._winners[number]
         self._say(f"{winner.name}: trained in {short_path(winner.folder)}")
-        return Job(number, winner.trial.spec, Fidelity(1), seed=0)
+        return Job(number, winner.trial.spec, Fidelity(1), seed=0, kinds=added_kinds())
 
     def finish_trial(self, outcome: Outcome) -> None:
         """Take the outcome of a training; one whose worker was lost is resumed, from its last checkpoint."""

@@ -90,12 +90,12 @@ def existing_split(key: CacheKey, content: SplitContent | None) -> CachedSplit:
     """
     found = content or recorded_content(key)
     if found is None:
-        raise _not_there(key.unfinished_path(key.fingerprint()).with_suffix(""), "missing")
+        raise _not_there(key.unfinished_path(key.fingerprint()).with_suffix(""), "missing", key)
 
     path = key.path(found)
     split = _open(path, key)
     if split is None:
-        raise _not_there(path, "damaged" if path.exists() else "missing")
+        raise _not_there(path, "damaged" if path.exists() else "missing", key)
     return split
 
 
@@ -110,10 +110,17 @@ def recorded_content(key: CacheKey) -> SplitContent | None:
     return None if sources is None else SplitContent(fingerprint, sources.identity)
 
 
-def _not_there(path: Path, state: str) -> InputError:
+def preparing_command(key: CacheKey) -> str:
+    """Return the command that makes a cache beforehand."""
+    name = "train prepare_only=true" if isinstance(key.image_format, Native) else "prepare"
+    return f"python -m nas.{name}"
+
+
+def _not_there(path: Path, state: str, key: CacheKey) -> InputError:
+    work, start = ("training", "training") if isinstance(key.image_format, Native) else ("search", "first trial")
     return InputError(
-        f"the image cache {path} is {state}: every machine needs it, made of the same images, before its first trial; "
-        "start the search on this machine, or run python -m nas.prepare here, or share the folder between machines"
+        f"the image cache {path} is {state}: every machine needs it, made of the same images, before its {start}; "
+        f"start the {work} on this machine, or run {preparing_command(key)} here, or share the folder between machines"
     )
 
 

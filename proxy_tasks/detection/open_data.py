@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from foundation import InputError
 from proxy_tasks.base import Report, silent
 from proxy_tasks.coco.annotations import MAX_BOXES, Annotations, check_id_labels, num_beyond_bound, with_id_labels
-from proxy_tasks.coco.cache import CachedSplit, cached_split, check_cache, existing_split, recorded_content
+from proxy_tasks.coco.cache import (
+    CachedSplit,
+    cached_split,
+    check_cache,
+    existing_split,
+    preparing_command,
+    recorded_content,
+)
 from proxy_tasks.coco.cache_files import SplitContent
 from proxy_tasks.coco.description import describe_split
 from proxy_tasks.coco.folder import CocoFolder, SplitName
@@ -235,7 +242,7 @@ def _prepared_split(options: DataOptions, folder: CocoFolder, name: SplitName) -
     key = folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
     content = recorded_content(key)
     if content is None:
-        raise InputError(f"{key.image_dir} has not been prepared: run python -m nas.prepare first")
+        raise InputError(f"{key.image_dir} has not been prepared: run {preparing_command(key)} first")
     return content
 
 

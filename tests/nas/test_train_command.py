@@ -6,8 +6,9 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,10 @@ from proxy_tasks.detection.detector import load_detector
 from proxy_tasks.detection.detector_file import read_detector
 from proxy_tasks.full_training.checkpoint import FOLDER
 from proxy_tasks.networks.torch_file import read_torch_file
+from search_space import ArchSpec
+from search_space.kinds import remove_kind
 from tests.conftest import TINY_DETECTOR, TINY_SEARCH, Run, start
+from tests.search_space.test_kind_from_outside import MODULE
 
 # 12 steps of four images, in a few seconds.
 TINY = (
@@ -38,6 +42,8 @@ TINY = (
     "protocol.ema_decay=0.9",
     "validate_every_epochs=1",
 )
+# A space whose blocks may be of a kind of somebody's own.
+SPACE = "space.kinds=[bottleneck,separable]"
 # A checkpoint after every step.
 OFTEN = "checkpoint_every_min=0"
 
@@ -60,8 +66,14 @@ def check_equal(first: Path, second: Path) -> None:
 def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_trained_twice(
     tmp_path: Path, call: Run
 ) -> None:
+    prepared = call("nas.train", *TINY, "prepare_only=true")
+    assert (prepared.returncode, prepared.stderr) == (0, "")
+    assert prepared.stdout.count("decoding images") == 2
+    assert not (tmp_path / "full").exists()
+
     done = call("nas.train", *TINY)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "decoding" not in done.stdout
     assert "training on 24 images, 12 steps" in done.stdout
     assert "Detector: full/detector.pt" in done.stdout
 
@@ -141,10 +153,54 @@ def check_refusals(folder: Path, call: Run) -> None:
     assert (moved.returncode, moved.stderr) == (0, "")
     assert "all 12 steps are done" in moved.stdout
 
-    (folder / "full" / "training.jsonl").write_bytes(b"{}\n" + before["training.jsonl"])
-    refused = call("nas.train", *TINY)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "training.jsonl, line 1: is no event of a training" in refused.stderr
+
+def test_images_are_prepared_before_a_training_without_torch_or_a_word_on_what_is_trained(
+    tmp_path: Path, command: Run
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('not on this machine')\n")
+    data = [option for option in TINY_DETECTOR if option.startswith("data.")]
+    done = command("nas.train", "prepare_only=true", "data=shapes", *data)
+    assert (done.returncode, done.stderr) == (0, "")
+    for split, number in (("train", 24), ("val", 6)):
+        assert f"\n{split}: {number} images, " in done.stdout
+        assert f"/data/cache/{split}2017-1280px-native-" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["data", "torch.py"]
+
+
+@pytest.mark.long
+def test_preparing_that_is_stopped_says_so_and_the_same_command_resumes(tmp_path: Path, command: Run) -> None:
+    Shapes(tmp_path / "coco", num_train_images=800, num_val_images=1, image_size_px=256, num_held_out=8).folder(silent)
+    # Smaller than the files, whose bytes are not taken then.
+    arguments = ["prepare_only=true", "data.root=coco", "longest_side_px=250"]
+    running = start("nas.train", arguments, tmp_path)
+    begun = "data/cache/train2017-*.part/progress.jsonl"
+    while not any(path.stat().st_size for path in tmp_path.glob(begun)):
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors) == (130, "stopped; the same command resumes\n")
+    (part,) = (path.parent for path in tmp_path.glob(begun))
+
+    # What was made is kept as it is, and is the beginning of the whole.
+    first = (part / "images").read_bytes()
+    done = command("nas.train", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    (images,) = tmp_path.glob("data/cache/train2017-250px-native-*/images")
+    assert images.read_bytes()[:1000] == first[:1000] != b""
+
+
+def test_a_damaged_journal_is_refused_before_anything_is_written(tmp_path: Path, call: Run) -> None:
+    event = b'{"event": "stopped", "time": 1.0}\n'
+    (tmp_path / "full").mkdir()
+    journal = tmp_path / "full" / "training.jsonl"
+    for damaged, number in ((event + b"{}\n" + event, 2), (b"notes of mine", 1)):
+        journal.write_bytes(damaged)
+        refused = call("nas.train", *TINY)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert f"full/training.jsonl, line {number}: is no event of a training; put back what " in refused.stderr
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == [journal]
+        assert journal.read_bytes() == damaged
 
 
 def kept_files(run: Path) -> dict[str, bytes]:
@@ -153,17 +209,32 @@ def kept_files(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in sorted(paths)}
 
 
-def test_the_last_line_of_a_search_is_the_command_that_trains_its_winner(tmp_path: Path, call: Run) -> None:
-    searched = call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=1", "tracking=none")
+@pytest.fixture
+def own_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A kind of block of somebody's own in the current folder; yields the argument that names it."""
+    (tmp_path / "separable_blocks.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "block_kinds.separable=separable_blocks.SEPARABLE"
+    remove_kind("separable")
+    sys.modules.pop("separable_blocks", None)
+
+
+def test_the_last_line_of_a_search_is_the_command_that_trains_its_winner(
+    tmp_path: Path, call: Run, own_kind: str
+) -> None:
+    searched = call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=1", "tracking=none", own_kind, SPACE)
     line = searched.stdout.splitlines()[-1]
     command = f"{python_command()} -m nas.train experiment=quickstart_train spec=run run=run_train"
     assert line.startswith(f"Train:   {command} ")
+    assert line.endswith(f" {own_kind}")
 
     # As it stands there, but for the time that it takes.
     done = call("nas.train", *shlex.split(line)[4:], "protocol.epochs=1")
     assert (done.returncode, done.stderr) == (0, "")
     info = read_detector(tmp_path / "run_train" / "detector.pt").info
     assert (info.search, info.trial, info.scale.image_size_px) == ("run", 0, 64)
+    assert isinstance(info.architecture, ArchSpec)
+    assert "separable" in {block.kind for block in info.architecture.blocks}
 
     refused = call("nas.train", *TINY, "spec=null", "weights=run_train", "run=run")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)

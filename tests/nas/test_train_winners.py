@@ -45,7 +45,7 @@ def test_winners_that_are_trained_are_passed_over_with_a_line_and_nothing_else_m
     for number, ap in ((first, 0.25), (second, 0.5)):
         with TrainingJournal(tmp_path / "winners" / f"run-{number}") as journal:
             journal.append("started", step=0, num_steps=12, config=config)
-            journal.append("evaluated", step=12, metrics={"ap": ap})
+            journal.append("evaluated", step=12, epoch=2.0, metrics={"ap": ap})
             journal.append("finished")
 
     done = call("nas.train", *WINNERS)
