@@ -25,7 +25,7 @@ def test_each_command_lists_the_experiments_whose_heads_name_it_and_no_others() 
         own = {name for name, text in heads.items() if f"#   python -m nas.{command} experiment={name}" in text}
         assert own
         assert names(CONFIGS[command]) == own
-        assert set(re.findall(r"experiment=(\w+) ", group_help(CONFIGS[command], "experiment"))) == own
+        assert set(re.findall(r"(?m)^ [ *]experiment=(\w+) ", group_help(CONFIGS[command], "experiment"))) == own
     # What prepares, replays and studies searches takes theirs.
     assert names("prepare") == names("replay") == names("proxy") == names("config")
 
