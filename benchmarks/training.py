@@ -39,6 +39,7 @@ from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.retinanet import RawDetections
 from proxy_tasks.networks.spinenet import SpineNet
+from proxy_tasks.networks.torchvision_backbone import TorchvisionBackbone
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
 from search_space import ModelScale, published_spec
 
@@ -66,22 +67,10 @@ Do = Callable[[str, Callable[[], Any]], Any]
 """Runs a named part of a step and returns its result."""
 
 
-class _Backbone(nn.Module):
-    """Our backbone in the form that torchvision wants."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = SpineNet(SPEC, SCALE)
-        self.out_channels = SCALE.endpoint_width
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return {str(i): feature for i, feature in enumerate(self.inner(images))}
-
-
 def torchvision_detector() -> RetinaNet:
     sizes = tuple(tuple(3 * 2**level * 2 ** (octave / 3) for octave in range(3)) for level in range(3, 8))
     return RetinaNet(
-        _Backbone(),
+        TorchvisionBackbone(SpineNet(SPEC, SCALE)),
         NUM_CLASSES,
         min_size=SIZE_PX,
         max_size=SIZE_PX,

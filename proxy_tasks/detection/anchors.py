@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from proxy_tasks.networks.anchor_grid import anchor_grid
+
 NUM_OCTAVES = 3
-ASPECT_RATIOS = (1.0, 2.0, 0.5)
 POSITIVE_IOU = 0.5
 MAX_LOG_SIZE = math.log(1000 / 16)
 """Decoded sizes are clipped so that no box grows beyond about 62 times its anchor."""
@@ -21,18 +22,8 @@ def make_anchors(levels: tuple[int, ...], image_size_px: int, anchor_scale: floa
     for level in levels:
         stride = 2**level
         num = math.ceil(image_size_px / stride)
-
-        # Three sizes and three ratios at every position.
-        sizes = torch.tensor([anchor_scale * stride * 2 ** (o / NUM_OCTAVES) for o in range(NUM_OCTAVES)])
-        roots = torch.tensor(ASPECT_RATIOS).sqrt()  # (3,); the area stays the same
-        half = torch.stack((sizes[:, None] * roots, sizes[:, None] / roots), dim=-1).reshape(-1, 2) / 2  # (9, 2)
-
-        middle = (torch.arange(num) + 0.5) * stride
-        y, x = torch.meshgrid(middle, middle, indexing="ij")
-        centre = torch.stack((x, y), dim=-1).reshape(-1, 1, 2)  # (num * num, 1, 2)
-
-        corners = torch.cat((centre - half, centre + half), dim=-1)  # (num * num, 9, 4)
-        anchors.append(corners.reshape(-1, 4))
+        sides = [anchor_scale * stride * 2 ** (o / NUM_OCTAVES) for o in range(NUM_OCTAVES)]
+        anchors.append(anchor_grid((num, num), stride, sides))
     return torch.cat(anchors).to(device)
 
 

@@ -1,23 +1,22 @@
 """The two-stage detector with masks: torchvision's Mask R-CNN around heads shaped as the reference's."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
-from torchvision.ops import MultiScaleRoIAlign
 
+from proxy_tasks.networks.anchor_grid import ASPECT_RATIOS
 from proxy_tasks.networks.backbone import Backbone
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM, Activation, batch_norm
+from proxy_tasks.networks.level_anchors import LevelAnchors
 from proxy_tasks.networks.retinanet import SharedConvs, init_conv3x3
+from proxy_tasks.networks.torchvision_backbone import TorchvisionBackbone, roi_pool
 from search_space import ModelScale
 
 BOX_ROI_PX, MASK_ROI_PX = 7, 14
 NUM_PROPOSALS = 1000
-_ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _SIZE_DIVISOR = 128
 
 _Conv = TypeVar("_Conv", nn.Conv2d, nn.ConvTranspose2d)
@@ -75,21 +74,20 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
     Source: Mask R-CNN (arXiv 1703.06870); tensorflow/tpu maskrcnn_config.py.
     Differs: the box loss turns linear at 1/9 as torchvision has it, the reference's at 1.
     """
-    levels = backbone.output_levels
-    sizes = tuple((round(heads.anchor_scale * 2**level),) for level in levels)
-    names = [str(level) for level in levels]
+    named = TorchvisionBackbone(backbone)
+    levels = named.levels
 
     # Built in this order, as each draws its weights: the same seed must give the same network.
     return MaskRCNN(
-        _NamedFeatures(backbone),
+        named,
         min_size=image_size_px,
         max_size=image_size_px,
         size_divisible=_SIZE_DIVISOR,
-        rpn_anchor_generator=AnchorGenerator(sizes, (_ASPECT_RATIOS,) * len(levels)),
+        rpn_anchor_generator=LevelAnchors(levels, (heads.anchor_scale,)),
         rpn_head=_ProposalHead(backbone.output_channels, heads, len(levels)),
         rpn_post_nms_top_n_train=NUM_PROPOSALS,
         rpn_post_nms_top_n_test=NUM_PROPOSALS,
-        box_roi_pool=MultiScaleRoIAlign(names, BOX_ROI_PX, sampling_ratio=2),
+        box_roi_pool=roi_pool(named, BOX_ROI_PX),
         box_head=nn.Sequential(
             *_conv_norms(backbone.output_channels, heads),
             nn.Flatten(),
@@ -98,7 +96,7 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
             Activation(heads.activation),
         ),
         box_predictor=_box_predictor(heads, num_classes),
-        mask_roi_pool=MultiScaleRoIAlign(names, MASK_ROI_PX, sampling_ratio=2),
+        mask_roi_pool=roi_pool(named, MASK_ROI_PX),
         mask_head=nn.Sequential(*_conv_norms(backbone.output_channels, heads)),
         mask_predictor=nn.Sequential(
             _init(nn.ConvTranspose2d(heads.width, heads.width, 2, stride=2)),
@@ -109,20 +107,6 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
     )
 
 
-class _NamedFeatures(nn.Module):
-    """A backbone as torchvision expects it."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.out_channels = backbone.output_channels
-
-    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
-        """Return features by the name of their level, finest first."""
-        features = self.backbone(images)
-        return OrderedDict((str(level), x) for level, x in zip(self.backbone.output_levels, features, strict=True))
-
-
 class _ProposalHead(nn.Module):
     """Objectness and box of every anchor."""
 
@@ -130,8 +114,8 @@ class _ProposalHead(nn.Module):
         super().__init__()
         widths = [c_in] + [heads.width] * heads.num_proposal_convs
         self.shared = SharedConvs(widths, num_levels, heads.activation)
-        self.objectness = nn.Conv2d(widths[-1], len(_ASPECT_RATIOS), 1)
-        self.box = nn.Conv2d(widths[-1], 4 * len(_ASPECT_RATIOS), 1)
+        self.objectness = nn.Conv2d(widths[-1], len(ASPECT_RATIOS), 1)
+        self.box = nn.Conv2d(widths[-1], 4 * len(ASPECT_RATIOS), 1)
         for conv in (*self.shared.convs, self.objectness, self.box):
             init_conv3x3(conv, std=0.01)
 

@@ -1,5 +1,6 @@
 """Named networks: the published family, the baseline, and any spec, with the head that a task needs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias, assert_never, get_args
 
@@ -7,6 +8,7 @@ from torch import nn
 
 from foundation import InputError, nearest_hint
 from proxy_tasks.networks.classifier import Classifier
+from proxy_tasks.networks.feature_list import FeatureList, levels_at
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.mask_rcnn import SPINENET_190_HEADS, mask_heads, mask_rcnn
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
@@ -45,6 +47,7 @@ def build_network(
     head: Head = "retinanet",
     num_classes: int = 80,
     reference: Reference = "tpu",
+    out_indices: Sequence[int] | None = None,
 ) -> nn.Module:
     """Build a network with fresh weights.
 
@@ -55,18 +58,25 @@ def build_network(
             returns the features.
         num_classes: classes of the head, without background.
         reference: code whose network it is, where the released ones differ.
+        out_indices: positions of the features to return, 0 being the finest, with `head="none"`. Of a spec only what
+            they need is built; the baseline has its whole pyramid.
 
     Returns:
-        `RetinaNet`, torchvision's `MaskRCNN`, `Classifier`, or the backbone.
+        `RetinaNet`, torchvision's `MaskRCNN`, `Classifier`, or the backbone: with `out_indices` a `FeatureList`, else
+        a network that returns a tuple.
 
     Raises:
         InputError: an unknown name.
-        ValueError: an unknown head, or a scale that does not fit.
+        ValueError: an unknown head, a scale that does not fit, or positions that there are not.
     """
     if head not in get_args(Head):
         raise ValueError(f"head must be one of {', '.join(get_args(Head))}, got {head!r}")
     if scale is None:
         scale = default_scale(architecture, head) if isinstance(architecture, str) else ModelScale()
+    if out_indices is not None:
+        if head != "none":
+            raise ValueError(f'out_indices selects features of a backbone, which head="none" gives; got {head!r}')
+        return _feature_list(architecture, scale, reference, out_indices)
 
     backbone = _backbone(architecture, scale, reference)
     match head:
@@ -100,8 +110,23 @@ def build_detector(
 def _backbone(architecture: str | ArchSpec, scale: ModelScale, reference: Reference) -> ResNet50FPN | SpineNet:
     if architecture == BASELINE:
         return ResNet50FPN(scale)
-    spec = published_spec(_known(architecture)) if isinstance(architecture, str) else architecture
-    return SpineNet(spec, scale, reference)
+    return SpineNet(_spec(architecture), scale, reference)
+
+
+def _feature_list(
+    architecture: str | ArchSpec, scale: ModelScale, reference: Reference, out_indices: Sequence[int]
+) -> FeatureList:
+    if architecture == BASELINE:
+        baseline = ResNet50FPN(scale)
+        return FeatureList(baseline, levels_at(baseline.output_levels, out_indices))
+
+    spec = _spec(architecture)
+    levels = levels_at(sorted(spec.output_levels), out_indices)
+    return FeatureList(SpineNet(spec, scale, reference, levels), levels)
+
+
+def _spec(architecture: str | ArchSpec) -> ArchSpec:
+    return published_spec(_known(architecture)) if isinstance(architecture, str) else architecture
 
 
 def _known(name: str) -> str:
