@@ -26,6 +26,14 @@ class Curve:
             points += [bezier(start, a, b, end, (n + 1) / num_points) for n in range(num_points)]
         return points
 
+    def moved(self, dx: float, dy: float) -> "Curve":
+        """Return the same curve, as far to the right and down."""
+
+        def move(point: Point) -> Point:
+            return point[0] + dx, point[1] + dy
+
+        return Curve(move(self.start), tuple((move(a), move(b), move(end)) for a, b, end in self.segments))
+
 
 def polygon(*points: Point) -> Curve:
     """Return straight lines from point to point."""

@@ -1,6 +1,7 @@
 """The layout of an architecture's picture: positions of blocks, connections and labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from nas.drawing.curves import Curve
@@ -138,7 +139,8 @@ def lay_out(spec: ArchSpec, title: str = "", *, compact: bool = False) -> Layout
     levels = [*(block.level for block in spec.stem), *(block.level for block in spec.blocks)]
     row_levels = range(max(levels), min(levels) - 1, -1)
     rows_top = MARGIN if compact or not title else MARGIN + TITLE_SIZE + 8
-    height_of = {level: rows_top + HEADROOM + ROW_HEIGHT * i for i, level in enumerate(row_levels)}
+    depth_of = {level: HEADROOM + ROW_HEIGHT * i for i, level in enumerate(row_levels)}
+    height_of = {level: rows_top + depth for level, depth in depth_of.items()}
     rows_bottom = height_of[row_levels[-1]] + HEADROOM
 
     # Columns: one for each block, right of the labels of the rows.
@@ -147,8 +149,13 @@ def lay_out(spec: ArchSpec, title: str = "", *, compact: bool = False) -> Layout
     width = left + STEP * len(levels) + MARGIN
     stem_right = left + STEP * len(spec.stem)
 
-    blocks = _place_blocks(spec, live, left, height_of)
-    connections = _connect(spec, live, blocks, (rows_top, rows_bottom))
+    # Routes are sought where the rows begin at 0, 0: every picture of an architecture then has the same ones.
+    unmoved = _place_blocks(spec, live, depth_of)
+    connections = tuple(
+        replace(connection, curve=connection.curve.moved(left, rows_top))
+        for connection in _connect(spec, live, unmoved, rows_bottom - rows_top)
+    )
+    blocks = tuple(replace(block, x=left + block.x, y=rows_top + block.y) for block in unmoved)
 
     labels: tuple[Label, ...] = ()
     legend: tuple[LegendEntry, ...] = ()
@@ -172,9 +179,8 @@ def lay_out(spec: ArchSpec, title: str = "", *, compact: bool = False) -> Layout
     )
 
 
-def _place_blocks(
-    spec: ArchSpec, live: dict[int, LiveBlock], left: float, height_of: dict[int, float]
-) -> tuple[PlacedBlock, ...]:
+def _place_blocks(spec: ArchSpec, live: dict[int, LiveBlock], depth_of: dict[int, float]) -> tuple[PlacedBlock, ...]:
+    """Place the blocks of an architecture, from the left end and the upper limit of its rows on."""
     # Blocks of the stem that cannot be parents have negative numbers.
     first_feature = NUM_STEM_PARENTS - len(spec.stem)
     used = {f for block in live.values() for f in (*block.parents, *block.leftovers)}
@@ -193,8 +199,8 @@ def _place_blocks(
                 feature=feature,
                 level=block.level,
                 outline=outline,
-                x=left + STEP * (column + 0.5),
-                y=height_of[block.level],
+                x=STEP * (column + 0.5),
+                y=depth_of[block.level],
                 half_size=HALF_SIZES[outline] + (OUTPUT_RING if is_output else 0.0),
                 is_output=is_output,
                 is_live=is_live,
@@ -204,7 +210,7 @@ def _place_blocks(
 
 
 def _connect(
-    spec: ArchSpec, live: dict[int, LiveBlock], blocks: tuple[PlacedBlock, ...], limits: tuple[float, float]
+    spec: ArchSpec, live: dict[int, LiveBlock], blocks: tuple[PlacedBlock, ...], rows_height: float
 ) -> tuple[Connection, ...]:
     column_of = {block.feature: column for column, block in enumerate(blocks)}
 
@@ -218,8 +224,8 @@ def _connect(
         if feature in live:
             ends += [(leftover, feature, "leftover") for leftover in live[feature].leftovers]
 
-    wires = [Wire(column_of[parent], column_of[child]) for parent, child, _ in ends]
-    curves = route_wires(blocks, wires, *limits)
+    wires = tuple(Wire(column_of[parent], column_of[child]) for parent, child, _ in ends)
+    curves = _routes(blocks, wires, rows_height)
 
     return tuple(
         Connection(
@@ -232,6 +238,12 @@ def _connect(
         )
         for (parent, child, kind), wire, curve in zip(ends, wires, curves, strict=True)
     )
+
+
+# A report draws each of its architectures twice, small and large, and to find the routes takes most of the time.
+@lru_cache(maxsize=64)
+def _routes(blocks: tuple[PlacedBlock, ...], wires: tuple[Wire, ...], rows_height: float) -> tuple[Curve, ...]:
+    return route_wires(blocks, wires, 0.0, rows_height)
 
 
 def _labels(

@@ -1,10 +1,13 @@
 """A block kind of somebody's own on the command line: one entry, for the search and every command that reads specs."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from search_space.kinds import kind_names, remove_kind
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run
 from tests.search_space.test_kind_from_outside import MODULE
 
@@ -19,7 +22,24 @@ def own_module(tmp_path: Path) -> None:
     (tmp_path / "separable_blocks.py").write_text(f"{MODULE}{lost}\n")
 
 
-def test_a_kind_of_ones_own_is_searched_ranked_and_drawn(command: Run, tmp_path: Path) -> None:
+@pytest.fixture
+def call_anew(call: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Do what `call` does and forget what a process of its own would not know: the kinds that joined, their module."""
+    monkeypatch.syspath_prepend(tmp_path)
+    own = kind_names()
+
+    def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return call(module, *arguments)
+        finally:
+            for name in set(kind_names()) - set(own):
+                remove_kind(name)
+            sys.modules.pop("separable_blocks", None)
+
+    return run
+
+
+def test_a_kind_of_ones_own_is_searched_ranked_and_drawn(command: Run, call_anew: Run, tmp_path: Path) -> None:
     done = command("nas.search", *TINY_LANDSCAPE, KIND, SPACE)
     assert done.returncode == 0, done.stderr
     assert re.search(r"\b[1-7]s\b", done.stdout)
@@ -27,16 +47,16 @@ def test_a_kind_of_ones_own_is_searched_ranked_and_drawn(command: Run, tmp_path:
     assert f"nas.report run=run {KIND}\n" in done.stdout
 
     # The record names the kind, and nobody imports what a record names: each command is told again.
-    refused = command("nas.leaderboard", "run=run")
+    refused = call_anew("nas.leaderboard", "run=run")
     assert refused.returncode == 2
     assert "kind must be one of bottleneck, residual, mbconv, got 'separable'" in refused.stderr
     assert "block_kinds.NAME=MODULE.VALUE" in refused.stderr
-    answered = command("nas.leaderboard", "run=run", KIND)
+    answered = call_anew("nas.leaderboard", "run=run", KIND)
     assert answered.returncode == 0, answered.stderr
 
     spec = next((tmp_path / "run" / "best").glob("01-*.json"))
     assert '"separable"' in spec.read_text()
-    drawn = command("nas.draw", f"spec={spec}", "out=best.svg", KIND)
+    drawn = call_anew("nas.draw", f"spec={spec}", "out=best.svg", KIND)
     assert drawn.returncode == 0, drawn.stderr
     assert "separable" in (tmp_path / "best.svg").read_text()
 
@@ -91,8 +111,8 @@ def test_the_same_command_resumes_a_search_with_a_kind_of_ones_own(command: Run)
         ("block_kinds=foo", "error: block_kinds: needs names with import paths"),
     ],
 )
-def test_a_wrong_entry_is_one_line(command: Run, entry: str, message: str) -> None:
-    done = command("nas.search", *TINY_LANDSCAPE, entry)
+def test_a_wrong_entry_is_one_line(call_anew: Run, entry: str, message: str) -> None:
+    done = call_anew("nas.search", *TINY_LANDSCAPE, entry)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

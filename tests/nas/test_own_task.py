@@ -32,13 +32,15 @@ SEARCH = ("--config-dir", "mine", "task=metered", "executor=local", "tracking=no
 
 
 @pytest.fixture(autouse=True)
-def own_task(tmp_path: Path) -> None:
+def own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "metered.py").write_text(MODULE)
     (tmp_path / "mine" / "task").mkdir(parents=True)
     (tmp_path / "mine" / "task" / "metered.yaml").write_text(YAML)
+    # Where a command is called in this process; one of its own finds the module in the folder that it starts in.
+    monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_limits_and_targets_take_what_the_task_offers_and_tables_show_it(command: Run) -> None:
+def test_limits_and_targets_take_what_the_task_offers_and_tables_show_it(command: Run, call: Run) -> None:
     own = ("reward=targets", "reward.metric=miou", "reward.energy_j.target=4", "limits.energy_j=5.5")
     done = command("nas.search", *SEARCH, *own)
     assert done.returncode == 0, done.stderr
@@ -46,7 +48,7 @@ def test_limits_and_targets_take_what_the_task_offers_and_tables_show_it(command
     assert "rejected" in done.stdout
     assert "energy_j 5.75, limit 5.5" in done.stdout
 
-    table = command("nas.leaderboard", "run=run", "sort=energy_j", "where=miou>0.1")
+    table = call("nas.leaderboard", "run=run", "sort=energy_j", "where=miou>0.1")
     assert table.returncode == 0, table.stderr
     head = next(line for line in table.stdout.splitlines() if "reward" in line)
     assert "miou" in head
@@ -60,7 +62,7 @@ def test_limits_and_targets_take_what_the_task_offers_and_tables_show_it(command
         ("reward.metric=ap", "reward: no metric ap; the task has miou, macs, params, energy_j"),
     ],
 )
-def test_a_figure_that_the_task_lacks_is_one_line_with_those_it_has(command: Run, option: str, message: str) -> None:
-    done = command("nas.search", *SEARCH, "reward.metric=miou", option)
+def test_a_figure_that_the_task_lacks_is_one_line_with_those_it_has(call: Run, option: str, message: str) -> None:
+    done = call("nas.search", *SEARCH, "reward.metric=miou", option)
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: {message}"

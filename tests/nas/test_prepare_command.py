@@ -175,7 +175,7 @@ def test_a_task_without_data_is_prepared_at_once(call: Run) -> None:
 def test_stopped_by_a_signal_it_says_so_and_the_same_command_resumes(
     call: Run, tmp_path: Path, number: signal.Signals
 ) -> None:
-    Shapes(tmp_path / "coco", num_train_images=800, num_val_images=1, image_size_px=128, num_held_out=8).folder(silent)
+    Shapes(tmp_path / "coco", num_train_images=400, num_val_images=1, image_size_px=128, num_held_out=8).folder(silent)
     options = (*OPTIONS, "scale.image_size_px=512")
     process = start("nas.prepare", options, tmp_path)
     while not list(tmp_path.glob("data/cache/*.part/images")):

@@ -99,8 +99,10 @@ class Suicidal(Misbehaving):
 
 @dataclass(frozen=True)
 class Slow(Landscape):
+    seconds: float = 1.0
+
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        time.sleep(1.0)
+        time.sleep(self.seconds)
         return super().evaluate(spec, fidelity=fidelity, seed=seed)
 
     def prepare(self, report: Report) -> tuple[str, ...]:
@@ -431,11 +433,11 @@ def test_outcomes_that_are_there_together_are_taken_in_one_step() -> None:
     from nas.executors.worker_pool import WorkerPool
 
     source = Source(100)
-    with WorkerPool(source, Slow(), WorkerSlots(1, 0, max_workers=2), None) as pool:
+    with WorkerPool(source, Slow(seconds=0.4), WorkerSlots(1, 0, max_workers=2), None) as pool:
         while len(source.started) - len(source.outcomes) < 2:
             pool.step()
         num_taken = len(source.outcomes)
-        time.sleep(1.5)
+        time.sleep(0.9)
         pool.step()
     assert len(source.outcomes) == num_taken + 2
 

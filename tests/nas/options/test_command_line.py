@@ -302,12 +302,24 @@ def test_constructors_and_yaml_have_the_same_defaults(name: str) -> None:
 COMMANDS = ("search", "replay", "leaderboard", "report", "export", "draw", "profile", "prepare")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_started_in_a_deleted_folder_is_one_line(command: str, tmp_path: Path) -> None:
+ONE_AFTER_ANOTHER = f"""
+import runpy, sys
+for name in {COMMANDS}:
+    sys.argv = [name]
+    try:
+        runpy.run_module(f"nas.{{name}}", run_name="__main__")
+    except SystemExit as end:
+        print(end.code)
+"""
+
+
+# One command as a process of its own, as Python looks for its module in the folder too.
+@pytest.mark.parametrize(("start", "number"), [(("-m", "nas.search"), 1), (("-c", ONE_AFTER_ANOTHER), len(COMMANDS))])
+def test_a_command_started_in_a_deleted_folder_is_one_line(start: tuple[str, ...], number: int, tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
-    shell = f"rmdir {folder} && exec {sys.executable} -m nas.{command}"
+    shell = ["sh", "-c", f'rmdir {folder} && exec "$@"', "sh", sys.executable, *start]
     environment = os.environ | {"PYTHONPATH": str(EXPERIMENTS.parent)}
-    done = subprocess.run(["sh", "-c", shell], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr == "error: the current folder has been deleted; change to another one first\n"
+    done = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert [done.returncode, *map(int, done.stdout.split())] == ([2] if number == 1 else [0, *[2] * number])
+    assert done.stderr == "error: the current folder has been deleted; change to another one first\n" * number

@@ -362,9 +362,17 @@ def until_chunks(key: CacheKey, number: int) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def large_set(tmp_path_factory: pytest.TempPathFactory) -> CacheKey:
+    """Images for more than three chunks of a cache."""
+    return write_coco(tmp_path_factory.mktemp("large"), [(320, 240)] * 900, image_size_px=128)
+
+
 @pytest.mark.parametrize("image_format", ["raw", "jpeg", Native(128)])
-def test_killed_at_any_moment_it_resumes_where_it_stopped(tmp_path: Path, image_format: Format | Native) -> None:
-    key = dataclasses.replace(write_coco(tmp_path, [(320, 240)] * 900, image_size_px=128), image_format=image_format)
+def test_killed_at_any_moment_it_resumes_where_it_stopped(
+    large_set: CacheKey, tmp_path: Path, image_format: Format | Native
+) -> None:
+    key = dataclasses.replace(large_set, image_format=image_format, cache_dir=tmp_path / "cache")
     for number in (1, 2):
         process = start_preparing(key)
         for _ in until_chunks(key, number):

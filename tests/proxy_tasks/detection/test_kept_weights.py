@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from proxy_tasks import BadDataError, BadSpecError, Fidelity, Weights, silent
+from proxy_tasks import BadDataError, BadSpecError, Evaluation, Fidelity, Weights, silent
 from proxy_tasks.detection.task import DetectionProxy
 from search_space import published_spec
 from tests.proxy_tasks.test_task_contract import tiny_detection
@@ -24,6 +24,12 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> DetectionProxy:
     return made
 
 
+@pytest.fixture(scope="module")
+def from_scratch(task: DetectionProxy) -> Evaluation:
+    """What an epoch from scratch gives."""
+    return task.evaluate(SPEC, fidelity=Fidelity(1), seed=0)
+
+
 def test_a_network_resumes_from_where_it_was_left(task: DetectionProxy, tmp_path: Path) -> None:
     first, second = tmp_path / "weights" / "first.pt", tmp_path / "weights" / "second.pt"
     short = task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(keep_in=first))
@@ -31,12 +37,12 @@ def test_a_network_resumes_from_where_it_was_left(task: DetectionProxy, tmp_path
     assert torch.load(first, weights_only=True)["epochs"] == 2
 
     resumed = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first, keep_in=second))
-    from_scratch = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0)
+    longer = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0)
     assert resumed.metrics["epochs_before"] == 2
     assert torch.load(second, weights_only=True)["epochs"] == 4
     # It begins with what the short one has learnt, and sees other orders and augmentations than the long one.
     assert resumed.loss_curve[0] < short.loss_curve[0]
-    assert resumed.metrics["loss"] != from_scratch.metrics["loss"]
+    assert resumed.metrics["loss"] != longer.metrics["loss"]
     again = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first))
     assert again.metrics == resumed.metrics
     assert sorted(path.name for path in first.parent.iterdir()) == ["first.pt", "second.pt"]
@@ -44,7 +50,7 @@ def test_a_network_resumes_from_where_it_was_left(task: DetectionProxy, tmp_path
 
 @pytest.mark.parametrize("weights", ["absent", "of another network", "damaged"])
 def test_without_sound_weights_training_starts_from_scratch_and_says_so(
-    task: DetectionProxy, tmp_path: Path, weights: str
+    task: DetectionProxy, from_scratch: Evaluation, tmp_path: Path, weights: str
 ) -> None:
     path = tmp_path / "first.pt"
     if weights == "of another network":
@@ -53,7 +59,7 @@ def test_without_sound_weights_training_starts_from_scratch_and_says_so(
         path.touch()
 
     found = task.evaluate(SPEC, fidelity=Fidelity(1), seed=0, weights=Weights(start_from=path))
-    assert found.metrics == {**task.evaluate(SPEC, fidelity=Fidelity(1), seed=0).metrics, "epochs_before": 0.0}
+    assert found.metrics == {**from_scratch.metrics, "epochs_before": 0.0}
     reason = {"absent": "is not there", "damaged": "is damaged"}.get(weights, r"holds another network: \S+ is .*")
     assert re.fullmatch(rf"trained from scratch, as {re.escape(str(path))} {reason}", "\n".join(found.remarks))
 
