@@ -1,10 +1,12 @@
-"""python -m nas.export: write found architectures as spec files."""
+"""python -m nas.export: write found architectures and trained detectors as files that other programs read."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from foundation import InputError, check_range, short_path
+from nas.exporting.formats import Format
+from nas.exporting.networks import NetworkExport, export_detector, export_trial_networks, trial_stems
 from nas.exporting.specs import export_trials
 from nas.options.builder import build
 from nas.options.command_line import run_command
@@ -12,50 +14,114 @@ from nas.options.output import print_aside
 from nas.record.architecture import highest_ranked
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record, refuse_links
+from nas.record.record import Record
+from nas.record.trial import Trial
+from proxy_tasks.exporting.formats import NetworkFormat
+from search_space.scale import MAX_IMAGE_SIZE_PX
 
 HELP = """\
-python -m nas.export run=FOLDER [name=value ...]
+python -m nas.export run=FOLDER|weights=FILE_OR_RUN [name=value ...]
 
-Write the spec of one trial, or of the best ones, as JSON: topology, scale, and where it comes from. The best are those
-that nas.leaderboard shows first.
+Write the architecture of one trial, or of the best ones, or a trained detector. The best are those that nas.leaderboard
+shows first. A spec file (format=json) holds topology, scale, and where it comes from. The other formats hold the
+network itself: of a run the backbone with fresh weights, of a training the detector. Each is loaded back and compared
+with the network before it is written.
 
   python -m nas.export run=runs/quickstart top=3
-  python -m nas.export run=runs/quickstart trial=7 out=mine
+  python -m nas.export run=runs/quickstart trial=7 out=mine format=[json,onnx,pt2,python]
+  python -m nas.export weights=runs/full format=onnx boxes=true
 """
-
-
-def main(config: dict[str, Any]) -> None:
-    """Write what the configuration asks for."""
-    options = build(Options, config, "")
-    record = read_record(options.run)
-    if options.trial is None:
-        trials = highest_ranked(record, options.run, options.top, print_aside)
-    else:
-        trial = record.trials.get(options.trial)
-        if trial is None or trial.reward is None:
-            raise InputError(f"trial={options.trial}: {options.run} has no finished trial of that number")
-        trials = [trial]
-
-    if options.out is None:
-        refuse_links(options.run)
-        paths = export_trials(record, trials, options.run, options.run / "export", inside=options.run)
-    else:
-        paths = export_trials(record, trials, options.run, options.out)
-    for path in paths:
-        print(short_path(path))
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Options of the command; names as in `experiments/export.yaml`."""
 
-    run: Path
+    run: Path | None
+    weights: Path | None
+    format: Format | tuple[Format, ...] | None
     top: int
     trial: int | None
     out: Path | None
+    image_size_px: int | None
+    dynamic: tuple[Literal["batch"], ...]
+    boxes: bool
+    use: Literal["averaged", "raw"] | None
+    overwrite: bool
 
     def __post_init__(self) -> None:
         check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
+        if self.image_size_px is not None:
+            check_range("image_size_px", self.image_size_px, 32, MAX_IMAGE_SIZE_PX, "an image of 8192 px takes 200 MB")
+        if (self.run is None) == (self.weights is None):
+            raise ValueError("one of run=FOLDER, for the architectures of a search, and weights=FILE_OR_RUN is needed")
+
+        if not self.formats:
+            raise ValueError("format needs one or more of json, onnx, pt2 and python, got none")
+        if self.run is not None and self.boxes:
+            raise ValueError("boxes=true needs weights=FILE_OR_RUN: of a run the backbone is written, which finds none")
+        if self.run is not None and self.use is not None:
+            raise ValueError("use needs weights=FILE_OR_RUN: of a run the weights are fresh")
+        if self.weights is not None and "json" in self.formats:
+            raise ValueError("format=json needs run=FOLDER: a detector is written as onnx, pt2 or python")
+        if self.boxes and "python" in self.formats:
+            raise ValueError("boxes=true is for format=onnx and pt2: the source code is that of the network")
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """The formats asked for, each once."""
+        if self.format is None:
+            return ("json",) if self.run is not None else ("onnx",)
+        return tuple(dict.fromkeys(self.format if isinstance(self.format, tuple) else (self.format,)))
+
+    def network_export(self, inside: Path | None) -> NetworkExport:
+        """Return how networks are written."""
+        formats = cast("tuple[NetworkFormat, ...]", tuple(form for form in self.formats if form != "json"))
+        return NetworkExport(formats, self.image_size_px, "batch" in self.dynamic, self.overwrite, inside)
+
+
+def main(config: dict[str, Any]) -> None:
+    """Write what the configuration asks for."""
+    options = build(Options, config, "")
+    paths = _export_run(options, options.run) if options.run is not None else _export_weights(options)
+    for path in paths:
+        print(short_path(path))
+
+
+def _export_run(options: Options, run: Path) -> list[Path]:
+    """Write trials of a run in every format."""
+    record = read_record(run)
+    trials = _trials(options, run, record)
+    out, inside = options.out or run / "export", None if options.out else run
+    how = options.network_export(inside)
+    stems = trial_stems(trials, out)
+
+    how.check(stems)
+    if inside is not None:
+        refuse_links(run)
+    paths = export_trials(record, trials, run, out, inside=inside) if "json" in options.formats else []
+    return paths + export_trial_networks(record, trials, run, stems, how) if how.formats else paths
+
+
+def _trials(options: Options, run: Path, record: Record) -> list[Trial]:
+    """Return the trials that are asked for, best first."""
+    if options.trial is None:
+        return list(highest_ranked(record, run, options.top, print_aside))
+    trial = record.trials.get(options.trial)
+    if trial is None or trial.reward is None:
+        raise InputError(f"trial={options.trial}: {run} has no finished trial of that number")
+    return [trial]
+
+
+def _export_weights(options: Options) -> list[Path]:
+    """Write a trained detector in every format."""
+    weights = cast("Path", options.weights)
+    folder = weights if weights.is_dir() else weights.parent
+    stem = (options.out or folder / "export") / ("detector" if weights.is_dir() else weights.stem)
+    how = options.network_export(None if options.out else folder)
+
+    how.check([stem])
+    return export_detector(weights, options.use, stem, how, boxes=options.boxes)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("train", "train", "nas.train.Options", "train one architecture in full, to weights that people use"),
     Command("evaluate", "evaluate", "nas.evaluate.Options", "score a trained detector on COCO-format data"),
     Command("detect", "detect", "nas.detect.Options", "find objects in pictures by a trained detector"),
-    Command("export", "export", "nas.export.Options", "write found architectures as spec files"),
+    Command("export", "export", "nas.export.Options", "write architectures and detectors for other programs"),
     Command("draw", "draw", "nas.draw.Options", "draw an architecture"),
     Command("profile", "profile", "nas.profile.Options", "show what an architecture costs, block by block"),
 )

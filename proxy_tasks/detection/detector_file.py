@@ -134,10 +134,15 @@ def save_detector(
     if averaged is not None:
         states["averaged"] = state_on_cpu(averaged)
 
-    # By way of JSON: torch reads a number of NumPy's, as metrics may be, only where it may run code.
-    plain = json.loads(json.dumps(_INFO.dump_python(info, mode="json")))
-    content = {"kind": _KIND, "format": FORMAT, "info": plain, "states": states}
+    content = {"kind": _KIND, "format": FORMAT, "info": info_to_json(info), "states": states}
     write_torch_file(path, content, inside=inside)
+
+
+def info_to_json(info: DetectorInfo) -> dict[str, JsonValue]:
+    """Return what a file says of its weights as plain JSON values."""
+    # By way of JSON: torch reads a number of NumPy's, as metrics may be, only where it may run code.
+    plain: dict[str, JsonValue] = json.loads(json.dumps(_INFO.dump_python(info, mode="json")))
+    return plain
 
 
 def read_detector(path: Path) -> DetectorFile:

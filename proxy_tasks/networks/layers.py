@@ -196,14 +196,28 @@ def same_max_pool(x: Tensor, kernel_size: tuple[int, int], stride: tuple[int, in
     SAME pads the smaller half before and the larger half after the image. On even sizes kernel 3 with stride 2 pads
     nothing before; PyTorch's usual `padding=1` would shift every window by one pixel.
     """
-    before = [_same_total(size, k, s) // 2 for size, k, s in zip(x.shape[-2:], kernel_size, stride, strict=True)]
-    # ceil_mode supplies the padding after the image, but no window that would start there.
-    return F.max_pool2d(x, kernel_size, stride, padding=before, ceil_mode=True)
+    size = (x.shape[-2], x.shape[-1])
+    totals = [_same_total(pixels, k, s) for pixels, k, s in zip(size, kernel_size, stride, strict=True)]
+
+    # ceil_mode supplies the pixel that an odd total has more after the image. Nothing else needs it, and where windows
+    # lie apart it would count one that starts beyond the image: PyTorch drops that again, ONNX does not.
+    ceil_mode = any(total % 2 for total in totals)
+    if ceil_mode:
+        # One axis may need it where windows lie apart along the other: what none of them reads is left out.
+        read = [_last_read(pixels, k, s) for pixels, k, s in zip(size, kernel_size, stride, strict=True)]
+        x = x[..., : read[0], : read[1]] if tuple(read) != size else x
+
+    return F.max_pool2d(x, kernel_size, stride, padding=[total // 2 for total in totals], ceil_mode=ceil_mode)
 
 
 def _same_total(size: int, kernel_size: int, stride: int) -> int:
     """Return how many pixels TensorFlow's SAME adds along one axis."""
     return max((math.ceil(size / stride) - 1) * stride + kernel_size - size, 0)
+
+
+def _last_read(size: int, kernel_size: int, stride: int) -> int:
+    """Return the number of pixels along one axis up to the last that TensorFlow's SAME reads."""
+    return min(size, (math.ceil(size / stride) - 1) * stride + kernel_size)
 
 
 def pad_same(x: Tensor, kernel_size: int, stride: int) -> Tensor:

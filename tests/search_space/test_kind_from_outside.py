@@ -18,6 +18,8 @@ from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
+from proxy_tasks.exporting.checked import export_checked
+from proxy_tasks.exporting.subject import backbone_subject
 from proxy_tasks.landscape import Landscape, true_score
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.folding import fold_norms
@@ -210,3 +212,10 @@ def test_a_unit_that_is_not_there_is_one_line(unit: str, message: str) -> None:
             build_detector(ArchSpec(spec.stem, blocks), SCALE, num_classes=1)
     finally:
         remove_kind("broken")
+
+
+@pytest.mark.long
+def test_its_source_is_a_part_of_the_stand_alone_file_of_its_network(spec: ArchSpec) -> None:
+    # Checked as every export: equal to the last bit where neither our packages nor its own can be imported.
+    subject = backbone_subject(spec, SCALE, SCALE.image_size_px, {})
+    assert b"class SeparableUnit" in export_checked(subject, "python", dynamic_batch=True).content

@@ -12,27 +12,35 @@ from proxy_tasks.networks.named_networks import build_network
 from search_space import ModelScale
 
 
-def slow_same_max_pool(x: Tensor, kernel: int, stride: int) -> Tensor:
+def slow_same_max_pool(x: Tensor, kernels: tuple[int, int], strides: tuple[int, int]) -> Tensor:
     """TensorFlow's SAME written out: pad with minus infinity, the smaller half first, then pool without padding."""
     pads: list[int] = []
-    for size in (x.shape[-1], x.shape[-2]):
+    for size, kernel, stride in reversed(list(zip(x.shape[-2:], kernels, strides, strict=True))):
         total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
         pads += [total // 2, total - total // 2]
-    return F.max_pool2d(F.pad(x, pads, value=-math.inf), kernel, stride)
+    return F.max_pool2d(F.pad(x, pads, value=-math.inf), kernels, strides)
+
+
+# Kernel and stride of a pool along one axis: those of every difference of levels, and none at all.
+SHAPES = st.sampled_from([(1, 1), (3, 2), (5, 2), (5, 4), (5, 8), (5, 16), (5, 32)])
 
 
 @given(
-    height=st.integers(1, 40),
-    width=st.integers(1, 40),
-    shape=st.sampled_from([(3, 2), (5, 2), (5, 4), (5, 8), (5, 16)]),
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    rows=SHAPES,
+    columns=SHAPES,
+    dtype=st.sampled_from([torch.float32, torch.float64]),
 )
-def test_pooling_puts_windows_where_tensorflow_does(height: int, width: int, shape: tuple[int, int]) -> None:
-    kernel, stride = shape
-    x = torch.arange(height * width, dtype=torch.float32).reshape(1, 1, height, width)
+def test_pooling_puts_windows_where_tensorflow_does(
+    height: int, width: int, rows: tuple[int, int], columns: tuple[int, int], dtype: torch.dtype
+) -> None:
+    x = torch.arange(height * width, dtype=dtype).reshape(1, 1, height, width)
     x = -x if height % 2 else x
-    pooled = same_max_pool(x, (kernel, kernel), (stride, stride))
-    assert pooled.shape[-2:] == (math.ceil(height / stride), math.ceil(width / stride))
-    assert torch.equal(pooled, slow_same_max_pool(x, kernel, stride))
+    kernels, strides = (rows[0], columns[0]), (rows[1], columns[1])
+    pooled = same_max_pool(x, kernels, strides)
+    assert pooled.shape[-2:] == (math.ceil(height / rows[1]), math.ceil(width / columns[1]))
+    assert torch.equal(pooled, slow_same_max_pool(x, kernels, strides))
 
 
 def test_windows_on_even_sizes_start_at_the_first_pixel() -> None:

@@ -1,0 +1,116 @@
+"""Export of networks: files that other programs run, each checked before it is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import JsonValue
+
+from foundation import InputError, short_path, write_whole
+from nas.exporting.formats import SUFFIXES
+from nas.options.output import print_aside
+from nas.record.architecture import trial_name
+from nas.record.parts import recorded_part
+from nas.record.record import Record
+from nas.record.trial import Trial
+from proxy_tasks.exporting.formats import NetworkFormat
+from search_space import ModelScale
+
+if TYPE_CHECKING:
+    from proxy_tasks.exporting.subject import Subject
+
+_ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkExport:
+    """The manner in which networks are written.
+
+    Attributes:
+        formats: of the files, one file for each.
+        image_size_px: side of the images that a file takes; None for that of the scale.
+        dynamic_batch: whether a file takes any number of images.
+        overwrite: whether files that are there already are replaced.
+        inside: folder below which no link is followed; see `write_whole`.
+    """
+
+    formats: tuple[NetworkFormat, ...]
+    image_size_px: int | None
+    dynamic_batch: bool
+    overwrite: bool
+    inside: Path | None
+
+    def check(self, stems: Sequence[Path]) -> None:
+        """Check, before any work begins, that the files can be made and replace nothing unasked.
+
+        Args:
+            stems: the files without the endings of their formats.
+
+        Raises:
+            InputError: a package is missing, or a file is there.
+        """
+        if "onnx" in self.formats and not all(map(find_spec, _ONNX_PACKAGES)):
+            raise InputError(
+                f"format=onnx needs the packages {', '.join(_ONNX_PACKAGES)}: pip install 'spinenet-search[onnx]'"
+            )
+
+        there = [path for stem in stems for path in self.paths(stem) if path.is_symlink() or path.exists()]
+        if there and not self.overwrite:
+            raise InputError(
+                f"{short_path(there[0])} exists: name another folder, or replace what is there with overwrite=true"
+            )
+
+    def paths(self, stem: Path) -> list[Path]:
+        """Return the file of each format."""
+        return [stem.with_name(stem.name + SUFFIXES[form]) for form in self.formats]
+
+    def write(self, subject: "Subject", stem: Path) -> list[Path]:
+        """Write a network in every format, each after it was checked; return the paths.
+
+        Raises:
+            InputError: it cannot be exported, does not agree with the network, or cannot be written.
+        """
+        from proxy_tasks.exporting.checked import export_checked
+
+        paths = self.paths(stem)
+        for form, path in zip(self.formats, paths, strict=True):
+            checked = export_checked(subject, form, dynamic_batch=self.dynamic_batch)
+            write_whole(path, checked.content, inside=self.inside)
+            print_aside(f"{path.name}: differs by at most {checked.difference:.1e} in {checked.runtime}")
+        return paths
+
+
+def trial_stems(trials: Sequence[Trial], out: Path) -> list[Path]:
+    """Return the path of each trial's network without an ending: a name that Python can import."""
+    return [out / f"spinenet_{rank:02d}_{trial.key}" for rank, trial in enumerate(trials, start=1)]
+
+
+def export_trial_networks(
+    record: Record, trials: Sequence[Trial], run: Path, stems: Sequence[Path], how: NetworkExport
+) -> list[Path]:
+    """Write the backbones of trials, with fresh weights; return the paths."""
+    from proxy_tasks.exporting.subject import backbone_subject
+
+    scale = recorded_part(ModelScale, record.created.config, "scale")
+    paths = []
+    for trial, stem in zip(trials, stems, strict=True):
+        provenance: dict[str, JsonValue] = {
+            "name": trial_name(run, trial),
+            "run": run.name,
+            "trial": trial.number,
+            "key": trial.spec.key,
+        }
+        size = how.image_size_px or scale.image_size_px
+        paths += how.write(backbone_subject(trial.spec, scale, size, provenance), stem)
+    return paths
+
+
+def export_detector(
+    weights: Path, which: Literal["averaged", "raw"] | None, stem: Path, how: NetworkExport, *, boxes: bool
+) -> list[Path]:
+    """Write a trained detector; return the paths."""
+    from proxy_tasks.exporting.subject import detector_subject
+
+    return how.write(detector_subject(weights, how.image_size_px, which, boxes=boxes), stem)

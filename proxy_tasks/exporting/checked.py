@@ -1,0 +1,119 @@
+"""Checked exports: the content of a file that has been loaded back and compared with its network."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple, assert_never
+
+import torch
+from torch import Tensor
+
+from foundation import InputError
+from proxy_tasks.exporting.agreement import are_equal, largest_difference, random_batches
+from proxy_tasks.exporting.formats import NetworkFormat
+from proxy_tasks.exporting.onnx_file import onnx_bytes, run_onnx, runtime
+from proxy_tasks.exporting.stand_alone import OWN_PACKAGES, stand_alone_source
+from proxy_tasks.exporting.subject import Subject
+from proxy_tasks.exporting.torch_program import program_bytes, run_program
+from search_space import ArchSpec
+
+TOLERANCE = 1e-4
+"""Largest difference of another engine's outputs, whose sums are in another order."""
+
+# Our packages may be installed beside torch, so that their absence has to be brought about.
+_ALONE = """\
+import importlib.util, sys, torch
+file, weights, batches, answers, threads, *packages = sys.argv[1:]
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in packages:
+            raise ModuleNotFoundError(f"{name} is needed, and a stand-alone file has torch alone")
+
+sys.meta_path.insert(0, Absent())
+torch.set_num_threads(int(threads))
+spec = importlib.util.spec_from_file_location("alone", file)
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+with torch.no_grad():
+    network = module.build(weights)
+    results = [tuple(network(images)) for images in torch.load(batches, weights_only=True)]
+torch.save(results, answers)
+"""
+
+
+class Checked(NamedTuple):
+    """A file that agrees with its network.
+
+    Attributes:
+        content: what the file holds.
+        difference: largest difference of its outputs, relative to the largest value where that is above 1.
+        runtime: what ran it, with its version.
+    """
+
+    content: bytes
+    difference: float
+    runtime: str
+
+
+def export_checked(subject: Subject, form: NetworkFormat, *, dynamic_batch: bool) -> Checked:
+    """Return a network as a file, after it was loaded back and compared on random images, at two batch sizes.
+
+    Args:
+        subject: the network.
+        form: the file's format.
+        dynamic_batch: whether it takes any number of images; else one alone, and two single images are compared.
+
+    Raises:
+        InputError: the network cannot be exported, or what was exported does not agree with it.
+    """
+    takes_several = dynamic_batch or form == "python"
+    batches = random_batches(subject.image_size_px, (1, 3) if takes_several else (1, 1))
+    match form:
+        case "onnx":
+            content = onnx_bytes(subject, dynamic_batch=dynamic_batch)
+            answers, engine = run_onnx(content, batches), runtime()
+        case "pt2":
+            content = program_bytes(subject, dynamic_batch=dynamic_batch)
+            answers, engine = run_program(content, batches), f"torch {torch.__version__}"
+        case "python":
+            content = stand_alone_source(subject).encode()
+            answers, engine = run_alone(content, subject, batches), f"torch {torch.__version__} alone"
+        case _:
+            assert_never(form)
+
+    # The same operators in the same order leave no room for a difference.
+    difference = largest_difference(subject, batches, answers)
+    agrees = difference <= TOLERANCE if form == "onnx" else are_equal(subject, batches, answers)
+    if not agrees:
+        raise InputError(f"format={form}: what {engine} computes differs by {difference:.1e}: nothing was written")
+    return Checked(content, difference, engine)
+
+
+def run_alone(content: bytes, subject: Subject, batches: list[Tensor]) -> list[tuple[Tensor, ...]]:
+    """Run a stand-alone file in a process without our packages; return its outputs for each batch of images.
+
+    Raises:
+        InputError: it does not run; the message ends with the error.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "network.py").write_bytes(content)
+        torch.save(subject.network.state_dict(), folder / "weights.pt")
+        torch.save(batches, folder / "batches.pt")
+
+        # Whoever runs the file has neither our packages nor, but for the baseline, torchvision.
+        absent = [*OWN_PACKAGES, "nas", *(["torchvision"] if isinstance(subject.architecture, ArchSpec) else [])]
+        files = [str(folder / part) for part in ("network.py", "weights.pt", "batches.pt", "answers.pt")]
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _ALONE, *files, str(torch.get_num_threads()), *absent],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            last = next(iter(done.stderr.strip().splitlines()[-1:]), "")
+            raise InputError(f"format=python: the file does not run alone: {last}")
+        answers: list[tuple[Tensor, ...]] = torch.load(folder / "answers.pt", weights_only=True)
+    return answers

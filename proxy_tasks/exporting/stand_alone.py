@@ -1,0 +1,117 @@
+"""The stand-alone file: one network as source code that needs torch alone, taken from the classes that trained it."""
+
+import pprint
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from foundation import InputError
+from proxy_tasks.exporting.sources import gathered_source
+from proxy_tasks.exporting.subject import Subject
+from proxy_tasks.networks.layers import set_norm_epsilon
+from proxy_tasks.networks.resnet_fpn import ResNet50FPN
+from proxy_tasks.networks.retinanet import RetinaNet
+from proxy_tasks.networks.spinenet import SpineNet
+from search_space import ArchSpec, ModelScale, kind_named
+from search_space.kinds import OWN_KINDS, BlockKind, add_kind
+
+OWN_PACKAGES = ("foundation", "proxy_tasks", "search_space")
+"""The packages whose classes a network is made of."""
+
+# Units are found by their import paths, which lead nowhere in one file.
+_UNIT_CLASS = '''\
+def _unit_class(kind: BlockKind) -> Callable[[int, int, int, LayerStyle, float], nn.Module]:
+    """Return the class of the kind's units, which is one of this file."""
+    unit: Callable[[int, int, int, LayerStyle, float], nn.Module] = globals()[kind.unit.rpartition(".")[2]]
+    return unit'''
+
+_HEAD = '''\
+"""One network of spinenet-search in one file that needs {needs} alone.
+
+It was generated from the classes that the network was built of, word for word; do not edit it. ABOUT says where it is
+from. The names in its `state_dict` are those of the files that nas.train writes.
+
+    network = build()  # fresh weights
+    network = build("detector.pt")  # those of a trained detector, or of a file with a state_dict
+
+Licensed under the Apache License 2.0, as spinenet-search is.
+"""
+
+'''
+
+_BUILD = '''
+
+def build(weights: str | None = None) -> nn.Module:
+    """Return the network in inference mode.
+
+    Args:
+        weights: a file of nas.train, or one that holds a state_dict; None for fresh weights. Nothing in it is executed.
+    """
+    network = {network}
+    set_norm_epsilon(network, {norm_epsilon!r})
+    if weights is not None:
+        content = torch.load(weights, map_location="cpu", weights_only=True)
+        network.load_state_dict(content["states"][{which!r}] if "states" in content else content)
+    return network.eval()
+'''
+
+
+def stand_alone_source(subject: Subject) -> str:
+    """Return the text of a network's file.
+
+    Raises:
+        InputError: a block from outside cannot be a part of one file.
+    """
+    kinds = _kinds(subject.architecture)
+    try:
+        units = [_unit(kind) for kind in kinds]
+        packages = {*OWN_PACKAGES, *(unit.__module__.partition(".")[0] for unit in units)}
+        body = gathered_source(_roots(subject, units), packages, {"_unit_class": _UNIT_CLASS})
+    except (ValueError, OSError, SyntaxError) as error:
+        raise InputError(f"format=python: this network is not one file of source code: {error}") from None
+
+    # Topology and scale follow as values of their own.
+    about = {name: value for name, value in subject.about.items() if name not in ("architecture", "scale")}
+    values = [f"ABOUT = {pprint.pformat(about, width=116, sort_dicts=False)}"]
+    values += [f"add_kind({kind!r})" for kind in kinds if kind not in OWN_KINDS]
+    values += [f"SCALE = {pprint.pformat(subject.scale, width=116)}"]
+    if isinstance(subject.architecture, ArchSpec):
+        values += [f"SPEC = {pprint.pformat(subject.architecture, width=116)}"]
+
+    # What people cannot be asked to install comes with the baseline alone.
+    needs = "torch and torchvision" if "from torchvision" in body else "torch"
+    build = _BUILD.format(network=_network(subject), norm_epsilon=subject.norm_epsilon, which=subject.weights or "raw")
+    return _HEAD.format(needs=needs) + body + "\n\n" + "\n".join(values) + "\n" + build
+
+
+def _roots(subject: Subject, units: list[type]) -> list[Callable[..., Any]]:
+    """Return all classes and functions that the file's own lines name."""
+    backbone = SpineNet if isinstance(subject.architecture, ArchSpec) else ResNet50FPN
+    named: list[Callable[..., Any]] = [backbone, ModelScale, set_norm_epsilon, *units]
+    if isinstance(subject.architecture, ArchSpec):
+        named.append(ArchSpec)
+    if any(kind not in OWN_KINDS for kind in _kinds(subject.architecture)):
+        named.append(add_kind)
+    return [*named, RetinaNet] if subject.num_classes is not None else named
+
+
+def _network(subject: Subject) -> str:
+    """Return the expression that makes the network."""
+    is_spec = isinstance(subject.architecture, ArchSpec)
+    backbone = f"SpineNet(SPEC, SCALE, {subject.reference!r})" if is_spec else "ResNet50FPN(SCALE)"
+    return backbone if subject.num_classes is None else f"RetinaNet({backbone}, SCALE, {subject.num_classes})"
+
+
+def _kinds(architecture: ArchSpec | str) -> list[BlockKind]:
+    """Return the kinds of blocks in a network, each once."""
+    if isinstance(architecture, str):
+        return [kind_named("bottleneck")]
+    names = [block.kind for block in architecture.stem] + [block.kind for block in architecture.blocks]
+    return [kind_named(name) for name in dict.fromkeys(names)]
+
+
+def _unit(kind: BlockKind) -> type:
+    """Return the class of a kind's units."""
+    module, _, name = kind.unit.rpartition(".")
+    unit: type = getattr(import_module(module), name)
+    return unit

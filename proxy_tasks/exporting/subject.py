@@ -1,0 +1,132 @@
+"""The subject of an export: a network with the names of its outputs, and all that its file says of it."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import JsonValue
+from torch import nn
+
+from foundation import InputError
+from proxy_tasks.coco.batches import IMAGENET, Normalisation
+from proxy_tasks.detection.anchors import make_anchors
+from proxy_tasks.detection.detector import load_detector
+from proxy_tasks.detection.detector_file import WhichWeights, info_to_json
+from proxy_tasks.exporting.boxes import DetectorWithBoxes
+from proxy_tasks.networks.layers import NORM_EPSILON, Reference
+from proxy_tasks.networks.named_networks import build_network
+from search_space import ArchSpec, ModelScale, published_names, published_spec
+from search_space.spec_file import spec_to_json
+
+_SEED = 0
+"""Fresh weights are drawn with it, so that the same architecture is the same file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A network to export.
+
+    Attributes:
+        network: in inference mode, in this processor's memory; maps (B, 3, S, S) images to one tensor or several.
+        architecture: the spec, or the baseline's name.
+        scale: how big it is.
+        image_size_px: S.
+        output_names: a name for each output, in order.
+        about: what the file says of it, as plain values.
+        num_classes: K of a detector; None for a backbone.
+        weights: which weights of a detector's file it has; None for fresh ones.
+        reference: released code whose paddings it has.
+        norm_epsilon: of its normalisation.
+    """
+
+    network: nn.Module
+    architecture: ArchSpec | str
+    scale: ModelScale
+    image_size_px: int
+    output_names: tuple[str, ...]
+    about: Mapping[str, JsonValue]
+    num_classes: int | None = None
+    weights: WhichWeights | None = None
+    reference: Reference = "tpu"
+    norm_epsilon: float = NORM_EPSILON
+
+
+def backbone_subject(
+    spec: ArchSpec, scale: ModelScale, image_size_px: int, provenance: Mapping[str, JsonValue]
+) -> Subject:
+    """Return the backbone of a spec with fresh weights; its outputs are features named `p3` to `p7` by their levels.
+
+    Raises:
+        InputError: the scale does not fit the spec.
+    """
+    generator_state = torch.get_rng_state()
+    torch.manual_seed(_SEED)
+    try:
+        network = build_network(spec, scale, head="none").eval()
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    finally:
+        torch.set_rng_state(generator_state)
+
+    about: dict[str, JsonValue] = {
+        **provenance,
+        "weights": "fresh: nothing was trained, this is the topology of an architecture",
+        **_input(image_size_px, IMAGENET),
+        "architecture": spec_to_json(spec),
+        "scale": dataclasses.asdict(scale),
+    }
+    output_names = tuple(f"p{level}" for level in sorted(spec.output_levels))
+    return Subject(network, spec, scale, image_size_px, output_names, about)
+
+
+def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights | None, *, boxes: bool) -> Subject:
+    """Return a trained detector; its outputs are `class_logits` and `box_codes`, or `boxes_xyxy`, `labels`, `scores`.
+
+    Args:
+        path: the file of the detector, or the folder of its training.
+        image_size_px: side of the images; None for that of its training.
+        which: the weights, None for those that the training scored.
+        boxes: decode the answer: see `DetectorWithBoxes`.
+
+    Raises:
+        InputError: no such file, or one that holds something else; see `load_detector`.
+    """
+    detector = load_detector(path, device="cpu", weights=which, precision="float32")
+    network = detector.network.to(memory_format=torch.contiguous_format)
+    info = detector.info
+    architecture = info.architecture
+    if isinstance(architecture, str) and architecture in published_names():
+        architecture = published_spec(architecture)
+    size = image_size_px or info.scale.image_size_px
+
+    module: nn.Module = network
+    output_names: tuple[str, ...] = ("class_logits", "box_codes")
+    if boxes:
+        anchors = make_anchors(network.output_levels, size, info.scale.anchor_scale, torch.device("cpu"))
+        module = DetectorWithBoxes(network, anchors, size, len(info.categories), info.unused_classes)
+        output_names = DetectorWithBoxes.OUTPUT_NAMES
+
+    return Subject(
+        module.eval(),
+        architecture,
+        info.scale,
+        size,
+        output_names,
+        {**_input(size, info.normalisation), "weights": which or info.weights, "detector": info_to_json(info)},
+        num_classes=len(info.categories),
+        weights=which or info.weights,
+        reference=info.reference,
+        norm_epsilon=info.norm_epsilon,
+    )
+
+
+def _input(size: int, by: Normalisation) -> dict[str, JsonValue]:
+    """Return in words and numbers what the network reads."""
+    return {
+        "input": f"images, float32 (batch, 3, {size}, {size}): RGB, each scaled so that its long side fills the square "
+        "and normalised by (value / 255 - mean) / std; zeros to the right and below",
+        "mean": list(by.mean),
+        "std": list(by.std),
+    }

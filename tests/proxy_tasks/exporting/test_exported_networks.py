@@ -1,0 +1,58 @@
+"""Exported networks: each format computes what the network does, for published and for random architectures."""
+
+import numpy as np
+import pytest
+import torch
+
+from proxy_tasks.exporting.agreement import are_equal, random_batches
+from proxy_tasks.exporting.checked import run_alone
+from proxy_tasks.exporting.onnx_file import onnx_bytes, run_onnx
+from proxy_tasks.exporting.stand_alone import stand_alone_source
+from proxy_tasks.exporting.subject import Subject, backbone_subject
+from proxy_tasks.exporting.torch_program import program_bytes, run_program
+from search_space import ArchSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
+
+BATCH_SIZES = (1, 2, 3)
+PUBLISHED = ("spinenet-49", "spinenet-mobile-49", "r0-sp53")
+RANDOM = tuple(range(20))
+
+
+def architecture(name: str | int) -> ArchSpec:
+    """Return a published architecture by its name, or a random one of the quickstart's kind of space by a number."""
+    if isinstance(name, str):
+        return published_spec(name)
+    space = ScalePermutedSpace(resnet_seed("r0-sp53"))
+    return space.decode(space.sample(np.random.default_rng(name)))
+
+
+def backbone(name: str | int) -> Subject:
+    scale = ModelScale(
+        width_multiplier=0.25,
+        endpoint_width=64,
+        image_size_px=128,
+        activation="silu" if name == "spinenet-mobile-49" else "relu",
+    )
+    # Every fourth random one reads images of an odd size.
+    size_px = 97 if isinstance(name, int) and name % 4 == 3 else scale.image_size_px
+    return backbone_subject(architecture(name), scale, size_px, {"name": str(name)})
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*PUBLISHED, *RANDOM])
+def test_published_and_random_architectures_agree_in_onnxruntime(name: str | int) -> None:
+    subject = backbone(name)
+    batches = random_batches(subject.image_size_px, BATCH_SIZES)
+    answers = run_onnx(onnx_bytes(subject, dynamic_batch=True), batches)
+    for images, answer in zip(batches, answers, strict=True):
+        with torch.no_grad():
+            wanted = subject.network(images)
+        assert max(float((want - got).abs().max()) for want, got in zip(wanted, answer, strict=True)) < 1e-4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*PUBLISHED, *RANDOM])
+def test_programs_and_stand_alone_files_are_equal_to_the_last_bit(name: str | int) -> None:
+    subject = backbone(name)
+    batches = random_batches(subject.image_size_px, BATCH_SIZES)
+    assert are_equal(subject, batches, run_program(program_bytes(subject, dynamic_batch=True), batches))
+    assert are_equal(subject, batches, run_alone(stand_alone_source(subject).encode(), subject, batches))
