@@ -62,6 +62,10 @@ class Options:
             raise ValueError("boxes=true needs weights=FILE_OR_RUN: of a run the backbone is written, which finds none")
         if self.run is not None and self.use is not None:
             raise ValueError("use needs weights=FILE_OR_RUN: of a run the weights are fresh")
+        if self.weights is not None and self.trial is not None:
+            raise ValueError("trial needs run=FOLDER: a training is of one architecture")
+        if self.image_size_px is not None and self.formats == ("json",):
+            raise ValueError("image_size_px is of networks, as format=onnx; a spec file has none")
         if self.weights is not None and "json" in self.formats:
             raise ValueError("format=json needs run=FOLDER: a detector is written as onnx, pt2 or python")
         if self.boxes and "python" in self.formats:

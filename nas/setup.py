@@ -15,7 +15,7 @@ from nas.engine.plan import Plan
 from nas.engine.reward import Reward, named_metrics
 from nas.engine.warm_start import WarmStart
 from nas.executors.base import Executor, TrialSource
-from nas.executors.threads import wait_without_spinning
+from nas.executors.threads import wait_without_long_spinning
 from nas.options.builder import build
 from nas.record.baselines import BASELINE_NAME, Baseline
 from nas.record.journal import Journal
@@ -168,5 +168,5 @@ def build_setup(config: Mapping[str, Any]) -> Setup:
         InputError: a value of the wrong type or out of range; the message names the option.
     """
     # Building a controller may load torch, which hears this only before.
-    wait_without_spinning()
+    wait_without_long_spinning()
     return build(Setup, {name: value for name, value in config.items() if name not in SHARED_NODES}, "")

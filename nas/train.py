@@ -12,6 +12,7 @@ from foundation import InputError, absolute_path, check_range, check_seed, curre
 from nas.executors.base import Executor
 from nas.executors.interrupt import Interrupt
 from nas.executors.local import LocalExecutor
+from nas.executors.threads import wait_without_long_spinning
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
 from nas.options.listed import choice_files
@@ -132,6 +133,7 @@ def main(config: dict[str, Any]) -> None:
         prepare_before(_data_options(options, ModelScale()), options.verbosity)
         return
 
+    wait_without_long_spinning()
     # Imported here so that help and mistakes do not wait for torch.
     from proxy_tasks.full_training.joining import device_of, num_devices, place_of
 

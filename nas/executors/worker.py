@@ -4,7 +4,7 @@ import ray
 
 from nas.engine.job import AnyJob, Outcome
 from nas.executors.base import run_job
-from nas.executors.threads import use_threads, wait_without_spinning
+from nas.executors.threads import use_threads, wait_without_long_spinning
 from proxy_tasks import Numerics, ProxyTask
 
 
@@ -21,7 +21,7 @@ class Worker:
     def __init__(self, num_threads: int) -> None:
         # Before the task comes, which may load torch as it is unpickled.
         use_threads(num_threads)
-        wait_without_spinning()
+        wait_without_long_spinning()
 
         self._task: ProxyTask | None = None
         self._last: tuple[int, Outcome | None] = (-1, None)

@@ -1,5 +1,6 @@
 """Export of networks: files that other programs run, each checked before it is written."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -49,13 +50,15 @@ class NetworkExport:
             stems: the files without the endings of their formats.
 
         Raises:
-            InputError: a package is missing, or a file is there.
+            InputError: a package is missing, a file is there, or the folder cannot be made or written to.
         """
         if "onnx" in self.formats and not all(map(find_spec, _ONNX_PACKAGES)):
             raise InputError(
                 f"format=onnx needs the packages {', '.join(_ONNX_PACKAGES)}: pip install 'spinenet-search[onnx]'"
             )
 
+        for folder in {stem.parent for stem in stems}:
+            _check_writable(folder, self.inside)
         there = [path for stem in stems for path in self.paths(stem) if path.is_symlink() or path.exists()]
         if there and not self.overwrite:
             raise InputError(
@@ -74,12 +77,31 @@ class NetworkExport:
         """
         from proxy_tasks.exporting.checked import export_checked
 
-        paths = self.paths(stem)
+        paths, contents = self.paths(stem), []
         for form, path in zip(self.formats, paths, strict=True):
             checked = export_checked(subject, form, dynamic_batch=self.dynamic_batch)
-            write_whole(path, checked.content, inside=self.inside)
+            contents.append(checked.content)
             print_aside(f"{path.name}: differs by at most {checked.difference:.1e} in {checked.runtime}")
+
+        # Only once all have passed: the files of a network are there together or not at all.
+        for path, content in zip(paths, contents, strict=True):
+            write_whole(path, content, inside=self.inside)
         return paths
+
+
+def _check_writable(folder: Path, inside: Path | None) -> None:
+    """Check that files can be made in a folder that is there, or in one that can be made.
+
+    Raises:
+        InputError: they cannot.
+    """
+    nearest = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.is_symlink() or path.exists()
+    )
+    is_link_inside = inside is not None and folder.is_symlink()
+    if is_link_inside or not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        why = "is a link" if is_link_inside else "is no folder" if not nearest.is_dir() else "cannot be written to"
+        raise InputError(f"{short_path(nearest)} {why}: name a folder for the files with out=...")
 
 
 def trial_stems(trials: Sequence[Trial], out: Path) -> list[Path]:

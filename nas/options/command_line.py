@@ -180,11 +180,15 @@ def _check_experiment(overrides: Sequence[str], config_name: str, extra_dirs: Se
     Raises:
         InputError: it is; the message has the right command.
     """
+    dirs = "".join(f" --config-dir {shlex.quote(short_path(path))}" for path in extra_dirs)
     for override in overrides:
         name, _, experiment = override.partition("=")
-        other = other_command(experiment, config_name, extra_dirs) if name == "experiment" else None
-        if other is not None:
-            raise InputError(f"{override} is for nas.{other}: {own_command(other)} {override}")
+        if name != "experiment":
+            continue
+        for choice in re.findall(r"[^\s,\[\]'\"]+", experiment):
+            other = other_command(choice, config_name, extra_dirs)
+            if other is not None:
+                raise InputError(f"{override} is for nas.{other}: {own_command(other)}{dirs} {override}")
 
 
 def _composed(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:

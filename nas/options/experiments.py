@@ -31,20 +31,23 @@ def other_command(name: str, config_name: str, extra_dirs: Sequence[Path] = ()) 
     return next((command.name for command in COMMANDS if names <= _names_known(command.config_name)), None)
 
 
-def _names_set(name: str, extra_dirs: Sequence[Path]) -> Iterator[str]:
+def _names_set(name: str, extra_dirs: Sequence[Path], above: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield the choices and outermost options that an experiment sets, those of others that it is made of included."""
+    if name in above:
+        return
     for path in choice_files(GROUP, extra_dirs):
         if path.stem != name:
             continue
 
         contents = _contents(path)
         yield from contents.keys() - {"defaults"}
-        for default in contents.get("defaults") or ():
+        defaults = contents.get("defaults")
+        for default in defaults if isinstance(defaults, list) else ():
             # As `- spinenet`, another experiment, or `- override /controller: random`.
             if isinstance(default, dict):
                 yield from (str(key).split()[-1].removeprefix("/").partition("@")[0] for key in default)
             elif default not in ("_self_", name):
-                yield from _names_set(str(default), extra_dirs)
+                yield from _names_set(str(default), extra_dirs, (*above, name))
 
 
 def _names_known(config_name: str) -> set[str]:

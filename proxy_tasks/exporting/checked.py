@@ -13,7 +13,7 @@ from foundation import InputError
 from proxy_tasks.exporting.agreement import are_equal, largest_difference, random_batches
 from proxy_tasks.exporting.formats import NetworkFormat
 from proxy_tasks.exporting.onnx_file import onnx_bytes, run_onnx, runtime
-from proxy_tasks.exporting.stand_alone import OWN_PACKAGES, stand_alone_source
+from proxy_tasks.exporting.stand_alone import OWN_PACKAGES, packages_of_units, stand_alone_source
 from proxy_tasks.exporting.subject import Subject
 from proxy_tasks.exporting.torch_program import program_bytes, run_program
 from search_space import ArchSpec
@@ -23,8 +23,8 @@ TOLERANCE = 1e-4
 
 # Our packages may be installed beside torch, so that their absence has to be brought about.
 _ALONE = """\
-import importlib.util, sys, torch
-file, weights, batches, answers, threads, *packages = sys.argv[1:]
+import importlib.util, sys
+home, file, weights, batches, answers, threads, *packages = sys.argv[1:]
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -32,6 +32,9 @@ class Absent:
             raise ModuleNotFoundError(f"{name} is needed, and a stand-alone file has torch alone")
 
 sys.meta_path.insert(0, Absent())
+# Torch may lie where an isolated process does not look, as in a user's own folder.
+sys.path.append(home)
+import torch
 torch.set_num_threads(int(threads))
 spec = importlib.util.spec_from_file_location("alone", file)
 module = importlib.util.module_from_spec(spec)
@@ -104,10 +107,13 @@ def run_alone(content: bytes, subject: Subject, batches: list[Tensor]) -> list[t
         torch.save(batches, folder / "batches.pt")
 
         # Whoever runs the file has neither our packages nor, but for the baseline, torchvision.
-        absent = [*OWN_PACKAGES, "nas", *(["torchvision"] if isinstance(subject.architecture, ArchSpec) else [])]
+        absent = {*OWN_PACKAGES, "nas", *packages_of_units(subject)}
+        if isinstance(subject.architecture, ArchSpec):
+            absent.add("torchvision")
+        home = str(Path(torch.__file__).parents[1])
         files = [str(folder / part) for part in ("network.py", "weights.pt", "batches.pt", "answers.pt")]
         done = subprocess.run(
-            [sys.executable, "-I", "-c", _ALONE, *files, str(torch.get_num_threads()), *absent],
+            [sys.executable, "-I", "-c", _ALONE, home, *files, str(torch.get_num_threads()), *sorted(absent)],
             capture_output=True,
             text=True,
             check=False,

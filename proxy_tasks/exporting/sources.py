@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from importlib.util import resolve_name
 from typing import Any, TypeAlias
 
 _Definition: TypeAlias = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
@@ -70,7 +71,11 @@ class _Gathering:
             self._add_defined(module_name, module, name)
 
     def _add_imported(self, source: str, original: str | None, name: str) -> None:
-        if source.partition(".")[0] not in self._packages:
+        if original is None and name == source.partition(".")[0]:
+            # As `import torch.nn.functional`, which gives the name of its first part.
+            self._claim(name, f"import {name}")
+            self._imports.add(f"import {source}")
+        elif source.partition(".")[0] not in self._packages:
             line = f"import {source}" if original is None else f"from {source} import {original}"
             self._claim(name, line if name in (source, original) else f"{line} as {name}")
             self._imports.add(self._owners[name])
@@ -131,7 +136,8 @@ def _read(name: str) -> _Module:
                 definitions |= dict.fromkeys(_names(node), node)
             case ast.Import():
                 imports |= {alias.asname or alias.name.partition(".")[0]: (alias.name, None) for alias in node.names}
-            case ast.ImportFrom(module=str(source)):
+            case ast.ImportFrom(module=str(source), level=level):
+                source = resolve_name("." * level + source, sys.modules[name].__package__)
                 imports |= {alias.asname or alias.name: (source, alias.name) for alias in node.names}
     return _Module(text.splitlines(), definitions, imports)
 

@@ -29,10 +29,10 @@ _HEAD = '''\
 """One network of spinenet-search in one file that needs {needs} alone.
 
 It was generated from the classes that the network was built of, word for word; do not edit it. ABOUT says where it is
-from. The names in its `state_dict` are those of the files that nas.train writes.
+from. The names in its `state_dict` are those that the network has in nas.train.
 
     network = build()  # fresh weights
-    network = build("detector.pt")  # those of a trained detector, or of a file with a state_dict
+    network = build({example}
 
 Licensed under the Apache License 2.0, as spinenet-search is.
 """
@@ -45,14 +45,34 @@ def build(weights: str | None = None) -> nn.Module:
     """Return the network in inference mode.
 
     Args:
-        weights: a file of nas.train, or one that holds a state_dict; None for fresh weights. Nothing in it is executed.
+        weights: {takes}; None for fresh weights. Nothing in it is executed.
     """
     network = {network}
     set_norm_epsilon(network, {norm_epsilon!r})
     if weights is not None:
         content = torch.load(weights, map_location="cpu", weights_only=True)
-        network.load_state_dict(content["states"][{which!r}] if "states" in content else content)
+        network.load_state_dict({state})
     return network.eval()
+'''
+
+# Weights fit where shapes do, also those of a network with another activation, or of other classes.
+_STATE = '''
+
+def _state(content: dict) -> dict[str, Tensor]:
+    """Return the weights of a file, which is one of nas.train for this very network, or holds a state_dict."""
+    if "states" not in content:
+        return content
+
+    built_as, given = ABOUT["detector"], content["info"]
+    names = ("architecture", "reference", "norm_epsilon", "categories")
+    differing = [name for name in names if given[name] != built_as[name]]
+    parts = [name for name in built_as["scale"] if name != "image_size_px"]
+    differing += [f"scale.{{name}}" for name in parts if given["scale"].get(name) != built_as["scale"][name]]
+    if differing:
+        raise ValueError(f"these weights are of another network: {{', '.join(differing)}}")
+
+    states: dict[str, dict[str, Tensor]] = content["states"]
+    return states.get({which!r}, states["raw"])
 '''
 
 
@@ -65,7 +85,7 @@ def stand_alone_source(subject: Subject) -> str:
     kinds = _kinds(subject.architecture)
     try:
         units = [_unit(kind) for kind in kinds]
-        packages = {*OWN_PACKAGES, *(unit.__module__.partition(".")[0] for unit in units)}
+        packages = {*OWN_PACKAGES, *packages_of_units(subject)}
         body = gathered_source(_roots(subject, units), packages, {"_unit_class": _UNIT_CLASS})
     except (ValueError, OSError, SyntaxError) as error:
         raise InputError(f"format=python: this network is not one file of source code: {error}") from None
@@ -80,8 +100,20 @@ def stand_alone_source(subject: Subject) -> str:
 
     # What people cannot be asked to install comes with the baseline alone.
     needs = "torch and torchvision" if "from torchvision" in body else "torch"
-    build = _BUILD.format(network=_network(subject), norm_epsilon=subject.norm_epsilon, which=subject.weights or "raw")
-    return _HEAD.format(needs=needs) + body + "\n\n" + "\n".join(values) + "\n" + build
+    is_detector = subject.num_classes is not None
+    build = _BUILD.format(
+        network=_network(subject),
+        norm_epsilon=subject.norm_epsilon,
+        takes="a file of nas.train, or one that holds a state_dict"
+        if is_detector
+        else "a file that holds a state_dict",
+        state="_state(content)" if is_detector else "content",
+    )
+    if is_detector:
+        build += _STATE.format(which=subject.weights or "raw")
+
+    example = '"detector.pt")  # those of a trained detector' if is_detector else '"own.pt")  # those of its state_dict'
+    return _HEAD.format(needs=needs, example=example) + body + "\n\n" + "\n".join(values) + "\n" + build
 
 
 def _roots(subject: Subject, units: list[type]) -> list[Callable[..., Any]]:
@@ -100,6 +132,11 @@ def _network(subject: Subject) -> str:
     is_spec = isinstance(subject.architecture, ArchSpec)
     backbone = f"SpineNet(SPEC, SCALE, {subject.reference!r})" if is_spec else "ResNet50FPN(SCALE)"
     return backbone if subject.num_classes is None else f"RetinaNet({backbone}, SCALE, {subject.num_classes})"
+
+
+def packages_of_units(subject: Subject) -> set[str]:
+    """Return the top-level packages that the classes of a network's blocks are from."""
+    return {_unit(kind).__module__.partition(".")[0] for kind in _kinds(subject.architecture)}
 
 
 def _kinds(architecture: ArchSpec | str) -> list[BlockKind]:

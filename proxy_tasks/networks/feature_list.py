@@ -30,10 +30,16 @@ class FeatureList(nn.Module):
     Args:
         backbone: makes these features, and maybe others.
         levels: of the features to return, in this order.
+
+    Raises:
+        ValueError: the backbone has no such level.
     """
 
     def __init__(self, backbone: Backbone, levels: Sequence[int]) -> None:
         super().__init__()
+        absent = sorted(set(levels) - set(backbone.output_levels))
+        if absent:
+            raise ValueError(f"levels must be of the backbone's {backbone.output_levels}, got {absent[0]}")
         self.backbone = backbone
         self.feature_info = FeatureInfo(tuple(levels), backbone.output_channels)
 

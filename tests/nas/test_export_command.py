@@ -1,5 +1,6 @@
 """python -m nas.export: networks as files, checked before they are written, and mistakes in one line."""
 
+import dataclasses
 import json
 import re
 import sys
@@ -46,6 +47,9 @@ def detector(tmp_path: Path) -> Path:
         (("weights=full", "format=json"), "format=json needs run=FOLDER: .*"),
         (("weights=full", "format=python", "boxes=true"), "boxes=true is for format=onnx and pt2: .*"),
         (("weights=full", "image_size_px=16"), r"image_size_px must be from 32 to 8192 .*, got 16"),
+        (("weights=full", "out=damaged.pt"), r"\S*damaged.pt is no folder: name a folder .*"),
+        (("weights=full", "trial=5"), "trial needs run=FOLDER: .*"),
+        (("run=run", "image_size_px=64"), "image_size_px is of networks, .*"),
         (("weights=full", "dynamic=[height]"), "dynamic.*'batch'.*"),
         (("weights=absent.pt", "format=pt2"), r"\S*absent.pt is not there"),
         (("weights=damaged.pt", "format=pt2"), r"\S*damaged.pt is damaged"),
@@ -127,7 +131,9 @@ def test_a_detector_is_written_with_and_without_boxes(call: Run, tmp_path: Path)
 
 
 @pytest.mark.long
-def test_the_source_code_takes_the_file_of_a_training(call: Run, detector: Path, command: Run, tmp_path: Path) -> None:
+def test_the_source_code_takes_the_file_of_its_training_and_of_no_other(
+    call: Run, detector: Path, command: Run, tmp_path: Path
+) -> None:
     assert call("nas.export", "weights=full", "format=python", "out=.").returncode == 0
     torch.save(torch.randn(1, 3, 64, 64), tmp_path / "images.pt")
     (tmp_path / "use.py").write_text(
@@ -140,3 +146,9 @@ def test_the_source_code_takes_the_file_of_a_training(call: Run, detector: Path,
     with torch.no_grad():
         wanted = untrained(0)(torch.load(tmp_path / "images.pt", weights_only=True)).class_logits.double().sum()
     assert float(done.stdout) == pytest.approx(float(wanted), abs=1e-6)
+
+    # Its weights have the same shapes.
+    other = dataclasses.replace(INFO, scale=dataclasses.replace(INFO.scale, activation="silu"))
+    save_detector(detector, other, raw=untrained(0).network.state_dict())
+    refused = command("use")
+    assert refused.stderr.endswith("ValueError: these weights are of another network: scale.activation\n")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,6 +20,7 @@ from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.exporting.checked import export_checked
+from proxy_tasks.exporting.sources import gathered_source
 from proxy_tasks.exporting.subject import backbone_subject
 from proxy_tasks.landscape import Landscape, true_score
 from proxy_tasks.networks.cost import detector_cost
@@ -212,6 +214,21 @@ def test_a_unit_that_is_not_there_is_one_line(unit: str, message: str) -> None:
             build_detector(ArchSpec(spec.stem, blocks), SCALE, num_classes=1)
     finally:
         remove_kind("broken")
+
+
+def test_imports_of_a_kinds_own_package_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "own_package"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "parts.py").write_text("def halved(x):\n    return x / 2\n")
+    unit = "import torch.nn.functional\n\nfrom .parts import halved\n\n\n"
+    unit += "def unit(x):\n    return halved(torch.nn.functional.relu(x))\n"
+    (folder / "blocks.py").write_text(unit)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    names: dict[str, Any] = {}
+    exec(gathered_source([import_module("own_package.blocks").unit], ["own_package"], {}), names)
+    assert names["unit"](torch.tensor(3.0)) == 1.5
 
 
 @pytest.mark.long

@@ -53,12 +53,16 @@ def test_an_experiment_of_ones_own_is_for_the_commands_that_have_what_it_sets(tm
         ("of_search", "defaults:\n  - of_both\nnum_trials: 7\n"),
         ("of_none", "num_trails: 7\n"),
         ("broken", "seed: [3\n"),
+        ("circle", "defaults:\n  - circle_too\n"),
+        ("circle_too", "defaults:\n  - circle\n"),
+        ("no_list", "defaults: 5\n"),
     ):
         (folder / f"{name}.yaml").write_text(f"# @package _global_\n{text}")
 
-    of_all = {"of_both", "of_none", "broken"}
+    of_all = {"of_both", "of_none", "broken", "circle", "circle_too", "no_list"}
     assert names("config", tmp_path) - names("config") == of_all | {"of_search"}
     assert names("train", tmp_path) - names("train") == of_all | {"of_train"}
     assert compose("train", [f"--config-dir={tmp_path}", "experiment=of_both"])["seed"] == 3
-    with pytest.raises(InputError, match=r"experiment=of_search is for nas\.search: "):
-        compose("train", [f"--config-dir={tmp_path}", "experiment=of_search"])
+    for choice in ("of_search", "[of_search]"):
+        with pytest.raises(InputError, match=r"is for nas\.search: .* nas\.search --config-dir \S+ experiment="):
+            compose("train", [f"--config-dir={tmp_path}", f"experiment={choice}"])
