@@ -1,5 +1,6 @@
 """The Ray that a search starts for itself: how it starts, what is said when it dies, and what is left of it."""
 
+import gc
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -121,17 +123,21 @@ def test_nothing_of_a_killed_search_runs_after_the_next_start(place: Path, tmp_p
     assert list(place.iterdir()) == []
 
 
+# Ray drops the processes of a start that fails without having waited for them; Python warns when it clears them away.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 @pytest.mark.long
 def test_a_ray_that_is_not_up_in_time_is_started_again(place: Path) -> None:
     killed: list[int] = []
 
     def kill_first_head() -> None:
         while not killed:
-            for folder in place.glob(f"{PREFIX}*"):
-                heads = [pid for pid in pids_of(folder) if b"gcs_server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-                for pid in heads:
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
+            # A process that is seen may end before it is looked at.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                for folder in place.glob(f"{PREFIX}*"):
+                    for pid in pids_of(folder):
+                        if b"gcs_server" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                            os.kill(pid, signal.SIGKILL)
+                            killed.append(pid)
             time.sleep(0.01)
 
     ray.shutdown()
@@ -143,3 +149,6 @@ def test_a_ray_that_is_not_up_in_time_is_started_again(place: Path) -> None:
     thread.join()
     assert killed
     assert list(place.iterdir()) == []
+
+    # Here, and not within the next test.
+    gc.collect()
