@@ -95,13 +95,17 @@ def _check_writable(folder: Path, inside: Path | None) -> None:
     Raises:
         InputError: they cannot.
     """
-    nearest = next(
-        path for path in (folder.absolute(), *folder.absolute().parents) if path.is_symlink() or path.exists()
-    )
-    is_link_inside = inside is not None and folder.is_symlink()
-    if is_link_inside or not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        why = "is a link" if is_link_inside else "is no folder" if not nearest.is_dir() else "cannot be written to"
-        raise InputError(f"{short_path(nearest)} {why}: name a folder for the files with out=...")
+    absolute = folder.absolute()
+    nearest = next(path for path in (absolute, *absolute.parents) if path.is_symlink() or path.exists())
+    if inside is not None and folder.is_symlink():
+        why = "is a link"
+    elif not nearest.is_dir():
+        why = "is no folder"
+    elif not os.access(nearest, os.W_OK):
+        why = "cannot be written to"
+    else:
+        return
+    raise InputError(f"{short_path(nearest)} {why}: name a folder for the files with out=...")
 
 
 def trial_stems(trials: Sequence[Trial], out: Path) -> list[Path]:

@@ -182,11 +182,11 @@ def _check_experiment(overrides: Sequence[str], config_name: str, extra_dirs: Se
     """
     dirs = "".join(f" --config-dir {shlex.quote(short_path(path))}" for path in extra_dirs)
     for override in overrides:
-        name, _, experiment = override.partition("=")
-        if name != "experiment":
+        if not override.startswith("experiment="):
             continue
-        for choice in re.findall(r"[^\s,\[\]'\"]+", experiment):
-            other = other_command(choice, config_name, extra_dirs)
+        value = _value_of(override)
+        for choice in value if isinstance(value, list) else [value]:
+            other = other_command(str(choice), config_name, extra_dirs)
             if other is not None:
                 raise InputError(f"{override} is for nas.{other}: {own_command(other)}{dirs} {override}")
 
