@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -59,6 +60,8 @@ SCALE = ModelScale(
     image_size_px=SIZE_PX,
     anchor_scale=3.0,
 )
+PAPER_PROXY = replace(SCALE, image_size_px=512)
+"""The paper's proxy scale."""
 RECIPE = Recipe(batch_size=BATCH_SIZE, learning_rate=1e-4, jitter=(0.8, 1.2))
 
 Step = Callable[[], None]

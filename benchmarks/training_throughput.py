@@ -1,35 +1,37 @@
 """Images a second that the whole training loop takes from the cache, beside the machine's ceilings.
 
-python -m benchmarks.training_throughput [seconds a variant]
+python -m benchmarks.training_throughput [seconds a variant] [file.json]
 
 SpineNet-49 at the paper's proxy scale (a quarter of the width, 512 px, 80 classes), trained by the proxy task's own
-loop on a generated data set. On a GPU the variants that may matter are tried one after the other: layout, bfloat16,
-batch size, compilation, several trials at once. On a processor: float32 and bfloat16. The two ceilings, a large
-bfloat16 product and a large copy, are measured first. A training step is taken for three forward passes of
-multiply-adds, and its bytes for five times what the convolutions write: a result is written once, read once forward and
-once backward, and its gradient is written and read. No fusion could do with less.
+loop on a generated data set. On a GPU the measures are added one after the other: layout, bfloat16, the step as one
+graph, fused operators; then batch sizes, and several trials at once. On a processor: float32 and bfloat16. The two
+ceilings, a large bfloat16 product and a large copy, are measured first. A training step is taken for three forward
+passes of multiply-adds, and its bytes for what `step_traffic` counts. The file gets all figures with the device's name.
 """
 
+import json
 import statistics
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from benchmarks.generated_coco import NUM_CLASSES, generated_coco
-from benchmarks.training import SCALE, SPEC
+from benchmarks.step_traffic import BATCH_SIZE, step_traffic
+from benchmarks.training import PAPER_PROXY, SPEC
 from proxy_tasks.base import silent
 from proxy_tasks.coco.batches import Batch, load_batches, training_rows
 from proxy_tasks.coco.cache import cached_split
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.detection.anchors import make_anchors
+from proxy_tasks.detection.graphed_gradients import REPLAYED, Launch
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.training import train
 from proxy_tasks.networks.cost import detector_cost
@@ -37,10 +39,8 @@ from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
 
-PAPER_PROXY = replace(SCALE, image_size_px=512)
 GOAL_ON_H200 = 4000
 _SIDE = 8192
-_PASSES_OVER_RESULTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class Variant:
         batch_size: images a step.
         bf16: convolutions in bfloat16.
         channels_last: layout of features.
-        compile_mode: mode of `torch.compile`; empty for none. `reduce-overhead` replays CUDA graphs.
+        launch: the way in which a step on a GPU is launched.
         num_processes: trials at once on the device.
     """
 
     batch_size: int
     bf16: bool = True
     channels_last: bool = True
-    compile_mode: str = ""
+    launch: Launch = REPLAYED
     num_processes: int = 1
 
     def __str__(self) -> str:
@@ -66,22 +66,23 @@ class Variant:
             f"batch {self.batch_size}",
             "bfloat16" if self.bf16 else "float32",
             "channels last" if self.channels_last else "channels first",
-            f"compiled ({self.compile_mode})" if self.compile_mode else "eager",
+            "one graph" if self.launch.replays else "eager",
+            "fused" if self.launch.fuses else "",
             f"{self.num_processes} trials at once" if self.num_processes > 1 else "",
         ]
         return ", ".join(word for word in words if word)
 
 
 def gpu_variants() -> list[Variant]:
-    best = Variant(256)
+    eager, plain_graph = Launch(replays=False, fuses=False), Launch(fuses=False)
     return [
-        Variant(64, bf16=False, channels_last=False),
-        Variant(64, bf16=False),
-        *(Variant(size) for size in (64, 128, 256, 512)),
-        replace(best, compile_mode="default"),
-        replace(best, compile_mode="reduce-overhead"),
-        replace(best, num_processes=2),
-        replace(best, batch_size=128, num_processes=4),
+        Variant(64, bf16=False, channels_last=False, launch=eager),
+        Variant(64, bf16=False, launch=eager),
+        Variant(64, launch=eager),
+        Variant(64, launch=plain_graph),
+        *(Variant(size) for size in (64, 128, 256)),
+        Variant(64, num_processes=2),
+        Variant(64, num_processes=4),
     ]
 
 
@@ -96,13 +97,11 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
 
     torch.manual_seed(0)
     detector = build_detector(SPEC, PAPER_PROXY, NUM_CLASSES).to(device)
-    network: nn.Module = detector.to(memory_format=torch.channels_last) if variant.channels_last else detector
-    if variant.compile_mode:
-        network = torch.compile(network, mode=variant.compile_mode)  # type: ignore[assignment]  # a module, too
+    network = detector.to(memory_format=torch.channels_last) if variant.channels_last else detector
     anchors = make_anchors(detector.output_levels, PAPER_PROXY.image_size_px, PAPER_PROXY.anchor_scale, device)
 
     recipe = Recipe(batch_size=variant.batch_size, learning_rate=1e-3, schedule="cosine", jitter=(0.8, 1.2))
-    num_warm, num_counted = 3, 0
+    num_warm, num_counted = 8, 0
     started = warm_at = warmed_up_at = time.perf_counter()
     rows = training_rows(torch.arange(split.annotations.num_images).numpy(), variant.batch_size, 10**6, seed=0)
 
@@ -123,7 +122,7 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
             num_counted += step >= num_warm
             yield batch if variant.channels_last else batch._replace(images=batch.images.contiguous())
 
-    train(network, until_time_is_up(), anchors, recipe, 10**6, bf16=variant.bf16, seed=0)
+    train(network, until_time_is_up(), anchors, recipe, 10**6, bf16=variant.bf16, seed=0, launch=variant.launch)
     wait_for(device)
     return num_counted * variant.batch_size / (time.perf_counter() - warm_at), warmed_up_at - started
 
@@ -161,23 +160,10 @@ def _seconds(action: Any, device: torch.device) -> float:  # noqa: ANN401  # any
 
 def needs_of_an_image(bf16: bool) -> tuple[float, float]:
     """Return the operations and the fewest bytes of one image's training step."""
-    num_values = 0
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal num_values
-        num_values += output.numel()
-
-    detector = build_detector(SPEC, PAPER_PROXY, NUM_CLASSES)
-    for module in detector.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(count)
-
-    with torch.inference_mode():
-        detector.eval()(torch.zeros(1, 3, PAPER_PROXY.image_size_px, PAPER_PROXY.image_size_px))
-
     # Three passes, one forward and two backward, of two operations for each multiply-add.
-    macs = detector_cost(SPEC, PAPER_PROXY, NUM_CLASSES).macs
-    return 3 * 2 * macs, _PASSES_OVER_RESULTS * num_values * (2 if bf16 else 4)
+    operations = 3 * 2 * detector_cost(SPEC, PAPER_PROXY, NUM_CLASSES).macs
+    num_bytes = sum(step_traffic().num_bytes.values()) / BATCH_SIZE
+    return operations, num_bytes * (1 if bf16 else 2)
 
 
 def main() -> None:
@@ -199,7 +185,15 @@ def main() -> None:
         f"{limits[0]:.0f} and {limits[1]:.0f} images/s"
     )
 
-    best = 0.0
+    figures: dict[str, Any] = {
+        "device": device_name(device),
+        "torch": torch.__version__,
+        "flops": operations,
+        "bytes_per_second": num_bytes,
+        "flop_an_image": per_image[0],
+        "bytes_an_image": per_image[1],
+        "variants": [],
+    }
     with generated_coco(2000) as root:
         key = CocoFolder(root).cache_key("train", PAPER_PROXY.image_size_px, "raw", root / "cache")
 
@@ -207,13 +201,18 @@ def main() -> None:
         cached_split(key, silent)
         for variant in variants:
             speed, warm_up = images_a_second(variant, key, device, seconds)
-            best = max(best, speed)
+            figures["variants"].append({"name": str(variant), "images_per_second": speed, "first_steps_s": warm_up})
             print(
                 f"{variant!s:<70} {speed:8.1f} images/s, {100 * speed / limits[0]:4.1f} % and "
                 f"{100 * speed / limits[1]:4.1f} % of the ceilings; first steps {warm_up:.0f} s",
                 flush=True,
             )
 
+            # Written each time, so that nothing measured is lost.
+            if len(sys.argv) > 2:
+                Path(sys.argv[2]).write_text(json.dumps(figures, indent=1), encoding="utf-8")
+
+    best = max(variant["images_per_second"] for variant in figures["variants"])
     print(f"five epochs of COCO's 110,895 training images: {5 * 110_895 / best / 60:.1f} minutes")
     if is_gpu and "H200" in torch.cuda.get_device_name() and best < GOAL_ON_H200:
         sys.exit(f"error: {best:.0f} images/s, the goal is {GOAL_ON_H200}")

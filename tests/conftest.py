@@ -14,6 +14,9 @@ import pytest
 
 # Read when Ray is imported: the clusters that tests start stay on loopback; see nas/executors/ray_cluster.py.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+# Read when Triton is imported: without a GPU its interpreter runs our kernels, on tensors of this processor.
+if not Path("/dev/nvidiactl").exists():
+    os.environ["TRITON_INTERPRET"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests run side by side, one on each core: with a thread a core in each, torch's threads wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

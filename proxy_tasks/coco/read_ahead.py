@@ -70,4 +70,4 @@ def _ahead(make: Callable[[NDArray[np.int64]], T], steps: Iterable[NDArray[np.in
 def to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
     """Return an array as a tensor on a device, copied behind the back of this thread where that is a GPU."""
     tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

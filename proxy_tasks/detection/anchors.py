@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from proxy_tasks.networks.anchor_grid import anchor_grid
+from proxy_tasks.networks.gpu_operators import add_operator, has_kernels
 
 NUM_OCTAVES = 3
 POSITIVE_IOU = 0.5
@@ -36,7 +37,7 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor, imag
         anchors_xyxy: (A, 4) corners in pixels.
         boxes_xyxy: (N, 4) corners in pixels.
         labels: (N,) class index, -1 for entries that are no box.
-        image: (N,) index of the image that each box is in.
+        image: (N,) index of the image that each box is in, in order.
         num_images: B.
 
     Returns:
@@ -45,6 +46,10 @@ def match_anchors(anchors_xyxy: Tensor, boxes_xyxy: Tensor, labels: Tensor, imag
     Source: tensorflow/tpu anchor.py AnchorLabeler: positive and negative threshold are both 0.5, and each box takes
         its best anchor whatever the overlap.
     """
+    if has_kernels(boxes_xyxy) and boxes_xyxy.dtype == torch.float32:
+        fused: Tensor = _match(anchors_xyxy, boxes_xyxy, labels, image, num_images, POSITIVE_IOU)
+        return fused
+
     num_boxes, num_anchors = len(boxes_xyxy), len(anchors_xyxy)
     is_box = (labels >= 0)[:, None]  # (N, 1)
     iou = torch.where(is_box, _pairwise_iou(boxes_xyxy, anchors_xyxy), -1.0)  # (N, A)
@@ -107,3 +112,11 @@ def _pairwise_iou(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
     box_area = (right - left) * (bottom - top)  # (N, 1)
     anchor_area = (anchors[2] - anchors[0]) * (anchors[3] - anchors[1])  # (A,)
     return intersection.div_((box_area + anchor_area).sub_(intersection).clamp_(min=1e-9))
+
+
+_match = add_operator(
+    "match(Tensor anchors_xyxy, Tensor boxes_xyxy, Tensor labels, Tensor image, int num_images, float positive_iou) "
+    "-> Tensor",
+    "proxy_tasks.detection.match_kernels.match",
+    lambda anchors, boxes, labels, image, num_images, iou: labels.new_empty((num_images, len(anchors))),
+)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from proxy_tasks.coco.batches import Batch
+from proxy_tasks.coco.read_ahead import to_device
 
 MIN_SIDE_PX = 1.0
 """Smallest side of a box inside the image; boxes of which less is left are dropped."""
@@ -41,9 +42,7 @@ def augment(batch: Batch, drawn: NDArray[np.float32], *, flip: bool, jitter: tup
     """
     size, device = batch.images.shape[-1], batch.images.device
 
-    uniform = torch.from_numpy(drawn)  # (4, B)
-    if device.type == "cuda":
-        uniform = uniform.pin_memory().to(device, non_blocking=True)
+    uniform = to_device(drawn, device)  # (4, B)
     is_flipped = (uniform[0] < 0.5) & flip  # (B,)
     factor = jitter[0] + (jitter[1] - jitter[0]) * uniform[1]  # (B,)
 
@@ -88,6 +87,18 @@ def _mirror(images: Tensor, is_flipped: Tensor, width: Tensor) -> Tensor:
     return pixels[line * size + source[:, None]].permute(0, 3, 1, 2)  # (B, 3, S, S)
 
 
+def _grid(theta: Tensor, size: int) -> Tensor:
+    """Return (B, S, S, 2), where each output pixel lies in the input, of (B, 2, 3) scalings and shifts."""
+    if theta.device.type == "cpu":
+        return F.affine_grid(theta, [len(theta), 3, size, size], align_corners=False)
+
+    # The same without the products with zero, which torch makes with a large matrix.
+    centre = (torch.arange(size, device=theta.device) * 2 + 1) / size - 1  # (S,)
+    x, y = (theta[:, axis, axis, None] * centre + theta[:, axis, 2, None] for axis in (0, 1))  # (B, S) each
+    shape = (len(theta), size, size)
+    return torch.stack((x[:, None, :].expand(shape), y[:, :, None].expand(shape)), dim=-1)
+
+
 def _resample(images: Tensor, is_flipped: Tensor, width: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
     """Sample (B, 3, S, S) at output pixel p from pixel `(p + offset) / factor` of the mirrored input, zeros outside."""
     size = images.shape[-1]
@@ -101,5 +112,5 @@ def _resample(images: Tensor, is_flipped: Tensor, width: Tensor, factor: Tensor,
     theta[:, 0] = torch.where(is_flipped[:, None], -theta[:, 0], theta[:, 0])
     theta[:, 0, 2] += torch.where(is_flipped, 2 * width / size - 2, 0)
 
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (B, S, S, 2)
+    grid = _grid(theta, size)  # (B, S, S, 2)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from proxy_tasks.coco.batches import Batch
+from proxy_tasks.detection.graphed_gradients import REPLAYED, Launch
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.training_steps import TrainingSteps
 
@@ -21,6 +22,7 @@ def train(
     *,
     bf16: bool,
     seed: int,
+    launch: Launch = REPLAYED,
 ) -> NDArray[np.float64]:
     """Train a detector in place.
 
@@ -32,6 +34,7 @@ def train(
         num_steps: the schedule's length.
         bf16: compute convolutions in bfloat16.
         seed: seed of the augmentation.
+        launch: the way in which a step on a GPU is launched.
 
     Returns:
         (num_steps,) the loss of each step; fewer where there were fewer batches.
@@ -39,7 +42,7 @@ def train(
     Raises:
         NonFiniteLossError: a loss or gradient was infinite or not a number; the message names the step.
     """
-    steps = TrainingSteps(network, anchors_xyxy, recipe, num_steps, bf16=bf16, seed=seed)
+    steps = TrainingSteps(network, anchors_xyxy, recipe, num_steps, bf16=bf16, seed=seed, launch=launch)
 
     # Losses stay on the device until the end: reading one would wait for its step.
     losses = torch.zeros(num_steps, device=anchors_xyxy.device)

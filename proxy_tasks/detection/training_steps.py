@@ -15,6 +15,7 @@ from proxy_tasks.detection.augment import augment, draw_augmentation
 from proxy_tasks.detection.augment_originals import augment_originals
 from proxy_tasks.detection.finite_watch import FiniteWatch
 from proxy_tasks.detection.flat_parameters import flatten_groups
+from proxy_tasks.detection.graphed_gradients import REPLAYED, GraphedGradients, Launch
 from proxy_tasks.detection.losses import detection_loss, match_batch
 from proxy_tasks.detection.optimization import make_optimizer, make_schedule
 from proxy_tasks.detection.processes import ALONE, Processes
@@ -48,6 +49,7 @@ class TrainingSteps:
         is_resumable: draw what stochastic depth skips anew in every step, from seed and step alone; and average the
             statistics of the normalisation with the weights. A proxy draws from where the building of its network left
             off, and takes the statistics again at its end.
+        launch: the way in which a step is launched that one GPU takes alone.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class TrainingSteps:
         seed: int,
         processes: Processes = ALONE,
         is_resumable: bool = False,
+        launch: Launch = REPLAYED,
     ) -> None:
         self._network = network
         self._anchors_xyxy = anchors_xyxy
@@ -69,6 +72,7 @@ class TrainingSteps:
         self._seed = seed
         self._processes = processes
         self._is_resumable = is_resumable
+        self._launch = launch
 
         self._optimizer = make_optimizer(network, recipe)
         self._parameters = flatten_groups(self._optimizer)
@@ -76,6 +80,7 @@ class TrainingSteps:
         self._average = self._new_average()
         self._watch = FiniteWatch(num_steps, anchors_xyxy.device)
         self._skips = [module for module in network.modules() if isinstance(module, StochasticDepth)]
+        self._on_gpu = self._new_gradients_on_gpu()
         self.num_taken = 0
         network.train()
 
@@ -99,6 +104,12 @@ class TrainingSteps:
         # The loss of each part is divided by the number of positive anchors of all, so that has to be known first.
         matched = [match_batch(part, self._anchors_xyxy) for part in augmented]
         num_positive = self._processes.sum(torch.stack([(m >= 0).sum() for m in matched]).sum())
+
+        if self._on_gpu is not None and len(augmented) == 1:
+            self._seed_skips(0, num_images)
+            loss = self._on_gpu.take(augmented[0], matched[0], num_positive)
+            self._update(loss)
+            return loss
 
         self._optimizer.zero_grad(set_to_none=False)
         losses = []
@@ -221,6 +232,14 @@ class TrainingSteps:
 
         self._watch.note(self.num_taken, loss, norm)
         self.num_taken += 1
+
+    def _new_gradients_on_gpu(self) -> GraphedGradients | None:
+        """Return what takes the gradients of a step that one GPU takes alone."""
+        if self._anchors_xyxy.device.type != "cuda" or self._processes.count > 1:
+            return None
+        return GraphedGradients(
+            self._network, self._parameters, self._anchors_xyxy, bf16=self._bf16, launch=self._launch
+        )
 
     def _new_average(self) -> WeightAverage | None:
         """Return an average that begins with what the network holds."""

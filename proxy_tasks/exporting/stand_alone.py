@@ -25,6 +25,35 @@ def _unit_class(kind: BlockKind) -> Callable[[int, int, int, LayerStyle, float],
     unit: Callable[[int, int, int, LayerStyle, float], nn.Module] = globals()[kind.unit.rpartition(".")[2]]
     return unit'''
 
+# What a file computes on a GPU in training is left to torch: our own kernels are not a part of it.
+_NORMALISE = '''\
+def normalise(norm: nn.Module, x: Tensor, *, plus: Tensor | None = None, act: Activation | None = None) -> Tensor:
+    """Return `act(norm(x) + plus)`, without `plus` and `act` where they are None."""
+    out: Tensor = norm(x)
+    if plus is not None:
+        out += plus
+    return out if act is None else act(out)'''
+_CONV_AND_NORMALISE = '''\
+def conv_and_normalise(conv: nn.Module, norm: nn.Module, x: Tensor, act: Activation) -> Tensor:
+    """Return `act(norm(conv(x)))`."""
+    return normalise(norm, conv(x), act=act)'''
+_FIRST_FEATURE = '''\
+def first_feature(stem_conv: nn.Module, images: Tensor, *, pools: bool) -> Tensor:
+    """Return (B, C, H / 2, W / 2), or (B, C, H / 4, W / 4) where it pools."""
+    x: Tensor = stem_conv(images)
+    return same_max_pool(x, (3, 3), (2, 2)) if pools else x'''
+_CAT_LEVELS = '''\
+def cat_levels(values: list[Tensor]) -> Tensor:
+    """Return (B, A, V) of all levels from (B, A of the level, V) of each."""
+    return torch.cat(values, dim=1)'''
+_REPLACED = {
+    "_unit_class": _UNIT_CLASS,
+    "normalise": _NORMALISE,
+    "conv_and_normalise": _CONV_AND_NORMALISE,
+    "first_feature": _FIRST_FEATURE,
+    "cat_levels": _CAT_LEVELS,
+}
+
 _HEAD = '''\
 """One network of spinenet-search in one file that needs {needs} alone.
 
@@ -86,7 +115,7 @@ def stand_alone_source(subject: Subject) -> str:
     try:
         units = [_unit(kind) for kind in kinds]
         packages = {*OWN_PACKAGES, *packages_of_units(subject)}
-        body = gathered_source(_roots(subject, units), packages, {"_unit_class": _UNIT_CLASS})
+        body = gathered_source(_roots(subject, units), packages, _REPLACED)
     except (ValueError, OSError, SyntaxError) as error:
         raise InputError(f"format=python: this network is not one file of source code: {error}") from None
 

@@ -47,10 +47,7 @@ class BottleneckUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, 4 * width, H / stride, W / stride)."""
-        out: Tensor = self.skip(self.branch(x))
-        out += self.projection(x)
-        activated: Tensor = self.act(out)
-        return activated
+        return _activated_sum(self, x)
 
 
 class ResidualUnit(nn.Module):
@@ -67,10 +64,24 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width, H / stride, W / stride)."""
-        out: Tensor = self.skip(self.branch(x))
-        out += self.projection(x)
-        activated: Tensor = self.act(out)
+        return _activated_sum(self, x)
+
+
+def _activated_sum(unit: BottleneckUnit | ResidualUnit, x: Tensor) -> Tensor:
+    """Return `act(skip(branch(x)) + projection(x))`."""
+    shortcut = unit.projection(x)
+    if isinstance(unit.skip, StochasticDepth):
+        out: Tensor = unit.skip(unit.branch(x))
+        out += shortcut
+        activated: Tensor = unit.act(out)
         return activated
+
+    # The last layer takes the sum in, which on a GPU spares two passes over the feature.
+    *first, last = unit.branch.children()
+    for layer in first:
+        x = layer(x)
+    total: Tensor = last(x, plus=shortcut, act=unit.act)
+    return total
 
 
 class MBConvUnit(nn.Module):

@@ -24,12 +24,15 @@ class FoldedConv(nn.Module):
         self.act = act[0] if act and isinstance(act[0], Activation) else None
         self.same_padding = source.same_padding
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, plus: Tensor | None = None, act: Activation | None = None) -> Tensor:
         """Return what the `ConvNorm` returns."""
         if self.same_padding is not None:
             x = pad_same(x, *self.same_padding)
         out: Tensor = self.conv(x)
-        return out if self.act is None else self.act(out)
+        if plus is not None:
+            out += plus
+        act = self.act or act
+        return out if act is None else act(out)
 
 
 class FoldedFusion(nn.Module):
@@ -51,7 +54,7 @@ class FoldedFusion(nn.Module):
         self.project.weight = nn.Parameter(torch.cat([conv.weight for conv in convs], dim=1))  # (C', sum of C, 1, 1)
         self.project.bias = nn.Parameter(torch.stack(biases).sum(0))  # (C',)
 
-    def forward(self, parents: list[Tensor], size: tuple[int, int]) -> Tensor:
+    def forward(self, parents: list[Tensor], size: tuple[int, int], act: Activation | None = None) -> Tensor:
         """Return what the `Fusion` returns."""
         parts = [
             resample.resized(x, size)  # type: ignore[operator]  # it is a Resample or a SeparableResample
@@ -59,7 +62,7 @@ class FoldedFusion(nn.Module):
         ]
 
         total: Tensor = self.project(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0])
-        return total
+        return total if act is None else act(total)
 
 
 def fold_norms(network: M) -> M:

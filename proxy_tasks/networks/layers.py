@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from proxy_tasks.networks.fused_norm import can_fuse, fused_norm
+
 Reference: TypeAlias = Literal["tpu", "model_garden"]
 """The released network to follow where the two differ.
 
@@ -113,20 +115,55 @@ class ConvNorm(nn.Sequential):
             raise TypeError(f"expected a convolution and a batch normalisation, got {self}")
         return conv, norm
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, c_out, ceil(H / stride), ceil(W / stride))."""
+    def forward(self, x: Tensor, *, plus: Tensor | None = None, act: Activation | None = None) -> Tensor:
+        """Return (B, c_out, ceil(H / stride), ceil(W / stride)).
+
+        Args:
+            x: (B, c_in, H, W).
+            plus: what is added to the normalised result, of its shape.
+            act: activation of the sum, where the layer has none itself.
+        """
         if self.same_padding is not None:
             x = pad_same(x, *self.same_padding)
 
-        out: Tensor
         if self._is_strided and x.shape[-1] == 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # On CPUs torch 2.15 computes the bfloat16 weight gradient of a strided convolution of one-pixel-wide inputs
             # from memory that it never wrote: now and then not a number.
             with torch.autocast("cpu", enabled=False):
-                out = super().forward(x.float())  # type: ignore[no-untyped-call]  # torch leaves it so
-        else:
-            out = super().forward(x)  # type: ignore[no-untyped-call]  # as above
-        return out
+                return self._computed(x.float(), plus, act)
+        return self._computed(x, plus, act)
+
+    def _computed(self, x: Tensor, plus: Tensor | None, act: Activation | None) -> Tensor:
+        conv, norm, *own = self.children()
+        for layer in own:
+            act = layer if isinstance(layer, Activation) else act
+        return normalise(norm, conv(x), plus=plus, act=act)
+
+
+def normalise(norm: nn.Module, x: Tensor, *, plus: Tensor | None = None, act: Activation | None = None) -> Tensor:
+    """Return `act(norm(x) + plus)`, a fresh tensor of x's shape; without `plus` and `act` where they are None.
+
+    In a training on a GPU that is one operator, see `fused_norm`.
+    """
+    if can_fuse(norm, x, plus):
+        return fused_norm(norm, x, plus=plus, activation="" if act is None else act.name)
+
+    out: Tensor = norm(x)
+    if plus is not None:
+        # In place, as normalisation does not need what it returned.
+        out += plus
+    return out if act is None else act(out)
+
+
+def conv_and_normalise(conv: nn.Module, norm: nn.Module, x: Tensor, act: Activation) -> Tensor:
+    """Return `act(norm(conv(x)))`, of a convolution that may have a bias.
+
+    The bias comes to nothing in the batch's own statistics: on a GPU it is neither added nor given a gradient.
+    """
+    if isinstance(conv, nn.Conv2d) and conv.bias is not None and can_fuse(norm, x):
+        out = F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+        return fused_norm(norm, out, shift=conv.bias, activation=act.name)
+    return normalise(norm, conv(x), act=act)
 
 
 def joined(layers: Sequence[ConvNorm]) -> ConvNorm:

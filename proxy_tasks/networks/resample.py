@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxy_tasks.networks.layers import ConvNorm, LayerStyle, same_max_pool
+from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, same_max_pool
 
 
 class Resample(nn.Module):
@@ -33,9 +33,11 @@ class Resample(nn.Module):
         self.project = ConvNorm(c_mid, c_out, 1, style, activate=False)
         self._num_chained_pools = max(levels_down - 1, 0) if style.reference == "model_garden" else None
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return (B, c_out, *size) from (B, c_mid, H, W)."""
-        out: Tensor = self.project(self.resized(x, size))
+    def forward(
+        self, x: Tensor, size: tuple[int, int], *, plus: Tensor | None = None, act: Activation | None = None
+    ) -> Tensor:
+        """Return (B, c_out, *size) from (B, c_mid, H, W); `plus` and `act` as in `ConvNorm`."""
+        out: Tensor = self.project(self.resized(x, size), plus=plus, act=act)
         return out
 
     def resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -69,9 +71,11 @@ class SeparableResample(nn.Module):
         )
         self.project = ConvNorm(c_in, c_out, 1, style, activate=False)
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return (B, c_out, *size) from (B, c_in, H, W)."""
-        out: Tensor = self.project(self.resized(x, size))
+    def forward(
+        self, x: Tensor, size: tuple[int, int], *, plus: Tensor | None = None, act: Activation | None = None
+    ) -> Tensor:
+        """Return (B, c_out, *size) from (B, c_in, H, W); `plus` and `act` as in `ConvNorm`."""
+        out: Tensor = self.project(self.resized(x, size), plus=plus, act=act)
         return out
 
     def resized(self, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -86,16 +90,15 @@ class Fusion(nn.Module):
         super().__init__()
         self.resamples = nn.ModuleList(resamples)
 
-    def forward(self, parents: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """Return (B, C, *size), a fresh tensor."""
-        first, *others = zip(self.resamples, parents, strict=True)
-        resample, parent = first
-        total: Tensor = resample(parent, size)
-
-        # In place, as normalisation does not need what it returned.
+    def forward(self, parents: Sequence[Tensor], size: tuple[int, int], act: Activation | None = None) -> Tensor:
+        """Return (B, C, *size), a fresh tensor, activated where an activation is given."""
+        *others, (last, parent_of_last) = zip(self.resamples, parents, strict=True)
+        total: Tensor | None = None
         for resample, parent in others:
-            total += resample(parent, size)
-        return total
+            total = resample(parent, size, plus=total)
+
+        out: Tensor = last(parent_of_last, size, plus=total, act=act)
+        return out
 
 
 def _nearest(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -3,13 +3,14 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from proxy_tasks.networks.backbone import Backbone
-from proxy_tasks.networks.layers import Activation, batch_norm
+from proxy_tasks.networks.gpu_operators import are_fused
+from proxy_tasks.networks.layers import Activation, batch_norm, conv_and_normalise
 from search_space import ModelScale
 
 NUM_ANCHORS_PER_LOCATION = 9
@@ -45,7 +46,7 @@ class SharedConvs(nn.Module):
         out = []
         for x, norms in zip(features, self.norms, strict=True):
             for conv, norm in zip(self.convs, norms.children(), strict=True):
-                x = self.act(norm(conv(x)))
+                x = conv_and_normalise(conv, norm, x, self.act)
             out.append(x)
         return out
 
@@ -71,7 +72,30 @@ class Tower(nn.Module):
         for x in self.shared(features):
             predicted = self.predict(x).permute(0, 2, 3, 1)  # (B, H, W, anchors of a location * num_values)
             values.append(predicted.flatten(1).unflatten(1, (-1, self._num_values)))  # (B, A of the level, num_values)
+        return cat_levels(values)
+
+
+def cat_levels(values: list[Tensor]) -> Tensor:
+    """Return (B, A, V) of all levels from (B, A of the level, V) of each.
+
+    On a GPU gradients go back as copies: as views they would be copied later, by operators that read them piece by
+    piece.
+    """
+    if are_fused(values[0]):
+        joined: Tensor = _CatLevels.apply(*values)
+        return joined
+    return torch.cat(values, dim=1)
+
+
+class _CatLevels(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *values: Tensor) -> Tensor:  # noqa: ANN401  # torch has no type for it
+        ctx.nums_anchors = [value.shape[1] for value in values]
         return torch.cat(values, dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401  # as above
+        return tuple(part.contiguous() for part in torch.split(upstream, ctx.nums_anchors, dim=1))
 
 
 class RetinaNet(nn.Module):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from proxy_tasks.networks.blocks import block, output_channels
 from proxy_tasks.networks.families import FeatureShape, network_family
+from proxy_tasks.networks.fused_stem import can_fuse_stem, fused_stem
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, joined, same_max_pool
 from proxy_tasks.networks.resample import Fusion
 from search_space.scale import ModelScale
@@ -111,10 +112,7 @@ class SpineNet(nn.Module):
         Args:
             images: (B, 3, H, W), normalised.
         """
-        x = self.stem_conv(images)  # (B, C, H / 2, W / 2)
-        if self._pools_in_stem:
-            x = same_max_pool(x, (3, 3), (2, 2))  # (B, C, H / 4, W / 4)
-
+        x = first_feature(self.stem_conv, images, pools=self._pools_in_stem)  # (B, C, H / 4, W / 4), or half of H and W
         stem = []
         for stem_block in self.stem:
             x = stem_block(x)
@@ -127,11 +125,15 @@ class SpineNet(nn.Module):
             name, level = str(live.feature), self._levels[live.feature]
             size = (math.ceil(images.shape[-2] / 2**level), math.ceil(images.shape[-1] / 2**level))
 
-            total: Tensor = self.fusions[name]([next(for_children[f]) for f in live.parents], size)  # (B, C, *size)
+            # Outputs that nothing else reads are added before the activation.
+            act = None if live.leftovers else self.act
+            total: Tensor = self.fusions[name](
+                [next(for_children[f]) for f in live.parents], size, act
+            )  # (B, C, *size)
             for leftover in live.leftovers:
                 total += features[leftover]
 
-            feature = self.blocks[name](self.act(total))
+            feature = self.blocks[name](total if act else self.act(total))
             features[live.feature] = feature
             for_children[live.feature] = self._for_children(live.feature, feature)
             if live.is_output:
@@ -145,6 +147,20 @@ class SpineNet(nn.Module):
             return itertools.repeat(feature)
         narrowed: Tensor = self.narrows[str(number)](feature)
         return iter(narrowed.chunk(self._num_narrows[number], dim=1))
+
+
+def first_feature(stem_conv: nn.Module, images: Tensor, *, pools: bool) -> Tensor:
+    """Return (B, C, H / 2, W / 2), or (B, C, H / 4, W / 4) where it pools.
+
+    In a training on a GPU that is done as `fused_stem` says.
+    """
+    if isinstance(stem_conv, ConvNorm) and can_fuse_stem(*stem_conv.parts(), images):
+        act = stem_conv[2]
+        name = act.name if isinstance(act, Activation) else ""
+        return fused_stem(*stem_conv.parts(), images, activation=name, pools=pools)
+
+    x: Tensor = stem_conv(images)
+    return same_max_pool(x, (3, 3), (2, 2)) if pools else x
 
 
 def _shape(feature: StemBlock | BlockSpec, scale: ModelScale) -> FeatureShape:

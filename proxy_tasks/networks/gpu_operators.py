@@ -1,0 +1,69 @@
+"""Our own operators for GPUs: where they may stand for torch's, and how torch comes to know them.
+
+Each has a name in torch, so that it can be recorded, counted, and run without values on torch's meta device. Its kernel
+is imported when it first runs on a GPU: Triton, which compiles it, comes with torch's builds for GPUs alone.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_NAMESPACE = "spinenet_search"
+_LIBRARY = torch.library.Library(_NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]  # torch leaves it so
+_IS_ON: ContextVar[bool] = ContextVar("fused operators", default=False)
+
+
+@contextmanager
+def fused_operators() -> Iterator[None]:
+    """Have networks and losses use fused operators until the block ends, where these can stand for torch's.
+
+    Each of them takes the processor longer to launch than torch's: they pay where a step is recorded and replayed.
+    """
+    token = _IS_ON.set(True)
+    try:
+        yield
+    finally:
+        _IS_ON.reset(token)
+
+
+def are_fused(x: Tensor) -> bool:
+    """Return whether fused operators are to be used on a tensor, if they know its type and shape."""
+    return _IS_ON.get() and has_kernels(x)
+
+
+def has_kernels(x: Tensor) -> bool:
+    """Return whether our operators run where a tensor is; on the meta device they compute nothing, as all do there."""
+    return x.is_meta or (x.is_cuda and _has_triton())
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def add_operator(schema: str, kernel: str, stand_in: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an operator known to torch, and return it.
+
+    Args:
+        schema: its signature in torch's notation.
+        kernel: module and function that launch it, with the same arguments.
+        stand_in: returns tensors of the shapes and types of its results, without values.
+    """
+    name = schema.partition("(")[0]
+    module, _, function = kernel.rpartition(".")
+
+    def launch(*arguments: Any) -> Any:  # noqa: ANN401  # as the schema says
+        return getattr(import_module(module), function)(*arguments)
+
+    _LIBRARY.define(schema)  # type: ignore[no-untyped-call]  # torch leaves it so
+    _LIBRARY.impl(name, launch, "CUDA")  # type: ignore[no-untyped-call]  # as above
+    torch.library.register_fake(f"{_NAMESPACE}::{name}", stand_in, lib=_LIBRARY)
+    operator: Callable[..., Any] = getattr(torch.ops.spinenet_search, name)
+    return operator
