@@ -1,4 +1,4 @@
-"""What the Triton kernels of features share: the division of a feature into tiles, and the activations.
+"""Tiles of a feature, and activations: the parts that the Triton kernels of features share.
 
 A feature is taken as a matrix of one row a pixel, which is what the channels-last layout is.
 """
