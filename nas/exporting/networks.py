@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,12 +16,11 @@ from nas.record.parts import recorded_part
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks.exporting.formats import NetworkFormat
+from proxy_tasks.onnx_extra import check_onnx_packages
 from search_space import ModelScale
 
 if TYPE_CHECKING:
     from proxy_tasks.exporting.subject import Subject
-
-_ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,8 @@ class NetworkExport:
         Raises:
             InputError: a package is missing, a file is there, or the folder cannot be made or written to.
         """
-        if "onnx" in self.formats and not all(map(find_spec, _ONNX_PACKAGES)):
-            raise InputError(
-                f"format=onnx needs the packages {', '.join(_ONNX_PACKAGES)}: pip install 'spinenet-search[onnx]'"
-            )
+        if "onnx" in self.formats:
+            check_onnx_packages("format=onnx")
 
         for folder in {stem.parent for stem in stems}:
             _check_writable(folder, self.inside)

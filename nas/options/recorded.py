@@ -20,7 +20,7 @@ from nas.options.text_values import quoted
 
 NOT_TAKEN = ("run", "verbosity")
 """Options of one start alone: a run may have been moved, and how much to print depends on who looks on."""
-GIVEN_AGAIN = ("block_kinds", "executor.address", "tracking.mlflow.uri")
+GIVEN_AGAIN = ("block_kinds", "executor.address", "tracking.mlflow.uri", "task.latency.command")
 """Options that say which code runs or what is connected to: no record decides that."""
 OptionsOnRecord: TypeAlias = Callable[[Path], Mapping[str, Any] | None]
 """Returns the options that a run folder has on record, by their whole names; None where it holds no run."""
@@ -117,7 +117,7 @@ def recorded_overrides(
     taken = {name: value for name, value in recorded.items() if not _is_below(name, NOT_TAKEN)}
     for name, value in taken.items():
         if _is_below(name, GIVEN_AGAIN) and not _is_below(name, given) and value not in (None, "auto"):
-            raise _again(name, value, "and no record decides what is imported or connected to")
+            raise _again(name, value, "and no record decides what is imported, executed or connected to")
 
     overrides = []
     groups = dict(included_groups(config_name))

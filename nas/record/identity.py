@@ -8,7 +8,7 @@ where it lies may change.
 import operator
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from nas.record.journal import FILE_NAME, Journal, line_asking, read_created
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks.base import DataTask, ProxyTask
+from proxy_tasks.latency_options import LatencyOptions
 from search_space import Decisions, SearchSpace
 
 MAX_DECODED = 10_000
@@ -104,6 +105,14 @@ RENAMED_OPTIONS: Mapping[str, Mapping[str, str]] = {
 }
 """Options that had other names in older versions, by the class that has them."""
 
+_TIMED_BY_NOTHING = {f"task.latency.{name}": value for name, value in asdict(LatencyOptions()).items()}
+SWITCHES: Mapping[str, Mapping[str, Mapping[bool, Mapping[str, object]]]] = {
+    "proxy_tasks.detection.DetectionProxy": {
+        "task.latency": {False: _TIMED_BY_NOTHING, True: _TIMED_BY_NOTHING | {"task.latency.runtime": "torch"}},
+    },
+}
+"""Options that may be true or false, as they were in older versions, and the options that each stands for, by class."""
+
 
 def open_run(
     folder: Path,
@@ -176,10 +185,19 @@ def present_options(config: Mapping[str, Any]) -> dict[str, Any]:
     moved = {name: MOVED_CLASSES.get(str(value), value) for name, value in options_of(config)}
 
     renamed: dict[str, str] = {}
+    switches: dict[str, Mapping[bool, Mapping[str, object]]] = {}
     for name, value in moved.items():
         if name.endswith("_target_"):
             renamed |= RENAMED_OPTIONS.get(str(value), {})
-    return {renamed.get(name, name): value for name, value in moved.items()}
+            switches |= SWITCHES.get(str(value), {})
+
+    present: dict[str, Any] = {}
+    for name, value in moved.items():
+        if name in switches and isinstance(value, bool):
+            present |= switches[name][value]
+        else:
+            present[renamed.get(name, name)] = value
+    return present
 
 
 def complete_options(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from nas.record.journal import read_record
 from nas.record.problem import places_of, problem_differences
 from nas.record.record import Record
 from nas.record.replays import Replay, comparable_replays
+from nas.record.trial import Trial
+from nas.reporting.latencies import read_latencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class ReportedRun:
         folder: of the run.
         replays: those of its replays that compare with it.
         baselines: networks that were trained beside its trials.
+        latencies: what nas.profile has left in the run, as metrics by the key of the architecture.
     """
 
     name: str
@@ -38,10 +41,15 @@ class ReportedRun:
     folder: Path = Path()
     replays: Sequence[Replay] = ()
     baselines: tuple[Baseline, ...] = ()
+    latencies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def metrics_of(self, trial: Trial) -> Mapping[str, float]:
+        """Return the metrics of a trial, with what nas.profile has measured of its architecture."""
+        return {**trial.metrics, **self.latencies.get(trial.key, {})}
 
 
 def read_runs(folders: Sequence[Path], warn: Callable[[str], None] = lambda line: None) -> list[ReportedRun]:
-    """Read the runs, in the given order; replays that lead out of them are left out with a line to `warn`.
+    """Read the runs, in the given order; what leads out of them is left out with a line to `warn`.
 
     Raises:
         InputError: no folder, one given twice, no run in it, a damaged journal, or one without trials.
@@ -62,7 +70,8 @@ def read_runs(folders: Sequence[Path], warn: Callable[[str], None] = lambda line
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
     replays = [comparable_replays(path, record, warn) for path, record in zip(paths, records, strict=True)]
     baselines = [read_baselines(path) for path in paths]
-    parts = zip(names, groups, options, records, paths, replays, baselines, strict=True)
+    latencies = [read_latencies(path, record, warn) for path, record in zip(paths, records, strict=True)]
+    parts = zip(names, groups, options, records, paths, replays, baselines, latencies, strict=True)
     return [ReportedRun(*own) for own in parts]
 
 

@@ -13,6 +13,7 @@ from nas.reporting.best import best_section
 from nas.reporting.cards import reward_text
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
+from nas.reporting.latencies import latencies_section
 from nas.reporting.loss_curves import NUM_BEST, LossCurves
 from nas.reporting.markup import details, note, plot_place, section, table_of
 from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned, runs_without_decisions
@@ -101,7 +102,11 @@ def sections(
 
     if any(trial.reward is not None for trial in trials):
         best = best_section(ranking, top, names_run=len(runs) > 1)
-        parts = [_progress(runs, curves), best, baselines_section(runs, ranking), _trade_off(), _learned(runs, learned)]
+        latencies = latencies_section(
+            [run.name for run in runs], [run.record for run in runs], [run.latencies for run in runs]
+        )
+        parts = [_progress(runs, curves), best, baselines_section(runs, ranking), _trade_off(), latencies]
+        parts.append(_learned(runs, learned))
     else:
         parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs, ranking)]
 

@@ -1,6 +1,6 @@
 """All trials of a report as columns, which take a third of the size of a mapping for each trial."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.record.trial import Trial
@@ -45,15 +45,17 @@ def trial_columns(runs: Sequence[ReportedRun]) -> TrialColumns:
     """Return all trials of the runs."""
     trials: list[Trial] = []
     run_indices: list[int] = []
+    metrics: list[Mapping[str, float]] = []
     results: list[int | None] = []
     for run_index, run in enumerate(runs):
         # Results come in another order than trials were asked for.
         result_of = {number: result for result, number in enumerate(run.record.told, start=1)}
         trials += run.record.trials.values()
         run_indices += [run_index] * len(run.record.trials)
+        metrics += [run.metrics_of(trial) for trial in run.record.trials.values()]
         results += [result_of.get(number) for number in run.record.trials]
 
-    names = dict.fromkeys(name for trial in trials for name in trial.metrics)
+    names = dict.fromkeys(name for own in metrics for name in own)
     return TrialColumns(
         trial=tuple(trial.number for trial in trials),
         run=tuple(run_indices),
@@ -62,7 +64,7 @@ def trial_columns(runs: Sequence[ReportedRun]) -> TrialColumns:
         rung=tuple(trial.rung for trial in trials),
         reward=tuple(_short(trial.reward) for trial in trials),
         seconds=tuple(_short(sum(trial.seconds.values())) if trial.seconds else None for trial in trials),
-        metrics={name: tuple(_short(trial.metrics.get(name)) for trial in trials) for name in names},
+        metrics={name: tuple(_short(own.get(name)) for own in metrics) for name in names},
         key=tuple(trial.key for trial in trials),
         spec=tuple(short_form(trial.spec.blocks) for trial in trials),
         failure=tuple(_failure(trial) for trial in trials),

@@ -105,6 +105,7 @@ _TABLE: tuple[Figure, ...] = (
         ("table", "card", "hover", "page_table"),
         unit="ms",
     ),
+    Figure("latency_spread_ms", "latency spread ms", "spread of latency, ms", "tenths", "neither", unit="ms"),
     Figure("epochs_before", "epochs before", "epochs before", "adaptive", "neither", ("page_table",)),
     Figure("loss", "loss", "final training loss", "fraction", "lower", ("page_table",)),
     Figure("seconds", "seconds", "seconds", "seconds", "lower", ("table", "hover", "page_table")),

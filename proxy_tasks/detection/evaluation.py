@@ -13,13 +13,13 @@ from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.batch_reading import read_batches
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.inference import detect_all
+from proxy_tasks.detection.latency_metrics import latency_metrics
 from proxy_tasks.detection.normalisation import retake_statistics
 from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.scoring import score
 from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.named_networks import build_detector
-from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.torch_file import UnusableWeightsError
 from proxy_tasks.networks.weights import load_network, save_network
@@ -79,8 +79,8 @@ def evaluate_detector(
     scored = time.perf_counter()
     seconds = {"train": trained - started, "score": scored - trained}
 
-    if options.latency:
-        metrics["latency_ms"] = _latency_ms(options, architecture, data.num_classes)
+    if options.latency.runtime is not None:
+        metrics |= latency_metrics(options, architecture, data.num_classes, remarks)
         seconds["latency"] = time.perf_counter() - scored
     if data.lacks_scored_images:
         metrics["num_scored_images"] = float(len(data.scored_rows))
@@ -137,15 +137,3 @@ def _build(architecture: str | ArchSpec, scale: ModelScale, num_classes: int, de
     except ValueError as error:
         raise BadSpecError(str(error)) from error
     return network.to(device).to(memory_format=torch.channels_last)
-
-
-def _latency_ms(options: EvaluationOptions, architecture: str | ArchSpec, num_classes: int) -> float:
-    size = options.scale.image_size_px
-    return network_latency(
-        architecture,
-        options.scale,
-        (size, size),
-        num_classes=num_classes,
-        device=options.device,
-        precision=options.precision,
-    ).median_ms

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from proxy_tasks.detection.open_data import DataOptions
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.device_options import Precision
+from proxy_tasks.latency_options import LatencyOptions
 from search_space import ModelScale
 
 
@@ -17,5 +18,5 @@ class EvaluationOptions:
     recipe: Recipe
     device: str
     precision: Precision
-    latency: bool
+    latency: LatencyOptions
     per_class_ap: bool

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self, get_args
 
@@ -23,6 +23,8 @@ from proxy_tasks.detection.open_data import (
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.scoring import METRIC_NAMES
 from proxy_tasks.device_options import DEVICE_NAMES, Precision
+from proxy_tasks.latency_options import LatencyOptions, latency_options
+from proxy_tasks.onnx_extra import check_onnx_packages
 from search_space import ArchSpec, ModelScale
 
 
@@ -41,8 +43,8 @@ class DetectionProxy:
         cache_format: `raw`, `3 * image_size_px**2` bytes an image, or `jpeg`, about a tenth, decoded when read.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
         precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
-        latency: whether to time each network on one image after training, normalisation folded, as `latency_ms`. A time
-            is never the same twice, so neither are such metrics.
+        latency: how to time each network on one image after training, normalisation folded, as `latency_ms`; true is
+            short for `runtime=torch`, false for none. Times are kept below `cache_dir` and not measured again.
         per_class_ap: whether the metrics hold AP of each class too, as `ap/` and the category's name.
         content: the content that the data must have; None for whatever is there. See `tied_to_data`.
 
@@ -61,7 +63,7 @@ class DetectionProxy:
     cache_format: Format = "raw"
     device: str = "auto"
     precision: Precision = "auto"
-    latency: bool = False
+    latency: bool | LatencyOptions = False
     per_class_ap: bool = False
     content: DataContent | None = None
 
@@ -81,7 +83,7 @@ class DetectionProxy:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """COCO's twelve figures, the last training loss, and the network's cost."""
-        return (*METRIC_NAMES, "loss", "params", "macs", *(["latency_ms"] if self.latency else []))
+        return (*METRIC_NAMES, "loss", "params", "macs", *(["latency_ms"] if self.timing.runtime else []))
 
     @property
     def cost_names(self) -> tuple[str, ...]:
@@ -97,12 +99,12 @@ class DetectionProxy:
         return OptionRules(
             search_refusal=refusal if self.score_on == "val" else "",
             optional_metrics={"latency_ms": "latency=true"},
-            machine=MACHINE,
+            machine=(*MACHINE, "latency.timeout_s"),
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
             places=tuple(f"data.{name}" for name in PLACES),
             added_since={
-                "latency": False,
+                **{f"latency.{name}": value for name, value in asdict(LatencyOptions()).items()},
                 "cache_format": "raw",
                 "per_class_ap": False,
                 "data.num_classes": 3,
@@ -110,6 +112,11 @@ class DetectionProxy:
                 "recipe.adamw_beta2": 0.999,
             },
         )
+
+    @property
+    def timing(self) -> LatencyOptions:
+        """The manner in which networks are timed."""
+        return latency_options(self.latency)
 
     @property
     def data_options(self) -> DataOptions:
@@ -133,13 +140,21 @@ class DetectionProxy:
             recipe=self.recipe,
             device=self.device,
             precision=self.precision,
-            latency=self.latency,
+            latency=self.timing,
             per_class_ap=self.per_class_ap,
         )
 
     def prepare(self, report: Report) -> tuple[str, ...]:
-        """Make or find the data and decode it; see `ProxyTask.prepare`."""
-        return prepare_data(self.data_options, report)
+        """Make or find the data and decode it, and time one network by way of its file; see `ProxyTask.prepare`."""
+        self._check_packages()
+        lines = prepare_data(self.data_options, report)
+        if not self.timing.needs_onnx:
+            return lines
+
+        # Imported here, as in `costs`.
+        from proxy_tasks.detection.latency_metrics import rehearse
+
+        return (*lines, *rehearse(self.evaluation_options, self.baseline_names[0], report))
 
     def tied_to_data(self) -> Self:
         """Return the task that evaluates on the data just prepared alone; see `DataTask.tied_to_data`."""
@@ -156,6 +171,8 @@ class DetectionProxy:
 
     def load(self) -> None:
         """Import torch and all that evaluates, and start the device; see `ProxyTask.load`."""
+        self._check_packages()
+
         # Imported here, as in `costs`.
         import proxy_tasks.detection.evaluation  # noqa: F401  # for what importing it does
         from proxy_tasks.runtime import pick_device, start_device
@@ -194,3 +211,12 @@ class DetectionProxy:
         from proxy_tasks.detection.evaluation import evaluate_detector
 
         return evaluate_detector(self.evaluation_options, name, fidelity=fidelity, seed=seed)
+
+    def _check_packages(self) -> None:
+        """Check that what writes ONNX files is there where networks are timed by them.
+
+        Raises:
+            InputError: it is not.
+        """
+        if self.timing.needs_onnx:
+            check_onnx_packages(f"task.latency.runtime={self.timing.runtime}")

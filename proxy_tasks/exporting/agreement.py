@@ -7,6 +7,7 @@ from torch import Tensor
 
 from proxy_tasks.exporting.boxes import DetectorWithBoxes
 from proxy_tasks.exporting.subject import Subject
+from proxy_tasks.networks.onnx_file import difference_of, have_same_forms
 
 _SEED = 1
 _NUM_COMPARED = 256
@@ -33,15 +34,14 @@ def largest_difference(subject: Subject, batches: Sequence[Tensor], answers: Seq
     largest = 0.0
     for images, answer in zip(batches, answers, strict=True):
         wanted = tuple(subject.network(images))
-        if _forms(wanted) != _forms(answer):
+        if not have_same_forms(wanted, answer):
             return float("inf")
 
-        pairs = list(zip(wanted, answer, strict=True))
         if isinstance(subject.network, DetectorWithBoxes):
             # Which of two equal scores comes first is no matter: a box is right where an anchor has it.
-            pairs = [pairs[2]]
             largest = max(largest, _distance_of_boxes(subject.network, images, answer))
-        largest = max(largest, *(_difference(want, got) for want, got in pairs))
+            wanted, answer = wanted[2:], answer[2:]
+        largest = max(largest, difference_of(wanted, answer))
     return largest
 
 
@@ -53,15 +53,6 @@ def are_equal(subject: Subject, batches: Sequence[Tensor], answers: Sequence[Seq
         len(want) == len(answer) and all(map(torch.equal, want, answer))
         for want, answer in zip(wanted, answers, strict=True)
     )
-
-
-def _forms(tensors: Sequence[Tensor]) -> list[tuple[torch.Size, torch.dtype]]:
-    return [(tensor.shape, tensor.dtype) for tensor in tensors]
-
-
-def _difference(want: Tensor, got: Tensor) -> float:
-    difference = float((want - got).abs().max() / want.abs().max().clamp(min=1))
-    return float("inf") if difference != difference else difference
 
 
 def _distance_of_boxes(network: DetectorWithBoxes, images: Tensor, answer: Sequence[Tensor]) -> float:

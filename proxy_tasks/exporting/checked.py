@@ -12,14 +12,11 @@ from torch import Tensor
 from foundation import InputError
 from proxy_tasks.exporting.agreement import are_equal, largest_difference, random_batches
 from proxy_tasks.exporting.formats import NetworkFormat
-from proxy_tasks.exporting.onnx_file import onnx_bytes, run_onnx, runtime
 from proxy_tasks.exporting.stand_alone import OWN_PACKAGES, packages_of_units, stand_alone_source
 from proxy_tasks.exporting.subject import Subject
 from proxy_tasks.exporting.torch_program import program_bytes, run_program
+from proxy_tasks.networks.onnx_file import TOLERANCE, onnx_bytes, run_onnx, runtime
 from search_space import ArchSpec
-
-TOLERANCE = 1e-4
-"""Largest difference of another engine's outputs, whose sums are in another order."""
 
 # Our packages may be installed beside torch, so that their absence has to be brought about.
 _ALONE = """\
@@ -75,7 +72,7 @@ def export_checked(subject: Subject, form: NetworkFormat, *, dynamic_batch: bool
     batches = random_batches(subject.image_size_px, (1, 3) if takes_several else (1, 1))
     match form:
         case "onnx":
-            content = onnx_bytes(subject, dynamic_batch=dynamic_batch)
+            content = subject_onnx(subject, dynamic_batch=dynamic_batch)
             answers, engine = run_onnx(content, batches), runtime()
         case "pt2":
             content = program_bytes(subject, dynamic_batch=dynamic_batch)
@@ -92,6 +89,22 @@ def export_checked(subject: Subject, form: NetworkFormat, *, dynamic_batch: bool
     if not agrees:
         raise InputError(f"format={form}: what {engine} computes differs by {difference:.1e}: nothing was written")
     return Checked(content, difference, engine)
+
+
+def subject_onnx(subject: Subject, *, dynamic_batch: bool) -> bytes:
+    """Return the ONNX file of a subject, with its outputs by their names.
+
+    Raises:
+        InputError: it cannot be exported.
+    """
+    size = subject.image_size_px
+    return onnx_bytes(
+        subject.network,
+        (size, size),
+        output_names=subject.output_names,
+        about=subject.about,
+        batch_size=None if dynamic_batch else 1,
+    )
 
 
 def run_alone(content: bytes, subject: Subject, batches: list[Tensor]) -> list[tuple[Tensor, ...]]:

@@ -1,46 +1,17 @@
 """Latency: the time that a network takes on this machine."""
 
 import platform
-import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from proxy_tasks.latency import Conditions, Latency, latency_of
 from proxy_tasks.runtime import keep_freed_memory, wait_for
 
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Time of one forward pass, and under which conditions it was taken.
-
-    Attributes:
-        median_ms: median of all runs.
-        quartiles_ms: a quarter of the runs was faster than the first, a quarter slower than the second.
-        num_runs: how many were timed.
-        batch_size: images a run.
-        image_size_px: height and width.
-        device: name of the processor or GPU, with the number of threads.
-        precision: number format of the convolutions; TF32 is what cuDNN makes of float32 by default.
-    """
-
-    median_ms: float
-    quartiles_ms: tuple[float, float]
-    num_runs: int
-    batch_size: int
-    image_size_px: tuple[int, int]
-    device: str
-    precision: str
-
-    def __str__(self) -> str:
-        low, high = self.quartiles_ms
-        height, width = self.image_size_px
-        return (
-            f"{self.median_ms:.1f} ms, median of {self.num_runs} runs (quartiles {low:.1f} and {high:.1f}); "
-            f"batch {self.batch_size} of {height} x {width} px, {self.precision}, {self.device}"
-        )
+NUM_WARMUPS = 5
+"""Runs before those that are timed."""
 
 
 def measure_latency(
@@ -50,7 +21,7 @@ def measure_latency(
     batch_size: int = 1,
     device: torch.device,
     bf16: bool = False,
-    num_warmups: int = 5,
+    num_warmups: int = NUM_WARMUPS,
     num_runs: int = 20,
     report: Callable[[int], None] = lambda run: None,
 ) -> Latency:
@@ -76,28 +47,51 @@ def measure_latency(
     network = network.eval().to(device).to(memory_format=torch.channels_last)
     images = torch.randn(batch_size, 3, *image_size_px, device=device).to(memory_format=torch.channels_last)
 
-    times_ms = []
+    def run() -> None:
+        network(images)
+        wait_for(device)
+
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for run in range(1 - num_warmups, num_runs + 1):
-            started = time.perf_counter()
-            network(images)
-            wait_for(device)
+        times = times_ms(run, num_warmups, num_runs, report)
+    conditions = torch_conditions(
+        image_size_px, batch_size=batch_size, device=device, bf16=bf16, num_warmups=num_warmups, num_runs=num_runs
+    )
+    return latency_of(times, conditions)
 
-            # The first runs allocate memory and choose kernels.
-            if run > 0:
-                times_ms.append(1000 * (time.perf_counter() - started))
-                report(run)
 
-    first, median, third = statistics.quantiles(times_ms, n=4, method="inclusive")
-    return Latency(
-        median_ms=median,
-        quartiles_ms=(first, third),
-        num_runs=num_runs,
-        batch_size=batch_size,
-        image_size_px=image_size_px,
+def torch_conditions(
+    image_size_px: tuple[int, int],
+    *,
+    batch_size: int,
+    device: torch.device,
+    bf16: bool,
+    num_warmups: int = NUM_WARMUPS,
+    num_runs: int,
+) -> Conditions:
+    """Return the conditions under which `measure_latency` measures."""
+    return Conditions(
+        runtime=f"torch {torch.__version__}",
         device=device_name(device),
         precision=_precision_name(device, bf16),
+        batch_size=batch_size,
+        image_size_px=image_size_px,
+        num_runs=num_runs,
+        num_warmups=num_warmups,
     )
+
+
+def times_ms(run: Callable[[], None], num_warmups: int, num_runs: int, report: Callable[[int], None]) -> list[float]:
+    """Return the milliseconds of each run that counts; `report` is called with its number, from 1."""
+    times = []
+    for number in range(1 - num_warmups, num_runs + 1):
+        started = time.perf_counter()
+        run()
+
+        # The first runs allocate memory and choose kernels.
+        if number > 0:
+            times.append(1000 * (time.perf_counter() - started))
+            report(number)
+    return times
 
 
 def device_name(device: torch.device) -> str:

@@ -1,18 +1,12 @@
-"""The profile of a network: the cost of each block, and the time that the whole takes."""
+"""The profile of a network: the cost of each block."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from torchvision.models.detection import MaskRCNN
-
-from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.cost import Cost, on_meta, part_costs
-from proxy_tasks.networks.folding import fold_norms
-from proxy_tasks.networks.latency import Latency, measure_latency
 from proxy_tasks.networks.named_networks import BASELINE, Head, build_network
-from proxy_tasks.runtime import pick_device, uses_bf16
 from search_space import ArchSpec, ModelScale, published_spec
 from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
 
@@ -105,43 +99,6 @@ def profile_network(
             parts.append(Part(label, sum((costs[name] for name in names), Cost(0, 0))))
 
     return Profile(tuple(parts), costs[""], not_built)
-
-
-def network_latency(
-    architecture: str | ArchSpec,
-    scale: ModelScale,
-    image_size_px: tuple[int, int],
-    *,
-    head: Head = "retinanet",
-    num_classes: int = 80,
-    batch_size: int = 1,
-    device: str = "auto",
-    precision: Precision = "float32",
-    num_runs: int = 20,
-    report: Callable[[int], None] = lambda run: None,
-) -> Latency:
-    """Build the network with random weights, normalisation folded, and time it; see `measure_latency`.
-
-    Mask R-CNN keeps the image's size, and finds 100 objects whatever the image shows, so that its mask head has work.
-    """
-    target = pick_device(device)
-    if head == "mask_rcnn":
-        scale = replace(scale, image_size_px=max(image_size_px))
-
-    network = fold_norms(build_network(architecture, scale, head=head, num_classes=num_classes))
-    # Random weights would find nothing, and leave the mask head without work.
-    if isinstance(network, MaskRCNN):
-        network.roi_heads.score_thresh = 0.0
-
-    return measure_latency(
-        network,
-        image_size_px,
-        batch_size=batch_size,
-        device=target,
-        bf16=uses_bf16(precision, target.type),
-        num_runs=num_runs,
-        report=report,
-    )
 
 
 def _block_parts(costs: Mapping[str, Cost], backbone: str, spec: ArchSpec, live: Sequence[LiveBlock]) -> list[Part]:

@@ -1,6 +1,7 @@
 """python -m nas.profile, as a user has it."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -39,12 +40,44 @@ def test_profile_shows_every_block_and_the_published_total(call: Run) -> None:
     assert re.search(r"total +28\.5M +85\.3B +100\.0$", rows["total"])
 
 
-def test_profile_measures_the_latency(profile: Profile) -> None:
-    text = profile("spec=spinenet-mobile-49xs", "image_size_px=[64,96]", "device=cpu", "num_runs=3", "head=none")
-    assert "spinenet-mobile-49xs, backbone, 64 x 96 px" in text
+def test_profile_measures_the_latency_once(profile: Profile, tmp_path: Path) -> None:
+    given = ("spec=spinenet-mobile-49xs", "image_size_px=[64,96]", "device=cpu", "num_runs=3", "head=none")
+    first, again = (profile(*given, f"cache_dir={tmp_path}") for _ in range(2))
+    assert "spinenet-mobile-49xs, backbone, 64 x 96 px" in first
     assert re.search(
-        r"Latency: \S+ ms, median of 3 runs \(quartiles \S+ and \S+\); batch 1 of 64 x 96 px, float32, .*thread", text
+        r"Latency: \S+ ms, median of 3 runs after 5 to warm up \(quartiles \S+ and \S+\); batch 1 of 64 x 96 px, "
+        r"float32, torch \S+, .*thread",
+        first,
     )
+    assert again.startswith(first)
+    (path,) = (tmp_path / "latency").glob("*.json")
+    assert re.search(r"\nMeasured 20..-..-.. ..:.. UTC and kept: without \S+ it is measured again\n$", again)
+    assert str(path.name) in again
+
+    # Under other conditions it is measured, and without the file again.
+    assert "and kept" not in profile(*given, f"cache_dir={tmp_path}", "batch_size=2")
+    path.unlink()
+    assert "and kept" not in profile(*given, f"cache_dir={tmp_path}")
+    assert "Latency" not in profile(*given, f"cache_dir={tmp_path}", "latency=false")
+
+
+def test_profile_times_an_onnx_file_by_a_command(call: Run) -> None:
+    given = ("spec=r50-fpn", "scale=tiny", "image_size_px=64", "head=none", "latency.runtime=command")
+    command = "latency.command=head -c 0 {file} && awk 'BEGIN {print 3.5}'"
+    done = call("nas.profile", *given, "latency.device_name=my nano", command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(
+        "Latency: 3.50 ms, median of 3 calls (quartiles 3.50 and 3.50); batch 1 of 64 x 64 px, float32 in the file, my "
+        "nano, warm-up and threads as the command has them, normalisation folded into convolutions\n"
+    )
+
+
+@pytest.mark.long
+def test_profile_times_a_detector_in_onnxruntime(profile: Profile, tmp_path: Path) -> None:
+    given = ("spec=spinenet-49", "scale=tiny", "latency.runtime=onnxruntime", "num_runs=4", f"cache_dir={tmp_path}")
+    text = profile(*given)
+    assert re.search(r"Latency: \S+ ms, median of 4 runs after 5 .*, float32, onnxruntime \d\S+, .* thread", text)
+    assert "and kept" in profile(*given)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +135,44 @@ def test_mistakes_are_one_line(profile: Profile, arguments: tuple[str, ...], mes
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         profile(*arguments, "latency=false")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("latency.runtime=tensorrt",),
+            "latency.runtime: Input should be 'torch', 'onnxruntime' or 'command', got 'tensorrt'",
+        ),
+        (("latency.runtime=command",), "latency: runtime=command needs a command, as command='ssh nano bench {file}'"),
+        (
+            ("latency.runtime=command", "latency.command=bench"),
+            "latency: command needs {file} where the path of the ONNX",
+        ),
+        (
+            ("latency.command=bench {file}",),
+            "latency: command and device_name are for runtime=command, got runtime=torch",
+        ),
+        (("latency=onnxruntime",), "latency.bool: Input should be a valid boolean"),
+        (("latency.runtime=onnxruntime", "head=mask_rcnn"), "which head=mask_rcnn cannot be written as"),
+        (("latency.runtime=onnxruntime", "precision=bfloat16"), "in float32: leave out precision=bfloat16"),
+        (("latency.runtime=onnxruntime", "device=cuda"), "times on the processor: leave out device=cuda"),
+        (
+            ("latency.runtime=onnxruntime",),
+            "latency.runtime=onnxruntime needs the packages onnx, onnxruntime, onnxscript: ",
+        ),
+    ],
+)
+def test_mistakes_in_a_latency_are_one_line_and_print_no_profile(
+    call: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    # As Python has it where a module was not installed.
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    done = call("nas.profile", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_help_explains_repeated_options_once() -> None:

@@ -132,6 +132,7 @@ def with_option(name: str, value: object) -> dict[str, Any]:
         ("block_kinds.separable", "mine.kinds.SEPARABLE"),
         ("executor.address", "ray://elsewhere:10001"),
         ("tracking.mlflow.uri", "http://elsewhere"),
+        ("task.latency.command", "rm -r {file}"),
         ("data.root", "/data/${oc.env:HOME}"),
         ("warm_start.specs", ["${oc.env:HOME}"]),
         ("warm_start.specs", [{"_target_": "os.mkdir"}]),

@@ -31,6 +31,7 @@ from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection import DetectionProxy
 from proxy_tasks.detection.open_data import DataContent
 from proxy_tasks.landscape import Landscape
+from proxy_tasks.latency_options import LatencyOptions
 from search_space import Decisions, ModelScale, ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -66,8 +67,34 @@ def test_a_run_from_before_an_option_existed_can_be_resumed(tmp_path: Path) -> N
     task = DetectionProxy(Shapes(tmp_path / "shapes"), ModelScale())
     open_run(tmp_path, config, task, SPACE).close()
     changed = compose("config", ["experiment=quickstart", "task.latency=true"])
-    with pytest.raises(InputError, match=r"was made with task\.latency=False, now it is True; use the recorded value"):
+    message = r"was made with task\.latency\.runtime=null, now it is torch; use the recorded value"
+    with pytest.raises(InputError, match=message):
         open_run(tmp_path, changed, task, SPACE)
+
+
+@pytest.mark.parametrize(("switch", "runtime"), [(True, "torch"), (False, None)])
+def test_a_latency_that_was_true_or_false_is_what_that_is_short_for(
+    tmp_path: Path, switch: bool, runtime: str | None
+) -> None:
+    word = str(switch).lower()
+    given = ["experiment=quickstart", f"run={tmp_path}"]
+    older = compose("config", [*given, f"task.latency={word}"])
+    assert older["task"]["latency"] is switch
+    begun(tmp_path, older)
+
+    resumed = compose("config", [f"run={tmp_path}"], options_on_record)
+    assert resumed["task"]["latency"]["runtime"] == runtime
+    same = f"task.latency.runtime={runtime or 'null'}"
+    for config in (resumed, older, compose("config", [*given, same])):
+        task = build_setup(config).task
+        assert isinstance(task, DetectionProxy)
+        assert task.timing == LatencyOptions(runtime)  # type: ignore[arg-type]  # one of its words
+        open_run(tmp_path, config, task, SPACE).close()
+    other = compose("config", [*given, f"task.latency={str(not switch).lower()}"])
+    with pytest.raises(
+        InputError, match=r"was made with task\.latency\.runtime=(torch, now it is null|null, now it is torch)"
+    ):
+        open_run(tmp_path, other, task, SPACE)
 
 
 @pytest.mark.parametrize("task", ["detection", "landscape"])

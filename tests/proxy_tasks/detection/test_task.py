@@ -113,14 +113,6 @@ def test_macs_and_params_are_those_of_the_network(folder: Path) -> None:
     assert metrics["params"] == int(metrics["params"])
 
 
-def test_latency_is_measured_where_asked_for_and_changes_nothing_else(folder: Path) -> None:
-    with_latency = task(folder, latency=True)
-    timed, plain = (t.evaluate(SPEC, fidelity=Fidelity(0.1), seed=0) for t in (with_latency, task(folder)))
-    assert timed.metrics["latency_ms"] > 0
-    assert set(timed.metrics) == set(with_latency.metric_names)
-    assert {name: value for name, value in timed.metrics.items() if name != "latency_ms"} == plain.metrics
-
-
 @pytest.mark.long
 def test_classes_by_id_find_objects(tmp_path: Path) -> None:
     # The embedded data's ids with gaps, as COCO's: one output more for each id not in use, and for 0.

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from proxy_tasks.exporting.agreement import are_equal, random_batches
-from proxy_tasks.exporting.checked import run_alone
-from proxy_tasks.exporting.onnx_file import onnx_bytes, run_onnx
+from proxy_tasks.exporting.checked import run_alone, subject_onnx
 from proxy_tasks.exporting.stand_alone import stand_alone_source
 from proxy_tasks.exporting.subject import Subject, backbone_subject
 from proxy_tasks.exporting.torch_program import program_bytes, run_program
+from proxy_tasks.networks.onnx_file import run_onnx
 from search_space import ArchSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 
 BATCH_SIZES = (1, 2, 3)
@@ -42,7 +42,7 @@ def backbone(name: str | int) -> Subject:
 def test_published_and_random_architectures_agree_in_onnxruntime(name: str | int) -> None:
     subject = backbone(name)
     batches = random_batches(subject.image_size_px, BATCH_SIZES)
-    answers = run_onnx(onnx_bytes(subject, dynamic_batch=True), batches)
+    answers = run_onnx(subject_onnx(subject, dynamic_batch=True), batches)
     for images, answer in zip(batches, answers, strict=True):
         with torch.no_grad():
             wanted = subject.network(images)

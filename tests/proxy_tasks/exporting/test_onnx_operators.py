@@ -6,11 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from proxy_tasks.exporting.onnx_file import onnx_bytes, run_onnx
-from proxy_tasks.exporting.subject import Subject
 from proxy_tasks.networks.layers import LayerStyle, Reference
+from proxy_tasks.networks.onnx_file import onnx_bytes, run_onnx
 from proxy_tasks.networks.resample import Resample, SeparableResample
-from search_space import ModelScale
 
 LEVELS = range(1, 8)
 
@@ -42,10 +40,11 @@ def _check(size_px: tuple[int, int], reference: Reference, pairs: list[tuple[int
     torch.manual_seed(0)
     network = EveryResampling(size_px, reference, pairs).eval()
     names = tuple(f"{parent}to{child}" for parent, child in pairs)
-    subject = Subject(network, "", ModelScale(), max(size_px), names, {})
 
-    batches = [torch.randn(2, 3, max(size_px), max(size_px))]
-    (answer,) = run_onnx(onnx_bytes(subject, dynamic_batch=True), batches)
+    side = max(size_px)
+    batches = [torch.randn(2, 3, side, side)]
+    content = onnx_bytes(network, (side, side), output_names=names, about={}, batch_size=None)
+    (answer,) = run_onnx(content, batches)
     with torch.no_grad():
         wanted = network(batches[0])
     for name, want, got in zip(names, wanted, answer, strict=True):

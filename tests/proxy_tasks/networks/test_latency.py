@@ -5,12 +5,13 @@ import torch
 from torch import Tensor, nn
 
 from foundation import InputError
-from proxy_tasks.networks.latency import Latency, measure_latency
-from proxy_tasks.networks.profile import network_latency
+from proxy_tasks.latency import Conditions, Latency, latency_of
+from proxy_tasks.networks.latency import measure_latency
 from proxy_tasks.runtime import pick_device
-from search_space import ModelScale
 
 CPU = torch.device("cpu")
+ON_PROCESSOR = Conditions("torch 2.9", "Some(R) CPU @ 2.2GHz, 2 threads", "bfloat16", 2, (600, 800), 20, 5)
+BY_COMMAND = Conditions("command", "my nano", "float32", 1, (64, 64), 1, None)
 
 
 class Sleepy(nn.Module):
@@ -39,24 +40,27 @@ def test_latency_is_the_median_after_a_warm_up() -> None:
     assert latency.quartiles_ms[0] <= latency.median_ms <= latency.quartiles_ms[1]
     assert network.shapes == [(3, 3, 48, 64)] * 9
     assert runs == [1, 2, 3, 4, 5, 6, 7]
+    assert (latency.conditions.num_warmups, latency.conditions.num_runs) == (2, 7)
 
 
 def test_latency_says_under_which_conditions_it_was_taken() -> None:
-    latency = Latency(12.345, (12.0, 13.5), 20, 2, (600, 800), "Some CPU, 2 threads", "bfloat16")
-    assert str(latency) == (
-        "12.3 ms, median of 20 runs (quartiles 12.0 and 13.5); batch 2 of 600 x 800 px, bfloat16, Some CPU, 2 threads"
+    assert str(Latency(12.345, (12.0, 13.5), ON_PROCESSOR)) == (
+        "12.3 ms, median of 20 runs after 5 to warm up (quartiles 12.0 and 13.5); batch 2 of 600 x 800 px, bfloat16, "
+        "torch 2.9, Some(R) CPU @ 2.2GHz, 2 threads"
     )
+    assert str(latency_of([3.0], BY_COMMAND)) == (
+        "3.00 ms, median of 1 call (quartiles 3.00 and 3.00); batch 1 of 64 x 64 px, float32 in the file, my nano, "
+        "warm-up and threads as the command has them"
+    )
+    assert str(latency_of([0.25, 0.25], ON_PROCESSOR)).startswith("0.250 ms, ")
     with pytest.raises(ValueError, match="num_runs must be 2 or more, got 1"):
         measure_latency(Sleepy(0), (48, 64), device=CPU, num_runs=1)
 
 
-@pytest.mark.parametrize("head", ["retinanet", "mask_rcnn", "classifier", "none"])
-def test_every_head_can_be_timed(head: str) -> None:
-    scale = ModelScale(width_multiplier=0.125, endpoint_width=8, num_head_convs=2, head_width=8, image_size_px=64)
-    latency = network_latency("spinenet-49", scale, (64, 64), head=head, device="cpu", num_runs=2)  # type: ignore[arg-type]  # one of the four
-    assert latency.median_ms > 0
-    assert latency.precision == "float32"
-    assert "thread" in latency.device
+def test_the_name_of_a_series_has_characters_that_every_tracker_takes() -> None:
+    # Those that MLflow takes.
+    assert ON_PROCESSOR.label == "torch 2.9 bfloat16 on Some CPU 2.2GHz 2 threads 20 runs after 5"
+    assert BY_COMMAND.label == "command float32 on my nano 1 calls"
 
 
 def test_a_device_that_is_not_there_is_one_line() -> None:

@@ -1,0 +1,22 @@
+"""The extra `onnx`: the packages that write ONNX files and run them."""
+
+from importlib.util import find_spec
+
+from foundation import InputError
+
+ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+
+
+def check_onnx_packages(needed_by: str) -> None:
+    """Check that the packages are installed; none is imported.
+
+    Args:
+        needed_by: the option that needs them, as `format=onnx`.
+
+    Raises:
+        InputError: one is not.
+    """
+    if not all(map(find_spec, ONNX_PACKAGES)):
+        raise InputError(
+            f"{needed_by} needs the packages {', '.join(ONNX_PACKAGES)}: pip install 'spinenet-search[onnx]'"
+        )

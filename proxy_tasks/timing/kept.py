@@ -1,0 +1,196 @@
+"""Kept latencies: each result is a file of its own, so that nothing is timed twice, whichever run asks.
+
+A file is written whole, and named by all that its time depends on. Processes of a machine that measure on one device
+take turns: two that measured at once would both be slow.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from foundation import InputError, make_folder, short_path, write_whole
+from proxy_tasks.latency import Conditions, Latency
+from search_space import ModelScale
+
+FOLDER = "latency"
+"""Folder of these files, in that of the caches or in a run."""
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+_PAUSE_S = 0.05
+
+
+class Subject(BaseModel):
+    """All that a time depends on.
+
+    Attributes:
+        key: of the architecture, or the baseline's name.
+        head: of the network.
+        num_classes: of the head.
+        scale: of the network.
+        command: the command that measures; None for none.
+        conditions: how it is measured.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str = Field(pattern=r"^[\w.-]+$")
+    head: str = Field(pattern=r"^\w+$")
+    num_classes: int
+    scale: ModelScale
+    command: str | None
+    conditions: Conditions
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file of the result."""
+        digest = hashlib.sha256(TypeAdapter(Subject).dump_json(self)).hexdigest()
+        return f"{self.key}-{digest[:16]}.json"
+
+
+class KeptLatency(BaseModel):
+    """A latency that was measured.
+
+    Attributes:
+        schema_version: version of the file's layout.
+        subject: what was measured, and how.
+        median_ms: see `Latency`.
+        quartiles_ms: see `Latency`.
+        measured_at: in seconds since 1970.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    schema_version: Literal[1] = 1
+    subject: Subject
+    median_ms: float = Field(gt=0)
+    quartiles_ms: tuple[float, float]
+    measured_at: float
+
+    @property
+    def latency(self) -> Latency:
+        """The latency with its conditions."""
+        return Latency(self.median_ms, self.quartiles_ms, self.subject.conditions)
+
+
+def kept_or_measured(
+    folder: Path,
+    subject: Subject,
+    measure: Callable[[], Latency],
+    *,
+    timeout_s: float,
+    say: Callable[[str], None],
+) -> KeptLatency:
+    """Return a latency that was measured before, or measure and keep it.
+
+    Args:
+        folder: of all that are kept.
+        subject: what is measured, and how.
+        measure: measures it.
+        timeout_s: longest that the turn of another on the same device may take.
+        say: called with a line where the result cannot be kept.
+
+    Raises:
+        InputError: it cannot be measured, or another would not come to an end.
+    """
+    found = _read(folder / subject.file_name, subject)
+    if found is not None:
+        return found
+
+    with _turn(folder, subject.conditions.device, timeout_s):
+        # Whoever had the turn before may have measured it.
+        found = _read(folder / subject.file_name, subject)
+        if found is not None:
+            return found
+        latency = measure()
+
+    kept = KeptLatency(
+        subject=subject, median_ms=latency.median_ms, quartiles_ms=latency.quartiles_ms, measured_at=time.time()
+    )
+    try:
+        keep(folder, kept)
+    except InputError as error:
+        say(f"a latency is not kept, and will be measured again: {error}")
+    return kept
+
+
+def keep(folder: Path, kept: KeptLatency, *, inside: Path | None = None) -> None:
+    """Write a latency into a folder, in place of an earlier one of the same; `inside` is that of `write_whole`.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    content = kept.model_dump_json(indent=1)
+    write_whole(folder / kept.subject.file_name, f"{content}\n".encode(), inside=inside)
+
+
+def _read(path: Path, subject: Subject) -> KeptLatency | None:
+    """Return what is kept; None where nothing is, or the file is damaged, which then is replaced."""
+    try:
+        kept = KeptLatency.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return kept if kept.subject == subject else None
+
+
+@contextmanager
+def _turn(folder: Path, device: str, timeout_s: float) -> Iterator[None]:
+    """Wait until no other process measures on a device by way of this folder; hold the turn.
+
+    Raises:
+        InputError: another did not come to an end in time.
+    """
+    # The number of threads is no part of what is in use.
+    name = f"{hashlib.sha256(device.partition(', ')[0].encode()).hexdigest()[:16]}.lock"
+    file = _lock_file(folder, name)
+    if file is None:
+        # Where nothing can be written, nobody can be waited for.
+        yield
+        return
+
+    with file:
+        _take(
+            file, timeout_s, f"{device} was in use by one other measurement for {timeout_s:g} s ({short_path(folder)})"
+        )
+        yield
+
+
+def _lock_file(folder: Path, name: str) -> IO[str] | None:
+    try:
+        make_folder(folder)
+        return open(folder / name, "a+", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o666))
+    except OSError:
+        return None
+
+
+def _take(file: IO[str], timeout_s: float, too_long: str) -> None:
+    """Lock a file, which ends with the process or as it is closed; a file system without locks has no turns."""
+    holder, since = "", time.monotonic()
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if error.errno not in _HELD:
+                return
+
+        # However many are in front: only one that holds the turn for too long is not waited for.
+        file.seek(0)
+        now = file.read()
+        if now != holder:
+            holder, since = now, time.monotonic()
+        if time.monotonic() - since > timeout_s:
+            raise InputError(too_long)
+        time.sleep(_PAUSE_S)
+
+    # By this a turn is told from the one before it; a full disk is no reason not to measure.
+    with suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()} since {time.time_ns()}\n".encode())
