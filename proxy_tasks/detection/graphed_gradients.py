@@ -5,7 +5,7 @@ Every step has the same kernels on the same shapes, so they are recorded once an
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -72,8 +72,7 @@ class GraphedGradients:
         self._loss: Tensor | None = None
         self._own = dict(network.named_parameters())
         self._flats = [_Flat(flat, self._own) for flat in parameters]
-        # Convolutions read the kernels, which are the first group, in bfloat16.
-        self._kernels = _Casts(self._flats[0]) if bf16 else None
+        self._kernels = _Casts(self._flats[0], _names_of_kernels(network)) if bf16 else None
 
     def take(self, batch: Batch, matched: Tensor, num_positive: Tensor) -> Tensor:
         """Set all gradients to those of a batch, and return its loss, a scalar.
@@ -83,17 +82,23 @@ class GraphedGradients:
             matched: (B, A) of `match_batch`.
             num_positive: anchors with a box in the batch, a scalar.
         """
-        if self._launch.replays and self._graph is None and self._num_done == _NUM_EAGER:
-            self._record(batch, matched, num_positive)
-        self._num_done += 1
+        # A graph is recorded and replayed on the current device, wherever the tensors are.
+        with torch.cuda.device_of(batch.images):  # type: ignore[no-untyped-call]  # torch leaves it so
+            if self._launch.replays and self._graph is None and self._num_done >= _NUM_EAGER:
+                self._record(batch, matched, num_positive)
+            self._num_done += 1
 
-        if self._graph is None or not self._fits(batch):
-            return self._computed(batch, matched, num_positive)
-        self._fill(batch, matched, num_positive)
-        self._graph.replay()
-        if self._loss is None:
-            raise RuntimeError("a graph without a loss")
-        return self._loss.clone()
+            if self._graph is None or not self._fits(batch):
+                return self._computed(batch, matched, num_positive)
+            self._fill(batch, matched, num_positive)
+            self._graph.replay()
+            if self._loss is None:
+                raise RuntimeError("a graph without a loss")
+            return self._loss.clone()
+
+    def free(self) -> None:
+        """Give the memory of the graph back; the next step records it again."""
+        self._graph = self._inputs = self._loss = None
 
     def _computed(self, batch: Batch, matched: Tensor, num_positive: Tensor) -> Tensor:
         given: dict[str, Tensor] = {**self._own}
@@ -114,7 +119,8 @@ class GraphedGradients:
         """Record a graph of the step, which computes nothing yet."""
         num_boxes = _BOXES_AN_IMAGE * batch.num_images
         room = Batch(
-            images=torch.zeros_like(batch.images),
+            # As the network reads them: to copy them there is to cast them.
+            images=torch.zeros_like(batch.images, dtype=torch.bfloat16 if self._bf16 else None),
             sizes_px=batch.sizes_px.clone(),
             boxes_xyxy=batch.boxes_xyxy.new_zeros((num_boxes, 4)),
             labels=batch.labels.new_full((num_boxes,), -1),
@@ -122,15 +128,21 @@ class GraphedGradients:
         )
         self._inputs = (room, torch.full_like(matched, -1), torch.zeros_like(num_positive))
 
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it so
         try:
             # Other threads go on: one of them reads the next images.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self._loss = self._computed(*self._inputs)
+        except torch.AcceleratorError:
+            # The GPU itself has failed, and no other launch would go better.
+            raise
         except RuntimeError as error:
+            # A step that does not fit into memory a second time may fit once.
             self._launch = Launch(replays=False, fuses=False)
+            self.free()
             warnings.warn(
-                f"this training step cannot be recorded as a CUDA graph, and is launched kernel by kernel: {error}",
+                f"this training step cannot be recorded as a CUDA graph, and is launched kernel by kernel: "
+                f"{error.__context__ or error}",
                 stacklevel=2,
             )
             return
@@ -182,14 +194,15 @@ class _Flat:
 
 
 class _Casts:
-    """The parameters of a group in bfloat16: one tensor, cast at once, of which each is a view."""
+    """Some parameters of a group in bfloat16: the group is cast at once, and each is a view of it."""
 
-    def __init__(self, flat: _Flat) -> None:
+    def __init__(self, flat: _Flat, names: Collection[str]) -> None:
         self._flat = flat.flat
         self._cast = torch.empty_like(self._flat, dtype=torch.bfloat16)
         self._views = {
             name: self._cast.as_strided(flat.parameters[name].shape, flat.parameters[name].stride(), begin)
             for name, begin in flat.begins.items()
+            if name in names
         }
 
     def cast(self) -> dict[str, Tensor]:
@@ -199,8 +212,13 @@ class _Casts:
         return {name: view.detach().requires_grad_() for name, view in self._views.items()}
 
 
+def _names_of_kernels(network: nn.Module) -> set[str]:
+    """Return the names of the parameters that autocast would cast: those that convolutions and products read."""
+    readers = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
+    return {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, readers)}
+
+
 def _as_it_lies(gradient: Tensor, parameter: Tensor) -> Tensor:
     """Return a gradient as a vector, its values in the order in which those of its parameter lie in memory."""
-    if parameter.ndim == 4 and not parameter.is_contiguous():
-        gradient = gradient.permute(0, 2, 3, 1)
-    return gradient.reshape(-1)
+    order = sorted(range(parameter.ndim), key=parameter.stride, reverse=True)
+    return gradient.permute(order).reshape(-1)

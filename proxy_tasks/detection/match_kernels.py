@@ -113,7 +113,7 @@ def _put_claims(labels, image, first_box, claims, matched, num_anchors):
     box = tl.program_id(0)
     own_image = tl.load(image + box)
     claim = tl.load(claims + box)
-    is_first = tl.load(labels + box) >= 0
+    is_first = (tl.load(labels + box) >= 0) & (claim < num_anchors)
     for other in range(tl.load(first_box + own_image), box):
         is_first = is_first & ((tl.load(claims + other) != claim) | (tl.load(labels + other) < 0))
     tl.store(matched + own_image * num_anchors + claim, box.to(tl.int64), mask=is_first)

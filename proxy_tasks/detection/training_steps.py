@@ -139,6 +139,11 @@ class TrainingSteps:
         """
         self._watch.finish()
 
+    def free_memory(self) -> None:
+        """Give back what steps keep in the memory of a GPU, for something large between two of them."""
+        if self._on_gpu is not None:
+            self._on_gpu.free()
+
     def put_average_in_place(self) -> None:
         """Replace the weights by their average, where the recipe has one."""
         if self._average is not None:

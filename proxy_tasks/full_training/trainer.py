@@ -213,6 +213,7 @@ class _Trainer:
     def _evaluate(self) -> None:
         """Measure AP of the averaged weights, or of the weights where there is no average, and keep the best."""
         self._steps.check_finite()
+        self._steps.free_memory()
         rows = self._data.scored_rows
         own = self._processes.share(rows)
         found: ScoredBoxes | None = None

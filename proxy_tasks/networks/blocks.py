@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from proxy_tasks.networks.gpu_operators import are_fused
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, init_kernel
 from proxy_tasks.networks.stochastic_depth import StochasticDepth
 from search_space import BlockKind, kind_named
@@ -70,18 +71,18 @@ class ResidualUnit(nn.Module):
 def _activated_sum(unit: BottleneckUnit | ResidualUnit, x: Tensor) -> Tensor:
     """Return `act(skip(branch(x)) + projection(x))`."""
     shortcut = unit.projection(x)
-    if isinstance(unit.skip, StochasticDepth):
-        out: Tensor = unit.skip(unit.branch(x))
-        out += shortcut
-        activated: Tensor = unit.act(out)
-        return activated
-
-    # The last layer takes the sum in, which on a GPU spares two passes over the feature.
     *first, last = unit.branch.children()
-    for layer in first:
-        x = layer(x)
-    total: Tensor = last(x, plus=shortcut, act=unit.act)
-    return total
+
+    # On a GPU the last layer takes the sum in, which spares two passes over the feature.
+    if are_fused(x) and isinstance(last, ConvNorm) and not isinstance(unit.skip, StochasticDepth):
+        for layer in first:
+            x = layer(x)
+        return last(x, plus=shortcut, act=unit.act)  # type: ignore[no-any-return]  # it is a Tensor
+
+    out: Tensor = unit.skip(unit.branch(x))
+    out += shortcut
+    activated: Tensor = unit.act(out)
+    return activated
 
 
 class MBConvUnit(nn.Module):

@@ -30,6 +30,8 @@ def can_fuse(norm: nn.Module, x: Tensor, plus: Tensor | None = None) -> TypeGuar
         and norm.momentum is not None
         and norm.running_mean is not None
         and norm.weight is not None
+        and norm.bias is not None
+        and x.numel() > x.shape[1]
         and x.dtype in _TYPES
         and (plus is None or (plus.dtype == x.dtype and plus.shape == x.shape))
     )

@@ -10,19 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from proxy_tasks.networks.fused_norm import can_fuse, fused_norm, fused_norm_and_pool
-from proxy_tasks.networks.gpu_operators import add_operator, are_fused
+from proxy_tasks.networks.gpu_operators import add_operator
 
 _CHANNELS = 16
 """Channels of a folded image, of which twelve are used."""
 
 
-def can_fuse_stem(conv: nn.Conv2d, norm: nn.Module, images: Tensor) -> bool:
+def can_fuse_stem(conv: nn.Module, norm: nn.Module, images: Tensor) -> bool:
     """Return whether `fused_stem` can stand for a convolution and what follows it."""
+    if not isinstance(conv, nn.Conv2d) or not can_fuse(norm, images):
+        return False
     padding = conv.kernel_size[0] // 2
     return (
-        are_fused(images)
-        and can_fuse(norm, images)
-        and not images.requires_grad
+        not images.requires_grad
+        and conv.bias is None
+        and (conv.in_channels, conv.groups, conv.dilation, conv.padding_mode) == (3, 1, (1, 1), "zeros")
         and conv.stride == (2, 2)
         and conv.kernel_size[0] == conv.kernel_size[1]
         and conv.padding == (padding, padding)

@@ -4,6 +4,7 @@ Each has a name in torch, so that it can be recorded, counted, and run without v
 is imported when it first runs on a GPU: Triton, which compiles it, comes with torch's builds for GPUs alone.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor
 
 _NAMESPACE = "spinenet_search"
+_SMALLEST = "proxy_tasks.networks.stem_kernels"
+"""Module of the kernel that is tried first."""
 _LIBRARY = torch.library.Library(_NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]  # torch leaves it so
 _IS_ON: ContextVar[bool] = ContextVar("fused operators", default=False)
 
@@ -40,12 +43,21 @@ def are_fused(x: Tensor) -> bool:
 
 def has_kernels(x: Tensor) -> bool:
     """Return whether our operators run where a tensor is; on the meta device they compute nothing, as all do there."""
-    return x.is_meta or (x.is_cuda and _has_triton())
+    return x.is_meta or (x.is_cuda and _runs_kernels(x.device))
 
 
 @cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
+def _runs_kernels(device: torch.device) -> bool:
+    """Return whether Triton can compile a kernel on this machine, and run it on that GPU; say why not."""
+    if find_spec("triton") is None:
+        return False
+    try:
+        with torch.cuda.device(device):
+            import_module(_SMALLEST).fold_pixels(torch.zeros(1, 3, 2, 2, device=device), 0, 0, torch.float32)
+    except Exception as error:  # no compiler, a folder that cannot be written, an old GPU: torch's operators do
+        warnings.warn(f"training on {device} is slower than it could be, as Triton does not run: {error}", stacklevel=2)
+        return False
+    return True
 
 
 def add_operator(schema: str, kernel: str, stand_in: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +72,9 @@ def add_operator(schema: str, kernel: str, stand_in: Callable[..., Any]) -> Call
     module, _, function = kernel.rpartition(".")
 
     def launch(*arguments: Any) -> Any:  # noqa: ANN401  # as the schema says
-        return getattr(import_module(module), function)(*arguments)
+        # Triton launches on the current device, wherever the tensors are.
+        with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]  # torch leaves it so
+            return getattr(import_module(module), function)(*arguments)
 
     _LIBRARY.define(schema)  # type: ignore[no-untyped-call]  # torch leaves it so
     _LIBRARY.impl(name, launch, "CUDA")  # type: ignore[no-untyped-call]  # as above

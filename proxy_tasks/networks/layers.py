@@ -135,9 +135,16 @@ class ConvNorm(nn.Sequential):
 
     def _computed(self, x: Tensor, plus: Tensor | None, act: Activation | None) -> Tensor:
         conv, norm, *own = self.children()
+        if not own:
+            return normalise(norm, conv(x), plus=plus, act=act)
+        if len(own) == 1 and isinstance(own[0], Activation):
+            return normalise(norm, conv(x), plus=plus, act=own[0])
+
+        # Layers that somebody has put there.
+        out = normalise(norm, conv(x), plus=plus)
         for layer in own:
-            act = layer if isinstance(layer, Activation) else act
-        return normalise(norm, conv(x), plus=plus, act=act)
+            out = layer(out)
+        return out
 
 
 def normalise(norm: nn.Module, x: Tensor, *, plus: Tensor | None = None, act: Activation | None = None) -> Tensor:

@@ -189,7 +189,8 @@ def _apply(
     if HAS_PLUS:
         z += tl.load(plus + place, mask=is_value, other=0.0).to(tl.float32)
     if ACTIVATION == RELU:
-        z = tl.maximum(z, 0.0)
+        # What is not a number stays so.
+        z = tl.where(z <= 0, 0.0, z)
     if ACTIVATION == SILU:
         z = z * tl.sigmoid(z)
     tl.store(out + place, z.to(out.dtype.element_ty), mask=is_value)

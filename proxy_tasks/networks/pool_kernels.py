@@ -117,10 +117,11 @@ def _apply_and_pool(
         value = tl.load(x + place, mask=is_value, other=0.0).to(tl.float32)
         z = (value - mean[None, :]) * scale[None, :] + shift[None, :]
         if ACTIVATION == RELU:
-            z = tl.maximum(z, 0.0)
+            z = tl.where(z <= 0, 0.0, z)
         if ACTIVATION == SILU:
             z = z * tl.sigmoid(z)
-        is_larger = (z > largest) & is_value
+        # What is not a number is kept, and shows.
+        is_larger = ((z > largest) | (z != z)) & is_value
         largest = tl.where(is_larger, z, largest)
         of_largest = tl.where(is_larger, value, of_largest)
         number = tl.where(is_larger, k, number)

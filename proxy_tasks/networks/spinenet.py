@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from proxy_tasks.networks.blocks import block, output_channels
 from proxy_tasks.networks.families import FeatureShape, network_family
 from proxy_tasks.networks.fused_stem import can_fuse_stem, fused_stem
+from proxy_tasks.networks.gpu_operators import are_fused
 from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, joined, same_max_pool
 from proxy_tasks.networks.resample import Fusion
 from search_space.scale import ModelScale
@@ -154,10 +155,10 @@ def first_feature(stem_conv: nn.Module, images: Tensor, *, pools: bool) -> Tenso
 
     In a training on a GPU that is done as `fused_stem` says.
     """
-    if isinstance(stem_conv, ConvNorm) and can_fuse_stem(*stem_conv.parts(), images):
-        act = stem_conv[2]
-        name = act.name if isinstance(act, Activation) else ""
-        return fused_stem(*stem_conv.parts(), images, activation=name, pools=pools)
+    if are_fused(images) and isinstance(stem_conv, ConvNorm):
+        conv, norm, *act = stem_conv.children()
+        if can_fuse_stem(conv, norm, images) and len(act) == 1 and isinstance(act[0], Activation):
+            return fused_stem(*stem_conv.parts(), images, activation=act[0].name, pools=pools)
 
     x: Tensor = stem_conv(images)
     return same_max_pool(x, (3, 3), (2, 2)) if pools else x

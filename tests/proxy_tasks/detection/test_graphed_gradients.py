@@ -9,7 +9,7 @@ from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection import graphed_gradients
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.flat_parameters import flatten_groups
-from proxy_tasks.detection.graphed_gradients import GraphedGradients, Launch
+from proxy_tasks.detection.graphed_gradients import GraphedGradients, Launch, _Flat
 from proxy_tasks.detection.losses import detection_loss, match_batch
 from proxy_tasks.detection.optimization import make_optimizer
 from proxy_tasks.detection.recipe import Recipe
@@ -66,6 +66,23 @@ def test_gradients_reach_the_flat_parameters_as_a_backward_pass_brings_them_ther
     for flat, gradient in zip(flats, expected, strict=True):
         assert flat.grad is not None
         assert torch.equal(flat.grad, gradient)
+
+
+def test_gradients_of_parameters_that_lie_in_another_order_find_their_places() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Module()
+    network.turned = torch.nn.Parameter(torch.randn(5, 6).t())
+    network.cube = torch.nn.Parameter(torch.randn(2, 3, 4).permute(2, 0, 1))
+    network.line = torch.nn.Parameter(torch.randn(7))
+    flats = flatten_groups(make_optimizer(network, RECIPE))
+
+    for flat in (_Flat(flat, dict(network.named_parameters())) for flat in flats):
+        given = {name: torch.randn(p.shape) for name, p in network.named_parameters()}
+        flat.take_gradients(given)
+        for name in flat.begins:
+            gradient = flat.parameters[name].grad
+            assert gradient is not None
+            assert torch.equal(gradient, given[name])
 
 
 @pytest.mark.gpu

@@ -178,3 +178,11 @@ def test_activation_in_place_keeps_the_gradient(name: str) -> None:
 def test_an_unknown_reference_is_refused() -> None:
     with pytest.raises(ValueError, match="reference must be tpu or model_garden, got 'torch'"):
         SpineNet(published_spec("spinenet-49"), ModelScale(), "torch")  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_what_somebody_has_put_behind_a_branch_runs_before_the_sum() -> None:
+    unit = BottleneckUnit(8, 2, 1, LayerStyle("relu"), skip_rate=0.0)
+    assert isinstance(unit.branch, nn.Sequential)
+    unit.branch.append(nn.Threshold(float("inf"), 0.0))  # nothing of the branch is left
+    x = torch.randn(2, 8, 4, 4)
+    torch.testing.assert_close(unit(x), torch.relu(x))

@@ -98,3 +98,12 @@ def test_a_joined_layer_computes_and_learns_what_its_layers_do(is_training: bool
         total = (expected * upstream).sum()
         parts = torch.autograd.grad(total, [layer.get_parameter(name) for layer in apart], retain_graph=True)
         assert torch.allclose(gradient, torch.cat(parts), rtol=1e-10, atol=1e-10), name
+
+
+def test_layers_that_somebody_has_put_behind_a_normalisation_run() -> None:
+    layer = ConvNorm(3, 4, 1, LayerStyle("relu"))
+    layer[2] = nn.Hardtanh(-0.1, 0.1)
+    layer.append(nn.AvgPool2d(2))
+    out = layer(torch.randn(2, 3, 8, 8))
+    assert out.shape == (2, 4, 4, 4)
+    assert 0 < float(out.abs().max()) <= 0.1

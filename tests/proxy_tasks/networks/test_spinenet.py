@@ -271,3 +271,9 @@ def test_bfloat16_gradients_of_tiny_features_are_right(size: tuple[int, int]) ->
         gradients.append(weight.grad.clone())
     # bfloat16 has three decimal digits; the gradient is a sum of some ten products of such numbers.
     assert torch.allclose(gradients[0], gradients[1], atol=0.05 * gradients[0].abs().max().item())
+
+
+def test_any_normalisation_may_take_the_place_of_batch_normalisation() -> None:
+    network = SpineNet(published_spec("r0-sp53"), ModelScale(width_multiplier=0.125, endpoint_width=8))
+    network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network).eval()  # type: ignore[no-untyped-call]  # torch leaves it so
+    assert len(network(torch.randn(1, 3, 64, 64))) == 5
