@@ -1,6 +1,7 @@
 """Settings of the process that trains: its device, its number format, its memory allocation."""
 
 import ctypes
+import os
 import re
 import sys
 from functools import cache
@@ -17,6 +18,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 1 << 30
 _BF16_FLAGS = {"avx512_bf16": "BF16", "amx_bf16": "AMX"}
 """Flags of processors that compute bfloat16 fast, with the names of those instructions."""
+
+_ALLOCATOR_OPTIONS = {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"}
+"""Variables that torch reads when it first manages memory of a GPU."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -39,7 +43,8 @@ def pick_device(name: str) -> torch.device:
 
 
 def start_device(device: torch.device) -> None:
-    """Have a GPU compute something, and wait for it: its first use is the one that may hang."""
+    """Set this process up to train, and have a GPU compute: its first use is the one that may hang."""
+    set_up_training(device)
     if device.type == "cuda":
         torch.zeros(1, device=device).add_(1)
         wait_for(device)
@@ -73,7 +78,7 @@ def numerics_on(device_name: str, precision: Precision) -> Numerics:
     device = pick_device(device_name)
     number_format = "bfloat16" if uses_bf16(precision, device.type) else "float32"
     if device.type == "cuda":
-        return Numerics(number_format, torch.cuda.get_device_name(device))
+        return numerics_on_gpu(number_format, torch.cuda.get_device_name(device))
 
     # Other instructions and other numbers of threads add up in another order, and training enlarges the difference:
     # after half an epoch AP is another. Instructions for bfloat16 matter to that format alone.
@@ -81,6 +86,15 @@ def numerics_on(device_name: str, precision: Precision) -> Numerics:
     if number_format == "bfloat16":
         instructions += "".join(f"+{name}" for flag, name in _BF16_FLAGS.items() if flag in _cpu_flags())
     return Numerics(number_format, f"cpu {instructions}", torch.get_num_threads())
+
+
+def numerics_on_gpu(number_format: str, name: str) -> Numerics:
+    """Return what a network is computed in by this process, on a GPU of that name."""
+    # What the settings of `set_up_training` change in a result: TF32 rounds factors to ten bits, and kernels that are
+    # chosen by their time add up in another order.
+    if number_format == "float32" and torch.backends.cudnn.allow_tf32:
+        number_format = "float32 (TF32)"
+    return Numerics(number_format, f"{name}, fastest kernels" if torch.backends.cudnn.benchmark else name)
 
 
 @cache
@@ -100,6 +114,26 @@ def _cpu_flags() -> frozenset[str]:
             return frozenset(next((line for line in file if line.startswith("flags")), "").split())
     except OSError:
         return frozenset()
+
+
+def set_up_training(device: torch.device) -> None:
+    """Set this process up to train on a device: its memory, and on a GPU which kernels are taken.
+
+    The one place for these settings. Called before the GPU is first used, as its memory is managed in one way from then
+    on. What the user has set there stays.
+    """
+    keep_freed_memory()
+    if device.type != "cuda":
+        return
+
+    # A worker trains networks of ever other shapes: memory in fixed pieces would soon hold no large one.
+    if not _ALLOCATOR_OPTIONS & os.environ.keys():
+        os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
+
+    # Each shape of a convolution comes thousands of times in a training, so it pays to time the kernels for it once.
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = True
 
 
 @cache

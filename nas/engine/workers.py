@@ -15,11 +15,13 @@ class Workers:
         num_up: workers that run jobs or can.
         num_starting: workers that wait for a free slot, start their process or load the task.
         failed_start: the reason why a start has just failed, where one has; another worker is started in its place.
+        remark: a line for a person on how they run, in the one call that it is said in.
     """
 
     num_up: int
     num_starting: int = 0
     failed_start: Failure | None = None
+    remark: str = ""
 
 
 OnWorkers: TypeAlias = Callable[[Workers], None]

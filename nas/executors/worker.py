@@ -1,11 +1,27 @@
 """A worker: one process of a Ray cluster that loads the task and runs jobs."""
 
+from dataclasses import dataclass
+
 import ray
 
 from nas.engine.job import AnyJob, Outcome
 from nas.executors.base import run_job
+from nas.executors.mps import has_mps
 from nas.executors.threads import use_threads, wait_without_long_spinning
 from proxy_tasks import Numerics, ProxyTask
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a worker says once it has loaded its task.
+
+    Attributes:
+        numerics: the arithmetic that its evaluations are computed in.
+        has_mps: whether it shares a GPU at the same time as others, and not in turns.
+    """
+
+    numerics: Numerics | None
+    has_mps: bool
 
 
 class Worker:
@@ -30,12 +46,12 @@ class Worker:
         """Return the id of its node; the first call."""
         return str(ray.get_runtime_context().get_node_id())
 
-    def load(self, task: ProxyTask) -> Numerics | None:
-        """Load the task, once, and return what its evaluations are computed in; the second call."""
+    def load(self, task: ProxyTask) -> Loaded:
+        """Load the task, once, and say what its evaluations are computed in; the second call."""
         if self._task is None:
             task.load()
             self._task = task
-        return self._task.numerics()
+        return Loaded(self._task.numerics(), has_mps())
 
     def run(self, call: int, job: AnyJob) -> Outcome:
         """Run a job; see `run_job`. Calls are numbered.

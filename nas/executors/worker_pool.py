@@ -19,6 +19,7 @@ from nas.engine.workers import OnWorkers, Workers, ignore_workers
 from nas.executors.base import ClusterLostError, TrialSource, failure_kind
 from nas.executors.capacity import Node, WorkerSlots
 from nas.executors.job_supply import JobSupply, Supply
+from nas.executors.mps import turns_line
 from nas.executors.worker import Worker
 from nas.record.trial import Failure, FailureKind
 from proxy_tasks import Numerics, ProxyTask
@@ -109,6 +110,7 @@ class WorkerPool:
         self._on_workers = on_workers
         self._workers = Workers(num_up=0)
         self._num_failed_starts = 0
+        self._has_said_turns = False
         self._next_look = -math.inf
 
     def __enter__(self) -> Self:
@@ -226,8 +228,13 @@ class WorkerPool:
             member.deadline = time.monotonic() + self._start_timeout_s
             return
 
-        member.is_up, member.numerics, member.deadline = True, value, math.inf
+        member.is_up, member.numerics, member.deadline = True, value.numerics, math.inf
         self._num_failed_starts = 0
+
+        # Said once: where one node lacks MPS, the others most often do too.
+        if 0 < self._slots.gpus < 1 and not value.has_mps and not self._has_said_turns:
+            self._has_said_turns = True
+            self._on_workers(replace(self._workers, remark=turns_line(self._where(member))))
 
     def _ask_again(self, member: _Member) -> bool:
         """Ask a worker again that Ray could not reach; return False when it has been out of reach for too long.

@@ -124,6 +124,8 @@ class SearchView:
         failure = workers.failed_start
         if failure is not None:
             self._console.print(f"a worker did not start ({failure.kind}): {failure.message}", soft_wrap=True)
+        if workers.remark and self._verbosity != "quiet":
+            self._console.print(workers.remark, soft_wrap=True)
         if self._verbosity == "verbose":
             self._console.print(f"{workers.num_up} workers, {workers.num_starting} starting")
 

@@ -23,7 +23,7 @@ from proxy_tasks.networks.profile import network_latency
 from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.torch_file import UnusableWeightsError
 from proxy_tasks.networks.weights import load_network, save_network
-from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
+from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
 from search_space import ArchSpec, ModelScale
 
 NUM_CURVE_POINTS = 20
@@ -46,9 +46,9 @@ def evaluate_detector(
     metrics then say how many it had before, as `epochs_before`. Where images to score on cannot be used, they say how
     many AP was measured on, as `num_scored_images`.
     """
-    keep_freed_memory()
     started = time.perf_counter()
     device = pick_device(options.device)
+    set_up_training(device)
     bf16 = uses_bf16(options.precision, device.type)
     data = _open_data(options)
 

@@ -32,7 +32,7 @@ from proxy_tasks.full_training.starting_weights import start_from
 from proxy_tasks.full_training.synced_norm import synchronise
 from proxy_tasks.networks.layers import NORM_EPSILON, set_norm_epsilon
 from proxy_tasks.networks.named_networks import build_detector
-from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
+from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
 
 BEST, LAST = "detector.pt", "last.pt"
 """Files of the detector with the highest AP so far, and of the one after the last step."""
@@ -106,10 +106,10 @@ def train_in_full(plan: TrainingPlan, processes: Processes, watch: Watch, wants_
 
 class _Trainer:
     def __init__(self, plan: TrainingPlan, processes: Processes, watch: Watch) -> None:
-        keep_freed_memory()
         self._plan, self._processes, self._watch = plan, processes, watch
         self._num_parts = num_parts_of(plan.protocol.batch_size, processes.count, plan.images_at_once)
         self._device = pick_device(plan.device)
+        set_up_training(self._device)
         self._bf16 = uses_bf16(plan.precision, self._device.type)
         self._data = open_data(plan.data)
         self._rows = rows_to_train_on(self._data)

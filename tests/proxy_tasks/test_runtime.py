@@ -3,14 +3,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from foundation import InputError
+from proxy_tasks.coco.read_ahead import read_ahead, to_device
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.device_options import Precision
-from proxy_tasks.runtime import has_fast_bf16, numerics_on, uses_bf16
+from proxy_tasks.runtime import has_fast_bf16, numerics_on, numerics_on_gpu, set_up_training, uses_bf16
 from search_space import ModelScale
 
 
@@ -42,6 +46,59 @@ def test_instructions_that_torch_does_not_use_are_not_named() -> None:
     environment = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(("float32 on cpu DEFAULT", "float32 on cpu NO AVX"))
+
+
+SET_UP = """
+import torch
+from proxy_tasks.runtime import numerics_on_gpu, set_up_training
+set_up_training(torch.device("cuda"))
+print(torch._C._accelerator_getAllocatorSettings(), end="; ")
+print(f"TF32 in products: {torch.backends.cuda.matmul.allow_tf32}")
+print(numerics_on_gpu("float32", "GPU"), numerics_on_gpu("bfloat16", "GPU"), sep="; ")
+"""
+
+
+@pytest.mark.parametrize(
+    ("set_by_user", "expected"),
+    [({}, "expandable_segments:True"), ({"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, "max_split_size_mb:64")],
+)
+def test_training_sets_its_process_up_for_a_gpu_and_results_name_what_changes_them(
+    set_by_user: dict[str, str], expected: str
+) -> None:
+    # In a process of its own, as memory is managed in one way from its first use on; none of this needs a GPU.
+    done = subprocess.run(
+        [sys.executable, "-c", SET_UP], env=os.environ | set_by_user, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        f"{expected}; TF32 in products: True",
+        "float32 (TF32) on GPU, fastest kernels; bfloat16 on GPU, fastest kernels",
+    ]
+
+
+def test_training_on_a_processor_leaves_settings_of_gpus_alone() -> None:
+    set_up_training(torch.device("cpu"))
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert str(numerics_on_gpu("bfloat16", "GPU")) == "bfloat16 on GPU"
+
+
+@pytest.mark.gpu
+def test_pinned_memory_is_not_allocated_again_for_each_batch_and_never_overwritten_under_way() -> None:
+    device = torch.device("cuda")
+    values = torch.arange(64, dtype=torch.uint8)
+
+    def numbered(rows: NDArray[np.int64]) -> tuple[Tensor]:
+        # Large enough for a copy to take longer than the making of the next batch.
+        return (to_device(np.full((64, 512, 512, 3), rows[0], np.uint8), device),)
+
+    steps = [np.array([step]) for step in range(64)]
+    batches = read_ahead(numbered, steps, device)
+    first = [next(batches)[0] for _ in range(8)]
+    num_allocated = torch.cuda.host_memory_stats()["num_host_alloc"]
+    rest = [batch[0][:, ::64, ::64] for batch in batches]
+
+    assert torch.cuda.host_memory_stats()["num_host_alloc"] == num_allocated
+    for value, batch in zip(values, [*first, *rest], strict=True):
+        assert (batch == value.item()).all()
 
 
 def test_loading_looks_for_the_device_so_that_no_trial_finds_it_missing() -> None:

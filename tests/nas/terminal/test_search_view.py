@@ -184,6 +184,14 @@ def test_a_worker_that_did_not_start_has_a_line_quiet_or_not() -> None:
     assert out.getvalue() == "a worker did not start (timeout): took longer than 300 s to load the task on a node\n"
 
 
+def test_a_remark_on_the_workers_has_a_line_of_its_own() -> None:
+    out = io.StringIO()
+    with SearchView(Console(file=out, width=200), "runs/x", 12, NO_RECORD) as view:
+        view.note_workers(Workers(1, 1, remark="trials take turns"))
+        view.note_workers(Workers(2))
+    assert out.getvalue() == "trials take turns\n"
+
+
 def test_the_panel_says_how_a_search_stands() -> None:
     text = drawn(busy_search().standing(100.0))
     for part in (
