@@ -27,12 +27,19 @@ def pick_device(name: str) -> torch.device:
     """Return the device of that name; `auto` is the GPU where there is one.
 
     Raises:
-        InputError: no such device on this machine.
+        InputError: no such device on this machine, or `auto` where this process was given a GPU that is not there.
     """
     if not re.fullmatch(DEVICE_NAMES, name):
         raise InputError(f"device must be auto, cpu or cuda, got {name!r}")
 
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if name == "auto" and not num_gpus and given not in ("", "-1") and torch.version.cuda is not None:
+        # A GPU that has vanished: a processor would take hours over what was meant to take minutes.
+        raise InputError(
+            f"device auto: this process was given the GPU CUDA_VISIBLE_DEVICES={given}, and torch finds none; where it "
+            "is to train on a processor, set device=cpu, or executor.gpus_per_trial=0"
+        )
     if name == "auto":
         name = "cuda" if num_gpus else "cpu"
 
@@ -54,6 +61,18 @@ def wait_for(device: torch.device) -> None:
     """Wait until the device has done what it was given; a processor has when the call returns."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def gpu_memory() -> tuple[str, int, int] | None:
+    """Return the name of the GPU in use, its free bytes and all its bytes; None where none is used, or it is lost."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it so
+        return None
+    try:
+        free, total = torch.cuda.mem_get_info()
+        return torch.cuda.get_device_name(), free, total
+    except RuntimeError:
+        # Asked for beside a result, which must not be lost by it: what uses the GPU next says why it is gone.
+        return None
 
 
 def uses_bf16(precision: Precision, device_type: str) -> bool:

@@ -20,6 +20,7 @@ from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.batch_reading import read_originals
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, read_detector, save_detector
+from proxy_tasks.detection.gpu_memory import peak_named
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.processes import Processes
@@ -30,6 +31,7 @@ from proxy_tasks.full_training.gathering import any_wants, first_does, gathered
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import start_from
 from proxy_tasks.full_training.synced_norm import synchronise
+from proxy_tasks.gpu_failures import is_gpu_lost
 from proxy_tasks.networks.layers import NORM_EPSILON, set_norm_epsilon
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
@@ -94,14 +96,26 @@ def train_in_full(plan: TrainingPlan, processes: Processes, watch: Watch, wants_
         True where the training has come to its end.
 
     Raises:
-        InputError: data, weights or checkpoints cannot be used, the training diverged, or the disk is full at its end.
+        InputError: data, weights or checkpoints cannot be used, the training diverged, the GPU has too little memory
+            or is lost, or the disk is full at its end.
     """
+    device = pick_device(plan.device)
+    set_up_training(device)
     try:
-        return _Trainer(plan, processes, watch).run(wants_stop)
+        with peak_named(device, "images_at_once or scale.image_size_px"):
+            return _Trainer(plan, processes, watch).run(wants_stop)
     except NonFiniteLossError as error:
         raise InputError(
             f"the training diverged: {error}; a lower protocol.learning_rate or a longer protocol.warmup_steps may help"
         ) from None
+    except torch.OutOfMemoryError as error:
+        raise InputError(str(error)) from None
+    except RuntimeError as error:
+        if not is_gpu_lost(error):
+            raise
+        raise InputError(
+            f"the GPU is lost ({str(error).splitlines()[0]}); the same command resumes from the last checkpoint"
+        ) from error
 
 
 class _Trainer:
@@ -109,7 +123,6 @@ class _Trainer:
         self._plan, self._processes, self._watch = plan, processes, watch
         self._num_parts = num_parts_of(plan.protocol.batch_size, processes.count, plan.images_at_once)
         self._device = pick_device(plan.device)
-        set_up_training(self._device)
         self._bf16 = uses_bf16(plan.precision, self._device.type)
         self._data = open_data(plan.data)
         self._rows = rows_to_train_on(self._data)

@@ -14,7 +14,16 @@ from proxy_tasks.coco.read_ahead import read_ahead, to_device
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.device_options import Precision
-from proxy_tasks.runtime import has_fast_bf16, numerics_on, numerics_on_gpu, set_up_training, uses_bf16
+from proxy_tasks.runtime import (
+    gpu_memory,
+    has_fast_bf16,
+    numerics_on,
+    numerics_on_gpu,
+    pick_device,
+    set_up_training,
+    start_device,
+    uses_bf16,
+)
 from search_space import ModelScale
 
 
@@ -105,6 +114,35 @@ def test_loading_looks_for_the_device_so_that_no_trial_finds_it_missing() -> Non
     DetectionProxy(Shapes(Path("x")), ModelScale(), device="cpu").load()
     with pytest.raises(InputError, match=r"device cuda:99: torch finds \d+ GPUs on this machine"):
         DetectionProxy(Shapes(Path("x")), ModelScale(), device="cuda:99").load()
+
+
+def test_auto_is_not_the_processor_where_a_gpu_that_was_given_has_vanished(monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.version.cuda is None or torch.cuda.is_available():
+        pytest.skip("needs a torch that could use GPUs, and none")
+    for nothing in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
+        assert pick_device("auto").type == "cpu"
+
+    # As Ray sets it in a worker that has a GPU.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert pick_device("cpu").type == "cpu"
+    with pytest.raises(InputError, match="was given the GPU CUDA_VISIBLE_DEVICES=3, and torch finds none"):
+        pick_device("auto")
+
+
+@pytest.mark.gpu
+def test_a_gpu_in_use_is_named_with_its_memory() -> None:
+    start_device(torch.device("cuda"))
+    memory = gpu_memory()
+    assert memory is not None
+    assert memory[0] == torch.cuda.get_device_name()
+    assert 0 < memory[1] < memory[2]
+
+
+def test_a_process_that_uses_no_gpu_has_none_to_name() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    assert gpu_memory() is None
 
 
 @pytest.mark.gpu
