@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foundation import InputError
-from proxy_tasks.base import NonFiniteLossError
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.cache_files import stored_form
@@ -20,18 +19,17 @@ from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.batch_reading import read_originals
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, read_detector, save_detector
-from proxy_tasks.detection.gpu_memory import peak_named
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.processes import Processes
 from proxy_tasks.detection.scoring import ScoredBoxes, score
 from proxy_tasks.detection.training_steps import TrainingSteps
 from proxy_tasks.full_training.checkpoint import DATA, Checkpoint, last_checkpoint, remove_unfinished, write_checkpoint
+from proxy_tasks.full_training.failures import failures_in_one_line
 from proxy_tasks.full_training.gathering import any_wants, first_does, gathered
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import start_from
 from proxy_tasks.full_training.synced_norm import synchronise
-from proxy_tasks.gpu_failures import is_gpu_lost
 from proxy_tasks.networks.layers import NORM_EPSILON, set_norm_epsilon
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
@@ -101,21 +99,8 @@ def train_in_full(plan: TrainingPlan, processes: Processes, watch: Watch, wants_
     """
     device = pick_device(plan.device)
     set_up_training(device)
-    try:
-        with peak_named(device, "images_at_once or scale.image_size_px"):
-            return _Trainer(plan, processes, watch).run(wants_stop)
-    except NonFiniteLossError as error:
-        raise InputError(
-            f"the training diverged: {error}; a lower protocol.learning_rate or a longer protocol.warmup_steps may help"
-        ) from None
-    except torch.OutOfMemoryError as error:
-        raise InputError(str(error)) from None
-    except RuntimeError as error:
-        if not is_gpu_lost(error):
-            raise
-        raise InputError(
-            f"the GPU is lost ({str(error).splitlines()[0]}); the same command resumes from the last checkpoint"
-        ) from error
+    with failures_in_one_line(device):
+        return _Trainer(plan, processes, watch).run(wants_stop)
 
 
 class _Trainer:
