@@ -16,7 +16,7 @@ from proxy_tasks import Numerics, ProxyTask
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a worker says once it has loaded its task.
+    """The answer of a worker that has loaded its task.
 
     Attributes:
         numerics: the arithmetic that its evaluations are computed in.
@@ -31,7 +31,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a worker says once it has run a job.
+    """The answer of a worker that has run a job.
 
     Attributes:
         outcome: the job's.
