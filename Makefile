@@ -55,6 +55,7 @@ bench: install
 	$(BIN)/python -m benchmarks.controller_speed
 	$(BIN)/python -m benchmarks.loader
 	$(BIN)/python -m benchmarks.average_precision
+	$(BIN)/python -m benchmarks.suppression
 	$(BIN)/python -m benchmarks.training_throughput
 	$(BIN)/python -m benchmarks.training_speed
 	$(BIN)/python -m benchmarks.training

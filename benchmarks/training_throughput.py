@@ -37,7 +37,7 @@ from proxy_tasks.detection.training import train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.named_networks import build_detector
-from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
+from proxy_tasks.runtime import has_fast_bf16, pick_device, set_up_training, wait_for
 
 GOAL_ON_H200 = 4000
 _SIDE = 8192
@@ -91,8 +91,8 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
 
     No process counts its steps before the first steps of all are over.
     """
-    keep_freed_memory()
     device = pick_device(device_type)
+    set_up_training(device)
     split = cached_split(key, silent)
 
     torch.manual_seed(0)

@@ -4,6 +4,9 @@
 #   sbatch cluster/slurm.sh experiment=spinenet data.root=/shared/coco task.cache_dir=/shared/cache executor.cpus_per_trial=4
 # The same line again resumes the run. Slurm ends the search two minutes before the time is up: for a longer search,
 # submit the line several times with --dependency=singleton.
+# Trials that share a GPU run at the same time under NVIDIA's MPS, and in turns without: MPS=1 starts it on each node.
+#   MPS=1 sbatch cluster/slurm.sh experiment=spinenet data.root=/shared/coco task.cache_dir=/shared/cache \
+#     executor.cpus_per_trial=2 executor.gpus_per_trial=0.5
 # Submit from the project's folder. All nodes must see it, the home folder, the data and the cache. The environment is
 # the folder's .venv, or else the one active at sbatch. Lines with #SBATCH can be overridden: sbatch --nodes=4 ...
 #SBATCH --job-name=spinenet-search
@@ -67,11 +70,20 @@ end_steps() {
 }
 trap end_steps EXIT
 
+# The daemon of MPS ends with the step that it is started in, as Ray does. Processes find it by the name of a folder.
+before_ray=()
+if [[ ${MPS:-} ]]; then
+  export CUDA_MPS_PIPE_DIRECTORY=/tmp/mps-$SLURM_JOB_ID CUDA_MPS_LOG_DIRECTORY=/tmp/mps-log-$SLURM_JOB_ID
+  # shellcheck disable=SC2016  # the step's shell is to read them
+  with_mps='mkdir -p "$CUDA_MPS_PIPE_DIRECTORY" "$CUDA_MPS_LOG_DIRECTORY" && nvidia-cuda-mps-control -d && exec "$@"'
+  before_ray=(bash -c "$with_mps" mps)
+fi
+
 # A step for each node, so that losing one node does not end the others.
 start_ray() {
   local node=$1
   shift
-  srun --nodes=1 --ntasks=1 --nodelist="$node" --cpus-per-task="$cpus" \
+  srun --nodes=1 --ntasks=1 --nodelist="$node" --cpus-per-task="$cpus" "${before_ray[@]}" \
     ray start --block --num-cpus="$cpus" --temp-dir="$temp_dir" "$@" &
   steps+=($!)
 }

@@ -1,6 +1,7 @@
 """Settings of the process that trains: its device, its number format, its memory allocation."""
 
 import ctypes
+import os
 import re
 import sys
 from functools import cache
@@ -18,17 +19,27 @@ _KEEP_BYTES = 1 << 30
 _BF16_FLAGS = {"avx512_bf16": "BF16", "amx_bf16": "AMX"}
 """Flags of processors that compute bfloat16 fast, with the names of those instructions."""
 
+_ALLOCATOR_OPTIONS = {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"}
+"""Variables that torch reads when it first manages memory of a GPU."""
+
 
 def pick_device(name: str) -> torch.device:
     """Return the device of that name; `auto` is the GPU where there is one.
 
     Raises:
-        InputError: no such device on this machine.
+        InputError: no such device on this machine, or `auto` where this process was given a GPU that is not there.
     """
     if not re.fullmatch(DEVICE_NAMES, name):
         raise InputError(f"device must be auto, cpu or cuda, got {name!r}")
 
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if name == "auto" and not num_gpus and given not in ("", "-1") and torch.version.cuda is not None:
+        # A GPU that has vanished: a processor would take hours over what was meant to take minutes.
+        raise InputError(
+            f"device auto: this process was given the GPU CUDA_VISIBLE_DEVICES={given}, and torch finds none; where it "
+            "is to train on a processor, set device=cpu, or executor.gpus_per_trial=0"
+        )
     if name == "auto":
         name = "cuda" if num_gpus else "cpu"
 
@@ -39,7 +50,8 @@ def pick_device(name: str) -> torch.device:
 
 
 def start_device(device: torch.device) -> None:
-    """Have a GPU compute something, and wait for it: its first use is the one that may hang."""
+    """Set this process up to train, and have a GPU compute: its first use is the one that may hang."""
+    set_up_training(device)
     if device.type == "cuda":
         torch.zeros(1, device=device).add_(1)
         wait_for(device)
@@ -49,6 +61,18 @@ def wait_for(device: torch.device) -> None:
     """Wait until the device has done what it was given; a processor has when the call returns."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def gpu_memory() -> tuple[str, int, int] | None:
+    """Return the name of the GPU in use, its free bytes and all its bytes; None where none is used, or it is lost."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it so
+        return None
+    try:
+        free, total = torch.cuda.mem_get_info()
+        return torch.cuda.get_device_name(), free, total
+    except RuntimeError:
+        # Asked for beside a result, which must not be lost by it: what uses the GPU next says why it is gone.
+        return None
 
 
 def uses_bf16(precision: Precision, device_type: str) -> bool:
@@ -73,7 +97,7 @@ def numerics_on(device_name: str, precision: Precision) -> Numerics:
     device = pick_device(device_name)
     number_format = "bfloat16" if uses_bf16(precision, device.type) else "float32"
     if device.type == "cuda":
-        return Numerics(number_format, torch.cuda.get_device_name(device))
+        return numerics_on_gpu(number_format, torch.cuda.get_device_name(device))
 
     # Other instructions and other numbers of threads add up in another order, and training enlarges the difference:
     # after half an epoch AP is another. Instructions for bfloat16 matter to that format alone.
@@ -81,6 +105,14 @@ def numerics_on(device_name: str, precision: Precision) -> Numerics:
     if number_format == "bfloat16":
         instructions += "".join(f"+{name}" for flag, name in _BF16_FLAGS.items() if flag in _cpu_flags())
     return Numerics(number_format, f"cpu {instructions}", torch.get_num_threads())
+
+
+def numerics_on_gpu(number_format: str, name: str) -> Numerics:
+    """Return what a network is computed in by this process, on a GPU of that name."""
+    # TF32 rounds factors to ten bits.
+    if number_format == "float32" and torch.backends.cudnn.allow_tf32:
+        number_format = "float32 (TF32)"
+    return Numerics(number_format, name)
 
 
 @cache
@@ -100,6 +132,24 @@ def _cpu_flags() -> frozenset[str]:
             return frozenset(next((line for line in file if line.startswith("flags")), "").split())
     except OSError:
         return frozenset()
+
+
+def set_up_training(device: torch.device) -> None:
+    """Set this process up to train on a device: its memory, and on a GPU which kernels are taken.
+
+    The one place for these settings. Called before the GPU is first used, as its memory is managed in one way from then
+    on. What the user has set there stays.
+    """
+    keep_freed_memory()
+    if device.type != "cuda":
+        return
+
+    # A worker trains networks of ever other shapes: memory in fixed pieces would soon hold no large one.
+    if not _ALLOCATOR_OPTIONS & os.environ.keys():
+        os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
+
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = True
 
 
 @cache

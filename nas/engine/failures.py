@@ -24,6 +24,7 @@ class FailurePolicy:
         nan: training diverged.
         out_of_memory: the GPU or the machine had no memory left.
         timeout: the trial took longer than the executor allows.
+        gpu_lost: its GPU vanished or failed, or a kernel accessed memory wrongly; its process cannot use it any more.
         worker_lost: its process died.
         node_lost: its machine died or left the cluster.
         bad_spec: the architecture cannot be built.
@@ -40,6 +41,7 @@ class FailurePolicy:
     nan: Action = "fail"
     out_of_memory: Action = "retry"
     timeout: Action = "fail"
+    gpu_lost: Action = "retry"
     worker_lost: Action = "retry"
     node_lost: Action = "retry"
     bad_spec: Action = "fail"

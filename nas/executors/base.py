@@ -1,7 +1,6 @@
 """The contract of an executor, and the function that turns one job into one outcome."""
 
 import errno
-import re
 import socket
 import traceback
 from typing import Protocol, runtime_checkable
@@ -12,14 +11,11 @@ from nas.engine.workers import OnWorkers, ignore_workers
 from nas.record.trial import Failure, FailureKind
 from proxy_tasks import BadDataError, BadSpecError, Evaluation, NonFiniteLossError, Numerics, ProxyTask
 from proxy_tasks.base import BaselineTask
+from proxy_tasks.gpu_failures import is_gpu_lost, is_out_of_memory
 from search_space import add_kind
 
 _TRACEBACK_CHARS = 4000
 _MESSAGE_CHARS = 300
-_NO_MEMORY = re.compile(
-    # In this order: torch on a CPU; oneDNN, which says no more; C++; CUDA, cuDNN and cuBLAS.
-    "you tried to allocate|could not create a primitive$|bad_alloc|out of memory|_ALLOC_FAILED|Cannot allocate memory"
-)
 
 
 class ClusterLostError(InputError):
@@ -108,6 +104,9 @@ def _failure(error: Exception, trace: str) -> Failure:
     if kind == "bad_data":
         # The data of one machine: the message of the error names the file, this the machine.
         text = f"on {socket.gethostname()}: {message}"
+    elif kind == "gpu_lost":
+        # A GPU that fails again and again must be found.
+        text = f"on {socket.gethostname()}: {type(error).__name__}: {message}"[:_MESSAGE_CHARS]
     else:
         text = f"{type(error).__name__}: {message}"[:_MESSAGE_CHARS]
     return Failure(kind, text, trace[-_TRACEBACK_CHARS:])
@@ -124,9 +123,6 @@ def failure_kind(error: Exception) -> FailureKind:
 
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return "out_of_memory"
-    # torch's own class is a RuntimeError; so is what its allocator and the libraries below it raise.
-    if type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return "out_of_memory"
-    if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
-        return "out_of_memory"
-    return "error"
+    return "gpu_lost" if is_gpu_lost(error) else "error"

@@ -9,8 +9,7 @@ from typing import NoReturn, Self
 
 import ray
 
-from nas.executors.own_ray import how_to_continue
-from nas.options.command_line import EXIT_USER_ERROR
+from nas.options.command_line import EXIT_USER_ERROR, how_to_continue
 
 LOOK_EVERY_S = 1.0
 """Time between two looks."""

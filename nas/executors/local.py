@@ -1,8 +1,12 @@
 """The local executor: jobs run one after another in this process, without a cluster."""
 
+from foundation import InputError
 from nas.engine.workers import OnWorkers, Workers, ignore_workers
 from nas.executors.base import TrialSource, run_job
+from nas.executors.gpu import current_gpu
 from nas.executors.interrupt import Interrupt
+from nas.options.command_line import how_to_continue
+from nas.record.trial import Failure
 from proxy_tasks import ProxyTask
 
 
@@ -13,10 +17,13 @@ class LocalExecutor:
         """Run every job of the source; see `Executor.run`. A job that hangs is not ended.
 
         Ctrl-C ends a training at once, but lets the source put on record what it is putting there.
+
+        Raises:
+            InputError: this process has lost its GPU, so that no further job could use it.
         """
         on_workers(Workers(num_up=0, num_starting=1))
         task.load()
-        on_workers(Workers(num_up=1))
+        _report(on_workers)
 
         numerics = task.numerics()
         while True:
@@ -29,3 +36,14 @@ class LocalExecutor:
 
             with Interrupt():
                 source.finish_trial(outcome)
+            if not isinstance(outcome.result, Failure):
+                _report(on_workers)
+
+            # Every further job would fail in this process, whatever its architecture.
+            if isinstance(outcome.result, Failure) and outcome.result.kind == "gpu_lost":
+                raise InputError(f"this process has lost its GPU ({outcome.result.message}); {how_to_continue()}")
+
+
+def _report(on_workers: OnWorkers) -> None:
+    gpu = current_gpu()
+    on_workers(Workers(num_up=1, gpus=() if gpu is None else (gpu,)))

@@ -2,8 +2,6 @@
 
 import os
 import select
-import shlex
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +12,7 @@ from foundation import InputError
 from nas.executors.base import ClusterLostError
 from nas.executors.ray_folder import RayFolder, pids_of
 from nas.executors.worker_path import worker_environment
-from nas.options.command_line import python_command
+from nas.options.command_line import how_to_continue
 from nas.options.stop_signals import hangup_held_back
 
 NUM_STARTS = 2
@@ -112,12 +110,6 @@ class OwnRay:
             os.close(descriptor)
         self._parts = {}
         self._folder.remove()
-
-
-def how_to_continue() -> str:
-    """Return what a person should know, and do, after a search has lost its cluster."""
-    again = shlex.join([python_command(), *sys.orig_argv[1:]])
-    return f"nothing is lost, every trial that ended is on record; resume with: {again}"
 
 
 def _watched_parts(folder: Path) -> dict[int, str]:

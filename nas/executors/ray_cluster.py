@@ -29,6 +29,7 @@ class RayExecutor:
         address: head of a running cluster, `auto` to find it; None starts Ray on this machine and stops it at the end.
         cpus_per_trial: cores for each trial; torch uses as many threads.
         gpus_per_trial: GPUs for each trial, a fraction or a whole number; None gives one where the cluster has any.
+            Trials that share one take turns on it, unless MPS is on; then a line says so.
         max_concurrent: most trials at a time; None for as many as the cluster holds, as it grows and shrinks. On a
             running cluster that many workers are requested even where it has no free slots yet, so that an autoscaler
             adds nodes.

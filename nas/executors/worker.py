@@ -1,11 +1,45 @@
 """A worker: one process of a Ray cluster that loads the task and runs jobs."""
 
+from dataclasses import dataclass
+
 import ray
 
 from nas.engine.job import AnyJob, Outcome
+from nas.engine.workers import Gpu
 from nas.executors.base import run_job
+from nas.executors.gpu import current_gpu
+from nas.executors.mps import has_mps
 from nas.executors.threads import use_threads, wait_without_long_spinning
+from nas.record.trial import Failure
 from proxy_tasks import Numerics, ProxyTask
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The answer of a worker that has loaded its task.
+
+    Attributes:
+        numerics: the arithmetic that its evaluations are computed in.
+        has_mps: whether it shares a GPU at the same time as others, and not in turns.
+        gpu: the GPU that it uses, if it does.
+    """
+
+    numerics: Numerics | None
+    has_mps: bool
+    gpu: Gpu | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The answer of a worker that has run a job.
+
+    Attributes:
+        outcome: the job's.
+        gpu: the GPU that it uses, if it does; None after a failure, when asking a GPU might raise another.
+    """
+
+    outcome: Outcome
+    gpu: Gpu | None
 
 
 class Worker:
@@ -24,20 +58,20 @@ class Worker:
         wait_without_long_spinning()
 
         self._task: ProxyTask | None = None
-        self._last: tuple[int, Outcome | None] = (-1, None)
+        self._last: tuple[int, Ran | None] = (-1, None)
 
     def node_id(self) -> str:
         """Return the id of its node; the first call."""
         return str(ray.get_runtime_context().get_node_id())
 
-    def load(self, task: ProxyTask) -> Numerics | None:
-        """Load the task, once, and return what its evaluations are computed in; the second call."""
+    def load(self, task: ProxyTask) -> Loaded:
+        """Load the task, once, and say what its evaluations are computed in; the second call."""
         if self._task is None:
             task.load()
             self._task = task
-        return self._task.numerics()
+        return Loaded(self._task.numerics(), has_mps(), current_gpu())
 
-    def run(self, call: int, job: AnyJob) -> Outcome:
+    def run(self, call: int, job: AnyJob) -> Ran:
         """Run a job; see `run_job`. Calls are numbered.
 
         Raises:
@@ -46,9 +80,10 @@ class Worker:
         if self._task is None:
             raise RuntimeError("a worker loads its task before its first job")
         outcome = run_job(self._task, job)
-        self._last = (call, outcome)
-        return outcome
+        ran = Ran(outcome, None if isinstance(outcome.result, Failure) else current_gpu())
+        self._last = (call, ran)
+        return ran
 
-    def outcome_of(self, call: int) -> Outcome | None:
-        """Return the last call's outcome again, for a driver that was not reached; None if that call never came."""
+    def outcome_of(self, call: int) -> Ran | None:
+        """Return the last call's reply again, for a driver that was not reached; None if that call never came."""
         return self._last[1] if self._last[0] == call else None

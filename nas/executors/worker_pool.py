@@ -15,11 +15,12 @@ from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryErro
 
 from foundation import InputError
 from nas.engine.job import AnyJob, Outcome
-from nas.engine.workers import OnWorkers, Workers, ignore_workers
+from nas.engine.workers import Gpu, OnWorkers, Workers, ignore_workers
 from nas.executors.base import ClusterLostError, TrialSource, failure_kind
 from nas.executors.capacity import Node, WorkerSlots
 from nas.executors.job_supply import JobSupply, Supply
-from nas.executors.worker import Worker
+from nas.executors.mps import turns_line
+from nas.executors.worker import Ran, Worker
 from nas.record.trial import Failure, FailureKind
 from proxy_tasks import Numerics, ProxyTask
 
@@ -66,6 +67,7 @@ class _Member:
     is_present: bool = False
     is_up: bool = False
     numerics: Numerics | None = None
+    gpu: Gpu | None = None
     job: AnyJob | None = None
     num_calls: int = 0
     deadline: float = math.inf
@@ -109,6 +111,7 @@ class WorkerPool:
         self._on_workers = on_workers
         self._workers = Workers(num_up=0)
         self._num_failed_starts = 0
+        self._has_said_turns = False
         self._next_look = -math.inf
 
     def __enter__(self) -> Self:
@@ -147,7 +150,8 @@ class WorkerPool:
 
     def _report_workers(self) -> None:
         num_up = sum(member.is_up for member in self._members)
-        workers = Workers(num_up, len(self._members) - num_up)
+        gpus = tuple(member.gpu for member in self._members if member.gpu is not None)
+        workers = Workers(num_up, len(self._members) - num_up, gpus=gpus)
         if workers != self._workers:
             self._workers = workers
             self._on_workers(workers)
@@ -213,10 +217,14 @@ class WorkerPool:
 
         # The answer to a question after a silence: the job was lost on its way, and no outcome will come.
         if value is None:
-            value = Outcome(member.job.trial, Failure("worker_lost", f"the job did not arrive {self._where(member)}"))
-        if isinstance(value.result, Failure) and value.result.kind not in LEAVES_WORKER_SOUND:
+            failure = Failure("worker_lost", f"the job did not arrive {self._where(member)}")
+            value = Ran(Outcome(member.job.trial, failure), member.gpu)
+        member.gpu = value.gpu or member.gpu
+
+        result = value.outcome.result
+        if isinstance(result, Failure) and result.kind not in LEAVES_WORKER_SOUND:
             self._end(member)
-        self._finish(member, value)
+        self._finish(member, value.outcome)
 
     def _start_further(self, member: _Member, value: Any) -> None:  # noqa: ANN401  # what one of two calls returned
         """Take in a reply that holds no outcome: there is a process, which is to load the task, or it has loaded it."""
@@ -226,8 +234,13 @@ class WorkerPool:
             member.deadline = time.monotonic() + self._start_timeout_s
             return
 
-        member.is_up, member.numerics, member.deadline = True, value, math.inf
+        member.is_up, member.numerics, member.gpu, member.deadline = True, value.numerics, value.gpu, math.inf
         self._num_failed_starts = 0
+
+        # Said once: where one node lacks MPS, the others most often do too.
+        if 0 < self._slots.gpus < 1 and not value.has_mps and not self._has_said_turns:
+            self._has_said_turns = True
+            self._on_workers(replace(self._workers, remark=turns_line(self._where(member))))
 
     def _ask_again(self, member: _Member) -> bool:
         """Ask a worker again that Ray could not reach; return False when it has been out of reach for too long.

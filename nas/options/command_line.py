@@ -90,6 +90,12 @@ def python_command() -> str:
     return "python" if path.startswith("..") else path
 
 
+def how_to_continue() -> str:
+    """Return what a person should know, and do, after a search has lost what its trials ran on."""
+    again = shlex.join([python_command(), *sys.orig_argv[1:]])
+    return f"nothing is lost, every trial that ended is on record; resume with: {again}"
+
+
 def own_command(name: str) -> str:
     """Return how to call another of our commands from here: as this one was called, by the script or by python -m."""
     scripts = [word for word in sys.orig_argv[1:3] if Path(word).name == DISTRIBUTION]

@@ -10,7 +10,16 @@ from proxy_tasks import Numerics
 from search_space import ArchSpec
 
 FailureKind: TypeAlias = Literal[
-    "nan", "out_of_memory", "timeout", "worker_lost", "node_lost", "bad_spec", "bad_data", "error", "over_limit"
+    "nan",
+    "out_of_memory",
+    "timeout",
+    "gpu_lost",
+    "worker_lost",
+    "node_lost",
+    "bad_spec",
+    "bad_data",
+    "error",
+    "over_limit",
 ]
 Status: TypeAlias = Literal["running", "completed", "failed", "reused", "rejected"]
 
@@ -21,9 +30,10 @@ class Failure:
 
     Attributes:
         kind: `nan`: training diverged; `out_of_memory`; `timeout`: it took longer than the executor allows;
-            `worker_lost`: its process died; `node_lost`: its machine died or left the cluster; `bad_spec`: the
-            architecture cannot be built; `bad_data`: the data or its cache is missing or damaged where it ran;
-            `over_limit`: it costs too much, and was never trained; `error`: anything else that was raised.
+            `gpu_lost`: its GPU, or its process's context on it, can be used no more; `worker_lost`: its process died;
+            `node_lost`: its machine died or left the cluster; `bad_spec`: the architecture cannot be built;
+            `bad_data`: the data or its cache is missing or damaged where it ran; `over_limit`: it costs too much, and
+            was never trained; `error`: anything else that was raised.
         message: one line.
         traceback: trace of the exception, if there was one.
     """

@@ -25,6 +25,7 @@ _COUNTED: tuple[tuple[Status, str, str], ...] = (
 )
 _NONE_YET = Text("none yet", "dim")
 _MAX_WIDTH = 110
+_GIB = 2**30
 _LABEL_WIDTH = len("rewards")
 _ECHO_WIDTH = 3
 """Columns that stay free: a terminal echoes ^C behind the panel, and in a full line that would begin a new one, which
@@ -68,6 +69,8 @@ class LivePanel:
             lines,
             title=Text(self._title, "bold"),
             title_align="left",
+            subtitle=_gpus(standing),
+            subtitle_align="left",
             box=box.ASCII if options.ascii_only else box.ROUNDED,
             border_style="dim",
             padding=(0, 1),
@@ -158,3 +161,14 @@ def _speed(standing: Standing) -> Text:
     if standing.longest is not None:
         words.append(f"longest: trial {standing.longest}, {duration(standing.longest_s)}")
     return Text(", ".join(words))
+
+
+def _gpus(standing: Standing) -> Text | None:
+    """Return what GPUs workers use and the least that is free on one, for the panel's lower edge; None without GPUs."""
+    parts = []
+    for name in dict.fromkeys(gpu.name for gpu in standing.gpus):
+        free, total = min((gpu.free_bytes, gpu.total_bytes) for gpu in standing.gpus if gpu.name == name)
+        number = sum(gpu.name == name for gpu in standing.gpus)
+        workers = "worker" if number == 1 else "workers"
+        parts.append(f"{number} {workers} on {name}, {free / _GIB:.0f} of {total / _GIB:.0f} GiB free")
+    return Text("; ".join(parts), "dim") if parts else None

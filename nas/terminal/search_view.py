@@ -63,6 +63,7 @@ class SearchView:
         self._record = record
         self._beside = beside
         self._computed_in: list[Numerics] = []
+        self._counts = (0, 0)
         self._tally = Tally(record, num_trials, time.monotonic())
         # Never held while something is printed: the thread that draws takes the console first, then this.
         self._lock = Lock()
@@ -120,11 +121,14 @@ class SearchView:
         """Take in which workers there are from now on."""
         with self._lock:
             self._tally.note_workers(workers, time.monotonic())
+        counts, self._counts = self._counts, (workers.num_up, workers.num_starting)
 
         failure = workers.failed_start
         if failure is not None:
             self._console.print(f"a worker did not start ({failure.kind}): {failure.message}", soft_wrap=True)
-        if self._verbosity == "verbose":
+        if workers.remark and self._verbosity != "quiet":
+            self._console.print(workers.remark, soft_wrap=True)
+        if self._verbosity == "verbose" and counts != self._counts:
             self._console.print(f"{workers.num_up} workers, {workers.num_starting} starting")
 
     def note_numerics(self, numerics: Numerics) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
-from nas.engine.workers import Workers
+from nas.engine.workers import Gpu, Workers
 from nas.record.comparison import compares
 from nas.record.record import Record
 from nas.record.trial import FailureKind, Status, Trial, best_trials, ranking_key
@@ -38,6 +38,7 @@ class Standing:
         left_s: time until the last trial at this speed; None where that is not known.
         num_workers: workers that are up; None before the executor has said.
         num_starting: workers that are not up yet.
+        gpus: the GPU of each worker that uses one.
         busy_share: share of the workers' time since this start that went into trials; None before there were any.
     """
 
@@ -55,6 +56,7 @@ class Standing:
     left_s: float | None
     num_workers: int | None
     num_starting: int
+    gpus: tuple[Gpu, ...]
     busy_share: float | None
 
     @property
@@ -100,6 +102,7 @@ class Tally:
         self._baselines: list[str] = []
         self._num_workers: int | None = None
         self._num_starting = 0
+        self._gpus: tuple[Gpu, ...] = ()
         self._started_s = self._noted_s = now_s
         self._busy_s = self._worker_s = 0.0
 
@@ -142,7 +145,7 @@ class Tally:
     def note_workers(self, workers: Workers, now_s: float) -> None:
         """Take in which workers there are from now on."""
         self._pass_time(now_s)
-        self._num_workers, self._num_starting = workers.num_up, workers.num_starting
+        self._num_workers, self._num_starting, self._gpus = workers.num_up, workers.num_starting, workers.gpus
 
     def standing(self, now_s: float) -> Standing:
         """Return how the search stands."""
@@ -172,6 +175,7 @@ class Tally:
             left_s=elapsed_s / self._num_ended * num_left if has_speed and num_left > 0 else None,
             num_workers=self._num_workers,
             num_starting=self._num_starting,
+            gpus=self._gpus,
             busy_share=self._busy_s / self._worker_s if self._worker_s else None,
         )
 

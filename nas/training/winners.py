@@ -21,7 +21,7 @@ OWN_OPTIONS = ("search", "top", "run", "spec", "trial", "executor")
 """Options of the whole command, which a single training does not have, or has its own of."""
 _SAME = ("protocol", "scale", "seed", "images_at_once", "classes", "score_on", "data")
 """Options that a training must have been finished with for it to be passed over."""
-_RESUMED_AFTER: tuple[FailureKind, ...] = ("worker_lost", "node_lost")
+_RESUMED_AFTER: tuple[FailureKind, ...] = ("gpu_lost", "worker_lost", "node_lost")
 _MAX_RESUMED = 2
 """Times that a training is resumed after its worker was lost."""
 _FREE_WITHIN_S = 60.0

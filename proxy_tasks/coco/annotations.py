@@ -62,21 +62,33 @@ class Annotations:
         """(M,) true for a box that is no crowd and has an area inside its image."""
         return have_area(self.boxes_xyxy) & ~self.is_crowd
 
-    def boxes_to_train_on(self, row: int) -> NDArray[np.int64]:
-        """Return the boxes of image `row` that are trained on, the first `MAX_BOXES`."""
-        mine = slice(self.first_box[row], self.first_box[row + 1])
-        boxes = np.flatnonzero(have_area(self.boxes_xyxy[mine]) & ~self.is_crowd[mine])[:MAX_BOXES]
-        return boxes + int(self.first_box[row])
+    def boxes_to_train_on(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (B,) images' boxes that are trained on, the first `MAX_BOXES` of each, one image's after the other's.
+
+        Returns:
+            (T,) the boxes, and (T,) the index in `rows` of each one's image.
+        """
+        boxes, image = self._boxes_of(rows)
+        is_kept = have_area(self.boxes_xyxy[boxes]) & ~self.is_crowd[boxes]
+        boxes, image = boxes[is_kept], image[is_kept]
+
+        number = np.arange(len(image)) - np.searchsorted(image, image)  # (T,) counted in each image
+        return boxes[number < MAX_BOXES], image[number < MAX_BOXES]
+
+    def _boxes_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the boxes of some images, one image's after the other's, and the index in `rows` of each one's."""
+        counts = self.first_box[rows + 1] - self.first_box[rows]  # (R,)
+        image = np.repeat(np.arange(len(rows)), counts)  # (boxes that are taken,)
+
+        # Box j of an image is j behind its first one, in the old list as in the new.
+        new_start = np.cumsum(counts) - counts  # (R,)
+        boxes = (self.first_box[rows] - new_start)[image] + np.arange(len(image))
+        return boxes, image
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Return the annotations of some images only, in the order of `rows`, (R,)."""
-        counts = np.diff(self.first_box)[rows]  # (R,)
-        ends = np.cumsum(counts)
-
-        # Box j of an image is j behind its first one, in the old list as in the new.
-        old_start = np.repeat(self.first_box[rows], counts)  # (boxes that are taken,)
-        new_start = np.repeat(ends - counts, counts)
-        boxes = old_start - new_start + np.arange(counts.sum())
+        boxes, image = self._boxes_of(rows)
+        ends = np.cumsum(np.bincount(image, minlength=len(rows)))
 
         return replace(
             self,

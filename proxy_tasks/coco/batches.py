@@ -110,17 +110,12 @@ def training_boxes(
     Returns:
         (N, 4) corners in original pixels, (N,) labels, (N,) index in `rows` of each box's image; N is 1 or more.
     """
-    boxes, labels, image = [], [], []
-    for i, row in enumerate(rows):
-        kept = annotations.boxes_to_train_on(row)
-        boxes.append(annotations.boxes_xyxy[kept])
-        labels.append(annotations.labels[kept])
-        image.append(np.full(len(kept), i))
+    kept, image = annotations.boxes_to_train_on(rows)
 
     # Matching needs one entry at least: a box without area, whose label -1 says that it is no object.
-    if not any(len(some) for some in labels):
+    if not len(kept):
         return np.zeros((1, 4)), np.array([-1]), np.array([0])
-    return np.concatenate(boxes), np.concatenate(labels), np.concatenate(image)
+    return annotations.boxes_xyxy[kept], annotations.labels[kept], image
 
 
 def _read_pixels(split: CachedSplit, rows: NDArray[np.int64], device: torch.device) -> Tensor:

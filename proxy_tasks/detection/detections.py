@@ -1,12 +1,12 @@
 """Decoding: raw predictions turned into boxes with classes and scores."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 from proxy_tasks.detection.anchors import decode_boxes
+from proxy_tasks.detection.suppression import suppress
 from proxy_tasks.networks.retinanet import RawDetections
 
 # tensorflow/tpu configs/spinenet.
@@ -30,6 +30,19 @@ class Detections(NamedTuple):
     boxes_xyxy: Tensor
     labels: Tensor
     scores: Tensor
+
+    def on_cpu(self) -> Self:
+        """Return them in the processor's memory: one copy in float64, which holds all, as each waits for the device."""
+        columns = (self.image[:, None], self.boxes_xyxy, self.labels[:, None], self.scores[:, None])
+        table = torch.cat([column.double() for column in columns], dim=1).cpu()  # (N, 7)
+
+        image, boxes, labels, scores = torch.split(table, [1, 4, 1, 1], dim=1)
+        return self._replace(
+            image=image[:, 0].to(self.image.dtype),
+            boxes_xyxy=boxes.to(self.boxes_xyxy.dtype),
+            labels=labels[:, 0].to(self.labels.dtype),
+            scores=scores[:, 0].to(self.scores.dtype),
+        )
 
 
 def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor, *, min_score: float = MIN_SCORE) -> Detections:
@@ -61,7 +74,7 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor, *, min_sc
     boxes = torch.minimum(boxes.clamp(min=0), corner)  # (N, 4)
 
     # In double precision: suppression tells images and classes apart by adding to the coordinates.
-    keep = batched_nms(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)  # (M,)
+    keep = suppress(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)  # (M,)
 
     # Best first within each image, then cut each image at its limit.
     keep = keep[torch.argsort(image[keep], stable=True)]

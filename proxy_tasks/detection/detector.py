@@ -142,15 +142,14 @@ class Detector(nn.Module):
             unused_classes=self.info.unused_classes,
             bf16=self.bf16,
             min_score=min_score,
-        )
+        ).on_cpu()
 
         # Sizes are rounded, so each axis has a scale of its own.
         scales_xy = torch.from_numpy((fitted_px / original_px)[:, ::-1].copy())  # (B, 2)
-        image_of_box, labels, scores = found.image.cpu(), found.labels.cpu(), found.scores.cpu()  # (N,) each
-        boxes = (found.boxes_xyxy.cpu() / scales_xy.repeat(1, 2)[image_of_box]).float()  # (N, 4)
+        boxes = (found.boxes_xyxy / scales_xy.repeat(1, 2)[found.image]).float()  # (N, 4)
 
-        counts = torch.bincount(image_of_box, minlength=len(images)).tolist()
-        parts = (torch.split(values, counts) for values in (boxes, labels, scores))
+        counts = torch.bincount(found.image, minlength=len(images)).tolist()
+        parts = (torch.split(values, counts) for values in (boxes, found.labels, found.scores))
         return [Found(*part) for part in zip(*parts, strict=True)]
 
 

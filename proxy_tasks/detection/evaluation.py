@@ -12,6 +12,7 @@ from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.batch_reading import read_batches
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
+from proxy_tasks.detection.gpu_memory import peak_named
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.latency_metrics import latency_metrics
 from proxy_tasks.detection.normalisation import retake_statistics
@@ -23,11 +24,12 @@ from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.torch_file import UnusableWeightsError
 from proxy_tasks.networks.weights import load_network, save_network
-from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
+from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
 from search_space import ArchSpec, ModelScale
 
 NUM_CURVE_POINTS = 20
 """Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
+_TO_LOWER = "recipe.batch_size, scale.image_size_px or the number of trials that share the GPU"
 _SEEDS = 2**32
 """One more than the largest seed of a run; see `Plan`."""
 
@@ -42,11 +44,23 @@ def evaluate_detector(
 ) -> Evaluation:
     """Train and score one spec, or one network by its name, as the options say; see `ProxyTask.evaluate`.
 
+    A lack of the GPU's memory says how much was taken, and what to lower.
+    """
+    device = pick_device(options.device)
+    set_up_training(device)
+    with peak_named(device, _TO_LOWER):
+        return _evaluate(options, architecture, fidelity, seed, weights)
+
+
+def _evaluate(
+    options: EvaluationOptions, architecture: str | ArchSpec, fidelity: Fidelity, seed: int, weights: Weights
+) -> Evaluation:
+    """Train and score one network.
+
     A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
     metrics then say how many it had before, as `epochs_before`. Where images to score on cannot be used, they say how
     many AP was measured on, as `num_scored_images`.
     """
-    keep_freed_memory()
     started = time.perf_counter()
     device = pick_device(options.device)
     bf16 = uses_bf16(options.precision, device.type)

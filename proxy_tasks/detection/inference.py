@@ -55,14 +55,14 @@ def detect_all(
     for chunk, batch in zip(chunks, read_batches(split, chunks, device), strict=True):
         found = detect_batch(
             network, batch.images, batch.sizes_px, anchors_xyxy, unused_classes=unused_classes, bf16=bf16
-        )
+        ).on_cpu()
 
         # The network saw the image scaled; annotations are in pixels of the original.
-        row_of_box = chunk[found.image.cpu().numpy()]
+        row_of_box = chunk[found.image.numpy()]
         found_rows.append(row_of_box)
-        boxes.append(found.boxes_xyxy.cpu().numpy() / np.tile(split.scales_xy[row_of_box], 2))  # (N, 4)
-        labels.append(labels_of_classes[found.labels.cpu().numpy()])
-        scores.append(found.scores.cpu().numpy().astype(np.float64))
+        boxes.append(found.boxes_xyxy.numpy() / np.tile(split.scales_xy[row_of_box], 2))  # (N, 4)
+        labels.append(labels_of_classes[found.labels.numpy()])
+        scores.append(found.scores.numpy().astype(np.float64))
         num_done += len(chunk)
         report("looking at images", num_done, len(rows))
 

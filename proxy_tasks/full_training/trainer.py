@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foundation import InputError
-from proxy_tasks.base import NonFiniteLossError
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.cache_files import stored_form
@@ -26,13 +25,14 @@ from proxy_tasks.detection.processes import Processes
 from proxy_tasks.detection.scoring import ScoredBoxes, score
 from proxy_tasks.detection.training_steps import TrainingSteps
 from proxy_tasks.full_training.checkpoint import DATA, Checkpoint, last_checkpoint, remove_unfinished, write_checkpoint
+from proxy_tasks.full_training.failures import failures_in_one_line
 from proxy_tasks.full_training.gathering import any_wants, first_does, gathered
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import start_from
 from proxy_tasks.full_training.synced_norm import synchronise
 from proxy_tasks.networks.layers import NORM_EPSILON, set_norm_epsilon
 from proxy_tasks.networks.named_networks import build_detector
-from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
+from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
 
 BEST, LAST = "detector.pt", "last.pt"
 """Files of the detector with the highest AP so far, and of the one after the last step."""
@@ -94,19 +94,17 @@ def train_in_full(plan: TrainingPlan, processes: Processes, watch: Watch, wants_
         True where the training has come to its end.
 
     Raises:
-        InputError: data, weights or checkpoints cannot be used, the training diverged, or the disk is full at its end.
+        InputError: data, weights or checkpoints cannot be used, the training diverged, the GPU has too little memory
+            or is lost, or the disk is full at its end.
     """
-    try:
+    device = pick_device(plan.device)
+    set_up_training(device)
+    with failures_in_one_line(device):
         return _Trainer(plan, processes, watch).run(wants_stop)
-    except NonFiniteLossError as error:
-        raise InputError(
-            f"the training diverged: {error}; a lower protocol.learning_rate or a longer protocol.warmup_steps may help"
-        ) from None
 
 
 class _Trainer:
     def __init__(self, plan: TrainingPlan, processes: Processes, watch: Watch) -> None:
-        keep_freed_memory()
         self._plan, self._processes, self._watch = plan, processes, watch
         self._num_parts = num_parts_of(plan.protocol.batch_size, processes.count, plan.images_at_once)
         self._device = pick_device(plan.device)

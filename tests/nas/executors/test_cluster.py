@@ -28,6 +28,7 @@ from nas.engine.loop import Search
 from nas.engine.plan import Plan
 from nas.engine.reward import MetricReward
 from nas.engine.successive_halving import SuccessiveHalving
+from nas.engine.workers import Workers
 from nas.executors.ray_cluster import RayExecutor
 from nas.record.journal import FILE_NAME, Journal, read_record
 from nas.record.trial import Trial
@@ -146,10 +147,16 @@ def test_gpus_are_shared_or_taken_together(
     cluster.add_node(**NODE | {"num_cpus": 4, "num_gpus": 2})
     with Journal(tmp_path, {}) as journal:
         executor = RayExecutor(address=cluster.address, gpus_per_trial=gpus_per_trial)
-        executor.run(search_on(journal, 24, lambda trial: None), OnGpus())
+        seen: list[Workers] = []
+        executor.run(search_on(journal, 24, lambda trial: None), OnGpus(), seen.append)
     trials = read_record(tmp_path).trials.values()
     assert len({trial.metrics["pid"] for trial in trials}) == num_workers
     assert {int(trial.metrics["gpus"]) for trial in trials} == sets_of_gpus
+
+    # One line, however many workers share, and none where nobody does.
+    remarks = [workers.remark for workers in seen if workers.remark]
+    assert len(remarks) == (1 if gpus_per_trial == 0.5 else 0)
+    assert all(remark.startswith("trials that share a GPU take turns on ") for remark in remarks)
 
 
 SLOW_TASK = '''

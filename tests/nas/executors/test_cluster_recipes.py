@@ -266,20 +266,26 @@ FAKE_SCONTROL = """\
 #!/usr/bin/env bash
 [[ $* == "show hostnames node-[1-2]" ]] && printf 'node-1\\nnode-2\\n'
 """
+FAKE_MPS_CONTROL = """\
+#!/usr/bin/env bash
+[[ $* == -d ]] && touch "$CUDA_MPS_PIPE_DIRECTORY/control" && [[ -d $CUDA_MPS_LOG_DIRECTORY ]]
+"""
 
 
 @pytest.fixture
 def slurm(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start cluster/slurm.sh as sbatch does, on two nodes that are both this machine."""
-    for name, content in (("srun", FAKE_SRUN), ("scontrol", FAKE_SCONTROL)):
+    fakes = (("srun", FAKE_SRUN), ("scontrol", FAKE_SCONTROL), ("nvidia-cuda-mps-control", FAKE_MPS_CONTROL))
+    for name, content in fakes:
         fake = tmp_path / "bin" / name
         fake.parent.mkdir(exist_ok=True)
         fake.write_text(content)
         fake.chmod(0o755)
     (tmp_path / "home").mkdir()
 
-    def submit(*arguments: str) -> subprocess.Popen[str]:
+    def submit(*arguments: str, **variables: str) -> subprocess.Popen[str]:
         shell = environment(
+            **variables,
             HOME=str(tmp_path / "home"),
             STEPS=str(tmp_path / "steps"),
             SLURM_SUBMIT_DIR=str(tmp_path),
@@ -325,7 +331,7 @@ def test_a_slurm_job_whose_time_is_up_resumes_when_submitted_again(
     told = read_record(tmp_path / "run").told
     assert (tmp_path / "home" / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
 
-    job = slurm(*options, f"num_trials={len(told) + 10}")
+    job = slurm(*options, f"num_trials={len(told) + 10}", MPS="1")
     with ended_afterwards(job):
         stdout, stderr = job.communicate(timeout=STARTS_WITHIN_S)
     assert job.returncode == 0, stderr
@@ -341,4 +347,10 @@ def test_a_slurm_job_whose_time_is_up_resumes_when_submitted_again(
         assert "--node-ip-address=127." not in head
         assert "--nodelist=node-2 " in worker
         assert "--head" not in worker
+
+    # Only the second job asked for MPS: its daemon ran before Ray did, in each step, with the folders that it names.
+    assert [" mps ray start " in step for step in steps] == [False, False, True, True]
+    for folder in (f"/tmp/mps-{os.getpid()}", f"/tmp/mps-log-{os.getpid()}"):
+        assert (Path(folder) / "control").exists() == ("log" not in folder)
+        shutil.rmtree(folder)
     shutil.rmtree(f"/tmp/ray-{os.getpid()}")

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ import pytest
 import ray
 
 from foundation import InputError
-from nas.engine.job import Job, Outcome
-from nas.engine.workers import Workers
+from nas.engine.job import AnyJob, Job, Outcome
+from nas.engine.workers import Gpu, Workers
 from nas.executors import Executor, TrialSource, run_job
 from nas.executors.local import LocalExecutor
 from nas.executors.ray_cluster import RayExecutor
 from nas.record.trial import Failure
-from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Numerics, Report, Weights
+from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Numerics, ProxyTask, Report, Weights
 from proxy_tasks.landscape import Landscape
 from search_space import ArchSpec, ScalePermutedSpace, resnet_seed
 
@@ -200,6 +201,72 @@ def test_a_killed_worker_fails_its_trial_alone() -> None:
     assert {n: failure.kind for n, failure in failures.items()} == {1: "worker_lost"}
     assert failures[1].message.startswith("the worker's process died on ")
     assert sorted(source.outcomes) == list(range(6))
+
+
+@dataclass(frozen=True)
+class LosesGpu(Landscape):
+    """Raises in trial 1 what torch does after an illegal access; every result says which process it is of."""
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        if spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))):
+            import torch
+
+            raise torch.AcceleratorError(f"process {os.getpid()}: CUDA error: an illegal memory access was encountered")
+        found = super().evaluate(spec, fidelity=fidelity, seed=seed)
+        return Evaluation({**found.metrics, "pid": float(os.getpid())})
+
+
+def pid_that_lost_its_gpu(outcome: Outcome) -> int:
+    assert isinstance(outcome.result, Failure)
+    assert outcome.result.kind == "gpu_lost"
+    assert outcome.result.message.startswith(f"on {socket.gethostname()}: AcceleratorError: process ")
+    return int(outcome.result.message.split()[4].rstrip(":"))
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_workers_say_how_much_memory_of_their_gpus_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray_executor()
+    from nas.executors import worker_pool
+    from nas.executors.worker import Loaded, Ran, Worker
+
+    class OnGpu(Worker):
+        """Has a GPU, whose memory is taken by its first job."""
+
+        def load(self, task: ProxyTask) -> Loaded:
+            return replace(super().load(task), gpu=Gpu("H200", 40, 140))
+
+        def run(self, call: int, job: AnyJob) -> Ran:
+            return replace(super().run(call, job), gpu=Gpu("H200", 12, 140))
+
+    monkeypatch.setattr(worker_pool, "Worker", OnGpu)
+    seen: list[Workers] = []
+    RayExecutor(max_concurrent=1).run(Source(3), Landscape(), seen.append)
+    assert list(dict.fromkeys(gpu for workers in seen for gpu in workers.gpus)) == [
+        Gpu("H200", 40, 140),
+        Gpu("H200", 12, 140),
+    ]
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_a_worker_that_lost_its_gpu_is_never_given_another_job() -> None:
+    ray_executor()
+    source = Source(4)
+    RayExecutor(max_concurrent=1).run(source, LosesGpu())
+    pid = pid_that_lost_its_gpu(source.outcomes.pop(1))
+    pids = [o.result.metrics["pid"] for _, o in sorted(source.outcomes.items()) if isinstance(o.result, Evaluation)]
+    assert pids[0] == pid
+    assert pids[1] == pids[2] != pid
+
+
+def test_a_search_in_one_process_that_lost_its_gpu_stops_after_that_trial_with_the_command_that_resumes() -> None:
+    source = Source(8)
+    expected = "this process has lost its GPU .* every trial that ended is on record; resume with: "
+    with pytest.raises(InputError, match=expected):
+        LocalExecutor().run(source, LosesGpu())
+    assert sorted(source.outcomes) == [0, 1]
+    assert pid_that_lost_its_gpu(source.outcomes[1]) == os.getpid()
 
 
 @dataclass(frozen=True)

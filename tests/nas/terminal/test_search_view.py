@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from controllers import Proposal
-from nas.engine.workers import Workers
+from nas.engine.workers import Gpu, Workers
 from nas.record.events import Asked, Created, Told
 from nas.record.record import Record
 from nas.record.trial import Failure, FailureKind, Trial
@@ -182,6 +182,24 @@ def test_a_worker_that_did_not_start_has_a_line_quiet_or_not() -> None:
     with SearchView(Console(file=out, width=200), "runs/x", 12, NO_RECORD, "quiet") as view:
         view.note_workers(Workers(1, 1, Failure("timeout", "took longer than 300 s to load the task on a node")))
     assert out.getvalue() == "a worker did not start (timeout): took longer than 300 s to load the task on a node\n"
+
+
+def test_the_panel_says_on_which_gpus_workers_train_and_how_much_memory_is_free_there() -> None:
+    tally = Tally(NO_RECORD, 12, 0.0)
+    plain = drawn(tally.standing(1.0))
+    gib = 2**30
+    tally.note_workers(Workers(3, gpus=(Gpu("H200", 40 * gib, 140 * gib), Gpu("H200", 12 * gib, 140 * gib))), 1.0)
+    text = drawn(tally.standing(2.0))
+    assert "2 workers on H200, 12 of 140 GiB free" in text.splitlines()[-1]
+    assert len(text.splitlines()) == len(plain.splitlines())
+
+
+def test_a_remark_on_the_workers_has_a_line_of_its_own() -> None:
+    out = io.StringIO()
+    with SearchView(Console(file=out, width=200), "runs/x", 12, NO_RECORD) as view:
+        view.note_workers(Workers(1, 1, remark="trials take turns"))
+        view.note_workers(Workers(2))
+    assert out.getvalue() == "trials take turns\n"
 
 
 def test_the_panel_says_how_a_search_stands() -> None:

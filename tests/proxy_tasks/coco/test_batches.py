@@ -115,6 +115,32 @@ def test_boxes_beyond_the_bound_are_left_out_and_counted() -> None:
     assert num_beyond_bound(split([MAX_BOXES + 5], crowd=True).annotations, np.array([0])) == 0
 
 
+def of_one_image_after_another(annotations: Annotations, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return each box that is trained on with the index of its image, as a loop over boxes finds them."""
+    found: list[tuple[int, int]] = []
+    for i, row in enumerate(rows):
+        kept = [
+            box
+            for box in range(annotations.first_box[row], annotations.first_box[row + 1])
+            if (annotations.boxes_xyxy[box, 2:] > annotations.boxes_xyxy[box, :2]).all()
+            and not annotations.is_crowd[box]
+        ]
+        found += [(box, i) for box in kept[:MAX_BOXES]]
+    return found
+
+
+def test_boxes_of_all_images_at_once_are_those_of_one_after_another() -> None:
+    rng = np.random.default_rng(0)
+    num_boxes = [0, MAX_BOXES + 300, 0, 1, *rng.integers(0, 9, 40).tolist(), 0]
+    annotations = split(num_boxes).annotations
+    annotations.is_crowd[:] = rng.random(sum(num_boxes)) < 0.2
+    annotations.boxes_xyxy[rng.random(sum(num_boxes)) < 0.2, 3] = 0
+
+    for rows in (rng.permutation(len(num_boxes)), np.array([1, 1, 0]), np.array([0, 2])):
+        boxes, image = annotations.boxes_to_train_on(rows)
+        assert list(zip(boxes.tolist(), image.tolist(), strict=True)) == of_one_image_after_another(annotations, rows)
+
+
 def test_batches_come_in_order_and_all_of_them() -> None:
     steps = [np.array([step % 3, (step + 1) % 3]) for step in range(20)]
     batches = list(load_batches(split([1, 1, 1]), steps, CPU))

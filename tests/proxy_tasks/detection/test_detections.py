@@ -85,3 +85,24 @@ def test_a_score_and_an_overlap_decide_what_is_found(score: float, shift: float,
     codes[0, :2] = encode_boxes(boxes, ANCHORS[:2])
     found = detect(RawDetections(logits, codes), ANCHORS, torch.full((1, 2), 2 * SIZE))
     assert len(found.scores) == expected
+
+
+def test_detections_are_read_in_one_copy_that_changes_no_value() -> None:
+    found = detect(raw(0, 2, 3, 2.0), ANCHORS, torch.full((2, 2), SIZE))
+    for read, there in zip(found.on_cpu(), found, strict=True):
+        assert read.dtype == there.dtype
+        assert torch.equal(read, there)
+
+
+@pytest.mark.gpu
+def test_reading_detections_waits_for_the_gpu_once() -> None:
+    found = detect(raw(0, 2, 3, 2.0), ANCHORS, torch.full((2, 2), SIZE))
+    there = type(found)(*(values.cuda() for values in found))
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with pytest.warns(UserWarning, match="synchronizing") as waits:
+            read = there.on_cpu()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(waits) == 1
+    assert all(torch.equal(one, other) for one, other in zip(read, found, strict=True))
