@@ -1,6 +1,7 @@
 """CRC-32C, the checksum that TensorFlow's files carry, computed by NumPy."""
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,7 @@ def _byte_table() -> NDArray[np.uint32]:
 _BYTES = _byte_table()
 
 
+@cache
 def _moves_over_zeros(log2_num_zeros: int) -> NDArray[np.uint32]:
     """Return (4, 256) where each value of each byte of a register goes while that many zeros are read."""
     places = np.arange(4, dtype=np.uint32)[:, None] * np.uint32(8)
