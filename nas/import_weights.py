@@ -12,9 +12,9 @@ from nas.options.command_line import own_command, run_command
 HELP = """\
 python -m nas.import_weights checkpoint=FILE_OR_FOLDER network=NAME out=FILE [name=value ...]
 
-Turn a checkpoint of tensorflow/tpu's released RetinaNets into the file that a training leaves, which nas.detect,
-nas.evaluate, nas.export and nas.train take. TensorFlow is not needed. Each variable's checksum is verified, and all of
-them must be those of the network. docs/released.md lists the networks.
+Turn a checkpoint of a RetinaNet of tensorflow/tpu or tensorflow/models into the file that a training leaves, which
+nas.detect, nas.evaluate, nas.export and nas.train take. TensorFlow is not needed. Each variable's checksum is verified,
+and all of them must be those of the network. docs/released.md lists the networks.
 
   python -m nas.import_weights checkpoint=spinenet49s network=spinenet-49s out=spinenet-49s.pt
   python -m nas.import_weights checkpoint=best/model.ckpt network=spinenet-143-best out=spinenet-143-best.pt
@@ -28,11 +28,12 @@ class Options:
     checkpoint: Path
     network: str
     out: Path
-    norm_epsilon: float
+    norm_epsilon: float | None
     overwrite: bool
 
     def __post_init__(self) -> None:
-        check_range("norm_epsilon", self.norm_epsilon, 1e-12, 1, "variances are near 1")
+        if self.norm_epsilon is not None:
+            check_range("norm_epsilon", self.norm_epsilon, 1e-12, 1, "variances are near 1")
 
 
 def main(config: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from foundation import InputError
 from proxy_tasks.networks.released.crc32c import masked_crc32c
 from proxy_tasks.networks.released.table import read_table
-from proxy_tasks.networks.released.wire import read_message
+from proxy_tasks.networks.released.wire import read_message, read_varint, take
 
 _TEXT = 7
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -47,7 +47,7 @@ class _Entry:
 class Checkpoint(Mapping[str, NDArray[np.generic]]):
     """The variables of a checkpoint by name; each is read, and its checksum verified, when it is asked for.
 
-    Text, which checkpoints hold beside their variables, is left out.
+    Text, which checkpoints hold beside their variables, is none of them; `text` reads it.
 
     Args:
         prefix: path of the checkpoint, without the `.index` that the file of its index has at the end.
@@ -77,6 +77,7 @@ class Checkpoint(Mapping[str, NDArray[np.generic]]):
             raise InputError(f"{index} was written on a big-endian machine, which is not read")
         self._num_shards = header.number(1)
         self._entries = {name: entry for name, entry in entries.items() if entry.dtype != _TEXT}
+        self._texts = {name: entry for name, entry in entries.items() if entry.dtype == _TEXT}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -111,11 +112,36 @@ class Checkpoint(Mapping[str, NDArray[np.generic]]):
         dtype: np.dtype[np.generic] = _DTYPES[entry.dtype]
         if entry.size != prod(entry.shape) * dtype.itemsize:
             raise InputError(f"{self.prefix}: the variable {name} of {entry.shape} has {entry.size} bytes")
-        return np.frombuffer(self._read(name, entry), dtype).reshape(entry.shape)
+        content = self._read(name, entry)
+        self._verify(name, entry, content)
+        return np.frombuffer(content, dtype).reshape(entry.shape)
+
+    def has_text(self, name: str) -> bool:
+        """Return whether there is a text of that name."""
+        return name in self._texts
+
+    def text(self, name: str) -> bytes:
+        """Return the bytes of a single text.
+
+        Raises:
+            KeyError: there is none of that name.
+            InputError: it is missing in the file, or damaged.
+        """
+        entry = self._texts[name]
+        content = self._read(name, entry)
+        try:
+            size, at = read_varint(content, 0)
+            text = take(content, at + 4, size)
+        except ValueError:
+            size, at, text = 0, 0, b""
+
+        # The length counts as four bytes, and behind it stands a checksum of its own.
+        self._verify(name, entry, (size & 0xFFFFFFFF).to_bytes(4, "little") + content[at:])
+        return text
 
     def _read(self, name: str, entry: _Entry) -> bytes:
         """Return the bytes of a variable's values."""
-        shard = self.prefix.with_name(f"{self.prefix.name}.data-{entry.shard:05d}-of-{self._num_shards:05d}")
+        shard = self._shard(entry)
         try:
             with shard.open("rb") as file:
                 file_size = file.seek(0, 2)
@@ -128,10 +154,16 @@ class Checkpoint(Mapping[str, NDArray[np.generic]]):
                 content = file.read(entry.size)
         except OSError as error:
             raise InputError(f"cannot read {shard}, which holds the variable {name}: {error.strerror}") from None
-
-        if masked_crc32c(content) != entry.checksum:
-            raise InputError(f"{shard} is damaged: the checksum of the variable {name} differs; fetch the file again")
         return content
+
+    def _verify(self, name: str, entry: _Entry, content: bytes) -> None:
+        if masked_crc32c(content) != entry.checksum:
+            raise InputError(
+                f"{self._shard(entry)} is damaged: the checksum of the variable {name} differs; fetch the file again"
+            )
+
+    def _shard(self, entry: _Entry) -> Path:
+        return self.prefix.with_name(f"{self.prefix.name}.data-{entry.shard:05d}-of-{self._num_shards:05d}")
 
 
 def _entry(value: bytes) -> _Entry:

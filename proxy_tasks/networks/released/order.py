@@ -21,12 +21,14 @@ class LayerGroup:
     Attributes:
         part: the part; what resamples a parent belongs to one of the blocks.
         layers: convolutions and normalisations, which share their memory with the network.
+        kind: kind of the block, as bottleneck; empty where it is none.
         block: number of the block among the features, the two that the stem makes being 0 and 1; 0 where it is none.
         position: of the parent among the block's.
     """
 
     part: Literal["stem", "resampling", "block", "endpoints"]
     layers: tuple[nn.Module, ...]
+    kind: str = ""
     block: int = 0
     position: int = 0
 
@@ -36,8 +38,9 @@ def layer_groups(backbone: SpineNet, spec: ArchSpec) -> Iterator[LayerGroup]:
 
     Source: tensorflow/tpu spinenet.py; tensorflow/models spinenet.py has the same.
     """
-    stem = [*_conv_norms(backbone.stem_conv), *(layer for chain in backbone.stem for layer in _chain(chain))]
-    yield LayerGroup("stem", tuple(stem))
+    yield LayerGroup("stem", tuple(_conv_norms(backbone.stem_conv)))
+    for stem_block, chain in zip(spec.stem, backbone.stem, strict=False):
+        yield LayerGroup("stem", tuple(_chain(chain)), stem_block.kind)
 
     # The released code narrows a parent for each child by itself.
     num_children = Counter(parent for live in live_blocks(spec) for parent in live.parents)
@@ -51,8 +54,9 @@ def layer_groups(backbone: SpineNet, spec: ArchSpec) -> Iterator[LayerGroup]:
         for position, (parent, resample) in enumerate(zip(live.parents, resamples.children(), strict=True)):
             narrow = [next(narrows[str(parent)])] if str(parent) in narrows else []
             layers = [layer for module in (*narrow, resample) for layer in _conv_norms(module)]
-            yield LayerGroup("resampling", tuple(layers), live.feature, position)
-        yield LayerGroup("block", tuple(_chain(backbone.blocks[str(live.feature)])), live.feature)
+            yield LayerGroup("resampling", tuple(layers), block=live.feature, position=position)
+        layers = list(_chain(backbone.blocks[str(live.feature)]))
+        yield LayerGroup("block", tuple(layers), spec.features[live.feature].kind, live.feature)
 
     children = sorted(backbone.endpoints, key=lambda child: spec.features[int(child)].level)
     endpoints = [layer for child in children for layer in _conv_norms(backbone.endpoints[child])]

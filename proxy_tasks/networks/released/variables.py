@@ -20,10 +20,12 @@ class Slot:
     Attributes:
         tensor: shares its memory with the network.
         axes: the variable's axes in the order of the tensor's; empty where there is one axis alone.
+        rows: which row of the variable, so turned, each row of the tensor is; empty where they have one order.
     """
 
     tensor: Tensor
     axes: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,6 +43,8 @@ class Slot:
             raise ValueError(f"expected a variable of {self.shape}, got {values.shape}")
         # A copy, as torch takes no array that cannot be written to.
         ordered = np.array(values.transpose(self.axes) if self.axes else values)
+        if self.rows:
+            ordered = ordered[list(self.rows)]
         self.tensor.detach().copy_(torch.from_numpy(ordered))
 
 

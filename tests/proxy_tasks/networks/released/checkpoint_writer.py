@@ -19,7 +19,7 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, NDArray[np.generic] |
             content = _text(value) if isinstance(value, bytes) else value.tobytes()
             shape = () if isinstance(value, bytes) else value.shape
             dtype = _DTYPES["bytes" if isinstance(value, bytes) else value.dtype.name]
-            entries[name] = _entry(dtype, shape, place, content)
+            entries[name] = _entry(dtype, shape, place, content, value if isinstance(value, bytes) else None)
             file.write(content)
             place += len(content)
 
@@ -27,18 +27,29 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, NDArray[np.generic] |
     prefix.with_name(prefix.name + ".index").write_bytes(_table(sorted(rows)))
 
 
-def _entry(dtype: int, shape: Sequence[int], place: int, content: bytes) -> bytes:
+def object_graph(program_names: Mapping[str, str]) -> bytes:
+    """Return the graph that TensorFlow 2 writes beside variables: what each was called in the program."""
+    nodes = []
+    for name, program_name in program_names.items():
+        tensor = _field(1, b"VARIABLE_VALUE") + _field(2, program_name.encode()) + _field(3, name.encode())
+        nodes.append(_field(1, _field(2, tensor)))
+    return b"".join(nodes)
+
+
+def _entry(dtype: int, shape: Sequence[int], place: int, content: bytes, text: bytes | None) -> bytes:
     dims = b"".join(_field(2, _field(1, size)) for size in shape)
-    checksum = masked_crc32c(content).to_bytes(4, "little")
-    return (
-        _field(1, dtype) + _field(2, dims) + _field(4, place) + _field(5, len(content)) + _varint(6 << 3 | 5) + checksum
-    )
+    summed = content if text is None else len(text).to_bytes(4, "little") + _length_checksum(text) + text
+    checksum = _varint(6 << 3 | 5) + masked_crc32c(summed).to_bytes(4, "little")
+    return _field(1, dtype) + _field(2, dims) + _field(4, place) + _field(5, len(content)) + checksum
 
 
 def _text(value: bytes) -> bytes:
     """Return a string tensor of one element: its length, the checksum of that, and the bytes."""
-    length = _varint(len(value))
-    return length + masked_crc32c(len(value).to_bytes(4, "little")).to_bytes(4, "little") + value
+    return _varint(len(value)) + _length_checksum(value) + value
+
+
+def _length_checksum(text: bytes) -> bytes:
+    return masked_crc32c(len(text).to_bytes(4, "little")).to_bytes(4, "little")
 
 
 def _table(rows: Sequence[tuple[bytes, bytes]]) -> bytes:
