@@ -142,6 +142,7 @@ class Detector(nn.Module):
             unused_classes=self.info.unused_classes,
             bf16=self.bf16,
             min_score=min_score,
+            counts_last_pixel=self.info.counts_last_pixel,
         )
 
         # Sizes are rounded, so each axis has a scale of its own.

@@ -130,6 +130,7 @@ def read_released(path: Path, network: str, *, norm_epsilon: float | None = None
         weights="raw",
         reference=names.reference,
         norm_epsilon=names.norm_epsilon if norm_epsilon is None else norm_epsilon,
+        counts_last_pixel=names.reference == "tpu",
     )
 
     # Without memory at first: fresh weights would be drawn for nothing.

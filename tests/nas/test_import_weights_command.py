@@ -62,6 +62,7 @@ def test_released_weights_become_a_detector_that_finds_coco_classes(released: Pa
 
     info = read_detector(tmp_path / "made" / "49s.pt").info
     assert (info.name, info.weights, info.norm_epsilon, info.scale.activation) == ("spinenet-49s", "raw", 1e-4, "relu")
+    assert info.counts_last_pixel
     assert info.class_names[1] == "person"
     assert info.class_names[90] == "toothbrush"
     assert info.unused_classes == [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83]

@@ -11,12 +11,16 @@ from PIL import Image
 from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.coco.annotations import NO_CATEGORY
+from proxy_tasks.coco.batches import normalise
 from proxy_tasks.coco.cache import cached_split
 from proxy_tasks.coco.native_images import Native
+from proxy_tasks.detection.anchors import decode_boxes
 from proxy_tasks.detection.detector import Detector, Picture, detector_path, load_detector
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_detector
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.scoring import ScoredBoxes
+from proxy_tasks.exporting.boxes import DetectorWithBoxes
+from proxy_tasks.exporting.subject import detector_subject
 from proxy_tasks.networks.named_networks import build_detector
 from search_space import ModelScale, published_spec
 from tests.proxy_tasks.coco.test_cache import write_coco
@@ -114,6 +118,32 @@ def test_classes_without_a_category_are_never_found() -> None:
     info = dataclasses.replace(INFO, categories=(Category(0, NO_CATEGORY), Category(1, "one")))
     found = untrained(0, info).detect(a_picture(64, 64))
     assert set(found.labels.tolist()) == {1}
+
+
+def test_a_detector_that_counts_last_pixels_decodes_so_in_pictures_and_in_exports(tmp_path: Path) -> None:
+    plain = untrained(0)
+    torch.nn.init.constant_(plain.network.get_submodule("box_tower.predict").bias, -0.5)  # type: ignore[arg-type]
+    info = dataclasses.replace(INFO, counts_last_pixel=True)
+    save_detector(tmp_path / "counted.pt", info, raw=plain.network.state_dict())
+    picture = a_picture(64, 64)
+    pixels = torch.from_numpy(np.asarray(picture).copy())[None]  # (1, S, S, 3)
+    images = normalise(pixels, torch.tensor([[64.0, 64.0]]), INFO.normalisation)
+    with torch.no_grad():
+        codes = plain(images).box_codes[0]
+    expected = decode_boxes(codes, plain.anchors_xyxy, counts_last_pixel=True).clamp(0, 64)  # (A, 4)
+    others = decode_boxes(codes, plain.anchors_xyxy).clamp(0, 64)
+    assert not torch.allclose(expected, others, atol=1e-2)
+
+    found = load_detector(tmp_path / "counted.pt", device="cpu", precision="float32").detect(picture)
+    assert len(found.scores) > 10
+    distances = (found.boxes_xyxy[:, None] - expected).abs().amax(dim=-1).amin(dim=1)  # (N,) to the nearest
+    assert float(distances.max()) < 1e-3
+
+    exported = detector_subject(tmp_path / "counted.pt", None, None, boxes=True).network
+    assert isinstance(exported, DetectorWithBoxes)
+    with torch.no_grad():
+        boxes, _ = exported.all_boxes(exported.raw(images))
+    assert torch.allclose(boxes[0], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(

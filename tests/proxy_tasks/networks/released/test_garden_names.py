@@ -35,6 +35,8 @@ def test_layers_are_told_apart_by_the_order_of_their_creation_and_anchors_are_pu
     info, state = detector.info, detector.network.state_dict()
     assert (info.reference, info.norm_epsilon, info.scale.activation) == ("model_garden", 1e-3, "silu")
 
+    assert not info.counts_last_pixel
+
     # Layers 4 and 5 of the file are alike in shape: they narrow the two parents, 0 and 1, of block 3.
     for parent, number in ((0, 4), (1, 5)):
         theirs = arrays[f"backbone/layer_with_weights-{number}/kernel{VALUE}"][0, 0].T  # (C_out, C_in)
