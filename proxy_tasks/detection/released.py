@@ -49,7 +49,7 @@ RELEASED_SCALES = _released_scales()
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What the variables of a checkpoint are called, and what all networks of the code that wrote it share.
+    """The names of a checkpoint's variables, and what all networks of the code that wrote it share.
 
     Attributes:
         reference: the code.

@@ -23,7 +23,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What the index says of a variable.
+    """A variable as the index describes it.
 
     Attributes:
         dtype: number of TensorFlow's type.

@@ -32,7 +32,7 @@ _RATIOS = (1, 2, 0)
 
 
 class GardenNames:
-    """What the variables of a checkpoint of tensorflow/models are called, and where they go.
+    """The names of the variables of a checkpoint of tensorflow/models, and where they go.
 
     Args:
         checkpoint: a checkpoint that has the text `GRAPH`.

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 _NUM_FIXED_BYTES = {1: 8, 5: 4}
-"""Of a number of fixed length, by its wire type."""
+"""The bytes of a number of fixed length, by its wire type."""
 _VARINT, _BYTES = 0, 2
 
 
