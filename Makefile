@@ -72,6 +72,7 @@ $(REFERENCE)/.installed: benchmarks/reference-requirements.txt
 
 bench-reference: install reference
 	$(BIN)/python -m benchmarks.reference_parity
+	$(BIN)/python -m benchmarks.released_parity
 	$(BIN)/python -m benchmarks.backbone_speed
 
 schema: install

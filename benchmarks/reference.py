@@ -65,6 +65,10 @@ class Reference:
         """Build a backbone with fresh weights."""
         self.ask("build", name=name, spec=spec_to_json(spec), scale=asdict(scale), size_px=size_px, precision=precision)
 
+    def build_detector(self, name: str, spec: ArchSpec, scale: ModelScale, num_classes: int) -> None:
+        """Build a RetinaNet with fresh weights."""
+        self.ask("build_detector", name=name, spec=spec_to_json(spec), scale=asdict(scale), num_classes=num_classes)
+
     def ask(self, do: str, **arguments: JsonValue) -> Any:  # noqa: ANN401  # what the worker's method returns
         """Call a method of the worker.
 

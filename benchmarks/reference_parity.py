@@ -11,18 +11,17 @@ normalised over sixteen values here, some of them nearly equal, which makes floa
 """
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.reference import Reference
-from proxy_tasks.networks.blocks import BottleneckUnit, MBConvUnit, ResidualUnit
-from proxy_tasks.networks.layers import ConvNorm, separated
+from proxy_tasks.networks.released.order import layer_groups
+from proxy_tasks.networks.released.variables import layer_slots
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import (
     ArchSpec,
@@ -33,7 +32,6 @@ from search_space import (
     published_spec,
     resnet_seed,
 )
-from search_space.spec import live_blocks
 
 TOLERANCES = {"evaluation": 1e-4, "training": 1e-9}
 SIZE_PX = 256
@@ -63,50 +61,6 @@ def cases(num_random: int) -> Iterator[tuple[str, ArchSpec, ModelScale]]:
         yield f"random {i}", space.decode(space.sample(np.random.default_rng([2026, i]))), scale
 
 
-def layers_in_their_order(backbone: SpineNet, spec: ArchSpec) -> Iterator[nn.Module]:
-    """Yield convolutions and normalisations in the order in which the reference creates its own."""
-    yield from _conv_norms(backbone.stem_conv)
-    for chain in backbone.stem:
-        yield from _chain(chain)
-
-    # The reference narrows a parent for each child by itself.
-    num_children = Counter(parent for live in live_blocks(spec) for parent in live.parents)
-    narrows = {
-        parent: iter(separated(layer, num_children[int(parent)]))
-        for parent, layer in backbone.narrows.items()
-        if isinstance(layer, ConvNorm)
-    }
-    for live in live_blocks(spec):
-        resamples = backbone.fusions[str(live.feature)].get_submodule("resamples")
-        for parent, resample in zip(live.parents, resamples.children(), strict=True):
-            if str(parent) in narrows:
-                yield from _conv_norms(next(narrows[str(parent)]))
-            yield from _conv_norms(resample)
-        yield from _chain(backbone.blocks[str(live.feature)])
-
-    for child in sorted(backbone.endpoints, key=lambda child: spec.features[int(child)].level):
-        yield from _conv_norms(backbone.endpoints[child])
-
-
-def _chain(chain: nn.Module) -> Iterator[nn.Module]:
-    """Yield the layers of a block's copies: a residual unit's shortcut first, a mobile unit's gate last."""
-    for unit in chain.children():
-        if isinstance(unit, BottleneckUnit | ResidualUnit):
-            yield from _conv_norms(unit.projection)
-            yield from _conv_norms(unit.branch)
-        elif isinstance(unit, MBConvUnit):
-            yield from _conv_norms(unit.branch)
-            excitation = unit.branch[2]
-            yield from excitation.children()
-
-
-def _conv_norms(module: nn.Module) -> Iterator[nn.Module]:
-    """Yield the layers of a module's pairs of convolution and normalisation, wherever they stand in it."""
-    for part in module.modules():
-        if isinstance(part, ConvNorm):
-            yield from (layer for layer in part.children() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d))
-
-
 def copy_weights(arrays: Mapping[str, NDArray[np.floating]], backbone: SpineNet, spec: ArchSpec) -> None:
     """Copy the reference's weights and statistics into a backbone.
 
@@ -123,23 +77,13 @@ def copy_weights(arrays: Mapping[str, NDArray[np.floating]], backbone: SpineNet,
         theirs.setdefault(name.rpartition(".")[0], []).append(arrays[name])
 
     # Both sides' layers come in the order in which the reference creates them.
-    ours = list(layers_in_their_order(backbone, spec))
+    ours = [layer for group in layer_groups(backbone, spec) for layer in group.layers]
     for layer, (name, values) in zip(ours, theirs.items(), strict=True):
-        if isinstance(layer, nn.Conv2d):
-            # Height, width, in, out; depthwise kernels have the channels third and one multiplier last.
-            order = (2, 3, 0, 1) if "Depthwise" in name else (3, 2, 0, 1)
-            values = [values[0].transpose(order), *values[1:]]
-
-        for target, value in zip(_targets(layer), values, strict=True):
-            if target.shape != value.shape:
-                raise ValueError(f"{name}: expected an array of {tuple(target.shape)}, got {value.shape}")
-            target.copy_(torch.from_numpy(value.copy()))
-
-
-def _targets(layer: nn.Module) -> list[Tensor]:
-    """Return a layer's tensors in Keras' order: weight, bias, mean, variance."""
-    # A state's tensors share their memory with the layer, and torch keeps them in the same order.
-    return [tensor for name, tensor in layer.state_dict().items() if name != "num_batches_tracked"]
+        try:
+            for slot, value in zip(layer_slots(layer).values(), values, strict=True):
+                slot.fill(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
 
 def difference(ours: Tensor, theirs: NDArray[np.floating]) -> float:

@@ -17,10 +17,15 @@ os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_US
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from official.modeling.optimization import ema_optimizer
+from official.vision.modeling import retinanet_model
 from official.vision.modeling.backbones import spinenet, spinenet_mobile
+from official.vision.modeling.heads import dense_prediction_heads
+from official.vision.modeling.layers import detection_generator
 
 NUM_THREADS = 2
 NUM_WARM_UP_STEPS = 4
+_DRAWN = ("Conv2D", "BatchNormalization", "SyncBatchNormalization")
 _ACTIVATIONS = {"relu": "relu", "silu": "swish"}
 
 
@@ -59,6 +64,84 @@ class Worker:
         kinds = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.BatchNormalization)
         self._layers[name] = [layer for layer in created if id(layer) in used and isinstance(layer, kinds)]
         self._models[name] = model
+
+    def build_detector(self, name: str, spec: dict[str, Any], scale: dict[str, Any], num_classes: int) -> None:
+        """Build a RetinaNet with a backbone of ResNet blocks, random weights and statistics; see `build`."""
+        size_px = scale["image_size_px"]
+        self.build("backbone", spec, scale, size_px, "float32")
+        backbone = self._models.pop("backbone")
+        levels = sorted(map(int, backbone.output_specs))
+        head = dense_prediction_heads.RetinaNetHead(
+            min_level=levels[0],
+            max_level=levels[-1],
+            num_classes=num_classes,
+            num_anchors_per_location=9,
+            num_convs=scale["num_head_convs"],
+            num_filters=scale["head_width"],
+            activation=_ACTIVATIONS[scale["activation"]],
+        )
+        model = retinanet_model.RetinaNetModel(
+            backbone,
+            None,
+            head,
+            detection_generator.MultilevelDetectionGenerator(use_cpu_nms=True),
+            min_level=levels[0],
+            max_level=levels[-1],
+            num_scales=3,
+            aspect_ratios=[0.5, 1.0, 2.0],
+            anchor_size=scale["anchor_scale"],
+        )
+
+        # Layers get their weights when they are called first.
+        model(tf.zeros((1, size_px, size_px, 3)), training=True)
+        self._models[name] = model
+        self._layers[name] = [layer for layer in model._flatten_layers() if type(layer).__name__ in _DRAWN]
+
+    def sharpen(self, name: str, factor: float, class_bias: float) -> None:
+        """Have a detector with random weights tell anchors apart by class, and find few objects."""
+        classifier = self._models[name].head._classifier
+        classifier.kernel.assign(classifier.kernel * factor)
+        classifier.bias.assign(tf.fill(classifier.bias.shape, class_bias))
+
+    def write_checkpoint(self, name: str, prefix: str, averages: bool) -> None:
+        """Write a detector as a training does; with `averages` these are its weights, beside others that are halves."""
+        model = self._models[name]
+        if not averages:
+            tf.train.Checkpoint(**model.checkpoint_items).save(prefix)
+            return
+
+        sgd = tf_keras.optimizers.legacy.SGD(0.1, momentum=0.9)
+        optimizer = ema_optimizer.ExponentialMovingAverage(sgd)
+        optimizer.shadow_copy(model)
+        for variable in model.trainable_variables:
+            optimizer.get_slot(variable, "average").assign(variable)
+            variable.assign(variable * 0.5)
+        step = tf.Variable(7, dtype=tf.int64)
+        tf.train.Checkpoint(model=model, optimizer=optimizer, global_step=step).save(prefix)
+        for variable in model.trainable_variables:
+            variable.assign(variable * 2)
+
+    def predict(self, name: str, images: str, path: str) -> None:
+        """Compute a detector's answer to (B, H, W, 3) images, by `class/LEVEL` and `box/LEVEL`, and its detections."""
+        model, batch = self._models[name], np.load(images)
+        sizes = np.full((len(batch), 2), batch.shape[1], np.float32)
+        found = model(batch, image_shape=sizes, training=False)
+
+        arrays = {f"class/{level}": value.numpy() for level, value in found["cls_outputs"].items()}
+        arrays |= {f"box/{level}": value.numpy() for level, value in found["box_outputs"].items()}
+        for key in ("detection_boxes", "detection_classes", "detection_scores", "num_detections"):
+            arrays[key] = found[key].numpy()
+        np.savez(path, **arrays)
+
+    def write_variables(self, arrays: str, prefix: str) -> None:
+        """Write named arrays as TensorFlow 1 writes variables of these names."""
+        v1 = tf.compat.v1
+        with v1.Graph().as_default(), v1.Session() as session:
+            named = np.load(arrays)
+            variables = {key: v1.get_variable(key, named[key].shape, named[key].dtype) for key in named.files}
+            for key, variable in variables.items():
+                variable.load(named[key], session)
+            v1.train.Saver().save(session, prefix, write_meta_graph=False)
 
     def draw(self, name: str, seed: int, path: str) -> None:
         """Draw all weights and statistics and write them to `path`, in the order in which layers were created."""

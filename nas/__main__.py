@@ -17,7 +17,7 @@ As a script it looks for modules in the current folder last, so that packages of
 
 Commands, each with its own --help:
 """
-_PURPOSE_COLUMN = 15
+_PURPOSE_COLUMN = 18
 
 
 def main() -> NoReturn:

@@ -33,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("evaluate", "evaluate", "nas.evaluate.Options", "score a trained detector on COCO-format data"),
     Command("detect", "detect", "nas.detect.Options", "find objects in pictures by a trained detector"),
     Command("export", "export", "nas.export.Options", "write architectures and detectors for other programs"),
+    Command("import_weights", "import_weights", "nas.import_weights.Options", "turn released weights into a detector"),
     Command("draw", "draw", "nas.draw.Options", "draw an architecture"),
     Command("profile", "profile", "nas.profile.Options", "show what an architecture costs, block by block"),
 )

@@ -83,15 +83,29 @@ def encode_boxes(boxes_xyxy: Tensor, anchors_xyxy: Tensor) -> Tensor:
     return torch.cat((shift.flip(-1), growth.flip(-1)), dim=-1)  # (..., 4) y before x
 
 
-def decode_boxes(codes: Tensor, anchors_xyxy: Tensor) -> Tensor:
+def decode_boxes(codes: Tensor, anchors_xyxy: Tensor, *, counts_last_pixel: bool = False) -> Tensor:
     """Return (..., 4) corners in pixels; the inverse of `encode_boxes`.
 
-    Differs: the reference decodes with a legacy convention in which a box's size is one pixel more.
+    Args:
+        codes: (..., 4) offsets (y, x, log height, log width).
+        anchors_xyxy: (..., 4) corners in pixels.
+        counts_last_pixel: whether the codes are of sizes one pixel larger, as those of networks that tensorflow/tpu
+            has trained: sides there reach from the first pixel to the last, both counted.
+
+    Source: tensorflow/tpu box_utils.py decode_boxes.
     """
+    if counts_last_pixel:
+        return _longer(decode_boxes(codes, _longer(anchors_xyxy, 1)), -1)
+
     anchor_centre, anchor_size = _centre_size(anchors_xyxy)  # (..., 2) x, y
     centre = codes[..., :2].flip(-1) * anchor_size + anchor_centre  # (..., 2) x before y again
     half = codes[..., 2:].flip(-1).clamp(max=MAX_LOG_SIZE).exp() * anchor_size / 2  # (..., 2)
     return torch.cat((centre - half, centre + half), dim=-1)
+
+
+def _longer(boxes_xyxy: Tensor, pixels: int) -> Tensor:
+    """Return (..., 4) boxes whose right and lower sides lie so many pixels further."""
+    return torch.cat((boxes_xyxy[..., :2], boxes_xyxy[..., 2:] + pixels), dim=-1)
 
 
 def _centre_size(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,7 +45,14 @@ class Detections(NamedTuple):
         )
 
 
-def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor, *, min_score: float = MIN_SCORE) -> Detections:
+def detect(
+    raw: RawDetections,
+    anchors_xyxy: Tensor,
+    sizes_px: Tensor,
+    *,
+    min_score: float = MIN_SCORE,
+    counts_last_pixel: bool = False,
+) -> Detections:
     """Keep the best boxes of each image that do not overlap one of their class.
 
     Boxes are clipped to their image first, so that one which reaches into the padding suppresses as what it covers.
@@ -55,6 +62,7 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor, *, min_sc
         anchors_xyxy: (A, 4) corners in pixels.
         sizes_px: (B, 2) height and width of each image without its padding.
         min_score: boxes are kept whose score is above it.
+        counts_last_pixel: see `decode_boxes`.
 
     Source: tensorflow/tpu ops/postprocess_ops.py.
     Differs: the reference takes 5000 candidates a class before suppression, here they are 5000 an image; and it clips
@@ -69,7 +77,8 @@ def detect(raw: RawDetections, anchors_xyxy: Tensor, sizes_px: Tensor, *, min_sc
     scores, pair = scores[image, rank], pair[image, rank]  # (N,)
     anchor, labels = pair // num_classes, pair % num_classes  # (N,) each
 
-    boxes = decode_boxes(raw.box_codes.float()[image, anchor], anchors_xyxy[anchor])  # (N, 4)
+    codes = raw.box_codes.float()[image, anchor]  # (N, 4)
+    boxes = decode_boxes(codes, anchors_xyxy[anchor], counts_last_pixel=counts_last_pixel)  # (N, 4)
     corner = sizes_px.flip(-1).repeat(1, 2)[image]  # (N, 4) the image's lower right corner, twice
     boxes = torch.minimum(boxes.clamp(min=0), corner)  # (N, 4)
 

@@ -142,6 +142,7 @@ class Detector(nn.Module):
             unused_classes=self.info.unused_classes,
             bf16=self.bf16,
             min_score=min_score,
+            counts_last_pixel=self.info.counts_last_pixel,
         ).on_cpu()
 
         # Sizes are rounded, so each axis has a scale of its own.
@@ -173,7 +174,7 @@ def load_detector(
             network.
     """
     file = detector_path(Path(path))
-    target = pick_device(device)
+    pick_device(device)
     info, states = read_detector(file)
     which = weights or info.weights
     if which not in states:
@@ -190,6 +191,16 @@ def load_detector(
         raise InputError(f"{file} holds weights of another network than it says: {difference}")
 
     network.load_state_dict(states[which], assign=True)
+    return ready_detector(network, info, device=device, precision=precision)
+
+
+def ready_detector(network: RetinaNet, info: DetectorInfo, *, device: str, precision: Precision) -> Detector:
+    """Return a detector in inference mode, of a network that holds its weights; see `load_detector`.
+
+    Raises:
+        InputError: no such device.
+    """
+    target = pick_device(device)
     set_norm_epsilon(network, info.norm_epsilon)
     keep_freed_memory()
     detector = Detector(network, info, bf16=uses_bf16(precision, target.type))

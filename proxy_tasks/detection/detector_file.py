@@ -45,6 +45,7 @@ class DetectorInfo:
         normalisation: of the input.
         reference: released code whose paddings the network has.
         norm_epsilon: of its normalisation.
+        counts_last_pixel: whether its box codes are of sizes one pixel larger; see `decode_boxes`.
         recipe: how it was trained, by the names of its options.
         metrics: figures by name; AP is a fraction in [0, 1].
         run: name of the training's folder; None where it had none.
@@ -64,6 +65,7 @@ class DetectorInfo:
     normalisation: Normalisation = IMAGENET
     reference: Reference = "tpu"
     norm_epsilon: float = NORM_EPSILON
+    counts_last_pixel: bool = False
     recipe: Mapping[str, JsonValue] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     run: str | None = None

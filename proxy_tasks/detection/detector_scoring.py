@@ -92,6 +92,7 @@ def score_detector(
             rows,
             bf16=detector.bf16,
             labels_of_classes=labels,
+            counts_last_pixel=detector.info.counts_last_pixel,
             report=report,
         )
     except BadDataError as error:

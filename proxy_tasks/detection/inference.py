@@ -26,6 +26,7 @@ def detect_all(
     *,
     bf16: bool,
     labels_of_classes: NDArray[np.int64] | None = None,
+    counts_last_pixel: bool = False,
     report: Report = silent,
 ) -> ScoredBoxes:
     """Detect objects in some images of a split; the network is left in inference mode.
@@ -38,6 +39,7 @@ def detect_all(
         bf16: compute convolutions in bfloat16.
         labels_of_classes: (K,) the label in the split's annotations that each class of the network is, -1 for a class
             that is not looked for; None where the classes are the labels.
+        counts_last_pixel: see `decode_boxes`.
         report: called after each batch of images.
 
     Raises:
@@ -54,7 +56,13 @@ def detect_all(
     num_done = 0
     for chunk, batch in zip(chunks, read_batches(split, chunks, device), strict=True):
         found = detect_batch(
-            network, batch.images, batch.sizes_px, anchors_xyxy, unused_classes=unused_classes, bf16=bf16
+            network,
+            batch.images,
+            batch.sizes_px,
+            anchors_xyxy,
+            unused_classes=unused_classes,
+            bf16=bf16,
+            counts_last_pixel=counts_last_pixel,
         ).on_cpu()
 
         # The network saw the image scaled; annotations are in pixels of the original.
@@ -84,6 +92,7 @@ def detect_batch(
     unused_classes: Sequence[int],
     bf16: bool,
     min_score: float = MIN_SCORE,
+    counts_last_pixel: bool = False,
 ) -> Detections:
     """Detect objects in a batch by a network in inference mode.
 
@@ -95,13 +104,14 @@ def detect_batch(
         unused_classes: classes that are not looked for.
         bf16: compute convolutions in bfloat16.
         min_score: boxes are kept whose score is above it.
+        counts_last_pixel: see `decode_boxes`.
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         raw = network(images)
 
     # A class that no category has can only be wrong.
     raw.class_logits[..., unused_classes] = -math.inf
-    return detect(raw, anchors_xyxy, sizes_px, min_score=min_score)
+    return detect(raw, anchors_xyxy, sizes_px, min_score=min_score, counts_last_pixel=counts_last_pixel)
 
 
 def _own_labels(annotations: Annotations) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ class DetectorWithBoxes(nn.Module):
         image_size_px: S; boxes are clipped to it.
         num_classes: K.
         unused_classes: classes that are not looked for; their scores are zero.
+        counts_last_pixel: see `decode_boxes`.
     """
 
     OUTPUT_NAMES: ClassVar[tuple[str, ...]] = ("boxes_xyxy", "labels", "scores")
@@ -41,9 +42,11 @@ class DetectorWithBoxes(nn.Module):
         image_size_px: int,
         num_classes: int,
         unused_classes: Sequence[int],
+        *,
+        counts_last_pixel: bool = False,
     ) -> None:
         super().__init__()
-        self.network, self._image_size_px = network, image_size_px
+        self.network, self._image_size_px, self._counts_last_pixel = network, image_size_px, counts_last_pixel
         self.register_buffer("anchors_xyxy", anchors_xyxy, persistent=False)
         is_unused = torch.tensor([k in set(unused_classes) for k in range(num_classes)])  # (K,)
         self.register_buffer("is_unused", is_unused, persistent=False)
@@ -72,4 +75,5 @@ class DetectorWithBoxes(nn.Module):
         return self._decoded(raw.box_codes, self.anchors_xyxy), raw.class_logits.sigmoid()
 
     def _decoded(self, codes: Tensor, anchors_xyxy: Tensor) -> Tensor:
-        return decode_boxes(codes, anchors_xyxy).clamp(0, self._image_size_px)
+        boxes = decode_boxes(codes, anchors_xyxy, counts_last_pixel=self._counts_last_pixel)
+        return boxes.clamp(0, self._image_size_px)

@@ -105,7 +105,14 @@ def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights 
     output_names: tuple[str, ...] = ("class_logits", "box_codes")
     if boxes:
         anchors = make_anchors(network.output_levels, size, info.scale.anchor_scale, torch.device("cpu"))
-        module = DetectorWithBoxes(network, anchors, size, len(info.categories), info.unused_classes)
+        module = DetectorWithBoxes(
+            network,
+            anchors,
+            size,
+            len(info.categories),
+            info.unused_classes,
+            counts_last_pixel=info.counts_last_pixel,
+        )
         output_names = DetectorWithBoxes.OUTPUT_NAMES
 
     return Subject(

@@ -30,7 +30,7 @@ from proxy_tasks.full_training.gathering import any_wants, first_does, gathered
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import start_from
 from proxy_tasks.full_training.synced_norm import synchronise
-from proxy_tasks.networks.layers import NORM_EPSILON, set_norm_epsilon
+from proxy_tasks.networks.layers import NORM_EPSILON, Reference, set_norm_epsilon
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
 
@@ -117,8 +117,10 @@ class _Trainer:
         self._per_epoch = plan.protocol.steps_per_epoch(num_images)
         try:
             recipe = plan.protocol.recipe(num_images)
+            found = None if plan.weights is None else read_detector(plan.weights)
+            self._reference: Reference = "tpu" if found is None else found.info.reference
             torch.manual_seed(plan.seed)
-            network: nn.Module = build_detector(plan.architecture, plan.scale, self._data.num_classes)
+            network: nn.Module = build_detector(plan.architecture, plan.scale, self._data.num_classes, self._reference)
         except InputError:
             raise
         except ValueError as error:
@@ -126,9 +128,8 @@ class _Trainer:
 
         self._weights_crc = None
         epsilon = NORM_EPSILON
-        if plan.weights is not None:
+        if plan.weights is not None and found is not None:
             names = tuple(str(name) for name in self._data.train.annotations.category_names)
-            found = read_detector(plan.weights)
             start_from(network, found, plan.weights, names)
             self._weights_crc = zlib.crc32(plan.weights.read_bytes())
             epsilon = found.info.norm_epsilon
@@ -258,6 +259,7 @@ class _Trainer:
             scale=plan.scale,
             categories=tuple(Category(int(number), name) for number, name in pairs),
             weights="raw" if plan.protocol.ema_decay is None else "averaged",
+            reference=self._reference,
             norm_epsilon=self._epsilon,
             recipe={**recipe, "seed": plan.seed, "step": self._steps.num_taken},
             metrics=metrics,

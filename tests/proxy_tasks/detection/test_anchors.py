@@ -116,6 +116,13 @@ def test_box_codes_are_those_of_the_paper() -> None:
     assert torch.allclose(encode_boxes(box, anchor), expected)
 
 
+def test_codes_that_count_the_last_pixel_are_of_sizes_one_pixel_larger() -> None:
+    # By hand, after tensorflow/tpu box_utils.py: anchor of 24 px, box from 4 to 14, sizes 25 and 11, centres 12.5, 9.5.
+    anchor = torch.tensor([0.0, 0.0, 24.0, 24.0])
+    code = torch.tensor([(9.5 - 12.5) / 25, (9.5 - 12.5) / 25, math.log(11 / 25), math.log(11 / 25)])
+    assert torch.allclose(decode_boxes(code, anchor, counts_last_pixel=True), torch.tensor([4.0, 4.0, 14.0, 14.0]))
+
+
 def test_decoded_boxes_cannot_explode() -> None:
     code = torch.tensor([0.0, 0.0, 100.0, 100.0])
     box = decode_boxes(code, torch.tensor([0.0, 0.0, 2.0, 2.0]))

@@ -1,6 +1,7 @@
 """Trained detectors in use: pictures of any kind and size, and what a search would find in them."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,19 @@ from PIL import Image
 from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.coco.annotations import NO_CATEGORY
+from proxy_tasks.coco.batches import normalise
 from proxy_tasks.coco.cache import cached_split
+from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.native_images import Native
+from proxy_tasks.coco.shapes import Shapes
+from proxy_tasks.detection.anchors import decode_boxes
 from proxy_tasks.detection.detector import Detector, Picture, detector_path, load_detector
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_detector
+from proxy_tasks.detection.detector_scoring import score_detector
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.scoring import ScoredBoxes
+from proxy_tasks.exporting.boxes import DetectorWithBoxes
+from proxy_tasks.exporting.subject import detector_subject
 from proxy_tasks.networks.named_networks import build_detector
 from search_space import ModelScale, published_spec
 from tests.proxy_tasks.coco.test_cache import write_coco
@@ -114,6 +122,61 @@ def test_classes_without_a_category_are_never_found() -> None:
     info = dataclasses.replace(INFO, categories=(Category(0, NO_CATEGORY), Category(1, "one")))
     found = untrained(0, info).detect(a_picture(64, 64))
     assert set(found.labels.tolist()) == {1}
+
+
+def test_a_detector_that_counts_last_pixels_decodes_so_in_pictures_in_scores_and_in_exports(tmp_path: Path) -> None:
+    plain = untrained(0)
+    # Boxes smaller than their anchors by a third or so.
+    plain.network.state_dict()["box_tower.predict.bias"].copy_(torch.tensor([0.0, 0.0, -0.5, -0.5] * 9))
+    info = dataclasses.replace(INFO, counts_last_pixel=True)
+    save_detector(tmp_path / "counted.pt", info, raw=plain.network.state_dict())
+    picture = a_picture(64, 64)
+    pixels = torch.from_numpy(np.asarray(picture).copy())[None]  # (1, S, S, 3)
+    images = normalise(pixels, torch.tensor([[64.0, 64.0]]), INFO.normalisation)
+    with torch.no_grad():
+        codes = plain(images).box_codes[0]
+    expected = decode_boxes(codes, plain.anchors_xyxy, counts_last_pixel=True).clamp(0, 64)  # (A, 4)
+    others = decode_boxes(codes, plain.anchors_xyxy).clamp(0, 64)
+    assert not torch.allclose(expected, others, atol=1e-2)
+
+    found = load_detector(tmp_path / "counted.pt", device="cpu", precision="float32").detect(picture)
+    assert len(found.scores) > 10
+    distances = (found.boxes_xyxy[:, None] - expected).abs().amax(dim=-1).amin(dim=1)  # (N,) to the nearest
+    assert float(distances.max()) < 1e-3
+
+    # Data in which just what it finds is to be found.
+    folder = Shapes(tmp_path / "data", num_train_images=1, num_val_images=1, image_size_px=64, num_held_out=1).folder(
+        silent
+    )
+    counted = load_detector(tmp_path / "counted.pt", device="cpu", precision="float32")
+    annotate_with_found(folder, counted)
+    cached = {"cache_dir": tmp_path / "cache", "cache_format": Native(64), "report": silent}
+    scores = [score_detector(one, folder, **cached).metrics["ap"] for one in (counted, plain)]  # type: ignore[arg-type]
+    assert scores[0] == pytest.approx(1.0)
+    assert scores[1] < 0.98
+
+    exported = detector_subject(tmp_path / "counted.pt", None, None, boxes=True).network
+    assert isinstance(exported, DetectorWithBoxes)
+    with torch.no_grad():
+        boxes, _ = exported.all_boxes(exported.raw(images))
+    assert torch.allclose(boxes[0], expected, atol=1e-3)
+
+
+def annotate_with_found(folder: CocoFolder, detector: Detector) -> None:
+    """Have the validation set of a folder hold what a detector finds in its images."""
+    file, images = folder.paths("val")
+    content = json.loads(file.read_text())
+    content["categories"] = [{"id": one.id, "name": one.name} for one in detector.info.categories]
+    content["annotations"] = []
+    for image in content["images"]:
+        found = detector.detect(opened(images / image["file_name"]))
+        for (left, top, right, bottom), label in zip(found.boxes_xyxy.tolist(), found.labels.tolist(), strict=True):
+            bbox = [left, top, right - left, bottom - top]
+            content["annotations"].append(
+                {"id": len(content["annotations"]) + 1, "image_id": image["id"], "category_id": label + 1,
+                 "bbox": bbox, "area": bbox[2] * bbox[3], "iscrowd": 0}
+            )  # fmt: skip
+    file.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""Check that checkpoints which TensorFlow wrote become detectors that compute what tensorflow/models' do.
+
+make reference                          once: installs tensorflow/models beside this project, about 2 GB
+python -m benchmarks.released_parity
+
+Builds RetinaNets in tensorflow/models with random weights, has it write them as checkpoints and imports these. Compared
+are class logits and box codes of random images (the largest difference, relative to their standard deviation), and the
+boxes that both find. Then TensorFlow writes variables by tensorflow/tpu's names, which must come back to the last bit.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from benchmarks.reference import Reference
+from proxy_tasks.detection.detections import Detections, detect
+from proxy_tasks.detection.detector import Detector
+from proxy_tasks.detection.released import RELEASED_SCALES, load_released
+from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.networks.released.tpu_names import retinanet_slots
+from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RawDetections
+from search_space import published_spec
+
+TOLERANCE = 1e-4
+MIN_SHARE_OF_BOXES = 0.999
+SIZE_PX = 256
+BATCH_SIZE = 2
+NUM_CLASSES = 91
+CASES = (("spinenet-49", False), ("spinenet-49", True), ("spinenet-96", False), ("spinenet-143", False))
+"""Networks of which tensorflow/models has released weights; the second as a training leaves them, with averages."""
+_CLASS_FACTOR, _CLASS_BIAS = 20.0, -17.0
+"""With them some thousand pairs of anchor and class are candidates, fewer than either side takes at most."""
+_SPEC = published_spec("spinenet-49")
+
+
+def compare_garden(reference: Reference, network: str, images: NDArray[np.float32], *, averages: bool) -> list[str]:
+    """Import a detector that tensorflow/models wrote and return in words where it differs too much."""
+    scale = replace(RELEASED_SCALES[network], activation="silu", image_size_px=SIZE_PX)
+    prefix, weights, inputs, outputs = (str(reference.folder / name) for name in ("ckpt", "w.npz", "in.npy", "out.npz"))
+    np.save(inputs, images)
+    reference.build_detector("detector", _SPEC, scale, NUM_CLASSES)
+    reference.ask("draw", name="detector", seed=1, path=weights)
+    reference.ask("sharpen", name="detector", factor=_CLASS_FACTOR, class_bias=_CLASS_BIAS)
+    reference.ask("write_checkpoint", name="detector", prefix=prefix, averages=averages)
+    reference.ask("predict", name="detector", images=inputs, path=outputs)
+    reference.ask("forget", name="detector")
+
+    detector = load_released(f"{prefix}-1", network, device="cpu", precision="float32")
+    detector = Detector(detector.network, replace(detector.info, scale=scale)).eval()
+    with torch.no_grad():
+        ours = detector(torch.from_numpy(images).permute(0, 3, 1, 2))
+    theirs = np.load(outputs)
+    logits, codes = (
+        difference(mine, their_values(theirs, kind)) for mine, kind in zip(ours, ("class", "box"), strict=True)
+    )
+    share, count = share_of_boxes(found_by_ours(ours, detector), theirs)
+    print(f"{network:<13} {'averages' if averages else 'weights':<9}", end="")
+    print(f" logits {logits:.0e} codes {codes:.0e} boxes {share:.2%} of {count}")
+    is_close = max(logits, codes) <= TOLERANCE and share >= MIN_SHARE_OF_BOXES
+    return [] if is_close else [network]
+
+
+def their_values(found: Mapping[str, NDArray[np.float32]], kind: str) -> Tensor:
+    """Return (B, A, values) what the reference says of each anchor, its aspect ratios in our order."""
+    parts = []
+    for name in sorted(name for name in found if name.startswith(f"{kind}/")):
+        values = torch.from_numpy(found[name])  # (B, H, W, anchors of a location * values)
+        values = values.reshape(*values.shape[:3], NUM_ANCHORS_PER_LOCATION // 3, 3, -1)
+        values = values[..., [1, 2, 0], :]  # theirs are 1/2, 1, 2
+        parts.append(values.flatten(1, 4))  # (B, A of the level, values)
+    return torch.cat(parts, dim=1)
+
+
+def difference(ours: Tensor, theirs: Tensor) -> float:
+    """Return the largest difference, relative to the standard deviation."""
+    if ours.shape != theirs.shape:
+        raise ValueError(f"expected an answer of {tuple(theirs.shape)}, got {tuple(ours.shape)}")
+    return float((ours - theirs).abs().max() / theirs.std())
+
+
+def found_by_ours(raw: RawDetections, detector: Detector) -> Detections:
+    """Return what our detector finds; class 0 is the background."""
+    logits = raw.class_logits.clone()
+    logits[..., 0] = -torch.inf
+    sizes_px = torch.full((len(logits), 2), float(SIZE_PX))
+    return detect(RawDetections(logits, raw.box_codes), detector.anchors_xyxy, sizes_px)
+
+
+def share_of_boxes(ours: Detections, theirs: Mapping[str, NDArray[np.float32]]) -> tuple[float, int]:
+    """Return the share of the reference's boxes that are ours too, by class, overlap and score, and their number."""
+    num_found = num_all = 0
+    for image, count in enumerate(theirs["num_detections"].tolist()):
+        boxes = torch.from_numpy(theirs["detection_boxes"][image, :count])[:, [1, 0, 3, 2]]  # (N, 4)
+        labels = torch.from_numpy(theirs["detection_classes"][image, :count])  # (N,)
+        scores = torch.from_numpy(theirs["detection_scores"][image, :count])  # (N,)
+        mine = ours.image == image
+
+        same = box_iou(boxes, ours.boxes_xyxy[mine]) > 0.99  # (N, M)
+        same &= labels[:, None] == ours.labels[mine]
+        same &= (scores[:, None] - ours.scores[mine]).abs() < 1e-3
+        num_found += int(same.any(dim=1).sum())
+        num_all += count
+    return num_found / max(num_all, 1), num_all
+
+
+def compare_tpu(reference: Reference, network: str) -> list[str]:
+    """Have TensorFlow write random variables by tensorflow/tpu's names and return in words what comes back changed."""
+    with torch.device("meta"):
+        built = build_detector(_SPEC, RELEASED_SCALES[network], NUM_CLASSES)
+    rng = np.random.default_rng(2)
+    slots = retinanet_slots(built, _SPEC)
+    arrays = {name: rng.random(slot.shape, dtype=np.float32) for name, slot in slots.items()}
+    np.savez(reference.folder / "arrays.npz", **arrays)  # type: ignore[arg-type]  # a name could be an option's
+    prefix = reference.folder / "tpu" / "model.ckpt"
+    prefix.parent.mkdir(exist_ok=True)
+    reference.ask("write_variables", arrays=str(reference.folder / "arrays.npz"), prefix=str(prefix))
+
+    detector = load_released(prefix.parent, network, device="cpu", precision="float32")
+    changed = []
+    for name, slot in retinanet_slots(detector.network, _SPEC).items():
+        values = arrays[name].transpose(slot.axes) if slot.axes else arrays[name]
+        if not np.array_equal(slot.tensor.detach().numpy(), values):
+            changed.append(name)
+    print(f"{network:<13} {len(arrays)} variables by tensorflow/tpu's names, {len(changed)} changed")
+    return changed
+
+
+def main() -> None:
+    # Keras takes images as float32.
+    images = np.random.default_rng(0).normal(size=(BATCH_SIZE, SIZE_PX, SIZE_PX, 3)).astype(np.float32)
+    wrong: list[str] = []
+    with Reference() as reference:
+        print(f"TensorFlow {reference.version}, PyTorch {torch.__version__}; {BATCH_SIZE} images of {SIZE_PX} px")
+        for network, averages in CASES:
+            wrong += compare_garden(reference, network, images, averages=averages)
+        wrong += compare_tpu(reference, "spinenet-49s")
+    if wrong:
+        sys.exit(f"error: {wrong[0]} differs by more than the tolerance")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""python -m nas.import_weights: turn released weights of a SpineNet into a detector that other commands take."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundation import InputError, check_range, short_path
+from nas.options.builder import build
+from nas.options.command_line import own_command, run_command
+
+HELP = """\
+python -m nas.import_weights checkpoint=FILE_OR_FOLDER network=NAME out=FILE [name=value ...]
+
+Turn a checkpoint of a RetinaNet of tensorflow/tpu or tensorflow/models into the file that a training leaves, which
+nas.detect, nas.evaluate, nas.export and nas.train take. TensorFlow is not needed. Each variable's checksum is verified,
+and all of them must be those of the network. docs/released.md lists the networks.
+
+  python -m nas.import_weights checkpoint=spinenet49s network=spinenet-49s out=spinenet-49s.pt
+  python -m nas.import_weights checkpoint=best/model.ckpt network=spinenet-143-best out=spinenet-143-best.pt
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the command; names as in `experiments/import_weights.yaml`."""
+
+    checkpoint: Path
+    network: str
+    out: Path
+    norm_epsilon: float | None
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        if self.norm_epsilon is not None:
+            check_range("norm_epsilon", self.norm_epsilon, 1e-12, 1, "variances are near 1")
+
+
+def main(config: dict[str, Any]) -> None:
+    """Import what the configuration names."""
+    options = build(Options, config, "")
+    _check_out(options)
+
+    # Imported here so that help and mistakes do not wait for torch.
+    from proxy_tasks.detection.released import import_released
+
+    info = import_released(options.checkpoint, options.network, options.out, norm_epsilon=options.norm_epsilon)
+    out = short_path(options.out)
+    num_classes = len(info.categories) - len(info.unused_classes)
+    print(f"{out}: {info.name} with {num_classes} classes, for images of {info.scale.image_size_px} px")
+    print(f"to check it on COCO: {own_command('evaluate')} {shlex.join([f'weights={out}', 'data.root=FOLDER'])}")
+
+
+def _check_out(options: Options) -> None:
+    """Check that nothing is overwritten but what may be.
+
+    Raises:
+        InputError: something would be.
+    """
+    if options.out.is_dir():
+        raise InputError(f"out={short_path(options.out)} is a folder, needed is a file, as {options.network}.pt in it")
+    if (options.out.exists() or options.out.is_symlink()) and not options.overwrite:
+        raise InputError(
+            f"{short_path(options.out)} exists: name another file, or replace what is there with overwrite=true"
+        )
+
+
+if __name__ == "__main__":
+    run_command("import_weights", HELP, main)

@@ -1,0 +1,174 @@
+"""Released detectors: weights out of the reference's checkpoints, as detectors of ours and as their files."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from foundation import InputError, nearest_hint
+from proxy_tasks.coco.annotations import NO_CATEGORY
+from proxy_tasks.coco.coco_categories import COCO_CATEGORIES
+from proxy_tasks.detection.detector import Detector, ready_detector
+from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_detector
+from proxy_tasks.device_options import Precision
+from proxy_tasks.networks.layers import Reference
+from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.networks.released.checkpoint import Checkpoint
+from proxy_tasks.networks.released.filling import fill_slots
+from proxy_tasks.networks.released.garden_names import GRAPH, GardenNames
+from proxy_tasks.networks.released.prefix import checkpoint_prefix
+from proxy_tasks.networks.released.tpu_names import CLASS_BIAS, is_of_training, retinanet_slots
+from proxy_tasks.networks.released.variables import Slot
+from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RetinaNet
+from proxy_tasks.runtime import pick_device
+from search_space import ArchSpec, ModelScale, published_scale, published_spec
+
+_TPU_NORM_EPSILON = 1e-4
+"""That of tensorflow/tpu's configuration of RetinaNet; its first configurations had 1e-3."""
+_GARDEN_NORM_EPSILON = 1e-3
+"""That of tensorflow/models' configuration of RetinaNet."""
+_NUM_COCO_CLASSES = 91
+"""COCO's category ids, and the background's 0."""
+_MAX_CLASSES = 10_000
+
+
+def _released_scales() -> Mapping[str, ModelScale]:
+    """Return the scale of each released network: those named best have SiLU, as has 190, of which there is one."""
+    scales: dict[str, ModelScale] = {}
+    for name in ("spinenet-49s", "spinenet-49", "spinenet-96", "spinenet-143"):
+        scales[name] = published_scale(name)
+        scales[f"{name}-best"] = replace(published_scale(name), activation="silu")
+    scales["spinenet-190"] = replace(published_scale("spinenet-190"), activation="silu")
+    return scales
+
+
+RELEASED_SCALES = _released_scales()
+"""The released detectors that can be imported, each with its scale; all are of one spec, SpineNet-49's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names of a checkpoint's variables, and what all networks of the code that wrote it share.
+
+    Attributes:
+        reference: the code.
+        norm_epsilon: of normalisation, unless another is given.
+        class_bias: variable with a value for each class of each anchor.
+        slots: returns where each variable goes.
+        is_left_out: returns whether a network has no need of a variable.
+    """
+
+    reference: Reference
+    norm_epsilon: float
+    class_bias: str
+    slots: Callable[[RetinaNet, ArchSpec], dict[str, Slot]]
+    is_left_out: Callable[[str], bool]
+
+
+def load_released(
+    path: Path | str,
+    network: str,
+    *,
+    norm_epsilon: float | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> Detector:
+    """Return the detector of a released checkpoint, in inference mode.
+
+    Args:
+        path: of the checkpoint: its prefix, as `model.ckpt-187600`, one of its files, or the folder that holds it.
+        network: a name in `RELEASED_SCALES`, as `spinenet-49s` or `spinenet-49s-best`.
+        norm_epsilon: of its normalisation; None for that of the code that it was trained with.
+        device: `cpu`, `cuda` or `auto`: the GPU where there is one.
+        precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
+
+    Raises:
+        InputError: an unknown network, no such device, or a checkpoint that is damaged or of another network.
+        ValueError: the epsilon is not above 0 and at most 1.
+    """
+    pick_device(device)
+    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon)
+    return ready_detector(built, info, device=device, precision=precision)
+
+
+def import_released(path: Path, network: str, out: Path, *, norm_epsilon: float | None = None) -> DetectorInfo:
+    """Write the detector of a released checkpoint as a training would, and return what its file says of it.
+
+    Raises:
+        InputError: as `load_released`, or it cannot be written.
+    """
+    built, info = read_released(path, network, norm_epsilon=norm_epsilon)
+    save_detector(out, info, raw=built.state_dict())
+    return info
+
+
+def read_released(path: Path, network: str, *, norm_epsilon: float | None = None) -> tuple[RetinaNet, DetectorInfo]:
+    """Return the network of a released checkpoint with its weights, in the processor's memory, and what it is.
+
+    Raises:
+        InputError: as `load_released`.
+    """
+    if network not in RELEASED_SCALES:
+        known = tuple(RELEASED_SCALES)
+        raise InputError(
+            f"no released weights of {network!r} are known; known are {', '.join(known)}{nearest_hint(network, known)}"
+        )
+
+    checkpoint = Checkpoint(checkpoint_prefix(path))
+    names = _names(checkpoint)
+    spec, scale = published_spec("spinenet-49"), RELEASED_SCALES[network]
+    if names.reference == "model_garden":
+        # The released checkpoint of 49S has wider endpoints than either code; see `PUBLISHED_SCALES`.
+        width = 128 if network.startswith("spinenet-49s") else scale.endpoint_width
+        scale = replace(scale, activation="silu", endpoint_width=width)
+    info = DetectorInfo(
+        name=network,
+        architecture=spec,
+        scale=scale,
+        categories=_categories(_num_classes(checkpoint, names.class_bias)),
+        weights="raw",
+        reference=names.reference,
+        norm_epsilon=names.norm_epsilon if norm_epsilon is None else norm_epsilon,
+        counts_last_pixel=names.reference == "tpu",
+    )
+
+    # Without memory at first: fresh weights would be drawn for nothing.
+    with torch.device("meta"):
+        built = build_detector(spec, scale, len(info.categories), names.reference)
+    built.to_empty(device="cpu")
+    for name, buffer in built.named_buffers():
+        if name.endswith("num_batches_tracked"):
+            buffer.zero_()
+    fill_slots(names.slots(built, spec), checkpoint, network, names.is_left_out)
+    return built, info
+
+
+def _names(checkpoint: Checkpoint) -> _Names:
+    """Return the names of the code that wrote a checkpoint."""
+    if checkpoint.has_text(GRAPH):
+        garden = GardenNames(checkpoint)
+        return _Names("model_garden", _GARDEN_NORM_EPSILON, garden.class_bias, garden.slots, garden.is_left_out)
+    return _Names("tpu", _TPU_NORM_EPSILON, CLASS_BIAS, retinanet_slots, is_of_training)
+
+
+def _num_classes(checkpoint: Checkpoint, class_bias: str) -> int:
+    """Return the number of classes that a checkpoint has; COCO's where it has none, which is then found missing."""
+    if class_bias not in checkpoint:
+        return _NUM_COCO_CLASSES
+    shape = checkpoint.shape(class_bias)
+    num_values = shape[0] if len(shape) == 1 else 0
+    num_classes, rest = divmod(num_values, NUM_ANCHORS_PER_LOCATION)
+    if rest or not 1 < num_classes <= _MAX_CLASSES:
+        raise InputError(
+            f"{checkpoint.prefix}: {class_bias} of {shape} is of no 2 to {_MAX_CLASSES:,} classes at "
+            f"{NUM_ANCHORS_PER_LOCATION} anchors"
+        )
+    return num_classes
+
+
+def _categories(num_classes: int) -> tuple[Category, ...]:
+    """Return the category of each class, whose number is its id; 0 is the background, and of 91 classes COCO's."""
+    if num_classes == _NUM_COCO_CLASSES:
+        return tuple(Category(k, COCO_CATEGORIES.get(k, NO_CATEGORY)) for k in range(num_classes))
+    return (Category(0, NO_CATEGORY), *(Category(k, f"class {k}") for k in range(1, num_classes)))

@@ -1,0 +1,77 @@
+"""The names that tensorflow/tpu gives the variables of a RetinaNet with a SpineNet."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from torch import nn
+
+from proxy_tasks.networks.released.order import LayerGroup, layer_groups
+from proxy_tasks.networks.released.variables import Slot, layer_slots
+from proxy_tasks.networks.retinanet import RetinaNet, Tower
+from proxy_tasks.networks.spinenet import SpineNet
+from search_space import ArchSpec
+from search_space.spec import NUM_STEM_PARENTS
+
+CLASS_BIAS = "retinanet/class_net/class-predict/bias"
+"""Its size is the number of anchors of a location times that of classes."""
+
+
+def retinanet_slots(network: RetinaNet, spec: ArchSpec) -> dict[str, Slot]:
+    """Return where each variable of a checkpoint goes in a detector of that spec, of blocks of the ResNet family.
+
+    Raises:
+        TypeError: the backbone is no SpineNet.
+
+    Source: tensorflow/tpu spinenet.py, nn_blocks.py and heads.py; the names and shapes of a released checkpoint.
+    """
+    if not isinstance(network.backbone, SpineNet):
+        raise TypeError(f"expected a SpineNet, got {type(network.backbone).__name__}")
+
+    slots = dict(_backbone_slots(network.backbone, spec))
+    for name, tower in (("class", network.class_tower), ("box", network.box_tower)):
+        slots |= _tower_slots(name, tower, network.output_levels)
+    return slots
+
+
+def is_of_training(name: str) -> bool:
+    """Return whether a variable is of the training alone: its step, or the momentum of another variable."""
+    return name == "global_step" or name.endswith("/Momentum")
+
+
+def _backbone_slots(backbone: SpineNet, spec: ArchSpec) -> Iterator[tuple[str, Slot]]:
+    """Yield the variables of the backbone: TensorFlow counts the layers of each kind within each scope."""
+    num_layers: Counter[str] = Counter()
+    for group in layer_groups(backbone, spec):
+        for layer in group.layers:
+            plain = f"{_scope(group)}/{'conv2d' if isinstance(layer, nn.Conv2d) else 'batch_normalization'}"
+            number = num_layers[plain]
+            num_layers[plain] += 1
+
+            name = f"{plain}_{number}" if number else plain
+            yield from ((f"{name}/{variable}", slot) for variable, slot in layer_slots(layer).items())
+
+
+def _scope(group: LayerGroup) -> str:
+    """Return the scope of a group of layers; stem and endpoints share one."""
+    policy = group.block - NUM_STEM_PARENTS
+    match group.part:
+        case "resampling":
+            return f"spinenet/sub_policy{policy}/resample_with_alpha_resample_{policy}_{group.position}"
+        case "block":
+            return f"spinenet/sub_policy{policy}/scale_permuted_block_{group.block}"
+        case _:
+            return "spinenet"
+
+
+def _tower_slots(name: str, tower: Tower, levels: tuple[int, ...]) -> dict[str, Slot]:
+    """Return the variables of a head; its convolutions are for all levels, its normalisations for one each."""
+    named: dict[str, nn.Module] = {f"{name}-{k}": conv for k, conv in enumerate(tower.shared.convs)}
+    for level, norms in zip(levels, tower.shared.norms, strict=True):
+        named |= {f"{name}-{k}-{level}": norm for k, norm in enumerate(norms.children())}
+    named[f"{name}-predict"] = tower.predict
+
+    return {
+        f"retinanet/{name}_net/{layer_name}/{variable}": slot
+        for layer_name, layer in named.items()
+        for variable, slot in layer_slots(layer).items()
+    }
