@@ -10,7 +10,7 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
@@ -36,6 +36,7 @@ class Subject(BaseModel):
         num_classes: of the head.
         scale: of the network.
         command: the command that measures; None for none.
+        command_files: SHA-256 of the files that the command names, as `command_files` returns them.
         conditions: how it is measured.
     """
 
@@ -46,6 +47,7 @@ class Subject(BaseModel):
     num_classes: int
     scale: ModelScale
     command: str | None
+    command_files: Mapping[str, str] = Field(default_factory=dict)
     conditions: Conditions
 
     @property

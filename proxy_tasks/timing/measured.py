@@ -16,6 +16,7 @@ from proxy_tasks.networks.latency import NUM_WARMUPS, device_name, measure_laten
 from proxy_tasks.networks.onnx_file import INPUT, open_onnx, runtime
 from proxy_tasks.runtime import pick_device, uses_bf16
 from proxy_tasks.timing.command import command_ms
+from proxy_tasks.timing.command_files import command_files
 from proxy_tasks.timing.kept import FOLDER, KeptLatency, Subject, kept_or_measured
 from proxy_tasks.timing.network import TimedNetwork
 
@@ -94,6 +95,7 @@ def network_latency(
         num_classes=network.num_classes,
         scale=network.scale,
         command=timing.options.command,
+        command_files=command_files(timing.options.command),
         conditions=conditions,
     )
 

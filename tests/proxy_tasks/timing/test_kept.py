@@ -46,12 +46,22 @@ def test_nothing_is_timed_twice_but_what_differs_in_anything(tmp_path: Path) -> 
         SUBJECT.model_copy(update={"num_classes": 80}),
         SUBJECT.model_copy(update={"scale": ModelScale(width_multiplier=0.5)}),
         SUBJECT.model_copy(update={"command": "bench --fp16 {file}"}),
+        SUBJECT.model_copy(update={"command_files": {"bench.sh": "0" * 64}}),
         SUBJECT.model_copy(update={"conditions": replace(CONDITIONS, device="orin")}),
         SUBJECT.model_copy(update={"conditions": replace(CONDITIONS, runtime="onnxruntime 1.20.0")}),
         SUBJECT.model_copy(update={"conditions": replace(CONDITIONS, num_runs=20)}),
     ]
     for _ in range(2):
-        assert [measured(folder, other, count) for other in others] == [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+        assert [measured(folder, other, count) for other in others] == [float(n) for n in range(2, 2 + len(others))]
+
+
+def test_a_result_of_an_older_version_can_be_read(tmp_path: Path) -> None:
+    measured(tmp_path, SUBJECT, "echo 3")
+    (path,) = tmp_path.glob("*.json")
+    content = json.loads(path.read_text())
+    for name in content["subject"].keys() - {"key", "head", "num_classes", "scale", "command", "conditions"}:
+        del content["subject"][name]
+    assert KeptLatency.model_validate(content).median_ms == 3
 
 
 def test_a_damaged_result_is_measured_again_and_replaced(tmp_path: Path) -> None:

@@ -61,6 +61,18 @@ def test_a_command_times_a_file_that_onnx_reads_and_the_median_of_its_calls_coun
     assert [dim.dim_value for dim in images.type.tensor_type.shape.dim] == [1, 3, 64, 96]
 
 
+@pytest.mark.long
+def test_a_script_that_was_edited_measures_again(tmp_path: Path) -> None:
+    script = tmp_path / "bench.sh"
+    timing = Timing(LatencyOptions("command", f"sh {script} {{file}}", "nano", num_calls=1))
+    found = []
+    for line in ("echo 3", "echo 4", "echo 3"):
+        script.write_text(line)
+        found.append(network_latency(BACKBONE, timing, tmp_path).latency.median_ms)
+    assert found == [3, 4, 3]
+    assert len(list((tmp_path / "latency").glob("*.json"))) == 2
+
+
 def test_mask_rcnn_is_no_file(tmp_path: Path) -> None:
     network = TimedNetwork("spinenet-49", SCALE, (64, 64), "mask_rcnn")
     with pytest.raises(InputError, match="cannot be written as an ONNX file: time it with runtime=torch"):
