@@ -141,16 +141,24 @@ def _in_onnxruntime(content: bytes, conditions: Conditions, report: Callable[[in
 def _by_command(
     network: TimedNetwork, timing: Timing, conditions: Conditions, report: Callable[[int], None]
 ) -> Latency:
-    """Hand the network to the command as a file of its key's name, which is gone afterwards."""
+    """Hand the network to the command as a file of its key's name, which is gone afterwards.
+
+    Raises:
+        InputError: the command fails, or no file can be written for it.
+    """
     command = timing.options.command
     if command is None:
         raise InputError("runtime=command needs a command")
 
     times = []
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{network.key}.onnx"
-        file.write_bytes(network.onnx_bytes(timing.batch_size))
-        for call in range(1, timing.options.num_calls + 1):
-            times.append(command_ms(command, file, timing.options.timeout_s))
-            report(call)
+    content = network.onnx_bytes(timing.batch_size)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{network.key}.onnx"
+            file.write_bytes(content)
+            for call in range(1, timing.options.num_calls + 1):
+                times.append(command_ms(command, file, timing.options.timeout_s))
+                report(call)
+    except OSError as error:
+        raise InputError(f"latency.command cannot be given a file below TMPDIR: {error.strerror}") from None
     return latency_of(times, conditions)
