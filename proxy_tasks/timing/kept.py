@@ -37,6 +37,7 @@ class Subject(BaseModel):
         scale: of the network.
         command: the command that measures; None for none.
         command_files: SHA-256 of the files that the command names, as `command_files` returns them.
+        code: versions and digests of what makes the network, as `code_of` returns them.
         conditions: how it is measured.
     """
 
@@ -48,6 +49,7 @@ class Subject(BaseModel):
     scale: ModelScale
     command: str | None
     command_files: Mapping[str, str] = Field(default_factory=dict)
+    code: Mapping[str, str] = Field(default_factory=dict)
     conditions: Conditions
 
     @property

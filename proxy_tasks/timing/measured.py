@@ -15,6 +15,7 @@ from proxy_tasks.latency_options import LatencyOptions
 from proxy_tasks.networks.latency import NUM_WARMUPS, device_name, measure_latency, times_ms, torch_conditions
 from proxy_tasks.networks.onnx_file import INPUT, open_onnx, runtime
 from proxy_tasks.runtime import pick_device, uses_bf16
+from proxy_tasks.timing.code import code_of
 from proxy_tasks.timing.command import command_ms
 from proxy_tasks.timing.command_files import command_files
 from proxy_tasks.timing.kept import FOLDER, KeptLatency, Subject, kept_or_measured
@@ -96,6 +97,7 @@ def network_latency(
         scale=network.scale,
         command=timing.options.command,
         command_files=command_files(timing.options.command),
+        code=code_of(network.architecture, needs_onnx=timing.options.needs_onnx),
         conditions=conditions,
     )
 

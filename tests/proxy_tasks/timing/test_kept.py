@@ -5,8 +5,9 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,17 +41,29 @@ def counting(path: Path) -> str:
 def test_nothing_is_timed_twice_but_what_differs_in_anything(tmp_path: Path) -> None:
     folder, count = tmp_path / "latency", counting(tmp_path)
     assert [measured(folder, SUBJECT, count) for _ in range(3)] == [1.0, 1.0, 1.0]
-    others = [
-        OTHER,
-        SUBJECT.model_copy(update={"head": "none"}),
-        SUBJECT.model_copy(update={"num_classes": 80}),
-        SUBJECT.model_copy(update={"scale": ModelScale(width_multiplier=0.5)}),
-        SUBJECT.model_copy(update={"command": "bench --fp16 {file}"}),
-        SUBJECT.model_copy(update={"command_files": {"bench.sh": "0" * 64}}),
-        SUBJECT.model_copy(update={"conditions": replace(CONDITIONS, device="orin")}),
-        SUBJECT.model_copy(update={"conditions": replace(CONDITIONS, runtime="onnxruntime 1.20.0")}),
-        SUBJECT.model_copy(update={"conditions": replace(CONDITIONS, num_runs=20)}),
-    ]
+    changes: dict[str, Any] = {
+        "key": "0123456789abcdef",
+        "head": "none",
+        "num_classes": 80,
+        "scale": ModelScale(width_multiplier=0.5),
+        "command": "bench --fp16 {file}",
+        "command_files": {"bench.sh": "0" * 64},
+        "code": {"torch": "2.9.0"},
+    }
+    conditions: dict[str, Any] = {
+        "runtime": "onnxruntime 1.20.0",
+        "device": "orin",
+        "precision": "bfloat16",
+        "batch_size": 2,
+        "image_size_px": (64, 96),
+        "num_runs": 20,
+        "num_warmups": 5,
+    }
+    assert changes.keys() | {"conditions"} == Subject.model_fields.keys()
+    assert list(conditions) == [field.name for field in fields(Conditions)]
+    others = [SUBJECT.model_copy(update={name: value}) for name, value in changes.items()]
+    for name, value in conditions.items():
+        others.append(SUBJECT.model_copy(update={"conditions": replace(CONDITIONS, **{name: value})}))
     for _ in range(2):
         assert [measured(folder, other, count) for other in others] == [float(n) for n in range(2, 2 + len(others))]
 
