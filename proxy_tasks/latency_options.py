@@ -25,7 +25,7 @@ class LatencyOptions:
             one number, and nothing else on standard output.
         device_name: name of the device that the command measures on: letters of English, digits, _ . : - and spaces.
         num_calls: times that the command is called; the median counts.
-        timeout_s: longest that one call may take; another's turn on the device is waited for as long as its calls may.
+        timeout_s: longest that one call may take; others on the device are waited for as long as all calls may.
 
     Raises:
         ValueError: options that do not go together, or out of range.
@@ -65,6 +65,11 @@ class LatencyOptions:
     def needs_onnx(self) -> bool:
         """True where networks are written as ONNX files to be timed."""
         return self.runtime in ("onnxruntime", "command")
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that all calls of a command may take; 0 where none is called."""
+        return self.num_calls * self.timeout_s if self.runtime == "command" else 0
 
 
 def latency_options(given: LatencyOptions | bool) -> LatencyOptions:

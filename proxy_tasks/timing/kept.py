@@ -8,10 +8,9 @@ import errno
 import fcntl
 import hashlib
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
@@ -98,11 +97,11 @@ def kept_or_measured(
         folder: of all that are kept.
         subject: what is measured, and how.
         measure: measures it.
-        timeout_s: longest that the turn of another on the same device may take.
+        timeout_s: longest that the turns of others on the same device may take, all together.
         say: called with a line where the result cannot be kept.
 
     Raises:
-        InputError: it cannot be measured, or another would not come to an end.
+        InputError: it cannot be measured, or others would not come to an end.
     """
     found = _read(folder / subject.file_name, subject)
     if found is not None:
@@ -149,7 +148,7 @@ def _turn(folder: Path, device: str, timeout_s: float) -> Iterator[None]:
     """Wait until no other process measures on a device by way of this folder; hold the turn.
 
     Raises:
-        InputError: another did not come to an end in time.
+        InputError: others did not come to an end in time.
     """
     # The number of threads is no part of what is in use.
     name = f"{hashlib.sha256(device.partition(', ')[0].encode()).hexdigest()[:16]}.lock"
@@ -160,9 +159,7 @@ def _turn(folder: Path, device: str, timeout_s: float) -> Iterator[None]:
         return
 
     with file:
-        _take(
-            file, timeout_s, f"{device} was in use by one other measurement for {timeout_s:g} s ({short_path(folder)})"
-        )
+        _take(file, timeout_s, f"{device} was in use by other measurements for {timeout_s:g} s ({short_path(folder)})")
         yield
 
 
@@ -176,25 +173,15 @@ def _lock_file(folder: Path, name: str) -> IO[str] | None:
 
 def _take(file: IO[str], timeout_s: float, too_long: str) -> None:
     """Lock a file, which ends with the process or as it is closed; a file system without locks has no turns."""
-    holder, since = "", time.monotonic()
+    until = time.monotonic() + timeout_s
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
+            return
         except OSError as error:
             if error.errno not in _HELD:
                 return
 
-        # However many are in front: only one that holds the turn for too long is not waited for.
-        file.seek(0)
-        now = file.read()
-        if now != holder:
-            holder, since = now, time.monotonic()
-        if time.monotonic() - since > timeout_s:
+        if time.monotonic() > until:
             raise InputError(too_long)
         time.sleep(_PAUSE_S)
-
-    # By this a turn is told from the one before it; a full disk is no reason not to measure.
-    with suppress(OSError):
-        os.ftruncate(file.fileno(), 0)
-        os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()} since {time.time_ns()}\n".encode())

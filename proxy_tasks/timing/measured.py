@@ -104,7 +104,7 @@ def network_latency(
     def measure() -> Latency:
         return _measured(network, timing, conditions, report)
 
-    # A turn is all calls of a command, and the writing of its file.
+    # As long as a turn may take: all calls of a command, and the writing of its file.
     turn_s = timing.options.timeout_s * (timing.options.num_calls + 1)
     return kept_or_measured(folder / FOLDER, subject, measure, timeout_s=turn_s, say=say)
 

@@ -116,7 +116,7 @@ def test_a_turn_is_waited_for_a_bounded_time_and_ends_with_its_process(tmp_path:
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(InputError, match=r"nano was in use by one other measurement for 0\.05 s \("):
+        with pytest.raises(InputError, match=r"nano was in use by other measurements for 0\.05 s \("):
             measured(folder, OTHER, count, timeout_s=0.05)
         # What is kept needs no turn, and another device has one of its own.
         assert measured(folder, SUBJECT, count, timeout_s=0.05) == 1
@@ -128,20 +128,23 @@ def test_a_turn_is_waited_for_a_bounded_time_and_ends_with_its_process(tmp_path:
     assert time.monotonic() - started < 10
 
 
-def test_however_many_are_in_front_each_is_waited_for(tmp_path: Path) -> None:
+def test_the_wait_for_a_turn_is_bounded_however_many_are_in_front(tmp_path: Path) -> None:
     subjects = [SUBJECT.model_copy(update={"num_classes": number}) for number in range(1, 5)]
-    found: list[float] = []
+    found: list[float | str] = []
 
     def measure(subject: Subject) -> None:
-        # The last waits for longer than it would for any single one.
-        found.append(measured(tmp_path, subject, "sleep 0.4; echo 3", timeout_s=1))
+        try:
+            found.append(measured(tmp_path, subject, "sleep 0.3; echo 3", timeout_s=0.5))
+        except InputError as error:
+            found.append(str(error))
 
     threads = [threading.Thread(target=measure, args=(subject,)) for subject in subjects]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [3.0] * 4
+    assert 3.0 in found
+    assert any(str(one).startswith("nano was in use by other measurements for 0.5 s (") for one in found)
 
 
 def test_what_cannot_be_kept_is_measured_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
