@@ -22,13 +22,14 @@ _NUM_READ = 100_000
 """Bytes of the output that are looked at."""
 
 
-def command_ms(command: str, file: Path, timeout_s: float) -> float:
+def command_ms(command: str, file: Path, timeout_s: float, inherited: tuple[int, ...] = ()) -> float:
     """Run a command on a file, and return the milliseconds that it prints.
 
     Args:
         command: line for the shell; `{file}` in it becomes the path, quoted.
         file: the path.
         timeout_s: after this time the command is ended, with all processes that it started on this machine.
+        inherited: descriptors that stay open in the command.
 
     Raises:
         InputError: it fails, hangs, or prints something else than one number.
@@ -37,7 +38,7 @@ def command_ms(command: str, file: Path, timeout_s: float) -> float:
 
     # Files, not pipes: a process that the command leaves behind may hold a pipe open for ever.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        status = _run(line, out, err, timeout_s)
+        status = _run(line, out, err, timeout_s, inherited)
         if status is None:
             raise _error(command, f"was still running after {timeout_s:g} s, and was ended")
         if status:
@@ -46,10 +47,15 @@ def command_ms(command: str, file: Path, timeout_s: float) -> float:
         return _milliseconds(command, _text(out))
 
 
-def _run(line: str, out: IO[bytes], err: IO[bytes], timeout_s: float) -> int | None:
+def _run(line: str, out: IO[bytes], err: IO[bytes], timeout_s: float, inherited: tuple[int, ...]) -> int | None:
     """Run a line in a session of its own; return its status, None where it took too long."""
     process = subprocess.Popen(
-        ["/bin/sh", "-c", line], stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+        ["/bin/sh", "-c", line],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+        pass_fds=inherited,
     )
     try:
         return process.wait(timeout_s)

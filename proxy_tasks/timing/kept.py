@@ -10,9 +10,9 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -22,6 +22,8 @@ from search_space import ModelScale
 
 FOLDER = "latency"
 """Folder of these files, in that of the caches or in a run."""
+Turn: TypeAlias = tuple[int, ...]
+"""A turn on a device: the descriptor of its locked file, for processes to inherit; empty where there are no turns."""
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _PAUSE_S = 0.05
 
@@ -86,7 +88,7 @@ class KeptLatency(BaseModel):
 def kept_or_measured(
     folder: Path,
     subject: Subject,
-    measure: Callable[[], Latency],
+    measure: Callable[[Turn], Latency],
     *,
     timeout_s: float,
     say: Callable[[str], None],
@@ -96,7 +98,7 @@ def kept_or_measured(
     Args:
         folder: of all that are kept.
         subject: what is measured, and how.
-        measure: measures it.
+        measure: measures it; what it starts inherits the turn that it is given, and keeps it should this process die.
         timeout_s: longest that the turns of others on the same device may take, all together.
         say: called with a line where the result cannot be kept.
 
@@ -107,12 +109,12 @@ def kept_or_measured(
     if found is not None:
         return found
 
-    with _turn(folder, subject.conditions.device, timeout_s):
+    with _turn(folder, subject.conditions.device, timeout_s) as turn:
         # Whoever had the turn before may have measured it.
         found = _read(folder / subject.file_name, subject)
         if found is not None:
             return found
-        latency = measure()
+        latency = measure(turn)
 
     kept = KeptLatency(
         subject=subject, median_ms=latency.median_ms, quartiles_ms=latency.quartiles_ms, measured_at=time.time()
@@ -144,8 +146,8 @@ def _read(path: Path, subject: Subject) -> KeptLatency | None:
 
 
 @contextmanager
-def _turn(folder: Path, device: str, timeout_s: float) -> Iterator[None]:
-    """Wait until no other process measures on a device by way of this folder; hold the turn.
+def _turn(folder: Path, device: str, timeout_s: float) -> Iterator[Turn]:
+    """Wait until no other process measures on a device by way of this folder; hold the turn, and yield it.
 
     Raises:
         InputError: others did not come to an end in time.
@@ -155,12 +157,17 @@ def _turn(folder: Path, device: str, timeout_s: float) -> Iterator[None]:
     file = _lock_file(folder, name)
     if file is None:
         # Where nothing can be written, nobody can be waited for.
-        yield
+        yield ()
         return
 
     with file:
         _take(file, timeout_s, f"{device} was in use by other measurements for {timeout_s:g} s ({short_path(folder)})")
-        yield
+        try:
+            yield (file.fileno(),)
+        finally:
+            # Closing alone would leave the turn to a process that a command has left behind.
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _lock_file(folder: Path, name: str) -> IO[str] | None:

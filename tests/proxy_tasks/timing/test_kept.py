@@ -14,7 +14,7 @@ import pytest
 from foundation import InputError
 from proxy_tasks.latency import Conditions, Latency, latency_of
 from proxy_tasks.timing.command import command_ms
-from proxy_tasks.timing.kept import KeptLatency, Subject, kept_or_measured
+from proxy_tasks.timing.kept import KeptLatency, Subject, Turn, kept_or_measured
 from search_space import ModelScale
 
 CONDITIONS = Conditions("command", "nano", "float32", 1, (64, 64), 1, None)
@@ -27,8 +27,8 @@ OTHER = SUBJECT.model_copy(update={"key": "0123456789abcdef"})
 def measured(folder: Path, subject: Subject, command: str, timeout_s: float = 30) -> float:
     """Return the milliseconds that a command prints, or what is kept of the subject."""
 
-    def measure() -> Latency:
-        return latency_of([command_ms(command, folder, 30)], subject.conditions)
+    def measure(turn: Turn) -> Latency:
+        return latency_of([command_ms(command, folder, 30, turn)], subject.conditions)
 
     return kept_or_measured(folder, subject, measure, timeout_s=timeout_s, say=print).median_ms
 
@@ -126,6 +126,33 @@ def test_a_turn_is_waited_for_a_bounded_time_and_ends_with_its_process(tmp_path:
     started = time.monotonic()
     assert measured(folder, OTHER, count) == 3
     assert time.monotonic() - started < 10
+
+
+def test_a_command_whose_worker_was_killed_keeps_its_turn_until_it_ends(tmp_path: Path) -> None:
+    folder, begun, go = (tmp_path / name for name in ("latency", "begun", "go"))
+    command = f"touch {begun}; while [ ! -e {go} ]; do sleep 0.02; done; echo 3"
+    script = """
+import sys
+from pathlib import Path
+from tests.proxy_tasks.timing.test_kept import SUBJECT, measured
+measured(Path(sys.argv[1]), SUBJECT, sys.argv[2])
+"""
+    with subprocess.Popen([sys.executable, "-c", script, str(folder), command]) as worker:
+        while not begun.exists():
+            assert worker.poll() is None
+            time.sleep(0.01)
+        worker.kill()
+    try:
+        with pytest.raises(InputError, match="nano was in use by other measurements"):
+            measured(folder, OTHER, "echo 4", timeout_s=0.1)
+    finally:
+        go.touch()
+    assert measured(folder, OTHER, "echo 4", timeout_s=10) == 4
+
+
+def test_a_process_that_a_command_leaves_behind_keeps_no_turn(tmp_path: Path) -> None:
+    assert measured(tmp_path, SUBJECT, "sleep 5 & echo 3") == 3
+    assert measured(tmp_path, OTHER, "echo 4", timeout_s=0.1) == 4
 
 
 def test_the_wait_for_a_turn_is_bounded_however_many_are_in_front(tmp_path: Path) -> None:
