@@ -16,6 +16,7 @@ from proxy_tasks.timing.command import command_ms
     ("command", "milliseconds"),
     [
         ("cat {file}", 3.25),
+        ("sh -c 'cat \"$FILE\"'; : {file}", 3.25),
         ("echo beside >&2; echo 7 ms; : {file}", 7.0),
         ("printf '\\n 1.5e1ms\\n'; : {file}", 15.0),
         ("awk '{print $1 * 2}' < {file} | tr -d '{}'", 6.5),
