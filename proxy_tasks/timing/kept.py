@@ -8,6 +8,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -109,7 +110,7 @@ def kept_or_measured(
     if found is not None:
         return found
 
-    with _turn(folder, subject.conditions.device, timeout_s) as turn:
+    with _turn(folder, subject.conditions, timeout_s) as turn:
         # Whoever had the turn before may have measured it.
         found = _read(folder / subject.file_name, subject)
         if found is not None:
@@ -146,14 +147,18 @@ def _read(path: Path, subject: Subject) -> KeptLatency | None:
 
 
 @contextmanager
-def _turn(folder: Path, device: str, timeout_s: float) -> Iterator[Turn]:
+def _turn(folder: Path, conditions: Conditions, timeout_s: float) -> Iterator[Turn]:
     """Wait until no other process measures on a device by way of this folder; hold the turn, and yield it.
 
     Raises:
         InputError: others did not come to an end in time.
     """
-    # The number of threads is no part of what is in use.
-    name = f"{hashlib.sha256(device.partition(', ')[0].encode()).hexdigest()[:16]}.lock"
+    # The number of threads is no part of what is in use. Machines may share a folder, and the device of a command.
+    device = conditions.device
+    used = device.partition(", ")[0]
+    if conditions.runtime != "command":
+        used = f"{used} of {socket.gethostname()}"
+    name = f"{hashlib.sha256(used.encode()).hexdigest()[:16]}.lock"
     file = _lock_file(folder, name)
     if file is None:
         # Where nothing can be written, nobody can be waited for.

@@ -1,6 +1,7 @@
 """Kept latencies: real files, and a real shell command as what takes time."""
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -153,6 +154,17 @@ measured(Path(sys.argv[1]), SUBJECT, sys.argv[2])
 def test_a_process_that_a_command_leaves_behind_keeps_no_turn(tmp_path: Path) -> None:
     assert measured(tmp_path, SUBJECT, "sleep 5 & echo 3") == 3
     assert measured(tmp_path, OTHER, "echo 4", timeout_s=0.1) == 4
+
+
+@pytest.mark.parametrize(("runtime", "num_locks"), [("torch 2.9.0", 2), ("command", 1)])
+def test_machines_of_one_shared_folder_wait_for_each_other_only_for_a_device_that_a_command_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, num_locks: int
+) -> None:
+    subject = SUBJECT.model_copy(update={"conditions": replace(CONDITIONS, runtime=runtime)})
+    for host in ("one", "other"):
+        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
+        measured(tmp_path, subject.model_copy(update={"key": host}), "echo 3")
+    assert len(list(tmp_path.glob("*.lock"))) == num_locks
 
 
 def test_the_wait_for_a_turn_is_bounded_however_many_are_in_front(tmp_path: Path) -> None:
