@@ -15,6 +15,7 @@ from nas.engine.plan import Plan
 from nas.engine.reward import Reward, named_metrics
 from nas.engine.warm_start import WarmStart
 from nas.executors.base import Executor, TrialSource
+from nas.executors.ray_cluster import RayExecutor
 from nas.executors.threads import wait_without_long_spinning
 from nas.options.builder import build
 from nas.record.baselines import BASELINE_NAME, Baseline
@@ -67,6 +68,7 @@ class Setup:
         self._check_limited_costs(self.plan.limits)
         self._check_reward()
         self._check_baselines()
+        self._check_timeout()
         if all(decision.num_options == 1 for decision in self.space.decisions):
             raise ValueError("space: holds one architecture only, there is nothing to search")
         if len(self.reward.metrics) < self.controller.min_objectives:
@@ -150,6 +152,16 @@ class Setup:
         for name in self.task.baseline_names:
             if not re.fullmatch(BASELINE_NAME, name):
                 raise ValueError(f"baselines: a name needs letters, digits, dots and hyphens, got {name!r}")
+
+    def _check_timeout(self) -> None:
+        """Check that no trial is ended, its training lost, while a program that it waits for has time left."""
+        longest_s = self.task.option_rules.longest_command_s
+        limit_s = self.executor.timeout_s if isinstance(self.executor, RayExecutor) else None
+        if limit_s is not None and limit_s <= longest_s:
+            raise ValueError(
+                f"executor.timeout_s must be above {longest_s:g} (task.latency.num_calls times "
+                f"task.latency.timeout_s), by the time that a trial is trained for, got {limit_s:g}"
+            )
 
     def _check_reward(self) -> None:
         """Check that the task measures everything that the reward names."""

@@ -111,6 +111,7 @@ class OptionRules:
             the content of the data is on record; see `DataTask`.
         added_since: options that runs of older versions do not have, with the values that do what those runs did.
         ignores_training: whether more training changes no metric, so that a replay would find out nothing.
+        longest_command_s: the longest that programs may take which a trial waits for beside its training.
     """
 
     search_refusal: str = ""
@@ -121,6 +122,7 @@ class OptionRules:
     places: tuple[str, ...] = ()
     added_since: Mapping[str, object] = field(default_factory=dict)
     ignores_training: bool = False
+    longest_command_s: float = 0
 
 
 class NonFiniteLossError(ArithmeticError):

@@ -1,5 +1,6 @@
 """The options of a latency: the program that runs a network to be timed, in words that are checked without torch."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -10,6 +11,9 @@ Runtime: TypeAlias = Literal["torch", "onnxruntime", "command"]
 FILE = "{file}"
 """The place in a command where the path of the ONNX file is to stand."""
 
+_DEVICE_NAME = re.compile(r"[\w.:-]+( [\w.:-]+)*", re.ASCII)
+"""A name that stands as it is in the name of a metric: without what no tracker takes, no two become one."""
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyOptions:
@@ -19,9 +23,9 @@ class LatencyOptions:
         runtime: program that runs the network; None times none.
         command: line for the shell, with `{file}` where the path of the ONNX file is to stand. It prints milliseconds,
             one number, and nothing else on standard output.
-        device_name: name of the device that the command measures on.
+        device_name: name of the device that the command measures on: letters of English, digits, _ . : - and spaces.
         num_calls: times that the command is called; the median counts.
-        timeout_s: longest that one call may take; another's turn on the device is waited for as long as its calls may.
+        timeout_s: longest that one call may take; others on the device are waited for as long as all calls may.
 
     Raises:
         ValueError: options that do not go together, or out of range.
@@ -51,11 +55,21 @@ class LatencyOptions:
             raise ValueError(f"command needs {FILE} where the path of the ONNX file is to stand, got {self.command!r}")
         if not (self.device_name or "").strip():
             raise ValueError("runtime=command needs a device_name, by which results on several devices are told apart")
+        if not _DEVICE_NAME.fullmatch(self.device_name or ""):
+            raise ValueError(
+                "device_name takes letters of English, digits, _ . : - and single spaces between them, "
+                f"got {self.device_name!r}"
+            )
 
     @property
     def needs_onnx(self) -> bool:
         """True where networks are written as ONNX files to be timed."""
         return self.runtime in ("onnxruntime", "command")
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that all calls of a command may take; 0 where none is called."""
+        return self.num_calls * self.timeout_s if self.runtime == "command" else 0
 
 
 def latency_options(given: LatencyOptions | bool) -> LatencyOptions:

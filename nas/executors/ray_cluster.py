@@ -64,7 +64,7 @@ class RayExecutor:
         self._cpus_per_trial = cpus_per_trial
         self._gpus_per_trial = gpus_per_trial
         self._max_concurrent = max_concurrent
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
 
     def run(self, source: TrialSource, task: ProxyTask, on_workers: OnWorkers = ignore_workers) -> None:
         """Run every job of the source; see `Executor.run`."""
@@ -74,7 +74,7 @@ class RayExecutor:
         # Interrupts are held back: one that came while Ray starts would leave half a cluster behind.
         with Interrupt() as interrupt, self._cluster() as check:
             interrupt.listen()  # Ray has a handler of its own
-            with WorkerPool(source, task, self._slots(), self._timeout_s, on_workers) as pool:
+            with WorkerPool(source, task, self._slots(), self.timeout_s, on_workers) as pool:
                 while pool.step():
                     interrupt.raise_if_asked()
                     check()

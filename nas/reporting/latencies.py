@@ -1,13 +1,17 @@
 """The latencies of a report: the architectures by the devices that they were timed on, each with its front of AP."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from foundation import first_error, short_path
+from nas.options.configuration import options_of
 from nas.record.comparison import compares, furthest_rung
 from nas.record.parts import recorded_part
 from nas.record.record import Record
@@ -57,20 +61,21 @@ def read_latencies(run: Path, record: Record, warn: Callable[[str], None]) -> Ma
     """
     folder = run / FOLDER
     scale = recorded_part(ModelScale, record.created.config, "scale") if "scale" in record.created.config else None
-    found: dict[str, dict[str, float]] = {}
+    latencies: list[KeptLatency] = []
     for path in sorted(folder.glob("*.json")):
         if folder.is_symlink() or path.is_symlink():
             warn(f"{short_path(path)} is left out: no link is followed in a run")
             continue
         try:
-            kept = KeptLatency.model_validate_json(path.read_bytes())
+            latencies.append(KeptLatency.model_validate_json(path.read_bytes()))
         except OSError as error:
             warn(f"{short_path(path)} is left out: {error.strerror}")
-            continue
         except ValidationError as error:
             warn(f"{short_path(path)} is left out: {first_error(error)}")
-            continue
 
+    # What was measured again stands in the place of the first.
+    found: dict[str, dict[str, float]] = {}
+    for kept in sorted(latencies, key=lambda kept: kept.measured_at):
         label = _label(kept, scale)
         own = found.setdefault(kept.subject.key, {})
         own |= {f"{LATENCY}{label}": kept.median_ms, f"{SPREAD}{label}": kept.latency.spread_ms}
@@ -91,6 +96,7 @@ def latencies_section(
     rung = furthest_rung(trials)
     score = "ap" if any("ap" in trial.metrics for trial in trials) else "reward"
 
+    ambiguous = _ambiguous_labels(records)
     timed: dict[str, list[Timed]] = {}
     for name, record, found in zip(names, records, profiled, strict=True):
         furthest = {number: trial for number, trial in record.trials.items() if compares(trial, rung)}
@@ -99,7 +105,8 @@ def latencies_section(
             for metric in [metric for metric in metrics if metric.startswith(LATENCY) and score in metrics]:
                 label = metric.removeprefix(LATENCY)
                 one = Timed(name, trial, metrics[score], metrics[metric], metrics.get(f"{SPREAD}{label}"))
-                timed.setdefault(label, []).append(one)
+                own = f"{label}, set-up {_set_up(record)}" if label in ambiguous and metric in trial.metrics else label
+                timed.setdefault(own, []).append(one)
 
     if not timed:
         return ""
@@ -121,8 +128,32 @@ def _label(kept: KeptLatency, scale: ModelScale | None) -> str:
     subject, conditions = kept.subject, kept.subject.conditions
     height, width = conditions.image_size_px
     network = f"{subject.head} of {subject.num_classes} classes, batch {conditions.batch_size} of {height} x {width} px"
-    other = "" if scale == subject.scale else ", at another scale"
-    return f"{conditions.label}: {network}{other}"
+    command = "" if subject.command is None else f", command {_digest(subject.command)}"
+    other = "" if scale == subject.scale else f", at another scale {_digest(asdict(subject.scale))}"
+    return f"{conditions.label}: {network}{command}{other}"
+
+
+def _ambiguous_labels(records: Sequence[Record]) -> set[str]:
+    """Return the labels of measurements by which searches of different commands or scales went."""
+    set_ups: dict[str, set[str]] = {}
+    for record in records:
+        names = {name for trial in record.trials.values() for name in trial.metrics if name.startswith(LATENCY)}
+        for name in names:
+            set_ups.setdefault(name.removeprefix(LATENCY), set()).add(_set_up(record))
+    return {label for label, several in set_ups.items() if len(several) > 1}
+
+
+def _set_up(record: Record) -> str:
+    """Return a short name of the command and the scale that a search timed its networks by."""
+    options = dict(options_of(record.created.config))
+    command = options.get("task.latency.command")
+    scale = {name: value for name, value in options.items() if name.startswith("scale.")}
+    return _digest([command, scale])
+
+
+def _digest(value: str | Sequence[Any] | Mapping[str, Any]) -> str:
+    """Return a short name of a value, by which two that differ are told apart."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def _table(label: str, timed: Sequence[Timed], score: str, *, names_run: bool) -> str:

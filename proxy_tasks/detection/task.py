@@ -98,6 +98,7 @@ class DetectionProxy:
         )
         return OptionRules(
             search_refusal=refusal if self.score_on == "val" else "",
+            longest_command_s=self.timing.longest_s,
             optional_metrics={"latency_ms": "latency=true"},
             machine=(*MACHINE, "latency.timeout_s"),
             replay=("score_on", "device", "precision"),

@@ -99,7 +99,7 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{_processor_name()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{processor_name(_cpuinfo())}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _precision_name(device: torch.device, bf16: bool) -> str:
@@ -108,10 +108,23 @@ def _precision_name(device: torch.device, bf16: bool) -> str:
     return "float32 (TF32)" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "float32"
 
 
-def _processor_name() -> str:
+def processor_name(cpuinfo: str) -> str:
+    """Return the name of the processor that a text as that of /proc/cpuinfo describes.
+
+    One of ARM has no name there: the numbers of its maker and its kind take the place.
+    """
+    lines = [line.partition(":") for line in cpuinfo.splitlines()]
+    values = {name.strip(): value.strip() for name, _, value in reversed(lines)}
+    if "model name" in values:
+        return values["model name"]
+    if "CPU part" in values:
+        return f"{platform.machine()} {values.get('CPU implementer', '')} {values['CPU part']}"
+    return platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+            return file.read()
     except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+        return ""

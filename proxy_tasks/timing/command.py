@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -16,19 +17,22 @@ from proxy_tasks.latency_options import FILE
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _ANSWER = re.compile(rf"\s*({_NUMBER})\s*(?:ms)?\s*")
+_FILE_VARIABLE = "FILE"
+"""The path for lines that need it inside quotes, where the quotes around `{file}` would end them."""
 _NUM_SHOWN = 200
 """Characters of an answer, or of an error, that a message shows."""
 _NUM_READ = 100_000
 """Bytes of the output that are looked at."""
 
 
-def command_ms(command: str, file: Path, timeout_s: float) -> float:
+def command_ms(command: str, file: Path, timeout_s: float, inherited: tuple[int, ...] = ()) -> float:
     """Run a command on a file, and return the milliseconds that it prints.
 
     Args:
-        command: line for the shell; `{file}` in it becomes the path, quoted.
+        command: line for the shell; `{file}` in it becomes the path, quoted, and `$FILE` is the path too.
         file: the path.
         timeout_s: after this time the command is ended, with all processes that it started on this machine.
+        inherited: descriptors that stay open in the command.
 
     Raises:
         InputError: it fails, hangs, or prints something else than one number.
@@ -37,7 +41,7 @@ def command_ms(command: str, file: Path, timeout_s: float) -> float:
 
     # Files, not pipes: a process that the command leaves behind may hold a pipe open for ever.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        status = _run(line, out, err, timeout_s)
+        status = _run(line, {**os.environ, _FILE_VARIABLE: str(file)}, out, err, timeout_s, inherited)
         if status is None:
             raise _error(command, f"was still running after {timeout_s:g} s, and was ended")
         if status:
@@ -46,10 +50,23 @@ def command_ms(command: str, file: Path, timeout_s: float) -> float:
         return _milliseconds(command, _text(out))
 
 
-def _run(line: str, out: IO[bytes], err: IO[bytes], timeout_s: float) -> int | None:
+def _run(
+    line: str,
+    environment: Mapping[str, str],
+    out: IO[bytes],
+    err: IO[bytes],
+    timeout_s: float,
+    inherited: tuple[int, ...],
+) -> int | None:
     """Run a line in a session of its own; return its status, None where it took too long."""
     process = subprocess.Popen(
-        ["/bin/sh", "-c", line], stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+        ["/bin/sh", "-c", line],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        env=environment,
+        start_new_session=True,
+        pass_fds=inherited,
     )
     try:
         return process.wait(timeout_s)

@@ -10,10 +10,10 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -23,6 +23,8 @@ from search_space import ModelScale
 
 FOLDER = "latency"
 """Folder of these files, in that of the caches or in a run."""
+Turn: TypeAlias = tuple[int, ...]
+"""A turn on a device: the descriptor of its locked file, for processes to inherit; empty where there are no turns."""
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _PAUSE_S = 0.05
 
@@ -36,6 +38,8 @@ class Subject(BaseModel):
         num_classes: of the head.
         scale: of the network.
         command: the command that measures; None for none.
+        command_files: SHA-256 of the files that the command names, as `command_files` returns them.
+        code: versions and digests of what makes the network, as `code_of` returns them.
         conditions: how it is measured.
     """
 
@@ -46,6 +50,8 @@ class Subject(BaseModel):
     num_classes: int
     scale: ModelScale
     command: str | None
+    command_files: Mapping[str, str] = Field(default_factory=dict)
+    code: Mapping[str, str] = Field(default_factory=dict)
     conditions: Conditions
 
     @property
@@ -83,7 +89,7 @@ class KeptLatency(BaseModel):
 def kept_or_measured(
     folder: Path,
     subject: Subject,
-    measure: Callable[[], Latency],
+    measure: Callable[[Turn], Latency],
     *,
     timeout_s: float,
     say: Callable[[str], None],
@@ -93,23 +99,23 @@ def kept_or_measured(
     Args:
         folder: of all that are kept.
         subject: what is measured, and how.
-        measure: measures it.
-        timeout_s: longest that the turn of another on the same device may take.
+        measure: measures it; what it starts inherits the turn that it is given, and keeps it should this process die.
+        timeout_s: longest that the turns of others on the same device may take, all together.
         say: called with a line where the result cannot be kept.
 
     Raises:
-        InputError: it cannot be measured, or another would not come to an end.
+        InputError: it cannot be measured, or others would not come to an end.
     """
     found = _read(folder / subject.file_name, subject)
     if found is not None:
         return found
 
-    with _turn(folder, subject.conditions.device, timeout_s):
+    with _turn(folder, subject.conditions, timeout_s) as turn:
         # Whoever had the turn before may have measured it.
         found = _read(folder / subject.file_name, subject)
         if found is not None:
             return found
-        latency = measure()
+        latency = measure(turn)
 
     kept = KeptLatency(
         subject=subject, median_ms=latency.median_ms, quartiles_ms=latency.quartiles_ms, measured_at=time.time()
@@ -141,25 +147,32 @@ def _read(path: Path, subject: Subject) -> KeptLatency | None:
 
 
 @contextmanager
-def _turn(folder: Path, device: str, timeout_s: float) -> Iterator[None]:
-    """Wait until no other process measures on a device by way of this folder; hold the turn.
+def _turn(folder: Path, conditions: Conditions, timeout_s: float) -> Iterator[Turn]:
+    """Wait until no other process measures on a device by way of this folder; hold the turn, and yield it.
 
     Raises:
-        InputError: another did not come to an end in time.
+        InputError: others did not come to an end in time.
     """
-    # The number of threads is no part of what is in use.
-    name = f"{hashlib.sha256(device.partition(', ')[0].encode()).hexdigest()[:16]}.lock"
+    # The number of threads is no part of what is in use. Machines may share a folder, and the device of a command.
+    device = conditions.device
+    used = device.partition(", ")[0]
+    if conditions.runtime != "command":
+        used = f"{used} of {socket.gethostname()}"
+    name = f"{hashlib.sha256(used.encode()).hexdigest()[:16]}.lock"
     file = _lock_file(folder, name)
     if file is None:
         # Where nothing can be written, nobody can be waited for.
-        yield
+        yield ()
         return
 
     with file:
-        _take(
-            file, timeout_s, f"{device} was in use by one other measurement for {timeout_s:g} s ({short_path(folder)})"
-        )
-        yield
+        _take(file, timeout_s, f"{device} was in use by other measurements for {timeout_s:g} s ({short_path(folder)})")
+        try:
+            yield (file.fileno(),)
+        finally:
+            # Closing alone would leave the turn to a process that a command has left behind.
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _lock_file(folder: Path, name: str) -> IO[str] | None:
@@ -172,25 +185,15 @@ def _lock_file(folder: Path, name: str) -> IO[str] | None:
 
 def _take(file: IO[str], timeout_s: float, too_long: str) -> None:
     """Lock a file, which ends with the process or as it is closed; a file system without locks has no turns."""
-    holder, since = "", time.monotonic()
+    until = time.monotonic() + timeout_s
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
+            return
         except OSError as error:
             if error.errno not in _HELD:
                 return
 
-        # However many are in front: only one that holds the turn for too long is not waited for.
-        file.seek(0)
-        now = file.read()
-        if now != holder:
-            holder, since = now, time.monotonic()
-        if time.monotonic() - since > timeout_s:
+        if time.monotonic() > until:
             raise InputError(too_long)
         time.sleep(_PAUSE_S)
-
-    # By this a turn is told from the one before it; a full disk is no reason not to measure.
-    with suppress(OSError):
-        os.ftruncate(file.fileno(), 0)
-        os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()} since {time.time_ns()}\n".encode())

@@ -15,8 +15,10 @@ from proxy_tasks.latency_options import LatencyOptions
 from proxy_tasks.networks.latency import NUM_WARMUPS, device_name, measure_latency, times_ms, torch_conditions
 from proxy_tasks.networks.onnx_file import INPUT, open_onnx, runtime
 from proxy_tasks.runtime import pick_device, uses_bf16
+from proxy_tasks.timing.code import code_of
 from proxy_tasks.timing.command import command_ms
-from proxy_tasks.timing.kept import FOLDER, KeptLatency, Subject, kept_or_measured
+from proxy_tasks.timing.command_files import command_files
+from proxy_tasks.timing.kept import FOLDER, KeptLatency, Subject, Turn, kept_or_measured
 from proxy_tasks.timing.network import TimedNetwork
 
 
@@ -94,18 +96,22 @@ def network_latency(
         num_classes=network.num_classes,
         scale=network.scale,
         command=timing.options.command,
+        command_files=command_files(timing.options.command),
+        code=code_of(network.architecture, needs_onnx=timing.options.needs_onnx),
         conditions=conditions,
     )
 
-    def measure() -> Latency:
-        return _measured(network, timing, conditions, report)
+    def measure(turn: Turn) -> Latency:
+        return _measured(network, timing, conditions, report, turn)
 
-    # A turn is all calls of a command, and the writing of its file.
+    # As long as a turn may take: all calls of a command, and the writing of its file.
     turn_s = timing.options.timeout_s * (timing.options.num_calls + 1)
     return kept_or_measured(folder / FOLDER, subject, measure, timeout_s=turn_s, say=say)
 
 
-def _measured(network: TimedNetwork, timing: Timing, conditions: Conditions, report: Callable[[int], None]) -> Latency:
+def _measured(
+    network: TimedNetwork, timing: Timing, conditions: Conditions, report: Callable[[int], None], turn: Turn
+) -> Latency:
     options = timing.options
     match options.runtime:
         case "torch":
@@ -122,7 +128,7 @@ def _measured(network: TimedNetwork, timing: Timing, conditions: Conditions, rep
         case "onnxruntime":
             return _in_onnxruntime(network.onnx_bytes(timing.batch_size), conditions, report)
         case "command":
-            return _by_command(network, timing, conditions, report)
+            return _by_command(network, timing, conditions, report, turn)
         case None:
             raise ValueError("runtime=null times nothing")
         case _:
@@ -137,18 +143,26 @@ def _in_onnxruntime(content: bytes, conditions: Conditions, report: Callable[[in
 
 
 def _by_command(
-    network: TimedNetwork, timing: Timing, conditions: Conditions, report: Callable[[int], None]
+    network: TimedNetwork, timing: Timing, conditions: Conditions, report: Callable[[int], None], turn: Turn
 ) -> Latency:
-    """Hand the network to the command as a file of its key's name, which is gone afterwards."""
+    """Hand the network to the command as a file of its key's name, which is gone afterwards.
+
+    Raises:
+        InputError: the command fails, or no file can be written for it.
+    """
     command = timing.options.command
     if command is None:
         raise InputError("runtime=command needs a command")
 
     times = []
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{network.key}.onnx"
-        file.write_bytes(network.onnx_bytes(timing.batch_size))
-        for call in range(1, timing.options.num_calls + 1):
-            times.append(command_ms(command, file, timing.options.timeout_s))
-            report(call)
+    content = network.onnx_bytes(timing.batch_size)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{network.key}.onnx"
+            file.write_bytes(content)
+            for call in range(1, timing.options.num_calls + 1):
+                times.append(command_ms(command, file, timing.options.timeout_s, turn))
+                report(call)
+    except OSError as error:
+        raise InputError(f"latency.command cannot be given a file below TMPDIR: {error.strerror}") from None
     return latency_of(times, conditions)

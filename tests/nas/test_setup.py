@@ -193,3 +193,20 @@ def test_baselines_are_refused_in_one_line_of_a_task_that_has_none_and_of_names_
         replace(setup, task=Measured())
     with pytest.raises(ValueError, match=r"^baselines: a name needs letters, digits, .*, got '\.\./journal'$"):
         replace(setup, task=Leading())
+
+
+@pytest.mark.parametrize(("timeout_s", "is_refused"), [(60, True), (61, False), ("null", False)])
+def test_an_executor_that_would_end_trials_while_they_are_timed_is_refused(
+    timeout_s: float | str, *, is_refused: bool
+) -> None:
+    latency = ("runtime=command", "device_name=nano", "command='bench {file}'", "num_calls=3", "timeout_s=20")
+    options = [f"task.latency.{option}" for option in latency]
+    config = compose(
+        "config",
+        ["experiment=quickstart", "executor=ray", f"executor.timeout_s={timeout_s}", "tracking=none", *options],
+    )
+    if not is_refused:
+        build_setup(config)
+        return
+    with pytest.raises(InputError, match=re.escape("executor.timeout_s must be above 60 (")):
+        build_setup(config)

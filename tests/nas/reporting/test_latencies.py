@@ -34,14 +34,16 @@ def run_with_latencies(folder: Path) -> Path:
     return run
 
 
-def profile(run: Path, number: int, median_ms: float, device: str = "orin") -> Path:
+def profile(
+    run: Path, number: int, median_ms: float, device: str = "orin", command: str = "bench {file}", width: float = 1.0
+) -> Path:
     """Keep a latency of a trial as nas.profile does, and return its path."""
     subject = Subject(
         key=read_record(run).trials[number].key,
         head="retinanet",
         num_classes=80,
-        scale=ModelScale(),
-        command="bench {file}",
+        scale=ModelScale(width_multiplier=width),
+        command=command,
         conditions=Conditions("command", device, "float32", 1, (640, 480), 3, None),
     )
     kept = KeptLatency(subject=subject, median_ms=median_ms, quartiles_ms=(1.0, 1.5), measured_at=0.0)
@@ -65,7 +67,12 @@ def test_each_device_has_the_front_of_ap_against_its_latencies(tmp_path: Path) -
     profile(run, 2, 3.5)
     (own,) = read_runs([run])
     page = page_of([own], top=3)
-    of_orin = "command float32 on orin 3 calls: retinanet of 80 classes, batch 1 of 640 x 480 px, at another scale"
+    (of_orin,) = (label for label in fronts(page) if "on orin" in label)
+    assert re.fullmatch(
+        r"command float32 on orin 3 calls: retinanet of 80 classes, batch 1 of 640 x 480 px, command \w{6}, "
+        r"at another scale \w{6}",
+        of_orin,
+    )
     assert fronts(page) == {
         # Trial 3 is as fast as trial 2 and finds more.
         "torch 2.9 float32 on Fast GPU 20 runs after 5": [
@@ -84,6 +91,32 @@ def test_each_device_has_the_front_of_ap_against_its_latencies(tmp_path: Path) -
     columns = trial_columns([own]).metrics
     assert columns["latency_ms/command on nano"] == (9.0, 4.0, 8.0, 7.0)
     assert columns[f"latency_ms/{of_orin}"] == (3.5, None, 3.5, None)
+
+
+def test_latencies_by_other_commands_or_at_other_scales_stand_apart(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", list(REWARDS))
+    profile(run, 1, 3.0)
+    profile(run, 1, 4.0, command="bench --fp16 {file}")
+    profile(run, 1, 5.0, width=0.5)
+    found = fronts(page_of(read_runs([run]), top=3))
+    assert sorted(row[2] for rows in found.values() for row in rows) == ["3", "4", "5"]
+    assert len(found) == 3
+
+
+def test_searches_by_other_commands_or_at_other_scales_have_tables_of_their_own(tmp_path: Path) -> None:
+    metrics = {f"{LATENCY}command on nano": 3.0}
+    runs = [write_run(tmp_path / name, list(REWARDS), more_metrics=metrics) for name in ("a", "b", "c", "d")]
+    other = {"a": {}, "b": {}, "c": {"task": {"latency": {"command": "x"}}}, "d": {"scale": {"width_multiplier": 0.5}}}
+    for run in runs:
+        first, *rest = (run / FILE_NAME).read_text().splitlines()
+        created = json.loads(first)
+        created["config"] |= other[run.name]
+        (run / FILE_NAME).write_text("\n".join([json.dumps(created), *rest, ""]))
+    page = page_of(read_runs(runs), top=3)
+    labels = re.findall(r"<h3>(command on nano.*?)</h3>", page)
+    assert len(labels) == 3
+    assert all(re.fullmatch(r"command on nano, set-up \w{6}", label) for label in labels)
+    assert re.findall(r"<h3>(command on nano.*?)</h3>", page_of(read_runs(runs[:2]), top=3)) == ["command on nano"]
 
 
 def test_a_run_that_timed_nothing_has_no_such_section(tmp_path: Path) -> None:

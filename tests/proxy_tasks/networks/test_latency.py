@@ -1,3 +1,4 @@
+import platform
 import time
 
 import pytest
@@ -6,7 +7,7 @@ from torch import Tensor, nn
 
 from foundation import InputError
 from proxy_tasks.latency import Conditions, Latency, latency_of
-from proxy_tasks.networks.latency import measure_latency
+from proxy_tasks.networks.latency import measure_latency, processor_name
 from proxy_tasks.runtime import pick_device
 
 CPU = torch.device("cpu")
@@ -61,6 +62,17 @@ def test_the_name_of_a_series_has_characters_that_every_tracker_takes() -> None:
     # Those that MLflow takes.
     assert ON_PROCESSOR.label == "torch 2.9 bfloat16 on Some CPU 2.2GHz 2 threads 20 runs after 5"
     assert BY_COMMAND.label == "command float32 on my nano 1 calls"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: Some CPU\n\nprocessor\t: 1\nmodel name\t: Some CPU\n", "Some CPU"),
+        ("processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n", f"{platform.machine()} 0x41 0xd0c"),
+    ],
+)
+def test_processors_without_a_name_are_told_apart_by_their_numbers(cpuinfo: str, name: str) -> None:
+    assert processor_name(cpuinfo) == name
 
 
 def test_a_device_that_is_not_there_is_one_line() -> None:

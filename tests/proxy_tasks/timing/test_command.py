@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from foundation import InputError
+from proxy_tasks.latency import Conditions
 from proxy_tasks.latency_options import LatencyOptions, latency_options
 from proxy_tasks.timing.command import command_ms
 
@@ -15,6 +16,7 @@ from proxy_tasks.timing.command import command_ms
     ("command", "milliseconds"),
     [
         ("cat {file}", 3.25),
+        ("sh -c 'cat \"$FILE\"'; : {file}", 3.25),
         ("echo beside >&2; echo 7 ms; : {file}", 7.0),
         ("printf '\\n 1.5e1ms\\n'; : {file}", 15.0),
         ("awk '{print $1 * 2}' < {file} | tr -d '{}'", 6.5),
@@ -99,6 +101,13 @@ def test_the_script_of_the_documentation_prints_the_median_of_tensorrt(
             "command needs {file} where the path of the ONNX file is to stand",
         ),
         ({"runtime": "command", "command": "bench {file}"}, "runtime=command needs a device_name"),
+        *(
+            (
+                {"runtime": "command", "command": "bench {file}", "device_name": name},
+                "device_name takes letters of English, digits, _ . : - and single spaces between them, got ",
+            )
+            for name in ("Jetson (nano)", "ナノ", "nano, fp16", "two  spaces", " nano", "nano\n")
+        ),
         ({"runtime": "torch", "command": "bench {file}"}, "are for runtime=command, got runtime=torch"),
         ({"device_name": "nano"}, "are for runtime=command, got runtime=null"),
         ({"runtime": "tensorrt"}, "runtime must be torch, onnxruntime, command or null, got 'tensorrt'"),
@@ -109,6 +118,13 @@ def test_the_script_of_the_documentation_prints_the_median_of_tensorrt(
 def test_options_that_do_not_go_together_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         LatencyOptions(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_name_of_a_device_that_is_taken_stands_in_the_label_as_it_is() -> None:
+    name = "Jetson_Nano 2.0:fp16-b"
+    assert LatencyOptions("command", "bench {file}", name).device_name == name
+    label = Conditions("command", name, "float32", 1, (64, 64), 3, None).label
+    assert label == f"command float32 on {name} 3 calls"
 
 
 def test_true_and_false_are_short_for_torch_and_for_nothing() -> None:

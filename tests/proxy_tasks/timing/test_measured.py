@@ -1,6 +1,7 @@
 """Latencies of real networks: in torch, in onnxruntime and by a shell command."""
 
 import re
+import resource
 from pathlib import Path
 from typing import get_args
 
@@ -59,6 +60,30 @@ def test_a_command_times_a_file_that_onnx_reads_and_the_median_of_its_calls_coun
     onnx.checker.check_model(model)
     (images,) = model.graph.input
     assert [dim.dim_value for dim in images.type.tensor_type.shape.dim] == [1, 3, 64, 96]
+
+
+@pytest.mark.long
+def test_a_script_that_was_edited_measures_again(tmp_path: Path) -> None:
+    script = tmp_path / "bench.sh"
+    timing = Timing(LatencyOptions("command", f"sh {script} {{file}}", "nano", num_calls=1))
+    found = []
+    for line in ("echo 3", "echo 4", "echo 3"):
+        script.write_text(line)
+        found.append(network_latency(BACKBONE, timing, tmp_path).latency.median_ms)
+    assert found == [3, 4, 3]
+    assert len(list((tmp_path / "latency").glob("*.json"))) == 2
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    # No file may grow as big as the network's.
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        timing = Timing(LatencyOptions("command", "echo 3; : {file}", "nano"))
+        with pytest.raises(InputError, match=r"^latency\.command cannot be given a file below TMPDIR: File too large$"):
+            network_latency(BACKBONE, timing, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_mask_rcnn_is_no_file(tmp_path: Path) -> None:
