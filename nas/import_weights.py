@@ -1,5 +1,6 @@
 """python -m nas.import_weights: turn released weights of a SpineNet into a detector that other commands take."""
 
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Options:
     network: str
     out: Path
     norm_epsilon: float | None
+    averages: bool
     overwrite: bool
 
     def __post_init__(self) -> None:
@@ -44,11 +46,19 @@ def main(config: dict[str, Any]) -> None:
     # Imported here so that help and mistakes do not wait for torch.
     from proxy_tasks.detection.released import import_released
 
-    info = import_released(options.checkpoint, options.network, options.out, norm_epsilon=options.norm_epsilon)
+    info = import_released(
+        options.checkpoint,
+        options.network,
+        options.out,
+        norm_epsilon=options.norm_epsilon,
+        averages=options.averages,
+    )
     out = short_path(options.out)
     num_classes = len(info.categories) - len(info.unused_classes)
     print(f"{out}: {info.name} with {num_classes} classes, for images of {info.scale.image_size_px} px")
-    print(f"to check it on COCO: {own_command('evaluate')} {shlex.join([f'weights={out}', 'data.root=FOLDER'])}")
+    # The data's categories must be those of the detector, and only COCO's are known here.
+    if any(category.name == "person" for category in info.categories):
+        print(f"to check it on COCO: {own_command('evaluate')} {shlex.join([f'weights={out}', 'data.root=FOLDER'])}")
 
 
 def _check_out(options: Options) -> None:
@@ -57,6 +67,8 @@ def _check_out(options: Options) -> None:
     Raises:
         InputError: something would be.
     """
+    if options.out.name.endswith(".index") or re.search(r"\.data-\d{5}-of-\d{5}$", options.out.name):
+        raise InputError(f"out={short_path(options.out)} has the name of a checkpoint's file; name it as a .pt")
     if options.out.is_dir():
         raise InputError(f"out={short_path(options.out)} is a folder, needed is a file, as {options.network}.pt in it")
     if (options.out.exists() or options.out.is_symlink()) and not options.overwrite:

@@ -71,6 +71,7 @@ def load_released(
     network: str,
     *,
     norm_epsilon: float | None = None,
+    averages: bool = True,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Detector:
@@ -80,6 +81,8 @@ def load_released(
         path: of the checkpoint: its prefix, as `model.ckpt-187600`, one of its files, or the folder that holds it.
         network: a name in `RELEASED_SCALES`, as `spinenet-49s` or `spinenet-49s-best`.
         norm_epsilon: of its normalisation; None for that of the code that it was trained with.
+        averages: take averages of weights where the checkpoint has them. In those that tensorflow/models keeps as its
+            best, averages and weights have changed places.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
         precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
 
@@ -88,22 +91,26 @@ def load_released(
         ValueError: the epsilon is not above 0 and at most 1.
     """
     pick_device(device)
-    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon)
+    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon, averages=averages)
     return ready_detector(built, info, device=device, precision=precision)
 
 
-def import_released(path: Path, network: str, out: Path, *, norm_epsilon: float | None = None) -> DetectorInfo:
+def import_released(
+    path: Path, network: str, out: Path, *, norm_epsilon: float | None = None, averages: bool = True
+) -> DetectorInfo:
     """Write the detector of a released checkpoint as a training would, and return what its file says of it.
 
     Raises:
         InputError: as `load_released`, or it cannot be written.
     """
-    built, info = read_released(path, network, norm_epsilon=norm_epsilon)
+    built, info = read_released(path, network, norm_epsilon=norm_epsilon, averages=averages)
     save_detector(out, info, raw=built.state_dict())
     return info
 
 
-def read_released(path: Path, network: str, *, norm_epsilon: float | None = None) -> tuple[RetinaNet, DetectorInfo]:
+def read_released(
+    path: Path, network: str, *, norm_epsilon: float | None = None, averages: bool = True
+) -> tuple[RetinaNet, DetectorInfo]:
     """Return the network of a released checkpoint with its weights, in the processor's memory, and what it is.
 
     Raises:
@@ -116,7 +123,7 @@ def read_released(path: Path, network: str, *, norm_epsilon: float | None = None
         )
 
     checkpoint = Checkpoint(checkpoint_prefix(path))
-    names = _names(checkpoint)
+    names = _names(checkpoint, averages)
     spec, scale = published_spec("spinenet-49"), RELEASED_SCALES[network]
     if names.reference == "model_garden":
         # The released checkpoint of 49S has wider endpoints than either code; see `PUBLISHED_SCALES`.
@@ -144,10 +151,10 @@ def read_released(path: Path, network: str, *, norm_epsilon: float | None = None
     return built, info
 
 
-def _names(checkpoint: Checkpoint) -> _Names:
+def _names(checkpoint: Checkpoint, averages: bool) -> _Names:
     """Return the names of the code that wrote a checkpoint."""
     if checkpoint.has_text(GRAPH):
-        garden = GardenNames(checkpoint)
+        garden = GardenNames(checkpoint, averages=averages)
         return _Names("model_garden", _GARDEN_NORM_EPSILON, garden.class_bias, garden.slots, garden.is_left_out)
     return _Names("tpu", _TPU_NORM_EPSILON, CLASS_BIAS, retinanet_slots, is_of_training)
 

@@ -108,6 +108,7 @@ def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: 
         ({"checkpoint": "short"}, r"\S*short.data-00000-of-00001 is cut short: .* variable \S+; fetch the file again"),
         ({"out": "there.pt"}, r"there.pt exists: name another file, or replace what is there with overwrite=true"),
         ({"out": "."}, r"out=. is a folder, needed is a file, as spinenet-49s.pt in it"),
+        ({"out": "model.ckpt-7.index"}, r"out=model.ckpt-7.index has the name of a checkpoint's file; .*"),
         ({"norm_epsilon": "0"}, r"norm_epsilon must be from 1e-12 to 1 .*, got 0.0"),
     ],
 )  # fmt: skip

@@ -14,6 +14,8 @@ from proxy_tasks.networks.released.crc32c import masked_crc32c
 from proxy_tasks.networks.released.table import read_table
 from proxy_tasks.networks.released.wire import read_message, read_varint, take
 
+_MAX_INDEX_BYTES = 2**28
+"""Many times what an index takes, which is some hundred bytes for each variable."""
 _TEXT = 7
 _DTYPES: dict[int, np.dtype[Any]] = {
     number: np.dtype(name) for number, name in ((1, "<f4"), (2, "<f8"), (3, "<i4"), (9, "<i8"), (19, "<f2"))
@@ -62,6 +64,8 @@ class Checkpoint(Mapping[str, NDArray[np.generic]]):
         self.prefix = prefix
         index = prefix.with_name(prefix.name + ".index")
         try:
+            if index.stat().st_size > _MAX_INDEX_BYTES:
+                raise InputError(f"{index} is damaged, or no index of a TensorFlow checkpoint: one is never so large")
             content = index.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read {index}: {error.strerror}") from None

@@ -43,7 +43,8 @@ class GardenNames:
     Source: tensorflow/models spinenet.py, nn_blocks.py and dense_prediction_heads.py; checkpoints that it wrote.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, averages: bool = True) -> None:
+        self._takes_averages = averages
         self._checkpoint = checkpoint
         self._program_names = _program_names(checkpoint)
         models = {match["model"] for name in self._program_names if (match := _LAYER.fullmatch(name))}
@@ -80,7 +81,7 @@ class GardenNames:
 
     def _averaged(self, name: str) -> str:
         average = f"{name.removesuffix(_VALUE)}{_AVERAGE}{_VALUE}"
-        return average if average in self._checkpoint else name
+        return average if self._takes_averages and average in self._checkpoint else name
 
     def _backbone_slots(self, backbone: SpineNet, spec: ArchSpec) -> dict[str, Slot]:
         """Return the variables of the backbone: both sides' layers of each kind come in the order of creation."""

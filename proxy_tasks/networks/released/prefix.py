@@ -7,6 +7,8 @@ from foundation import InputError, short_path
 
 _FILE_SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _LAST = re.compile(r'^model_checkpoint_path: "(?P<path>[^"\n]+)"', re.M)
+_STATE = "checkpoint"
+"""The file that names the last checkpoint of its folder."""
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 
 
@@ -16,10 +18,12 @@ def checkpoint_prefix(path: Path) -> Path:
     Of a folder it is the one that the file `checkpoint` in it names, or the only one there.
 
     Raises:
-        InputError: there is none there, or there are several.
+        InputError: there is none there, or there are several, or not the one that is named.
     """
     if path.is_dir():
         return _prefix_in(path)
+    if path.name == _STATE and path.is_file():
+        return _prefix_in(path.parent)
     if path.name.endswith(_ARCHIVES):
         raise InputError(f"{short_path(path)} is an archive: unpack it, and name the folder that it gives")
 
@@ -35,7 +39,7 @@ def _prefix_in(folder: Path) -> Path:
     """Return the prefix of the checkpoint in a folder."""
     found = _prefixes(folder)
     try:
-        named = _LAST.search((folder / "checkpoint").read_text(errors="replace"))
+        named = _LAST.search((folder / _STATE).read_text(errors="replace"))
     except OSError:
         named = None
 
@@ -43,6 +47,11 @@ def _prefix_in(folder: Path) -> Path:
     last = folder / Path(named["path"]).name if named else None
     if last is not None and last in found:
         return last
+    if last is not None and found:
+        raise InputError(
+            f"{short_path(folder / _STATE)} names {last.name}, which is not there: the archive may have been cut. "
+            f"There is {found[0].name}: name it, if that is meant"
+        )
     if len(found) == 1:
         return found[0]
     if not found:
@@ -53,7 +62,8 @@ def _prefix_in(folder: Path) -> Path:
 
 
 def _prefixes(folder: Path) -> list[Path]:
-    return sorted(file.with_suffix("") for file in folder.glob("*.index"))
+    # Archives from a Mac hold a hidden file beside each file.
+    return sorted(file.with_suffix("") for file in folder.glob("*.index") if not file.name.startswith("."))
 
 
 def _index(prefix: Path) -> Path:

@@ -114,3 +114,10 @@ def test_damaged_snappy_is_an_error_and_nothing_else() -> None:
     for place in range(0, len(whole), 211):
         with pytest.raises(ValueError, match=r"bytes|copy|does not end"):
             uncompress(whole[:place])
+
+
+def test_a_file_far_larger_than_any_index_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.index").open("wb") as file:
+        file.truncate(300 * 2**30)
+    with pytest.raises(InputError, match=r"huge.index is damaged, or no index of a TensorFlow checkpoint"):
+        Checkpoint(tmp_path / "huge")

@@ -67,6 +67,10 @@ def test_a_training_gives_its_averages_where_it_has_them(tmp_path: Path) -> None
     mean = arrays["backbone/layer_with_weights-1/moving_mean" + VALUE]
     assert np.array_equal(state["backbone.stem_conv.1.running_mean"].numpy(), mean)
 
+    # Where averages and weights have changed places, the averages are what is asked for so.
+    swapped = load_released(tmp_path, "spinenet-49s", averages=False, device="cpu", precision="float32")
+    assert torch.equal(swapped.network.state_dict()["backbone.stem_conv.0.weight"], plain)
+
 
 def test_a_backbone_alone_another_depth_or_a_variable_too_many_is_one_line(tmp_path: Path) -> None:
     arrays, program_names = written_by_the_garden()

@@ -20,6 +20,20 @@ def test_a_checkpoint_is_found_by_its_prefix_its_files_or_its_folder(tmp_path: P
         checkpoint_prefix(tmp_path)
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "gs://there/model.ckpt-9"\n')
     assert checkpoint_prefix(tmp_path) == tmp_path / "model.ckpt-9"
+    assert checkpoint_prefix(tmp_path / "checkpoint") == tmp_path / "model.ckpt-9"
+
+
+def test_hidden_files_beside_a_checkpoint_are_none(tmp_path: Path) -> None:
+    for name in ("model.ckpt-7.index", "._model.ckpt-7.index"):
+        (tmp_path / name).touch()
+    assert checkpoint_prefix(tmp_path) == tmp_path / "model.ckpt-7"
+
+
+def test_a_folder_whose_last_checkpoint_is_missing_gives_no_other(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt-7.index").touch()
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "/there/model.ckpt-187600"\n')
+    with pytest.raises(InputError, match=r"checkpoint names model.ckpt-187600, which is not there"):
+        checkpoint_prefix(tmp_path)
 
 
 def test_what_is_no_checkpoint_is_one_line_that_says_what_is_needed(tmp_path: Path) -> None:
