@@ -45,7 +45,7 @@ class GraphedGradients:
     In bfloat16 all kernels of convolutions are cast in one operator, and the gradients come back together.
 
     Args:
-        network: maps (B, 3, S, S) images to `RawDetections`, and draws nothing at random.
+        network: maps (B, 3, S, S) images to `RawDetections`; what it draws, it draws from torch's own generator.
         parameters: those of each group of the optimizer, whose gradients are views of one tensor; see `flatten_groups`.
         anchors_xyxy: (A, 4) the anchors that the network's outputs belong to, on its device.
         bf16: compute convolutions in bfloat16.
@@ -133,10 +133,9 @@ class GraphedGradients:
             # Other threads go on: one of them reads the next images.
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self._loss = self._computed(*self._inputs)
-        except torch.AcceleratorError:
-            # The GPU itself has failed, and no other launch would go better.
-            raise
         except RuntimeError as error:
+            if is_fault_of_gpu(error):
+                raise
             # A step that does not fit into memory a second time may fit once.
             self._launch = Launch(replays=False, fuses=False)
             self.free()
@@ -165,6 +164,16 @@ class GraphedGradients:
         room.labels[:num_boxes].copy_(batch.labels)
         room_for_matched.copy_(matched)
         room_for_number.copy_(num_positive)
+
+
+def is_fault_of_gpu(error: BaseException) -> bool:
+    """Return whether a recording failed by the GPU itself, where no other launch would go better.
+
+    What a recording does not allow is an error of CUDA, too; but it speaks of capturing. Where one has failed, its end
+    raises another, whose context it is.
+    """
+    errors = (error, error.__context__)
+    return any(isinstance(one, torch.AcceleratorError) and "captur" not in str(one) for one in errors)
 
 
 class _Flat:

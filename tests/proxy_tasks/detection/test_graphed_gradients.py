@@ -9,7 +9,7 @@ from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection import graphed_gradients
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.flat_parameters import flatten_groups
-from proxy_tasks.detection.graphed_gradients import GraphedGradients, Launch, _Flat
+from proxy_tasks.detection.graphed_gradients import GraphedGradients, Launch, _Flat, is_fault_of_gpu
 from proxy_tasks.detection.losses import detection_loss, match_batch
 from proxy_tasks.detection.optimization import make_optimizer
 from proxy_tasks.detection.recipe import Recipe
@@ -83,6 +83,21 @@ def test_gradients_of_parameters_that_lie_in_another_order_find_their_places() -
             gradient = flat.parameters[name].grad
             assert gradient is not None
             assert torch.equal(gradient, given[name])
+
+
+@pytest.mark.parametrize(
+    ("message", "is_fault"),
+    [
+        ("CUDA error: operation not permitted when stream is capturing", False),
+        ("CUDA error: an illegal memory access was encountered", True),
+    ],
+)
+def test_a_lost_gpu_is_told_from_a_step_that_cannot_be_recorded(message: str, is_fault: bool) -> None:
+    # What the end of a failed recording says, and what it was that failed.
+    error = torch.AcceleratorError("CUDA error: operation failed due to a previous error during capture")
+    error.__context__ = torch.AcceleratorError(message)
+    assert is_fault_of_gpu(error) == is_fault
+    assert not is_fault_of_gpu(torch.OutOfMemoryError("CUDA out of memory"))
 
 
 @pytest.mark.gpu
