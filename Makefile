@@ -34,10 +34,10 @@ browser:
 	command -v chromium-headless-shell chromium || (apt-get update && apt-get install -y --no-install-recommends chromium-headless-shell)
 
 # What takes long: drivers, workers and nodes killed again and again, pages in a browser, longer trainings.
-# Exports run two at a time: each traces a network on one core, and nothing in them is timed or killed.
+# Those of proxy tasks run two at a time: most trace a network on one core, and nothing in them is timed or starts Ray.
 test-long: install
-	$(BIN)/python -m pytest -m long --ignore=tests/proxy_tasks/exporting
-	$(BIN)/python -m pytest -m long -n 2 --dist worksteal tests/proxy_tasks/exporting
+	$(BIN)/python -m pytest -m long --ignore=tests/proxy_tasks
+	$(BIN)/python -m pytest -m long -n 2 --dist worksteal tests/proxy_tasks
 
 check: install
 	$(BIN)/ruff format --check .

@@ -16,9 +16,11 @@ NANO = ("task.latency.runtime=command", "task.latency.device_name=nano", "task.l
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
+        # An export is what takes long.
+        pytest.param(
             (*NANO, "task.latency.command=echo 'no such host' >&2; exit 255; : {file}"),
             "task.latency: latency.command ended with status 255: no such host (the command is echo",
+            marks=pytest.mark.long,
         ),
         ((*NANO, "task.latency.command=bench"), "task.latency: command needs {file} where the path of the ONNX file"),
         (("task.latency.runtime=command",), "task.latency: runtime=command needs a command, as command='ssh nano"),

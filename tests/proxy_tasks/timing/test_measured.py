@@ -93,8 +93,10 @@ def test_mask_rcnn_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("head", ["retinanet", "classifier"])
-@pytest.mark.parametrize("architecture", ["spinenet-49", "spinenet-mobile-49", "r50-fpn"])
+@pytest.mark.parametrize(
+    ("architecture", "head"),
+    [("spinenet-49", "classifier"), ("spinenet-mobile-49", "retinanet"), ("r50-fpn", "retinanet")],
+)
 def test_detectors_and_classifiers_are_timed_in_onnxruntime(tmp_path: Path, architecture: str, head: Head) -> None:
     network = TimedNetwork(architecture, SCALE, (64, 64), head, num_classes=3)
     if architecture == "spinenet-mobile-49":
