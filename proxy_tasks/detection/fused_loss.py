@@ -6,14 +6,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from proxy_tasks.networks.gpu_operators import add_operator, are_fused
-
-_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+from proxy_tasks.networks.gpu_operators import FLOAT_TYPES, add_operator, are_fused
 
 
 def can_fuse_loss(class_logits: Tensor, box_codes: Tensor) -> bool:
     """Return whether the fused operators can stand for the loss of these predictions."""
-    is_known = class_logits.dtype in _TYPES and box_codes.dtype in _TYPES
+    is_known = class_logits.dtype in FLOAT_TYPES and box_codes.dtype in FLOAT_TYPES
     return is_known and are_fused(class_logits)
 
 

@@ -62,7 +62,6 @@ class GraphedGradients:
         launch: Launch = REPLAYED,
     ) -> None:
         self._network = network
-        self._parameters = parameters
         self._anchors_xyxy = anchors_xyxy
         self._bf16 = bf16
         self._launch = launch

@@ -41,6 +41,27 @@ class Grid:
 
 
 @triton.jit
+def channels(of_batch, weight, bias, column, C: tl.constexpr):
+    """Return mean, one over the deviation, weight and bias of some columns, each of one row."""
+    is_column = column < C
+    mean = tl.load(of_batch + column, mask=is_column, other=0.0)
+    deviation = tl.load(of_batch + C + column, mask=is_column, other=0.0)
+    w = tl.load(weight + column, mask=is_column, other=0.0)
+    b = tl.load(bias + column, mask=is_column, other=0.0)
+    return mean[None, :], deviation[None, :], w[None, :], b[None, :]
+
+
+@triton.jit
+def activate(z, ACTIVATION: tl.constexpr):
+    """Return the activated z; what is not a number stays so."""
+    if ACTIVATION == RELU:
+        z = tl.where(z <= 0, 0.0, z)
+    if ACTIVATION == SILU:
+        z = z * tl.sigmoid(z)
+    return z
+
+
+@triton.jit
 def before_activation(gradient, z, ACTIVATION: tl.constexpr):
     """Return the gradient of z, given that of the activated z."""
     if ACTIVATION == RELU:

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from proxy_tasks.networks.gpu_operators import add_operator, are_fused
+from proxy_tasks.networks.gpu_operators import FLOAT_TYPES, add_operator, are_fused
 
 _CODES = {"": 0, "relu": 1, "silu": 2}
 """Activations as the kernels know them."""
-_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def can_fuse(norm: nn.Module, x: Tensor, plus: Tensor | None = None) -> TypeGuard[nn.BatchNorm2d]:
@@ -32,7 +31,7 @@ def can_fuse(norm: nn.Module, x: Tensor, plus: Tensor | None = None) -> TypeGuar
         and norm.weight is not None
         and norm.bias is not None
         and x.numel() > x.shape[1]
-        and x.dtype in _TYPES
+        and x.dtype in FLOAT_TYPES
         and (plus is None or (plus.dtype == x.dtype and plus.shape == x.shape))
     )
 

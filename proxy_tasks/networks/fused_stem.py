@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from proxy_tasks.networks.fused_norm import can_fuse, fused_norm, fused_norm_and_pool
 from proxy_tasks.networks.gpu_operators import add_operator
 
-_CHANNELS = 16
-"""Channels of a folded image, of which twelve are used."""
+CHANNELS = 16
+"""Channels of a folded image: four pixels of three values, and zeros, as tensor cores take eight at a time."""
 
 
 def can_fuse_stem(conv: nn.Module, norm: nn.Module, images: Tensor) -> bool:
@@ -59,19 +59,20 @@ def folded_kernel(weight: Tensor, num_taps: int) -> Tensor:
     even = F.pad(weight, (1, 0, 1, 0))  # (C, 3, 2 T, 2 T)
     split = even.reshape(c_out, 3, num_taps, 2, num_taps, 2)
     folded = split.permute(0, 3, 5, 1, 2, 4).reshape(c_out, 12, num_taps, num_taps)
-    padded = F.pad(folded, (0, 0, 0, 0, 0, _CHANNELS - 12))
+    padded = F.pad(folded, (0, 0, 0, 0, 0, CHANNELS - 12))
     return padded.contiguous(memory_format=torch.channels_last)
 
 
-def _empty_folded(images: Tensor, num_before: int, num_after: int, dtype: torch.dtype) -> Tensor:
+def empty_folded(images: Tensor, num_before: int, num_after: int, dtype: torch.dtype) -> Tensor:
+    """Return memory for folded images; see `stem_kernels`."""
     num_images, _, height, width = images.shape
     around = num_before + num_after
-    shape = (num_images, _CHANNELS, height // 2 + around, width // 2 + around)
+    shape = (num_images, CHANNELS, height // 2 + around, width // 2 + around)
     return torch.empty(shape, dtype=dtype, device=images.device, memory_format=torch.channels_last)
 
 
 _fold_pixels = add_operator(
     "fold_pixels(Tensor images, int num_before, int num_after, ScalarType dtype) -> Tensor",
     "proxy_tasks.networks.stem_kernels.fold_pixels",
-    _empty_folded,
+    empty_folded,
 )

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+"""The types of numbers that our kernels read and write; they compute in float32."""
 _NAMESPACE = "spinenet_search"
 _SMALLEST = "proxy_tasks.networks.stem_kernels"
 """Module of the kernel that is tried first."""

@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from proxy_tasks.networks.feature_grid import COLUMNS_A_FINISH, MAX_CHUNKS, WARPS, Grid, before_activation
+from proxy_tasks.networks.feature_grid import COLUMNS_A_FINISH, MAX_CHUNKS, WARPS, Grid, before_activation, channels
 
 
 def gradient_sums(
@@ -106,10 +106,7 @@ def _partial_gradients(
     is_column = column < C
     first = chunk.to(tl.int64) * rows_a_chunk
     end = tl.minimum(first + rows_a_chunk, num_rows)
-    mean = tl.load(of_batch + column, mask=is_column, other=0.0)
-    deviation = tl.load(of_batch + C + column, mask=is_column, other=0.0)
-    w = tl.load(weight + column, mask=is_column, other=0.0)
-    b = tl.load(bias + column, mask=is_column, other=0.0)
+    mean, deviation, w, b = channels(of_batch, weight, bias, column, C)
 
     of_weight = tl.zeros((ROWS, COLUMNS), tl.float32)
     of_bias = tl.zeros((ROWS, COLUMNS), tl.float32)
@@ -162,10 +159,7 @@ def _apply_gradient(
     is_column = column < C
     is_value = (row < num_rows)[:, None] & is_column[None, :]
     place = row[:, None] * C + column[None, :]
-    mean = tl.load(of_batch + column, mask=is_column, other=0.0)
-    deviation = tl.load(of_batch + C + column, mask=is_column, other=0.0)
-    w = tl.load(weight + column, mask=is_column, other=0.0)
-    b = tl.load(bias + column, mask=is_column, other=0.0)
+    mean, deviation, w, b = channels(of_batch, weight, bias, column, C)
 
     gradient, normal = _of_sum(upstream, x, out, place, is_value, mean, deviation, w, b, HAS_OUT, ACTIVATION)
     if HAS_OUT:
@@ -174,7 +168,7 @@ def _apply_gradient(
     # What the mean and the deviation of the batch take away.
     of_weight = tl.load(sums + column, mask=is_column, other=0.0) / num_rows
     of_bias = tl.load(sums + C + column, mask=is_column, other=0.0) / num_rows
-    through = (gradient - of_bias[None, :] - normal * of_weight[None, :]) * (deviation * w)[None, :]
+    through = (gradient - of_bias[None, :] - normal * of_weight[None, :]) * (deviation * w)
     tl.store(of_x + place, through.to(of_x.dtype.element_ty), mask=is_value)
 
 
@@ -184,9 +178,9 @@ def _of_sum(
 ):
     """Return the gradient of what was activated, and the normalised x, of a tile."""
     gradient = tl.load(upstream + place, mask=is_value, other=0.0).to(tl.float32)
-    normal = (tl.load(x + place, mask=is_value, other=0.0).to(tl.float32) - mean[None, :]) * deviation[None, :]
+    normal = (tl.load(x + place, mask=is_value, other=0.0).to(tl.float32) - mean) * deviation
     if HAS_OUT:
         gradient = tl.where(tl.load(out + place, mask=is_value, other=0.0) > 0, gradient, 0.0)
     else:
-        gradient = before_activation(gradient, normal * weight[None, :] + bias[None, :], ACTIVATION)
+        gradient = before_activation(gradient, normal * weight + bias, ACTIVATION)
     return gradient, tl.where(is_value, normal, 0.0)

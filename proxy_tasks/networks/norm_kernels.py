@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from proxy_tasks.networks.feature_grid import COLUMNS_A_FINISH, MAX_CHUNKS, RELU, SILU, WARPS, Grid
+from proxy_tasks.networks.feature_grid import COLUMNS_A_FINISH, MAX_CHUNKS, WARPS, Grid, activate, channels
 
 
 def statistics(
@@ -180,17 +180,8 @@ def _apply(
     is_value = (row < num_rows)[:, None] & is_column[None, :]
     place = row[:, None] * C + column[None, :]
 
-    mean = tl.load(of_batch + column, mask=is_column, other=0.0)
-    scale = tl.load(of_batch + C + column, mask=is_column, other=0.0) * tl.load(
-        weight + column, mask=is_column, other=0.0
-    )
-    shift = tl.load(bias + column, mask=is_column, other=0.0)
-    z = (tl.load(x + place, mask=is_value, other=0.0).to(tl.float32) - mean[None, :]) * scale[None, :] + shift[None, :]
+    mean, deviation, w, b = channels(of_batch, weight, bias, column, C)
+    z = (tl.load(x + place, mask=is_value, other=0.0).to(tl.float32) - mean) * (deviation * w) + b
     if HAS_PLUS:
         z += tl.load(plus + place, mask=is_value, other=0.0).to(tl.float32)
-    if ACTIVATION == RELU:
-        # What is not a number stays so.
-        z = tl.where(z <= 0, 0.0, z)
-    if ACTIVATION == SILU:
-        z = z * tl.sigmoid(z)
-    tl.store(out + place, z.to(out.dtype.element_ty), mask=is_value)
+    tl.store(out + place, activate(z, ACTIVATION).to(out.dtype.element_ty), mask=is_value)

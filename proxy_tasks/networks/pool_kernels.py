@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from proxy_tasks.networks.feature_grid import RELU, SILU, WARPS, Grid, before_activation
+from proxy_tasks.networks.feature_grid import WARPS, Grid, activate, before_activation, channels
 
 
 def apply_and_pool(
@@ -95,11 +95,7 @@ def _apply_and_pool(
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     is_column = column < C
     is_window = row < num_rows
-    mean = tl.load(of_batch + column, mask=is_column, other=0.0)
-    scale = tl.load(of_batch + C + column, mask=is_column, other=0.0) * tl.load(
-        weight + column, mask=is_column, other=0.0
-    )
-    shift = tl.load(bias + column, mask=is_column, other=0.0)
+    mean, deviation, w, b = channels(of_batch, weight, bias, column, C)
 
     # The pixel that a window begins with.
     left = row % (width // 2) * 2
@@ -115,11 +111,7 @@ def _apply_and_pool(
         is_value = is_inside[:, None] & is_column[None, :]
         place = (first + k // 3 * width + k % 3)[:, None] * C + column[None, :]
         value = tl.load(x + place, mask=is_value, other=0.0).to(tl.float32)
-        z = (value - mean[None, :]) * scale[None, :] + shift[None, :]
-        if ACTIVATION == RELU:
-            z = tl.where(z <= 0, 0.0, z)
-        if ACTIVATION == SILU:
-            z = z * tl.sigmoid(z)
+        z = activate((value - mean) * (deviation * w) + b, ACTIVATION)
         # What is not a number is kept, and shows.
         is_larger = ((z > largest) | (z != z)) & is_value
         largest = tl.where(is_larger, z, largest)
@@ -156,10 +148,7 @@ def _apply_gradient_before_pool(
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     is_column = column < C
     is_window = row < num_windows
-    mean = tl.load(of_batch + column, mask=is_column, other=0.0)[None, :]
-    deviation = tl.load(of_batch + C + column, mask=is_column, other=0.0)[None, :]
-    w = tl.load(weight + column, mask=is_column, other=0.0)[None, :]
-    b = tl.load(bias + column, mask=is_column, other=0.0)[None, :]
+    mean, deviation, w, b = channels(of_batch, weight, bias, column, C)
     num_rows = num_windows * 4
     of_weight = (tl.load(sums + column, mask=is_column, other=0.0) / num_rows)[None, :]
     of_bias = (tl.load(sums + C + column, mask=is_column, other=0.0) / num_rows)[None, :]

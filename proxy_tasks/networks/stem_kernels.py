@@ -5,8 +5,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-CHANNELS = 16
-"""Channels of a folded image: four pixels of three values, and zeros, as tensor cores take eight at a time."""
+from proxy_tasks.networks.fused_stem import CHANNELS, empty_folded
+
 _PIXELS_A_PROGRAM = 256
 
 
@@ -22,12 +22,8 @@ def fold_pixels(images: Tensor, num_before: int, num_after: int, dtype: torch.dt
     Returns:
         (B, 16, num_before + H / 2 + num_after, the same of W) in channels-last layout.
     """
-    around = num_before + num_after
-    num_images, _, image_height, image_width = images.shape
-    height, width = image_height // 2 + around, image_width // 2 + around
-    shape = (num_images, CHANNELS, height, width)
-    out = torch.empty(shape, dtype=dtype, device=images.device, memory_format=torch.channels_last)
-
+    out = empty_folded(images, num_before, num_after, dtype)
+    num_images, _, height, width = out.shape
     num_pixels = num_images * height * width
     _fold[(triton.cdiv(num_pixels, _PIXELS_A_PROGRAM),)](
         images,
@@ -35,8 +31,8 @@ def fold_pixels(images: Tensor, num_before: int, num_after: int, dtype: torch.dt
         num_pixels,
         height,
         width,
-        image_height,
-        image_width,
+        images.shape[2],
+        images.shape[3],
         num_before,
         *images.stride(),
         PIXELS=_PIXELS_A_PROGRAM,
