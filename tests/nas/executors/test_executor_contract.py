@@ -500,11 +500,12 @@ def test_outcomes_that_are_there_together_are_taken_in_one_step() -> None:
     from nas.executors.worker_pool import WorkerPool
 
     source = Source(100)
-    with WorkerPool(source, Slow(seconds=0.4), WorkerSlots(1, 0, max_workers=2), None) as pool:
+    # Longer than two waits of a step: of shorter trials that end in turn, each step may start one and take the other.
+    with WorkerPool(source, Slow(seconds=0.6), WorkerSlots(1, 0, max_workers=2), None) as pool:
         while len(source.started) - len(source.outcomes) < 2:
-            pool.step()
+            assert pool.step()
         num_taken = len(source.outcomes)
-        time.sleep(0.9)
+        time.sleep(1.3)
         pool.step()
     assert len(source.outcomes) == num_taken + 2
 
