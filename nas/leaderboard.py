@@ -18,7 +18,7 @@ from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
 from nas.options.output import print_warning
-from nas.record.baselines import Baseline, read_baselines
+from nas.record.baselines import Baseline, read_baselines, with_replayed
 from nas.record.comparison import compares, furthest_rung
 from nas.record.events import MAX_TRIALS
 from nas.record.failures import failure_lines
@@ -163,10 +163,11 @@ def _baseline_rows(
     beside: Mapping[str, Sequence[Baseline]], replays: Mapping[str, Sequence[Replay]], reward: Reward | None
 ) -> list[BaselineRow]:
     """Return the rows of baselines, those that were replayed with their means of the reward."""
-    baselines = {run: _rescored_baselines(own, reward) for run, own in beside.items()}
-    means = {}
+    baselines, means = {}, {}
     for run, own in replays.items():
-        means[run] = mean_baselines(_rescored_baselines(replay.baselines, reward) for replay in own)
+        replayed = [_rescored_baselines(replay.baselines, reward) for replay in own]
+        baselines[run] = with_replayed(_rescored_baselines(beside[run], reward), replayed)
+        means[run] = mean_baselines(replayed)
     return baseline_rows_of(baselines, means)
 
 

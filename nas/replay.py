@@ -12,6 +12,7 @@ from controllers.random_search import RandomSearch
 from foundation import absolute_path, check_range, short_path
 from nas.assessment.told_apart import pooled_deviation
 from nas.engine.replay_folders import replay_folder
+from nas.exporting.specs import export_best
 from nas.options.builder import build
 from nas.options.command_line import run_command, this_command
 from nas.record.architecture import best_of
@@ -97,7 +98,8 @@ def main(config: dict[str, Any]) -> None:
     setup = replace(setup, task=prepare_task(setup.task, consoles.results))
     check_data(record, setup.run, setup.task)
     seeds = _seeds(record, setup, search_config, options.seeds)
-    _say_whether_it_ranks(consoles.results, record, setup, search_config)
+    differences = differences_to_search(record, search_config, _data_content(setup))
+    _say_whether_it_ranks(consoles.results, differences)
 
     # Looked at only now: preparing may take an hour, in which links can come.
     refuse_links(setup.run)
@@ -112,6 +114,10 @@ def main(config: dict[str, Any]) -> None:
         # After Ctrl-C too: what was trained is shown all the same.
         if replays:
             _summarise(consoles.results, best, replays, setup)
+            if not differences:
+                specs = export_best(record, setup.run)
+                names = ", ".join(path.name for path in specs)
+                consoles.results.print(f"Specs of the best {len(specs)}: {short_path(setup.run)}/best/ ({names})")
 
 
 def _options_on_record(folder: Path) -> dict[str, Any] | None:
@@ -134,9 +140,8 @@ def _seeds(record: Record, setup: Setup, config: Mapping[str, Any], count: int) 
     return seeds_of_trainings(setup, count, left_out)
 
 
-def _say_whether_it_ranks(console: Console, record: Record, setup: Setup, config: Mapping[str, Any]) -> None:
+def _say_whether_it_ranks(console: Console, differences: Sequence[str]) -> None:
     """Print a line where leaderboard and report will leave a replay out, with the reasons."""
-    differences = differences_to_search(record, config, _data_content(setup))
     if differences:
         console.print(
             "This command alone shows the replay; leaderboard and report leave it out, as it does not compare with the "

@@ -1,7 +1,5 @@
 """The command python -m nas.search: run a search, or resume one."""
 
-import os
-import re
 import shlex
 import time
 from collections import Counter
@@ -14,9 +12,9 @@ from typing import Any
 
 from rich.console import Console
 
-from foundation import InputError, open_folder, short_path
+from foundation import InputError, short_path
 from nas.engine.warm_start import WarmStart
-from nas.exporting.specs import export_trials
+from nas.exporting.specs import export_best
 from nas.options.command_line import own_command, run_command, this_command
 from nas.options.repeated import arguments_for
 from nas.record.baselines import Baseline, read_baselines
@@ -24,10 +22,10 @@ from nas.record.failures import failure_lines
 from nas.record.identity import check_data, open_run, options_on_record, present_options
 from nas.record.journal import has_trials
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
-from nas.record.ranking import BaselineRow, Row
 from nas.record.record import Record
 from nas.record.replays import comparing_options, replayed_run
-from nas.record.trial import Status, Trial, best_trials
+from nas.record.trial import Status, Trial
+from nas.reporting.ranked import ranking_of_run
 from nas.running import (
     Shown,
     has_work,
@@ -56,8 +54,6 @@ extends a finished run. So does run= alone: what is not given is taken from the 
 """
 NUM_SHOWN = 10
 """Best trials in the table of the summary."""
-NUM_EXPORTED = 3
-"""Best trials whose specs are written into the run folder."""
 _QUICKSTART = "runs/quickstart"
 """The run whose best experiment=quickstart_train trains."""
 NUM_RECENT = 100
@@ -126,20 +122,23 @@ def _summarise(console: Console, record: Record, setup: Setup, started: float) -
     _print_remarks(console, record, baselines, setup.max_reused_share)
 
     # After Ctrl-C too: what was found so far is shown and exported all the same.
-    best = best_trials(record.trials, NUM_SHOWN)
-    if best or baselines:
+    ranking = ranking_of_run(record, setup.run, partial(console.print, soft_wrap=True))
+    best = [one.row for one in ranking.architectures[:NUM_SHOWN]]
+    if best or ranking.baselines:
         run = short_path(setup.run)
-        rows = [Row(trial) for trial in best]
-        below = [BaselineRow(baseline) for baseline in baselines]
-        console.print(leaderboard_table(rows, f"Best of {run}", console.width, below))
+        console.print(leaderboard_table(best, f"Best of {run}", console.width, ranking.baselines))
     if best:
-        specs = _export_best(record, setup.run)
+        specs = export_best(record, setup.run)
         console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
 
-    standing = standing_line(record, baselines, _interval_command(setup, record))
-    if standing:
-        console.print(standing, soft_wrap=True)
-    _print_next_commands(console, setup, record, best[0] if best else None)
+    # A run that goes on after replays has more to say of its best than one training each.
+    lines = [ranking.line(NUM_SHOWN), ranking.comparison_line()]
+    if ranking.seeds.deviation is None:
+        lines = [standing_line(record, baselines, _interval_command(setup, record))]
+    for line in lines:
+        if line:
+            console.print(line, soft_wrap=True)
+    _print_next_commands(console, setup, record, best[0].trial if best else None)
     print_tracking_hints(setup.tracking, setup.run, console)
     training = _training_command(setup, record) if best else ""
     if training:
@@ -249,20 +248,6 @@ def reused_share(record: Record) -> float:
     if len(recent) < NUM_RECENT:
         return 0.0
     return sum(record.trials[number].status == "reused" for number in recent) / NUM_RECENT
-
-
-def _export_best(record: Record, run: Path) -> list[Path]:
-    """Write the specs of the best trials into the run folder, in place of those of an earlier start."""
-    paths = export_trials(record, best_trials(record.trials, NUM_EXPORTED), run, run / "best", inside=run)
-    names = {path.name for path in paths}
-    written_by_us = re.compile(r"\d\d-[0-9a-f]{16}\.json")
-
-    # By a descriptor: a link that takes the folder's name meanwhile must not have files deleted elsewhere.
-    with open_folder(run / "best", inside=run) as folder:
-        for old in [entry.name for entry in os.scandir(folder)]:
-            if old not in names and written_by_us.fullmatch(old):
-                os.unlink(old, dir_fd=folder)
-    return paths
 
 
 if __name__ == "__main__":

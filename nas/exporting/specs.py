@@ -1,10 +1,13 @@
 """Export of trials as spec files."""
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from nas.record.architecture import trial_name
+from foundation import open_folder
+from nas.record.architecture import highest_ranked, trial_name
 from nas.record.parts import recorded_part
 from nas.record.promotion import Promotion
 from nas.record.record import Record
@@ -12,6 +15,32 @@ from nas.record.trial import Trial
 from proxy_tasks import Fidelity
 from search_space import ModelScale, SpecFile, write_spec
 from search_space.spec_file import Provenance
+
+NUM_BEST = 3
+"""Best trials whose specs are written into the run folder."""
+
+
+def export_best(record: Record, run: Path) -> list[Path]:
+    """Write the specs of the best trials into the folder `best` of their run, in place of those of an earlier time.
+
+    They are the best as a leaderboard ranks: those that were replayed come first.
+
+    Returns:
+        The paths, best first.
+
+    Raises:
+        InputError: no trial has a reward, a replay is damaged, or the folder cannot be written.
+    """
+    paths = export_trials(record, highest_ranked(record, run, NUM_BEST), run, run / "best", inside=run)
+    names = {path.name for path in paths}
+    written_by_us = re.compile(r"\d\d-[0-9a-f]{16}\.json")
+
+    # By a descriptor: a link that takes the folder's name meanwhile must not have files deleted elsewhere.
+    with open_folder(run / "best", inside=run) as folder:
+        for old in [entry.name for entry in os.scandir(folder)]:
+            if old not in names and written_by_us.fullmatch(old):
+                os.unlink(old, dir_fd=folder)
+    return paths
 
 
 def export_trials(

@@ -3,6 +3,7 @@
 The journal knows nothing of them, so a search is the same with and without.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +53,13 @@ def read_baselines(run: Path) -> tuple[Baseline, ...]:
     """
     found = [_read(path) for path in sorted((run / FOLDER).glob("*.json"))]
     return tuple(sorted(found, key=lambda baseline: (baseline.reward is None, -(baseline.reward or 0.0))))
+
+
+def with_replayed(own: Sequence[Baseline], replays: Iterable[Sequence[Baseline]]) -> tuple[Baseline, ...]:
+    """Return the baselines of a run and, without a result of their own, those that its replays alone have trained."""
+    names = {baseline.name for baseline in own}
+    further = sorted({baseline.name for replay in replays for baseline in replay} - names)
+    return (*own, *(Baseline(name=name, status="completed") for name in further))
 
 
 def write_baseline(run: Path, baseline: Baseline) -> None:

@@ -1,13 +1,16 @@
 """The ranking of a report: the architectures of all runs, replayed ones first, and what seeds leave open of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from foundation import short_path
 from nas.assessment.standing import SeedsOfRanking, seeds_of
+from nas.record.baselines import read_baselines, with_replayed
 from nas.record.mean_reward import MeanReward, mean_baselines, mean_rewards
 from nas.record.ranking import BaselineRow, Row, baseline_rows_of, rows_of
-from nas.record.replays import comparing_command
+from nas.record.record import Record
+from nas.record.replays import comparable_replays, comparing_command
 from nas.reporting.runs import ReportedRun
 from nas.terminal.baselines import comparison_line
 from nas.terminal.seed_line import ranking_line
@@ -74,6 +77,22 @@ def ranking_of(runs: Sequence[ReportedRun]) -> ReportRanking:
     ranked = enumerate(seeds.with_standings(rows), start=1)
     architectures = tuple(RankedArchitecture(rank, run_of[row.run], row) for rank, row in ranked)
     return ReportRanking(architectures, tuple(baselines), seeds)
+
+
+def ranking_of_run(record: Record, folder: Path, warn: Callable[[str], None] = lambda line: None) -> ReportRanking:
+    """Return the ranking of one run, whose record is at hand.
+
+    Args:
+        record: what its journal says.
+        folder: of the run.
+        warn: as of `comparable_replays`.
+
+    Raises:
+        InputError: a baseline, or the journal of a replay, is damaged.
+    """
+    replays = comparable_replays(folder, record, warn)
+    baselines = with_replayed(read_baselines(folder), (replay.baselines for replay in replays))
+    return ranking_of([ReportedRun(folder.name, "", {}, record, folder, replays, baselines)])
 
 
 def mean_texts(mean: MeanReward | None) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from foundation import InputError, absolute_path, short_path
 from nas.options.configuration import differing_options, option_texts
 from nas.options.listed import choice_files
-from nas.record.baselines import Baseline, read_baselines
+from nas.record.baselines import Baseline, read_baselines, with_replayed
 from nas.record.identity import SEARCHER, present_options
 from nas.record.journal import read_record
 from nas.record.problem import places_of, problem_differences
@@ -69,7 +69,10 @@ def read_runs(folders: Sequence[Path], warn: Callable[[str], None] = lambda line
     options = [option_texts(present_options(record.created.config)) for record in records]
     names, groups = _run_names(paths), group_names([record.created.config for record in records])
     replays = [comparable_replays(path, record, warn) for path, record in zip(paths, records, strict=True)]
-    baselines = [read_baselines(path) for path in paths]
+    baselines = [
+        with_replayed(read_baselines(path), (replay.baselines for replay in own))
+        for path, own in zip(paths, replays, strict=True)
+    ]
     latencies = [read_latencies(path, record, warn) for path, record in zip(paths, records, strict=True)]
     parts = zip(names, groups, options, records, paths, replays, baselines, latencies, strict=True)
     return [ReportedRun(*own) for own in parts]

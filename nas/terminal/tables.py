@@ -143,7 +143,9 @@ def _figure_column(figure: Figure, *, is_kept: bool = False) -> Column:
         if figure.name == "trial":
             return row.baseline.name
         if figure.name == "reward" and row.baseline.reward is None:
-            return row.baseline.failure.kind if row.baseline.failure else row.baseline.status
+            # One that replays alone have trained has ended, without a reward in the search.
+            status = "" if row.baseline.status == "completed" else row.baseline.status
+            return row.baseline.failure.kind if row.baseline.failure else status
         value = row.value(figure.name)
         return "" if value is None else figure.text(value)
 
