@@ -1,7 +1,8 @@
 """The heads by name, made from a plan."""
 
-from typing import Any
+from typing import Any, assert_never
 
+from proxy_tasks.full_training.classifier_head import ClassifierHead
 from proxy_tasks.full_training.head import Head
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.retinanet_head import RetinaNetHead
@@ -16,3 +17,7 @@ def open_head(plan: TrainingPlan) -> Head[Any, Any, Any]:
     match plan.head:
         case "retinanet":
             return RetinaNetHead(plan)
+        case "classifier":
+            return ClassifierHead(plan)
+        case _:
+            assert_never(plan.head)
