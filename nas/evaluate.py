@@ -15,7 +15,7 @@ from nas.options.command_line import run_command
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from proxy_tasks.coco.native_images import Native
-from proxy_tasks.detection.open_data import Data
+from proxy_tasks.coco.open_data import Data
 from proxy_tasks.device_options import Precision
 
 if TYPE_CHECKING:

@@ -27,10 +27,11 @@ from nas.tracking.base import Tracker
 from nas.training.journal import check_folder
 from nas.training.launch import end_for_others, end_with_launcher, launch
 from nas.training.preparing import prepare_before, prepare_images
-from nas.training.winners import FullTraining, Winner, Winners, ap_text, arguments_of, is_finished, results
+from nas.training.winners import FullTraining, Winner, Winners, arguments_of, figure_text, is_finished, results
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
-from proxy_tasks.detection.open_data import Data, DataOptions, prepared_content
+from proxy_tasks.coco.open_data import Data, DataOptions, prepared_content
+from proxy_tasks.full_training.head_names import HEADS, HeadName
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.protocol import TrainingProtocol
 from search_space import ArchSpec, ModelScale
@@ -67,6 +68,7 @@ class Options:
     run: Path
     data: Data
     protocol: TrainingProtocol
+    head: HeadName = "retinanet"
     spec: str | None = None
     trial: int | None = None
     model: str | None = None
@@ -202,7 +204,7 @@ def _train_winners(options: Options, search: Path, config: Mapping[str, Any]) ->
     left = [winner for winner in winners if not is_finished(winner.folder, config)]
     for winner in winners:
         if winner not in left:
-            say(f"{winner.name}: trained already{ap_text(winner.folder)}")
+            say(f"{winner.name}: trained already{figure_text(winner.folder)}")
 
     # What can be wrong is said once, before the first one starts.
     single = replace(options, search=None, spec=str(search), executor=LocalExecutor())
@@ -220,7 +222,9 @@ def _train_winners(options: Options, search: Path, config: Mapping[str, Any]) ->
     finally:
         # After Ctrl-C too: what was trained is shown all the same.
         rows = results(winners, source.failures)
-        consoles.results.print(winners_table(rows, f"Best of {short_path(search)}, trained in full"))
+        consoles.results.print(
+            winners_table(rows, f"Best of {short_path(search)}, trained in full", HEADS[options.head].metric_text)
+        )
     if source.failures:
         raise InputError(
             f"{len(source.failures)} of {len(winners)} trainings failed; the same command resumes those, and no other"
@@ -239,6 +243,7 @@ def _plan(options: Options, device: str) -> TrainingPlan:
     return TrainingPlan(
         run=options.run,
         name=name,
+        head=options.head,
         architecture=architecture,
         scale=scale,
         protocol=options.protocol,
@@ -301,9 +306,9 @@ def _check_run(spec: str) -> None:
 
 
 def _weights_file(options: Options) -> Path | None:
-    """Return the file of the detector to start from; of a training's folder it is its best."""
+    """Return the file of the network to start from; of a training's folder it is its best."""
     weights = options.weights
-    return weights / "detector.pt" if weights is not None and weights.is_dir() else weights
+    return weights / HEADS[options.head].file if weights is not None and weights.is_dir() else weights
 
 
 def _data_options(options: Options, scale: ModelScale) -> DataOptions:

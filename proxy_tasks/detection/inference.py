@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from proxy_tasks.base import Report, silent
 from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations
+from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.cache import CachedSplit
-from proxy_tasks.detection.batch_reading import read_batches
 from proxy_tasks.detection.detections import MIN_SCORE, Detections, detect
 from proxy_tasks.detection.scoring import ScoredBoxes
 

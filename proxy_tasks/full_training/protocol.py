@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from foundation import check_range
-from proxy_tasks.detection.recipe import Optimizer, Recipe, Schedule
+from proxy_tasks.training.recipe import Optimizer, Recipe, Schedule
 from search_space import ModelScale
 
 PUBLISHED_BATCH_SIZE = 256

@@ -8,8 +8,8 @@ import torch
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-from proxy_tasks.detection.optimization import make_optimizer, make_schedule
 from proxy_tasks.full_training.protocol import TrainingProtocol
+from proxy_tasks.training.optimization import make_optimizer, make_schedule
 from search_space import ModelScale
 
 PROTOCOLS = Path(__file__).parents[3] / "experiments" / "protocol"

@@ -106,6 +106,11 @@ class OpenData:
         return len(self.train.annotations.category_ids)
 
     @property
+    def full_train_rows(self) -> NDArray[np.int64]:
+        """The images of a full training: those held out for a search too, where the validation set is scored."""
+        return self.train_rows if self.val is None else np.arange(self.train.annotations.num_images)
+
+    @property
     def lacks_scored_images(self) -> bool:
         """True where AP is measured on fewer images than it is to be, as some cannot be used."""
         return len(self.scored_rows) < self.num_to_score
