@@ -281,7 +281,7 @@ def _architecture(options: Options) -> tuple[str, str | ArchSpec, ModelScale, st
             return found.name, found.spec, scale, None, None
         return found.name, found.spec, scale, Path(named).name, int(found.name.rpartition("-")[2])
 
-    scale = options.scale or default_scale(named)
+    scale = options.scale or default_scale(named, options.head)
     architecture: str | ArchSpec = named
     if named in network_names() and named != "r50-fpn":
         architecture = find_architecture(named).spec
@@ -324,6 +324,7 @@ def _data_options(options: Options, scale: ModelScale) -> DataOptions:
         cache_dir=options.cache_dir,
         cache_format=Native(options.longest_side_px),
         content=None,
+        with_masks=options.head == "mask_rcnn",
     )
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,16 @@ class ScoredBoxes:
     boxes_xyxy: NDArray[np.float64]
     labels: NDArray[np.int64]
     scores: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return several, one or more, as one."""
+        return cls(
+            rows=np.concatenate([part.rows for part in parts]),
+            boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
+            labels=np.concatenate([part.labels for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+        )
 
 
 def score(

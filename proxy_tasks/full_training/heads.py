@@ -3,6 +3,7 @@
 from typing import Any
 
 from proxy_tasks.full_training.head import Head
+from proxy_tasks.full_training.mask_rcnn_head import MaskRCNNHead
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.retinanet_head import RetinaNetHead
 
@@ -16,3 +17,5 @@ def open_head(plan: TrainingPlan) -> Head[Any, Any, Any]:
     match plan.head:
         case "retinanet":
             return RetinaNetHead(plan)
+        case "mask_rcnn":
+            return MaskRCNNHead(plan)
