@@ -114,6 +114,17 @@ def with_masks(split: CachedSplit, key: CacheKey, report: Report | None) -> Cach
     return replace(split, masks=found.masks, annotations=replace(split.annotations, repairs=repairs))
 
 
+def masks_of(split: CachedSplit) -> Masks:
+    """Return the masks of a split.
+
+    Raises:
+        ValueError: they were not asked for.
+    """
+    if split.masks is None:
+        raise ValueError(f"{split.path} was opened without masks")
+    return split.masks
+
+
 def recorded_content(key: CacheKey) -> SplitContent | None:
     """Return what a split held when `cached_split` last looked; None where it never has.
 

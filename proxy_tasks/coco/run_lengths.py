@@ -1,7 +1,7 @@
 """Run lengths of masks, as COCO's tools write them: encoded, decoded, and checked before C code reads them."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,11 @@ class Rle(TypedDict):
 
     size: tuple[int, int]
     counts: bytes
+
+
+def coco_rle(rle: Rle) -> dict[str, Any]:
+    """Return a mask as COCO's JSON files have it."""
+    return {"size": list(rle["size"]), "counts": rle["counts"].decode()}
 
 
 def encode_mask(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> bytes:

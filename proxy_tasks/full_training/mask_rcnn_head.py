@@ -10,6 +10,7 @@ from torch import nn
 from torchvision.models.detection import MaskRCNN
 
 from proxy_tasks.coco.batch_reading import read_originals
+from proxy_tasks.coco.cache import masks_of
 from proxy_tasks.coco.masks import Masks
 from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.coco.originals import Originals
@@ -49,7 +50,7 @@ class MaskRCNNHead:
     @property
     def num_scored(self) -> int:
         """The number of masks that AP is measured on."""
-        scored, has_mask = self.data.scored.annotations, self._scored_masks.has_mask
+        scored, has_mask = self.data.scored.annotations, masks_of(self.data.scored).has_mask
         spans = (slice(scored.first_box[row], scored.first_box[row + 1]) for row in self.data.scored_rows)
         return sum(int((has_mask[span] & ~scored.is_crowd[span]).sum()) for span in spans)
 
@@ -93,15 +94,9 @@ class MaskRCNNHead:
         joined = ScoredMasks(
             ScoredBoxes.joined([part.boxes for part in found]), Masks.joined([part.masks for part in found])
         )
-        return score_masks(self.data.scored.annotations, self._scored_masks, self.data.scored_rows, joined)
+        return score_masks(self.data.scored.annotations, masks_of(self.data.scored), self.data.scored_rows, joined)
 
     def save(self, path: Path, trained: Trained) -> None:
         """Write a file of a detector."""
         info = info_of(self._plan, self.data, trained, reference=self._reference)
         save_detector(path, info, raw=trained.raw, averaged=trained.averaged, inside=self._plan.run)
-
-    @property
-    def _scored_masks(self) -> Masks:
-        if self.data.scored.masks is None:
-            raise ValueError("the data was opened without masks")
-        return self.data.scored.masks

@@ -20,7 +20,7 @@ from proxy_tasks.detection.scoring import ScoredBoxes, score
 from proxy_tasks.full_training.file_info import info_of
 from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
-from proxy_tasks.full_training.starting_weights import OF_CLASSES, start_from
+from proxy_tasks.full_training.starting_weights import OF_CLASSES, start_backbone_from, start_from
 from proxy_tasks.networks.layers import NORM_EPSILON, Reference
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.training.recipe import Recipe
@@ -53,12 +53,16 @@ class RetinaNetHead:
         return NORM_EPSILON if self._start is None else self._start.info.norm_epsilon
 
     def build(self) -> nn.Module:
-        """Return the network with the weights that it starts from."""
+        """Return the network with the weights that it starts from; a detector with masks gives its backbone."""
         plan = self._plan
         network = build_detector(plan.architecture, plan.scale, self.data.num_classes, self._reference)
-        if plan.weights is not None and self._start is not None:
+        if plan.weights is None or self._start is None:
+            return network
+        if self._start.info.head == "retinanet":
             names = tuple(str(name) for name in self.data.train.annotations.category_names)
             start_from(network, self._start, plan.weights, names, OF_CLASSES)
+        else:
+            start_backbone_from(network.get_submodule("backbone"), self._start, plan.weights)
         return network
 
     def objective(self, network: nn.Module, recipe: Recipe, *, bf16: bool) -> BoxObjective:

@@ -6,10 +6,13 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from foundation import InputError, short_path
-from proxy_tasks.detection.detector_file import DetectorFile
+from proxy_tasks.detection.detector_file import DetectorFile, DetectorHead
 
 OF_CLASSES = ("class_tower.predict.",)
 """Beginnings of the names of a RetinaNet's tensors that depend on the number of classes."""
+
+_BACKBONE: Mapping[DetectorHead, str] = {"retinanet": "backbone.", "mask_rcnn": "backbone.backbone."}
+"""Beginnings of the names of a detector's tensors that are its backbone's."""
 
 
 def start_from(
@@ -46,7 +49,7 @@ def start_backbone_from(backbone: nn.Module, found: DetectorFile, path: Path) ->
     Raises:
         InputError: its backbone is another one.
     """
-    begins = "backbone."
+    begins = _BACKBONE[found.info.head]
     state = found.states[found.info.weights]
     own = {name.removeprefix(begins): value for name, value in state.items() if name.startswith(begins)}
     _fill(backbone, own, path)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.masks import Masks
-from proxy_tasks.coco.run_lengths import Rle, encode_mask
+from proxy_tasks.coco.run_lengths import Rle, coco_rle, encode_mask
 from proxy_tasks.detection.scoring import METRIC_NAMES, ScoredBoxes, ap_of_classes, compare, score, truth_of
 
 MASK_METRIC_NAMES = tuple(f"mask_{name}" for name in METRIC_NAMES)
@@ -81,8 +81,3 @@ def _results(annotations: Annotations, rows: NDArray[np.int64], found: ScoredMas
         {"image_id": row + 1, "category_id": label + 1, "segmentation": coco_rle(found.masks.rle(i)), "score": value}
         for i, (row, label, value) in enumerate(columns)
     ]
-
-
-def coco_rle(rle: Rle) -> dict[str, Any]:
-    """Return a mask as COCO's JSON files have it."""
-    return {"size": list(rle["size"]), "counts": rle["counts"].decode()}
