@@ -111,7 +111,8 @@ def with_masks(split: CachedSplit, key: CacheKey, report: Report | None) -> Cach
     """
     found = cached_masks(split.path, key.annotation_file, split.annotations, key.max_bad_share, report)
     repairs = {**split.annotations.repairs, **found.repairs}
-    return replace(split, masks=found.masks, annotations=replace(split.annotations, repairs=repairs))
+    annotations = replace(split.annotations, repairs=repairs)
+    return replace(split, masks=found.masks, annotations=annotations, bad={**split.bad, **found.bad})
 
 
 def masks_of(split: CachedSplit) -> Masks:

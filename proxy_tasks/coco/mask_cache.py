@@ -21,10 +21,11 @@ _VERSION = 1
 
 
 class CachedMasks(NamedTuple):
-    """Masks of a split, with what was repaired in them, in words, and how often."""
+    """Masks of a split, with what was repaired in them, in words, and how often, and how many are bad."""
 
     masks: Masks
     repairs: dict[str, int]
+    bad: dict[Kind, Count]
 
 
 def cached_masks(
@@ -52,14 +53,13 @@ def cached_masks(
         found = _make(folder, annotation_file, annotations, max_bad_share, report)
 
     # They may have been made where more was tolerated.
-    cached, counts = found
-    check_counts(counts, max_bad_share, str(annotation_file), folder / BAD_LIST)
-    return cached
+    check_counts(found.bad, max_bad_share, str(annotation_file), folder / BAD_LIST)
+    return found
 
 
 def _make(
     folder: Path, annotation_file: Path, annotations: Annotations, max_bad_share: float, report: Report
-) -> tuple[CachedMasks, dict[Kind, Count]]:
+) -> CachedMasks:
     path = folder / FILE_NAME
     part = path.with_suffix(".part")
     bad = BadEntries(folder / BAD_LIST, max_bad_share)
@@ -73,10 +73,10 @@ def _make(
         part.rename(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
-    return CachedMasks(masks, repairs), bad.counts
+    return CachedMasks(masks, repairs, bad.counts)
 
 
-def _read(path: Path, num_objects: int) -> tuple[CachedMasks, dict[Kind, Count]] | None:
+def _read(path: Path, num_objects: int) -> CachedMasks | None:
     """Read the file; None where it is not there, damaged, or of another version."""
     try:
         # Each part has a checksum of its own, which is compared here.
@@ -87,4 +87,4 @@ def _read(path: Path, num_objects: int) -> tuple[CachedMasks, dict[Kind, Count]]
         return None
     if about["version"] != _VERSION or len(masks.sizes_px) != num_objects:
         return None
-    return CachedMasks(masks, about["repairs"]), {kind: Count(*pair) for kind, pair in about["bad"].items()}
+    return CachedMasks(masks, about["repairs"], {kind: Count(*pair) for kind, pair in about["bad"].items()})

@@ -17,7 +17,7 @@ from proxy_tasks.base import silent
 from proxy_tasks.coco.annotation_file import read_annotations
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import BadEntries
-from proxy_tasks.coco.mask_cache import BAD_LIST, FILE_NAME, CachedMasks, cached_masks
+from proxy_tasks.coco.mask_cache import BAD_LIST, FILE_NAME, cached_masks
 from proxy_tasks.coco.mask_file import read_masks
 from proxy_tasks.coco.masks import MAX_MASKS, Masks, masks_to_train_on, num_masks_beyond_bound
 from proxy_tasks.coco.run_lengths import compact as compact_runs
@@ -49,9 +49,9 @@ def annotations_of(path: Path) -> Annotations:
     return read_annotations(path, path.parent / "images", BadEntries(path.parent / "boxes.txt", 1))
 
 
-def read(path: Path, max_bad_share: float = 0.99) -> CachedMasks:
+def read(path: Path, max_bad_share: float = 0.99) -> tuple[Masks, dict[str, int]]:
     bad = BadEntries(path.parent / "bad.txt", max_bad_share)
-    return CachedMasks(*read_masks(path, annotations_of(path), bad, silent))
+    return read_masks(path, annotations_of(path), bad, silent)
 
 
 def reasons(path: Path) -> list[str]:
