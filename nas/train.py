@@ -28,6 +28,8 @@ from nas.training.journal import check_folder
 from nas.training.launch import end_for_others, end_with_launcher, launch
 from nas.training.preparing import prepare_before, prepare_images
 from nas.training.winners import FullTraining, Winner, Winners, arguments_of, figure_text, is_finished, results
+from proxy_tasks.classification.image_folder import ImageFolder
+from proxy_tasks.classification.inaturalist import INaturalist
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
 from proxy_tasks.coco.open_data import Data, DataOptions, prepared_content
@@ -57,6 +59,8 @@ start; if it was stopped, the same command resumes.
   python -m nas.train weights=runs/full protocol=finetune data.root=/data/photos run=runs/mine
   python -m nas.train spec=spinenet-49 head=mask_rcnn protocol=mask_rcnn data.root=/data/coco run=runs/masks
   python -m nas.train search=runs/spinenet top=3 scale=spinenet-49 data.root=/data/coco run=runs/winners
+  python -m nas.train head=classifier spec=runs/spinenet scale=spinenet-49 protocol=classes \\
+    data=image_folder data.root=/data/imagenet run=runs/classes
   python -m nas.train prepare_only=true data.root=/data/coco
   torchrun --nnodes=4 --nproc-per-node=8 -m nas.train spec=spinenet-49 data.root=/data/coco run=/shared/full
 """
@@ -268,10 +272,10 @@ def _architecture(options: Options) -> tuple[str, str | ArchSpec, ModelScale, st
 
     weights = _weights_file(options)
     if weights is not None and options.spec is None and options.model is None:
-        from proxy_tasks.detection.detector_file import read_detector
+        from proxy_tasks.full_training.starting_weights import read_start
 
-        info = read_detector(weights).info
-        return info.name, info.architecture, options.scale or info.scale, info.search, info.trial
+        start = read_start(weights)
+        return start.name, start.architecture, options.scale or start.scale, start.search, start.trial
 
     named = options.model or options.spec or ""
     if options.spec is not None and (is_spec_file(named) or is_run(named) or options.trial is not None):
@@ -309,12 +313,16 @@ def _check_run(spec: str) -> None:
 def _weights_file(options: Options) -> Path | None:
     """Return the file of the network to start from; of a training's folder it is its best."""
     weights = options.weights
-    return weights / HEADS[options.head].file if weights is not None and weights.is_dir() else weights
+    if weights is None or not weights.is_dir():
+        return weights
+    # Of another head it has a backbone all the same.
+    files = [weights / HEADS[options.head].file, *(weights / words.file for words in HEADS.values())]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def _data_options(options: Options, scale: ModelScale) -> DataOptions:
     data = options.data
-    if options.score_on == "val" and isinstance(data, CocoFolder):
+    if options.score_on == "val" and isinstance(data, CocoFolder | ImageFolder | INaturalist):
         # All images are trained on. How many a search holds out does not matter, and may be more than there are.
         data = replace(data, num_held_out=1)
     return DataOptions(

@@ -15,13 +15,14 @@ from proxy_tasks.coco.batches import normalise
 from proxy_tasks.coco.decode import UnusableImageError, fit, fitted_size, rgb_of
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.detections import MIN_SCORE
-from proxy_tasks.detection.detector_file import DetectorHead, DetectorInfo, WhichWeights, read_detector
+from proxy_tasks.detection.detector_file import DetectorHead, DetectorInfo, read_detector
 from proxy_tasks.detection.inference import detect_batch
 from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import set_norm_epsilon
 from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.networks.retinanet import RawDetections, RetinaNet
 from proxy_tasks.networks.torch_file import first_difference
+from proxy_tasks.networks.trained_file import WhichWeights
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 
 BATCH_SIZE = 8

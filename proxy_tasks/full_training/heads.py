@@ -1,7 +1,8 @@
 """The heads by name, made from a plan."""
 
-from typing import Any
+from typing import Any, assert_never
 
+from proxy_tasks.full_training.classifier_head import ClassifierHead
 from proxy_tasks.full_training.head import Head
 from proxy_tasks.full_training.mask_rcnn_head import MaskRCNNHead
 from proxy_tasks.full_training.plan import TrainingPlan
@@ -19,3 +20,7 @@ def open_head(plan: TrainingPlan) -> Head[Any, Any, Any]:
             return RetinaNetHead(plan)
         case "mask_rcnn":
             return MaskRCNNHead(plan)
+        case "classifier":
+            return ClassifierHead(plan)
+        case _:
+            assert_never(plan.head)

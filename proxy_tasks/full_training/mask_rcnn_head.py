@@ -9,26 +9,24 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection import MaskRCNN
 
+from foundation import InputError
 from proxy_tasks.coco.batch_reading import read_originals
 from proxy_tasks.coco.cache import masks_of
 from proxy_tasks.coco.masks import Masks
 from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.coco.originals import Originals
-from proxy_tasks.detection.detector_file import read_detector, save_detector
+from proxy_tasks.detection.detector_file import save_detector
 from proxy_tasks.detection.scoring import ScoredBoxes
 from proxy_tasks.full_training.file_info import info_of
 from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
-from proxy_tasks.full_training.starting_weights import start_backbone_from, start_from
+from proxy_tasks.full_training.starting_weights import fill, read_start
 from proxy_tasks.networks.layers import NORM_EPSILON, Reference
 from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.segmentation.mask_inference import detect_all_masks
 from proxy_tasks.segmentation.mask_objective import MaskObjective
 from proxy_tasks.segmentation.mask_scoring import ScoredMasks, score_masks
 from proxy_tasks.training.recipe import Recipe
-
-_OF_CLASSES = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.3.")
-"""Beginnings of the names of tensors that depend on the number of classes."""
 
 
 class MaskRCNNHead:
@@ -38,14 +36,17 @@ class MaskRCNNHead:
         plan: what to train; its data has masks.
 
     Raises:
-        InputError: the data cannot be used, or the weights to start from cannot be read.
+        InputError: the protocol is for another head, the data cannot be used, or the weights to start from cannot be
+            read.
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
+        if plan.protocol.classification is not None:
+            raise InputError(f"head={plan.head}: this protocol trains classifiers; protocol=mask_rcnn trains masks")
         self._plan = plan
         self.data = open_data(plan.data)
-        self._start = None if plan.weights is None else read_detector(plan.weights)
-        self._reference: Reference = "tpu" if self._start is None else self._start.info.reference
+        self._start = None if plan.weights is None else read_start(plan.weights)
+        self._reference: Reference = "tpu" if self._start is None else self._start.reference
 
     @property
     def num_scored(self) -> int:
@@ -57,22 +58,18 @@ class MaskRCNNHead:
     @property
     def norm_epsilon(self) -> float:
         """The epsilon of the weights it starts from, or that of new networks."""
-        return NORM_EPSILON if self._start is None else self._start.info.norm_epsilon
+        return NORM_EPSILON if self._start is None else self._start.norm_epsilon
 
     def build(self) -> nn.Module:
-        """Return the network with the weights that it starts from; a detector of boxes alone gives its backbone."""
+        """Return the network with the weights that it starts from; one with another head gives its backbone."""
         plan = self._plan
         num_classes, reference = self.data.num_classes, self._reference
         network = build_network(
             plan.architecture, plan.scale, head="mask_rcnn", num_classes=num_classes, reference=reference
         )
-        if plan.weights is None or self._start is None:
-            return network
-        if self._start.info.head == "mask_rcnn":
+        if plan.weights is not None and self._start is not None:
             names = tuple(str(name) for name in self.data.train.annotations.category_names)
-            start_from(network, self._start, plan.weights, names, _OF_CLASSES)
-        else:
-            start_backbone_from(network.get_submodule("backbone.backbone"), self._start, plan.weights)
+            fill(network, self._start, plan.weights, "mask_rcnn", names)
         return network
 
     def objective(self, network: nn.Module, recipe: Recipe, *, bf16: bool) -> MaskObjective:
@@ -98,5 +95,5 @@ class MaskRCNNHead:
 
     def save(self, path: Path, trained: Trained) -> None:
         """Write a file of a detector."""
-        info = info_of(self._plan, self.data, trained, reference=self._reference)
+        info = info_of(self._plan, "mask_rcnn", self.data, trained, reference=self._reference)
         save_detector(path, info, raw=trained.raw, averaged=trained.averaged, inside=self._plan.run)

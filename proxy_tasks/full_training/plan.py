@@ -57,7 +57,7 @@ class TrainingPlan:
     def options(self) -> dict[str, Any]:
         """Return what makes the training what it is, as plain values: a checkpoint with other ones is of another."""
         architecture = self.architecture if isinstance(self.architecture, str) else self.architecture.key
-        parts = {"scale": asdict(self.scale), "protocol": asdict(self.protocol)}
+        parts = {"scale": asdict(self.scale), "protocol": self.protocol.plain()}
         plain = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
         # Named only where it is another, as trainings had no other before.
         head: dict[str, Any] = {} if self.head == "retinanet" else {"head": self.head}

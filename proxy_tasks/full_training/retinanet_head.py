@@ -8,19 +8,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foundation import InputError
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.batch_reading import read_originals
 from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.box_objective import BoxObjective
-from proxy_tasks.detection.detector_file import read_detector, save_detector
+from proxy_tasks.detection.detector_file import save_detector
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.scoring import ScoredBoxes, score
 from proxy_tasks.full_training.file_info import info_of
 from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
-from proxy_tasks.full_training.starting_weights import OF_CLASSES, start_backbone_from, start_from
+from proxy_tasks.full_training.starting_weights import fill, read_start
 from proxy_tasks.networks.layers import NORM_EPSILON, Reference
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.training.recipe import Recipe
@@ -33,14 +34,17 @@ class RetinaNetHead:
         plan: what to train.
 
     Raises:
-        InputError: the data cannot be used, or the weights to start from cannot be read.
+        InputError: the protocol is for another head, the data cannot be used, or the weights to start from cannot be
+            read.
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
+        if plan.protocol.classification is not None:
+            raise InputError(f"head={plan.head}: this protocol trains classifiers; protocol=b trains detectors")
         self._plan = plan
         self.data = open_data(plan.data)
-        self._start = None if plan.weights is None else read_detector(plan.weights)
-        self._reference: Reference = "tpu" if self._start is None else self._start.info.reference
+        self._start = None if plan.weights is None else read_start(plan.weights)
+        self._reference: Reference = "tpu" if self._start is None else self._start.reference
 
     @property
     def num_scored(self) -> int:
@@ -50,19 +54,15 @@ class RetinaNetHead:
     @property
     def norm_epsilon(self) -> float:
         """The epsilon of the weights it starts from, or that of new networks."""
-        return NORM_EPSILON if self._start is None else self._start.info.norm_epsilon
+        return NORM_EPSILON if self._start is None else self._start.norm_epsilon
 
     def build(self) -> nn.Module:
         """Return the network with the weights that it starts from; a detector with masks gives its backbone."""
         plan = self._plan
         network = build_detector(plan.architecture, plan.scale, self.data.num_classes, self._reference)
-        if plan.weights is None or self._start is None:
-            return network
-        if self._start.info.head == "retinanet":
+        if plan.weights is not None and self._start is not None:
             names = tuple(str(name) for name in self.data.train.annotations.category_names)
-            start_from(network, self._start, plan.weights, names, OF_CLASSES)
-        else:
-            start_backbone_from(network.get_submodule("backbone"), self._start, plan.weights)
+            fill(network, self._start, plan.weights, "retinanet", names)
         return network
 
     def objective(self, network: nn.Module, recipe: Recipe, *, bf16: bool) -> BoxObjective:
@@ -83,7 +83,7 @@ class RetinaNetHead:
 
     def save(self, path: Path, trained: Trained) -> None:
         """Write a file of a detector."""
-        info = info_of(self._plan, self.data, trained, reference=self._reference)
+        info = info_of(self._plan, "retinanet", self.data, trained, reference=self._reference)
         save_detector(path, info, raw=trained.raw, averaged=trained.averaged, inside=self._plan.run)
 
     def _anchors(self, network: nn.Module) -> Tensor:

@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -221,14 +221,11 @@ class _Trainer:
 
     def _trained(self, metrics: dict[str, float]) -> Trained:
         plan = self._plan
-        recipe = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.protocol).items()
-        }
         return Trained(
             raw=self._steps.network_state(),
             averaged=self._steps.averaged_state(),
             norm_epsilon=self._epsilon,
-            recipe={**recipe, "seed": plan.seed, "step": self._steps.num_taken},
+            recipe={**plan.protocol.plain(), "seed": plan.seed, "step": self._steps.num_taken},
             metrics=metrics,
         )
 

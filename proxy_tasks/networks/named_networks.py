@@ -19,6 +19,8 @@ from search_space import ArchSpec, ModelScale, published_names, published_scale,
 Head: TypeAlias = Literal["retinanet", "mask_rcnn", "classifier", "none"]
 BASELINE = "r50-fpn"
 """Name of the ResNet-50-FPN."""
+CLASSIFIER_SIZE_PX = 224
+"""Size of the images that published classifiers are trained and scored on (SpineNet, section 4.2)."""
 
 
 def network_names() -> tuple[str, ...]:
@@ -37,6 +39,8 @@ def default_scale(name: str, head: Head = "retinanet") -> ModelScale:
         return replace(scale, endpoint_width=128)  # as the released code and the published figures have it
     if head == "mask_rcnn" and name == "spinenet-190":
         return replace(scale, image_size_px=1536)
+    if head == "classifier":
+        return replace(scale, image_size_px=CLASSIFIER_SIZE_PX)
     return scale
 
 

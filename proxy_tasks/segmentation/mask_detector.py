@@ -22,9 +22,10 @@ from proxy_tasks.detection.detector import (
     fitted_images,
     load_detector,
 )
-from proxy_tasks.detection.detector_file import DetectorInfo, WhichWeights, read_detector
+from proxy_tasks.detection.detector_file import DetectorInfo, read_detector
 from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import set_norm_epsilon
+from proxy_tasks.networks.trained_file import WhichWeights
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 from proxy_tasks.segmentation.mask_inference import detect_regions, pasted_masks
 

@@ -147,3 +147,33 @@ def test_a_warm_up_that_outlasts_a_small_set_is_refused_with_the_steps_that_ther
     # 40 photos are enough for what is made for few.
     assert protocol("finetune").num_steps(40) == 150
     protocol("finetune").recipe(40)
+
+
+IMAGENET_IMAGES = 1_281_167
+
+
+@pytest.mark.parametrize(
+    ("name", "activation", "stochastic_depth", "label_smoothing"),
+    [("classes", "relu", 0.0, 0.0), ("classes_improved", "silu", 0.2, 0.1)],
+)
+def test_classifiers_are_trained_by_the_numbers_of_the_reference(
+    name: str, activation: str, stochastic_depth: float, label_smoothing: float
+) -> None:
+    # tensorflow/tpu configs/spinenet/spinenet49_classification.yaml and configs/classification_config.py.
+    one = protocol(name)
+    recipe = one.recipe(IMAGENET_IMAGES)
+    assert recipe.learning_rate == pytest.approx(1.6)
+    assert (recipe.weight_decay, recipe.schedule) == (1e-4, "cosine")
+    assert (one.batch_size, one.norm_momentum, one.norm_epsilon) == (4096, 0.9, 1e-5)
+    assert (one.activation, one.stochastic_depth) == (activation, stochastic_depth)
+    assert one.classification is not None
+    assert one.classification.label_smoothing == label_smoothing
+    # Whole batches in each of 200 epochs: 43 steps more than the reference's 62,557.
+    assert one.num_steps(IMAGENET_IMAGES) == 62_600
+    assert round(recipe.warmup_share * 62_600) == 1564
+
+
+def test_options_of_classifiers_are_no_options_of_other_trainings() -> None:
+    # A detector's checkpoints and files say nothing of them.
+    assert not [key for key in protocol("b").plain() if "classification" in key]
+    assert protocol("classes").plain()["classification.crop_area"] == [0.08, 1.0]
