@@ -57,6 +57,7 @@ start; if it was stopped, the same command resumes.
   python -m nas.train spec=runs/spinenet scale=spinenet-49 protocol=b data.root=/data/coco run=runs/full
   python -m nas.train model=r50-fpn scale=spinenet-49 protocol=b data.root=/data/coco run=runs/baseline
   python -m nas.train weights=runs/full protocol=finetune data.root=/data/photos run=runs/mine
+  python -m nas.train spec=spinenet-49 head=mask_rcnn protocol=mask_rcnn data.root=/data/coco run=runs/masks
   python -m nas.train search=runs/spinenet top=3 scale=spinenet-49 data.root=/data/coco run=runs/winners
   python -m nas.train head=classifier spec=runs/spinenet scale=spinenet-49 protocol=classes \\
     data=image_folder data.root=/data/imagenet run=runs/classes
@@ -332,6 +333,7 @@ def _data_options(options: Options, scale: ModelScale) -> DataOptions:
         cache_dir=options.cache_dir,
         cache_format=Native(options.longest_side_px),
         content=None,
+        with_masks=options.head == "mask_rcnn",
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import JsonValue, TypeAdapter
 from torch import Tensor
@@ -15,6 +15,8 @@ from proxy_tasks.networks.trained_file import Layout, States, WhichWeights, plai
 from search_space import ArchSpec, ModelScale
 
 DETECTOR = Layout("trained detector", 1)
+DetectorHead: TypeAlias = Literal["retinanet", "mask_rcnn"]
+"""The head of a detector: boxes, or boxes and masks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class DetectorInfo:
         normalisation: of the input.
         reference: released code whose paddings the network has.
         norm_epsilon: of its normalisation.
+        head: what it finds; files of versions that had one head alone do not say it.
         counts_last_pixel: whether its box codes are of sizes one pixel larger; see `decode_boxes`.
         recipe: how it was trained, by the names of its options.
         metrics: figures by name; AP is a fraction in [0, 1].
@@ -58,6 +61,7 @@ class DetectorInfo:
     normalisation: Normalisation = IMAGENET
     reference: Reference = "tpu"
     norm_epsilon: float = NORM_EPSILON
+    head: DetectorHead = "retinanet"
     counts_last_pixel: bool = False
     recipe: Mapping[str, JsonValue] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -114,7 +118,7 @@ def save_detector(
     Args:
         path: the file; by habit `detector.pt` in the folder of the training.
         info: what to say of the weights.
-        raw: `state_dict()` of the `RetinaNet` after the last step, with its statistics.
+        raw: `state_dict()` of the network after the last step, with its statistics.
         averaged: the same with the average of the weights, and with the statistics that belong to it; None for none.
         inside: folder below which no link is followed; see `write_whole`.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-HeadName: TypeAlias = Literal["retinanet", "classifier"]
+HeadName: TypeAlias = Literal["retinanet", "mask_rcnn", "classifier"]
 LAST = "last.pt"
 """File of the network after the last step."""
 
@@ -30,6 +30,7 @@ class HeadWords:
 
 HEADS: Mapping[HeadName, HeadWords] = {
     "retinanet": HeadWords("detector", "detector.pt", "ap", "AP", "objects"),
+    "mask_rcnn": HeadWords("detector", "detector.pt", "mask_ap", "mask AP", "masks"),
     "classifier": HeadWords("classifier", "classifier.pt", "top1", "top-1", "images"),
 }
 

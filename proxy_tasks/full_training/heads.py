@@ -4,6 +4,7 @@ from typing import Any, assert_never
 
 from proxy_tasks.full_training.classifier_head import ClassifierHead
 from proxy_tasks.full_training.head import Head
+from proxy_tasks.full_training.mask_rcnn_head import MaskRCNNHead
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.retinanet_head import RetinaNetHead
 
@@ -17,6 +18,8 @@ def open_head(plan: TrainingPlan) -> Head[Any, Any, Any]:
     match plan.head:
         case "retinanet":
             return RetinaNetHead(plan)
+        case "mask_rcnn":
+            return MaskRCNNHead(plan)
         case "classifier":
             return ClassifierHead(plan)
         case _:

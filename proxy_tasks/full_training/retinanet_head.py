@@ -14,9 +14,10 @@ from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.box_objective import BoxObjective
-from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_detector
+from proxy_tasks.detection.detector_file import save_detector
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.scoring import ScoredBoxes, score
+from proxy_tasks.full_training.file_info import info_of
 from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import fill, read_start
@@ -52,7 +53,7 @@ class RetinaNetHead:
         return NORM_EPSILON if self._start is None else self._start.norm_epsilon
 
     def build(self) -> nn.Module:
-        """Return the network with the weights that it starts from."""
+        """Return the network with the weights that it starts from; a detector with masks gives its backbone."""
         plan = self._plan
         network = build_detector(plan.architecture, plan.scale, self.data.num_classes, self._reference)
         if plan.weights is not None and self._start is not None:
@@ -74,28 +75,12 @@ class RetinaNetHead:
 
     def metrics(self, found: Sequence[ScoredBoxes]) -> dict[str, float]:
         """Return COCO's twelve figures."""
-        return score(self.data.scored.annotations, self.data.scored_rows, _joined(found))
+        return score(self.data.scored.annotations, self.data.scored_rows, ScoredBoxes.joined(found))
 
     def save(self, path: Path, trained: Trained) -> None:
         """Write a file of a detector."""
-        plan, annotations = self._plan, self.data.train.annotations
-        pairs = zip(annotations.category_ids, annotations.category_names, strict=True)
-        info = DetectorInfo(
-            name=plan.name,
-            architecture=plan.architecture,
-            scale=plan.scale,
-            categories=tuple(Category(int(number), name) for number, name in pairs),
-            weights="raw" if trained.averaged is None else "averaged",
-            reference=self._reference,
-            norm_epsilon=trained.norm_epsilon,
-            recipe=trained.recipe,
-            metrics=trained.metrics,
-            run=plan.run.name,
-            search=plan.search,
-            trial=plan.trial,
-            versions=plan.versions,
-        )
-        save_detector(path, info, raw=trained.raw, averaged=trained.averaged, inside=plan.run)
+        info = info_of(self._plan, "retinanet", self.data, trained, reference=self._reference)
+        save_detector(path, info, raw=trained.raw, averaged=trained.averaged, inside=self._plan.run)
 
     def _anchors(self, network: nn.Module) -> Tensor:
         size_px, anchor_scale = self._plan.scale.image_size_px, self._plan.scale.anchor_scale
@@ -107,13 +92,3 @@ def num_objects(annotations: Annotations, rows: NDArray[np.int64]) -> int:
     """Return the boxes of some images, without those around crowds."""
     spans = (slice(annotations.first_box[row], annotations.first_box[row + 1]) for row in rows)
     return sum(int((~annotations.is_crowd[span]).sum()) for span in spans)
-
-
-def _joined(parts: Sequence[ScoredBoxes]) -> ScoredBoxes:
-    """Return the detections of all processes as one."""
-    return ScoredBoxes(
-        rows=np.concatenate([part.rows for part in parts]),
-        boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-    )

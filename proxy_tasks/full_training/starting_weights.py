@@ -8,16 +8,24 @@ from torch import Tensor, nn
 
 from foundation import InputError, short_path
 from proxy_tasks.classification.classifier_file import CLASSIFIER, read_classifier
-from proxy_tasks.detection.detector_file import read_detector
+from proxy_tasks.detection.detector_file import DetectorInfo, read_detector
 from proxy_tasks.full_training.head_names import HeadName
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.trained_file import kind_of
 from search_space import ArchSpec, ModelScale
 
-_OF_CLASSES: Mapping[HeadName, str] = {"retinanet": "class_tower.predict.", "classifier": "predict."}
+_OF_CLASSES: Mapping[HeadName, tuple[str, ...]] = {
+    "retinanet": ("class_tower.predict.",),
+    "mask_rcnn": ("roi_heads.box_predictor.", "roi_heads.mask_predictor.3."),
+    "classifier": ("predict.",),
+}
 """Beginnings of the names of tensors that depend on the number of classes."""
-_BACKBONE = "backbone."
-"""Beginning of the names of tensors that every head has."""
+_BACKBONE: Mapping[HeadName, str] = {
+    "retinanet": "backbone.",
+    "mask_rcnn": "backbone.backbone.",
+    "classifier": "backbone.",
+}
+"""Beginning of the names of tensors of the backbone, which every head has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,10 @@ def read_start(path: Path) -> Start:
     Raises:
         InputError: it is not there, is damaged, of a newer format or holds no trained network.
     """
-    head: HeadName = "classifier" if kind_of(path) == CLASSIFIER.kind else "retinanet"
-    info, states = read_classifier(path) if head == "classifier" else read_detector(path)
+    is_classifier = kind_of(path) == CLASSIFIER.kind
+    info, states = read_classifier(path) if is_classifier else read_detector(path)
     return Start(
-        head=head,
+        head=info.head if isinstance(info, DetectorInfo) else "classifier",
         name=info.name,
         architecture=info.architecture,
         scale=info.scale,
@@ -89,8 +97,9 @@ def fill(network: nn.Module, start: Start, path: Path, head: HeadName, class_nam
     state = dict(start.state)
     own: dict[str, Tensor] = network.state_dict()
     if start.head != head:
-        state = {name: tensor for name, tensor in state.items() if name.startswith(_BACKBONE)}
-        state |= {name: tensor for name, tensor in own.items() if not name.startswith(_BACKBONE)}
+        begins, there = _BACKBONE[head], _BACKBONE[start.head]
+        state = {begins + name.removeprefix(there): t for name, t in state.items() if name.startswith(there)}
+        state |= {name: tensor for name, tensor in own.items() if not name.startswith(begins)}
     elif start.class_names != class_names:
         state |= {name: tensor for name, tensor in own.items() if name.startswith(_OF_CLASSES[head])}
 

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
 
 from foundation import InputError
 from proxy_tasks.coco.batches import training_rows
@@ -21,7 +20,7 @@ from proxy_tasks.full_training.head_names import HEADS, LAST
 from proxy_tasks.full_training.heads import open_head
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.synced_norm import synchronise
-from proxy_tasks.networks.layers import set_norm_epsilon
+from proxy_tasks.networks.layers import set_norm_epsilon, set_norm_momentum
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
 from proxy_tasks.training.processes import Processes
 from proxy_tasks.training.training_steps import TrainingSteps
@@ -117,9 +116,7 @@ class _Trainer:
         epsilon = plan.protocol.norm_epsilon
         self._epsilon = self._head.norm_epsilon if epsilon is None else epsilon
         set_norm_epsilon(network, self._epsilon)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 1 - plan.protocol.norm_momentum
+        set_norm_momentum(network, plan.protocol.norm_momentum)
         if processes.count > 1:
             network = synchronise(network, self._device)
         self._network = network.to(self._device).to(memory_format=torch.channels_last)

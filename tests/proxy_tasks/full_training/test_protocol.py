@@ -8,6 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
+from nas.options.command_line import compose
 from proxy_tasks.full_training.protocol import TrainingProtocol
 from proxy_tasks.training.optimization import make_optimizer, make_schedule
 from search_space import ModelScale
@@ -105,6 +106,16 @@ def test_the_protocols_differ_as_in_the_paper() -> None:
     scale = ModelScale(activation="silu", stochastic_depth=0.1)
     assert c.scaled(ModelScale()) == ModelScale(activation="silu", stochastic_depth=0.2)
     assert protocol("finetune").scaled(scale) == scale
+
+
+def test_mask_rcnn_is_trained_by_protocol_b_and_with_spinenet_190_by_a_longer_one() -> None:
+    def composed(name: str) -> TrainingProtocol:
+        return TypeAdapter(TrainingProtocol).validate_python(compose("train", [f"protocol={name}"])["protocol"])
+
+    # tensorflow/tpu configs/spinenet/*_mrcnn.yaml: 162,050 steps; 400 epochs, jitter, activation and skipping of 190.
+    assert composed("mask_rcnn") == protocol("b")
+    longer = protocol("b", epochs=400, learning_rate=0.3, jitter=(0.1, 2.0), activation="silu", stochastic_depth=0.2)
+    assert composed("mask_rcnn_190") == longer
 
 
 def test_the_rate_follows_the_batch() -> None:
