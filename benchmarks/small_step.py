@@ -23,10 +23,10 @@ import yaml
 
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.training import train
 from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.runtime import keep_freed_memory
+from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale
 
 NUM_CLASSES = 3

@@ -31,10 +31,7 @@ from benchmarks.timing import spread
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.augment import augment, draw_augmentation
-from proxy_tasks.detection.flat_parameters import flatten_groups
 from proxy_tasks.detection.losses import detection_loss, match_batch
-from proxy_tasks.detection.optimization import make_optimizer
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM
 from proxy_tasks.networks.named_networks import build_detector
@@ -42,6 +39,9 @@ from proxy_tasks.networks.retinanet import RawDetections
 from proxy_tasks.networks.spinenet import SpineNet
 from proxy_tasks.networks.torchvision_backbone import TorchvisionBackbone
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
+from proxy_tasks.training.flat_parameters import flatten_groups
+from proxy_tasks.training.optimization import make_optimizer
+from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale, published_spec
 
 NUM_THREADS = 2

@@ -24,14 +24,18 @@ from torch import nn
 from benchmarks.generated_coco import NUM_CLASSES
 from benchmarks.training import BATCH_SIZE, RECIPE, SCALE, SIZE_PX, SPEC, make_batch
 from nas.training.launch import free_port
+from proxy_tasks.coco.batches import Batch
+from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.processes import Processes
-from proxy_tasks.detection.training_steps import TrainingSteps
+from proxy_tasks.detection.box_objective import BoxObjective
+from proxy_tasks.detection.losses import MatchedBatch
 from proxy_tasks.full_training.joining import Place, device_of, joined
 from proxy_tasks.full_training.synced_norm import synchronise
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import has_fast_bf16, keep_freed_memory, pick_device, wait_for
+from proxy_tasks.training.processes import Processes
+from proxy_tasks.training.training_steps import TrainingSteps
 
 NUM_WARM_UP = 3
 MESSAGES = ("all_reduce", "all_gather", "all_gather_into_tensor", "all_gather_single", "_all_gather_base")
@@ -68,7 +72,9 @@ def timed_messages(device: torch.device, seconds: dict[str, float]) -> Iterator[
             setattr(dist, name, send)
 
 
-def make_steps(processes: Processes, device: torch.device, num_steps: int) -> TrainingSteps:
+def make_steps(
+    processes: Processes, device: torch.device, num_steps: int
+) -> TrainingSteps[Batch | Originals, MatchedBatch]:
     torch.manual_seed(0)
     network: nn.Module = build_detector(SPEC, SCALE, NUM_CLASSES)
     levels = network.output_levels
@@ -76,16 +82,8 @@ def make_steps(processes: Processes, device: torch.device, num_steps: int) -> Tr
         network = synchronise(network, device)
     network = network.to(device).to(memory_format=torch.channels_last)
     anchors = make_anchors(levels, SIZE_PX, SCALE.anchor_scale, device)  # type: ignore[arg-type]  # of RetinaNet
-    return TrainingSteps(
-        network,
-        anchors,
-        RECIPE,
-        num_steps,
-        bf16=has_fast_bf16(device.type),
-        seed=0,
-        processes=processes,
-        is_resumable=True,
-    )
+    objective = BoxObjective(anchors, RECIPE, bf16=has_fast_bf16(device.type))
+    return TrainingSteps(network, objective, RECIPE, num_steps, seed=0, processes=processes, is_resumable=True)
 
 
 def time_steps(place: Place | None, num_steps: int) -> tuple[float, dict[str, float]]:

@@ -32,12 +32,12 @@ from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.graphed_gradients import REPLAYED, Launch
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.training import train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import has_fast_bf16, pick_device, set_up_training, wait_for
+from proxy_tasks.training.recipe import Recipe
 
 GOAL_ON_H200 = 4000
 _SIDE = 8192

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from proxy_tasks.detection.detector import Detector, Found
+    from proxy_tasks.segmentation.mask_detector import FoundMasks, MaskDetector
 
 HELP = """\
 python -m nas.detect weights=FILE_OR_RUN images=FILE_OR_FOLDER out=FOLDER [name=value ...]
 
 Find objects in pictures by a trained detector. out gets each picture with boxes, classes and scores drawn into it, and
-two files: results.json, the boxes as COCO has results, and images.json, which picture each number stands for. A picture
-that cannot be read costs one line; the others are looked at, and the exit status is 2.
+two files: results.json, the boxes as COCO has results, and images.json, which picture each number stands for. One with
+masks draws these too, and its results have them as run lengths. A picture that cannot be read costs one line; the
+others are looked at, and the exit status is 2.
 
   python -m nas.detect weights=runs/full images=photos out=found
   python -m nas.detect weights=runs/full images=[a.jpg,b.png,photos] out=found min_score=0.5
@@ -70,9 +72,11 @@ def main(config: dict[str, Any]) -> None:
     _check_out(options, pictures)
 
     # Imported here so that help and mistakes do not wait for torch.
-    from proxy_tasks.detection.detector import load_detector
+    from proxy_tasks.segmentation.mask_detector import load_any_detector
 
-    detector = load_detector(options.weights, device=options.device, weights=options.use, precision=options.precision)
+    detector = load_any_detector(
+        options.weights, device=options.device, weights=options.use, precision=options.precision
+    )
     try:
         make_folder(options.out)
     except OSError as error:
@@ -118,7 +122,7 @@ def _check_out(options: Options, pictures: Sequence[PictureFile]) -> None:
 
 def _look_at(
     pictures: Sequence[PictureFile],
-    detector: "Detector",
+    detector: "Detector | MaskDetector",
     options: Options,
     images: list[dict[str, Any]],
     results: list[dict[str, Any]],
@@ -126,7 +130,9 @@ def _look_at(
     """Find objects in some pictures, draw them, and add them to the images and results of COCO's form."""
     decoded = [(picture, _read(picture)) for picture in pictures]
     read = [(picture, image) for picture, image in decoded if image is not None]
-    found = detector.detect([image for _, image in read], batch_size=len(pictures), min_score=options.min_score)
+    found: Sequence[Found | FoundMasks] = detector.detect(
+        [image for _, image in read], batch_size=len(pictures), min_score=options.min_score
+    )
 
     for (picture, image), one in zip(read, found, strict=True):
         content = picture_bytes(draw_found(image, _boxes(one, detector)), Path(picture.result_name).suffix)
@@ -155,24 +161,34 @@ def _read(picture: PictureFile) -> "Image.Image | None":
     return None
 
 
-def _boxes(found: "Found", detector: "Detector") -> list[FoundBox]:
-    names = detector.class_names
-    rows = zip(found.boxes_xyxy.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True)
-    return [FoundBox(tuple(box), label, names[label], score) for box, label, score in rows]
+def _boxes(found: "Found | FoundMasks", detector: "Detector | MaskDetector") -> list[FoundBox]:
+    names, masks = detector.class_names, getattr(found, "masks", None)
+    rows = enumerate(zip(found.boxes_xyxy.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True))
+    return [
+        FoundBox(tuple(box), label, names[label], score, None if masks is None else masks.decoded(number))
+        for number, (box, label, score) in rows
+    ]
 
 
-def _coco_results(image_id: int, found: "Found", detector: "Detector") -> list[dict[str, Any]]:
+def _coco_results(
+    image_id: int, found: "Found | FoundMasks", detector: "Detector | MaskDetector"
+) -> list[dict[str, Any]]:
     """Return what was found in a picture as COCO has results; boxes to a hundredth of a pixel."""
+    from proxy_tasks.coco.run_lengths import coco_rle
+
+    masks = getattr(found, "masks", None)
+    rows = enumerate(zip(found.boxes_xyxy.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True))
     results = []
-    for (left, top, right, bottom), label, _, score in _boxes(found, detector):
+    for number, ((left, top, right, bottom), label, score) in rows:
         box_xywh = [round(value, 2) for value in (left, top, right - left, bottom - top)]
         category = detector.info.categories[label]
-        results.append({"image_id": image_id, "category_id": category.id, "bbox": box_xywh, "score": round(score, 5)})
+        one = {"image_id": image_id, "category_id": category.id, "bbox": box_xywh, "score": round(score, 5)}
+        results.append(one if masks is None else {**one, "segmentation": coco_rle(masks.rle(number))})
     return results
 
 
 def _write_files(
-    detector: "Detector", options: Options, images: list[dict[str, Any]], results: list[dict[str, Any]]
+    detector: "Detector | MaskDetector", options: Options, images: list[dict[str, Any]], results: list[dict[str, Any]]
 ) -> None:
     """Write the results as COCO has them, and the images and categories that their numbers stand for."""
     info = detector.info

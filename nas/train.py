@@ -27,10 +27,13 @@ from nas.tracking.base import Tracker
 from nas.training.journal import check_folder
 from nas.training.launch import end_for_others, end_with_launcher, launch
 from nas.training.preparing import prepare_before, prepare_images
-from nas.training.winners import FullTraining, Winner, Winners, ap_text, arguments_of, is_finished, results
+from nas.training.winners import FullTraining, Winner, Winners, arguments_of, figure_text, is_finished, results
+from proxy_tasks.classification.image_folder import ImageFolder
+from proxy_tasks.classification.inaturalist import INaturalist
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
-from proxy_tasks.detection.open_data import Data, DataOptions, prepared_content
+from proxy_tasks.coco.open_data import Data, DataOptions, prepared_content
+from proxy_tasks.full_training.head_names import HEADS, HeadName
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.protocol import TrainingProtocol
 from search_space import ArchSpec, ModelScale
@@ -54,7 +57,10 @@ start; if it was stopped, the same command resumes.
   python -m nas.train spec=runs/spinenet scale=spinenet-49 protocol=b data.root=/data/coco run=runs/full
   python -m nas.train model=r50-fpn scale=spinenet-49 protocol=b data.root=/data/coco run=runs/baseline
   python -m nas.train weights=runs/full protocol=finetune data.root=/data/photos run=runs/mine
+  python -m nas.train spec=spinenet-49 head=mask_rcnn protocol=mask_rcnn data.root=/data/coco run=runs/masks
   python -m nas.train search=runs/spinenet top=3 scale=spinenet-49 data.root=/data/coco run=runs/winners
+  python -m nas.train head=classifier spec=runs/spinenet scale=spinenet-49 protocol=classes \\
+    data=image_folder data.root=/data/imagenet run=runs/classes
   python -m nas.train prepare_only=true data.root=/data/coco
   torchrun --nnodes=4 --nproc-per-node=8 -m nas.train spec=spinenet-49 data.root=/data/coco run=/shared/full
 """
@@ -67,6 +73,7 @@ class Options:
     run: Path
     data: Data
     protocol: TrainingProtocol
+    head: HeadName = "retinanet"
     spec: str | None = None
     trial: int | None = None
     model: str | None = None
@@ -202,7 +209,7 @@ def _train_winners(options: Options, search: Path, config: Mapping[str, Any]) ->
     left = [winner for winner in winners if not is_finished(winner.folder, config)]
     for winner in winners:
         if winner not in left:
-            say(f"{winner.name}: trained already{ap_text(winner.folder)}")
+            say(f"{winner.name}: trained already{figure_text(winner.folder)}")
 
     # What can be wrong is said once, before the first one starts.
     single = replace(options, search=None, spec=str(search), executor=LocalExecutor())
@@ -220,7 +227,9 @@ def _train_winners(options: Options, search: Path, config: Mapping[str, Any]) ->
     finally:
         # After Ctrl-C too: what was trained is shown all the same.
         rows = results(winners, source.failures)
-        consoles.results.print(winners_table(rows, f"Best of {short_path(search)}, trained in full"))
+        consoles.results.print(
+            winners_table(rows, f"Best of {short_path(search)}, trained in full", HEADS[options.head].metric_text)
+        )
     if source.failures:
         raise InputError(
             f"{len(source.failures)} of {len(winners)} trainings failed; the same command resumes those, and no other"
@@ -239,6 +248,7 @@ def _plan(options: Options, device: str) -> TrainingPlan:
     return TrainingPlan(
         run=options.run,
         name=name,
+        head=options.head,
         architecture=architecture,
         scale=scale,
         protocol=options.protocol,
@@ -262,10 +272,10 @@ def _architecture(options: Options) -> tuple[str, str | ArchSpec, ModelScale, st
 
     weights = _weights_file(options)
     if weights is not None and options.spec is None and options.model is None:
-        from proxy_tasks.detection.detector_file import read_detector
+        from proxy_tasks.full_training.starting_weights import read_start
 
-        info = read_detector(weights).info
-        return info.name, info.architecture, options.scale or info.scale, info.search, info.trial
+        start = read_start(weights)
+        return start.name, start.architecture, options.scale or start.scale, start.search, start.trial
 
     named = options.model or options.spec or ""
     if options.spec is not None and (is_spec_file(named) or is_run(named) or options.trial is not None):
@@ -276,7 +286,7 @@ def _architecture(options: Options) -> tuple[str, str | ArchSpec, ModelScale, st
             return found.name, found.spec, scale, None, None
         return found.name, found.spec, scale, Path(named).name, int(found.name.rpartition("-")[2])
 
-    scale = options.scale or default_scale(named)
+    scale = options.scale or default_scale(named, options.head)
     architecture: str | ArchSpec = named
     if named in network_names() and named != "r50-fpn":
         architecture = find_architecture(named).spec
@@ -301,14 +311,18 @@ def _check_run(spec: str) -> None:
 
 
 def _weights_file(options: Options) -> Path | None:
-    """Return the file of the detector to start from; of a training's folder it is its best."""
+    """Return the file of the network to start from; of a training's folder it is its best."""
     weights = options.weights
-    return weights / "detector.pt" if weights is not None and weights.is_dir() else weights
+    if weights is None or not weights.is_dir():
+        return weights
+    # Of another head it has a backbone all the same.
+    files = [weights / HEADS[options.head].file, *(weights / words.file for words in HEADS.values())]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def _data_options(options: Options, scale: ModelScale) -> DataOptions:
     data = options.data
-    if options.score_on == "val" and isinstance(data, CocoFolder):
+    if options.score_on == "val" and isinstance(data, CocoFolder | ImageFolder | INaturalist):
         # All images are trained on. How many a search holds out does not matter, and may be more than there are.
         data = replace(data, num_held_out=1)
     return DataOptions(
@@ -319,6 +333,7 @@ def _data_options(options: Options, scale: ModelScale) -> DataOptions:
         cache_dir=options.cache_dir,
         cache_format=Native(options.longest_side_px),
         content=None,
+        with_masks=options.head == "mask_rcnn",
     )
 
 

@@ -1,10 +1,12 @@
-"""Found objects drawn into their picture: a box, a class and a score for each."""
+"""Found objects drawn into their picture: a box, a class and a score for each, and a mask where there is one."""
 
 import io
 import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 MIN_SIDE_PX = 480
@@ -16,6 +18,8 @@ _COLOURS = (
 """Twenty colours that are easy to tell apart (Sasha Trubetskoy's list), the farthest apart first."""
 _LIGHT = 140
 """Brightness, of 255, from which on black text is easier to read than white."""
+_OPACITY = np.uint8(110)
+"""Share of its colour that a mask is drawn with, of 255."""
 _JPEG_QUALITY = 92
 _MAX_LINES = 12
 """Places below one another that a name may take."""
@@ -32,12 +36,14 @@ class FoundBox(NamedTuple):
         label: index of its class, which decides the colour.
         name: name of its class.
         score: in [0, 1].
+        mask: (H, W) ones and zeros of the picture's size; None for a box alone.
     """
 
     box_xyxy: Rectangle
     label: int
     name: str
     score: float
+    mask: NDArray[np.uint8] | None = None
 
 
 def draw_found(picture: Image.Image, found: Sequence[FoundBox]) -> Image.Image:
@@ -49,6 +55,9 @@ def draw_found(picture: Image.Image, found: Sequence[FoundBox]) -> Image.Image:
     factor = math.ceil(MIN_SIDE_PX / max(picture.size))
     width, height = picture.width * factor, picture.height * factor
     drawn = picture.resize((width, height), Image.Resampling.BICUBIC) if factor > 1 else picture.copy()
+    for one in sorted(found, key=lambda one: one.score):
+        if one.mask is not None:
+            _tint(drawn, one.mask, _colour(one.label))
     canvas = ImageDraw.Draw(drawn)
     line_px = max(2, round(max(width, height) / 320))
 
@@ -64,6 +73,12 @@ def draw_found(picture: Image.Image, found: Sequence[FoundBox]) -> Image.Image:
         corner = (one.box_xyxy[0] * factor, one.box_xyxy[1] * factor)
         names.append(_write_name(canvas, f"{one.name} {one.score:.2f}", _colour(one.label), corner, drawn.size, names))
     return drawn
+
+
+def _tint(picture: Image.Image, mask: NDArray[np.uint8], colour: str) -> None:
+    """Colour what a mask covers, so that the picture shows through."""
+    stencil = Image.fromarray(mask * _OPACITY).resize(picture.size, Image.Resampling.NEAREST)
+    picture.paste(Image.new("RGB", picture.size, colour), mask=stencil)
 
 
 def picture_bytes(picture: Image.Image, ending: str) -> bytes:

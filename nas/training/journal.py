@@ -1,4 +1,4 @@
-"""The journal of a training: each start, how it stands now and then, and each measurement of AP, a line each."""
+"""The journal of a training: each start, how it stands now and then, and each measurement, a line each."""
 
 import json
 import os
@@ -134,7 +134,13 @@ def _is_event(value: Any) -> bool:  # noqa: ANN401  # any JSON
         return False
     if value["event"] == "progress":
         return {"loss", "images_per_s"} <= value.keys()
-    return isinstance(value.get("metrics"), dict) and "ap" in value["metrics"]
+    return isinstance(value.get("metrics"), dict) and metric_of(value) in value["metrics"]
+
+
+def metric_of(event: Mapping[str, Any]) -> str:
+    """Return the name of the figure that a measurement is of; those that do not say are of AP."""
+    name: str = event.get("metric", "ap")
+    return name
 
 
 def read_events(folder: Path) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ import sys
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from proxy_tasks.coco.description import describe_split
-from proxy_tasks.detection.open_data import DataOptions, open_data, prepare_data
+from proxy_tasks.coco.open_data import DataOptions, open_data, prepare_data
 
 
 def prepare_images(options: DataOptions, verbosity: Verbosity) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.tracking.results import Result
-from nas.training.journal import MEASURED, read_events
+from nas.training.journal import MEASURED, metric_of, read_events
 
 
 class TrainingResults:
@@ -18,7 +18,7 @@ class TrainingResults:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._num_read = 0
-        self._best_ap: float | None = None
+        self._best: float | None = None
 
     def read(self) -> list[Result]:
         """Return the results that have come since the last time; at first, all there are.
@@ -38,5 +38,6 @@ class TrainingResults:
             return {name: event[name] for name in ("epoch", "loss", "images_per_s")}
 
         metrics: dict[str, float] = event["metrics"]
-        self._best_ap = metrics["ap"] if self._best_ap is None else max(self._best_ap, metrics["ap"])
-        return {"epoch": event["epoch"], **metrics, "best_ap": self._best_ap}
+        name = metric_of(event)
+        self._best = metrics[name] if self._best is None else max(self._best, metrics[name])
+        return {"epoch": event["epoch"], **metrics, f"best_{name}": self._best}

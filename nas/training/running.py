@@ -14,10 +14,11 @@ from nas.tracking import TrackedRun, Tracker, Tracking
 from nas.training.journal import TrainingJournal, read_events
 from nas.training.results import TrainingResults
 from nas.training.view import TrainingView
-from proxy_tasks.detection.processes import Processes
 from proxy_tasks.full_training.gathering import first_does, lost_others
+from proxy_tasks.full_training.head_names import HEADS
 from proxy_tasks.full_training.plan import TrainingPlan
-from proxy_tasks.full_training.trainer import BEST, Standing, Watch, train_in_full
+from proxy_tasks.full_training.trainer import Standing, Watch, train_in_full
+from proxy_tasks.training.processes import Processes
 
 
 def run_training(
@@ -57,15 +58,18 @@ def run_training(
                 return shown.enter_context(_tracking(plan.run, trackers, consoles)).update
 
             view: Watch = _Nobody()
+            words = HEADS[plan.head]
             if opened:
-                view = TrainingView(consoles.results, consoles.problems, opened[0], config, track)
+                view = TrainingView(consoles.results, consoles.problems, opened[0], config, track, words)
             is_done = train_in_full(plan, processes, view, lambda: interrupt.is_asked)
             if not opened:
                 return
 
             if is_done:
                 opened[0].append("finished")
-                consoles.results.print(f"Detector: {short_path(plan.run / BEST)}", soft_wrap=True)
+                consoles.results.print(
+                    f"{words.network.capitalize()}: {short_path(plan.run / words.file)}", soft_wrap=True
+                )
             else:
                 opened[0].append("stopped")
                 consoles.problems.print("stopped, with a checkpoint; the same command resumes")
@@ -85,7 +89,7 @@ class _Nobody:
 
     def remark(self, text: str) -> None: ...
 
-    def started(self, step: int, num_steps: int, num_images: int, num_scored_objects: int) -> None: ...
+    def started(self, step: int, num_steps: int, num_images: int, num_scored: int) -> None: ...
 
     def step(self, standing: Callable[[], Standing]) -> None: ...
 

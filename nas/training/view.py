@@ -1,4 +1,4 @@
-"""A training as a person sees it: where it starts, lines on how it stands, and each measurement of AP."""
+"""A training as a person sees it: where it starts, lines on how it stands, and each measurement."""
 
 import math
 import time
@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from nas.training.journal import TrainingJournal
+from proxy_tasks.full_training.head_names import HEADS, HeadWords
 from proxy_tasks.full_training.trainer import Standing
 
 LINE_EVERY_S = 30.0
@@ -26,6 +27,7 @@ class TrainingView:
         journal: takes the measurements.
         config: the whole configuration, for the record.
         track: begins to show in trackers what is on record; returns what hands over what has come since.
+        words: those for what is trained.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class TrainingView:
         journal: TrainingJournal,
         config: Mapping[str, Any],
         track: Callable[[], Callable[[], None]],
+        words: HeadWords = HEADS["retinanet"],
     ) -> None:
         self._console, self._problems, self._journal = console, problems, journal
-        self._config, self._track = config, track
+        self._config, self._track, self._words = config, track, words
         self._update: Callable[[], None] = lambda: None
         self._last_line_s = time.monotonic()
 
@@ -46,8 +49,8 @@ class TrainingView:
         self._problems.print(text, soft_wrap=True)
         self._journal.append_later("remark", text=text)
 
-    def started(self, step: int, num_steps: int, num_images: int, num_scored_objects: int) -> None:
-        """Show where the training starts, and how far its AP can be trusted."""
+    def started(self, step: int, num_steps: int, num_images: int, num_scored: int) -> None:
+        """Show where the training starts, and how far its figures can be trusted."""
         self._journal.append("started", step=step, num_steps=num_steps, config=self._config)
         # Only now: a training that is refused does not appear in any tracker.
         self._update = self._track()
@@ -57,12 +60,13 @@ class TrainingView:
             return
         resumed = f", resumed at step {step}" if step else ""
         self._console.print(f"training on {num_images} images, {num_steps} steps{resumed}")
-        if num_scored_objects < _FEW_OBJECTS:
+        if num_scored < _FEW_OBJECTS:
             # That of a share of independent objects, at its largest.
-            half_width = min(1, 1.96 * 0.5 / math.sqrt(num_scored_objects))
+            half_width = min(1, 1.96 * 0.5 / math.sqrt(num_scored))
+            metric, scored = self._words.metric_text, self._words.scored
             self._console.print(
-                f"AP is measured on {num_scored_objects} objects: it may be {half_width:.2f} off (95 %), and smaller "
-                "differences between trainings say nothing",
+                f"{metric} is measured on {num_scored} {scored}: it may be {half_width:.2f} off (95 %), and "
+                "smaller differences between trainings say nothing",
                 soft_wrap=True,
             )
 
@@ -72,7 +76,7 @@ class TrainingView:
             return
 
         now = standing()
-        self._console.print(_line(now), soft_wrap=True)
+        self._console.print(_line(now, self._words), soft_wrap=True)
         self._journal.append_later(
             "progress", step=now.step, epoch=now.epoch, loss=now.loss, images_per_s=now.images_per_s
         )
@@ -82,22 +86,29 @@ class TrainingView:
     def evaluated(self, standing: Standing, metrics: dict[str, float], weights: str, *, is_best: bool) -> None:
         """Show a measurement, and put it on record."""
         self._journal.append_later(
-            "evaluated", step=standing.step, epoch=standing.epoch, weights=weights, is_best=is_best, metrics=metrics
+            "evaluated",
+            step=standing.step,
+            epoch=standing.epoch,
+            weights=weights,
+            is_best=is_best,
+            metric=self._words.metric,
+            metrics=metrics,
         )
         self._update()
 
         best = ", the best so far" if is_best else ""
         loss = f"loss {metrics['loss']:.4f}"
+        figure = f"{self._words.metric_text} {metrics[self._words.metric]:.4f}"
         self._console.print(
-            f"epoch {standing.epoch:.1f}: AP {metrics['ap']:.4f} of the {weights} weights{best}; {loss}", soft_wrap=True
+            f"epoch {standing.epoch:.1f}: {figure} of the {weights} weights{best}; {loss}", soft_wrap=True
         )
         self._last_line_s = time.monotonic()
 
 
-def _line(standing: Standing) -> str:
-    ap = "" if standing.ap is None else f", AP {standing.ap:.4f}"
+def _line(standing: Standing, words: HeadWords) -> str:
+    best = "" if standing.best is None else f", {words.metric_text} {standing.best:.4f}"
     left = timedelta(seconds=round(standing.seconds_left))
     return (
-        f"epoch {standing.epoch:.1f}, step {standing.step} of {standing.num_steps}: loss {standing.loss:.4f}{ap}, "
+        f"epoch {standing.epoch:.1f}, step {standing.step} of {standing.num_steps}: loss {standing.loss:.4f}{best}, "
         f"{standing.images_per_s:.0f} images/s, {left} left"
     )

@@ -11,15 +11,16 @@ from foundation import InputError, short_path
 from nas.engine.job import Job, Outcome
 from nas.record.lock import RunLock
 from nas.record.trial import Failure, FailureKind, Trial
-from nas.training.journal import FILE_NAME, read_events
+from nas.training.journal import FILE_NAME, metric_of, read_events
 from nas.training.launch import train_by_command
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
+from proxy_tasks.full_training.head_names import words_of_metric
 from search_space import ArchSpec
 from search_space.kinds import added_kinds
 
 OWN_OPTIONS = ("search", "top", "run", "spec", "trial", "executor")
 """Options of the whole command, which a single training does not have, or has its own of."""
-_SAME = ("protocol", "scale", "seed", "images_at_once", "classes", "score_on", "data")
+_SAME = ("head", "protocol", "scale", "seed", "images_at_once", "classes", "score_on", "data")
 """Options that a training must have been finished with for it to be passed over."""
 _RESUMED_AFTER: tuple[FailureKind, ...] = ("gpu_lost", "worker_lost", "node_lost")
 _MAX_RESUMED = 2
@@ -46,22 +47,25 @@ class Winner:
         return self.folder.name
 
 
-def highest_ap(folder: Path) -> float | None:
-    """Return the highest AP that a training has on record; None where it has none.
+def highest_figure(folder: Path) -> tuple[str, float] | None:
+    """Return the highest figure that a training has on record, and its name, as AP; None where it has none.
 
     Raises:
         InputError: its journal is damaged.
     """
     if not (folder / FILE_NAME).is_file():
         return None
-    measured = [event["metrics"]["ap"] for event in read_events(folder) if event["event"] == "evaluated"]
-    return max(measured, default=None)
+    measured = [event for event in read_events(folder) if event["event"] == "evaluated"]
+    if not measured:
+        return None
+    metric = metric_of(measured[0])
+    return words_of_metric(metric), max(event["metrics"][metric] for event in measured)
 
 
-def ap_text(folder: Path) -> str:
-    """Return the highest AP of a training as the end of a line, empty where it has none."""
-    ap = highest_ap(folder)
-    return "" if ap is None else f", AP {ap:.4f}"
+def figure_text(folder: Path) -> str:
+    """Return the highest figure of a training as the end of a line, empty where it has none."""
+    found = highest_figure(folder)
+    return "" if found is None else f", {found[0]} {found[1]:.4f}"
 
 
 def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
@@ -190,7 +194,7 @@ class Winners:
         winner = self._winners[outcome.trial]
         result = outcome.result
         if not isinstance(result, Failure):
-            self._say(f"{winner.name}: done{ap_text(winner.folder)}")
+            self._say(f"{winner.name}: done{figure_text(winner.folder)}")
             return
 
         why = result.message.removeprefix("InputError: ")
@@ -204,12 +208,12 @@ class Winners:
 
 
 def results(winners: Sequence[Winner], failures: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of the table of results: name, reward in the search, AP, and the folder; what failed says so."""
+    """Yield the rows of the table: name, reward in the search, highest figure and folder; a failure says so."""
     for winner in winners:
-        ap, reward = highest_ap(winner.folder), winner.trial.reward
+        found, reward = highest_figure(winner.folder), winner.trial.reward
         yield (
             winner.name,
             "" if reward is None else f"{reward:.4f}",
-            "failed" if winner.name in failures else "" if ap is None else f"{ap:.4f}",
+            "failed" if winner.name in failures else "" if found is None else f"{found[1]:.4f}",
             short_path(winner.folder),
         )

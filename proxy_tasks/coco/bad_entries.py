@@ -13,7 +13,7 @@ MAX_BAD_SHARE = 0.01
 More means that the data is not what it says, or that a part of it was lost.
 """
 
-Kind: TypeAlias = Literal["annotations", "boxes", "images"]
+Kind: TypeAlias = Literal["annotations", "boxes", "images", "masks"]
 
 
 class Count(NamedTuple):

@@ -110,8 +110,13 @@ def training_boxes(
     Returns:
         (N, 4) corners in original pixels, (N,) labels, (N,) index in `rows` of each box's image; N is 1 or more.
     """
-    kept, image = annotations.boxes_to_train_on(rows)
+    return boxes_or_none(annotations, *annotations.boxes_to_train_on(rows))
 
+
+def boxes_or_none(
+    annotations: Annotations, kept: NDArray[np.int64], image: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return corners, labels and images of the boxes `kept`, (N,), or one entry that is no box where there are none."""
     # Matching needs one entry at least: a box without area, whose label -1 says that it is no object.
     if not len(kept):
         return np.zeros((1, 4)), np.array([-1]), np.array([0])

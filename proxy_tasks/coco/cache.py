@@ -4,7 +4,7 @@ import fcntl
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from proxy_tasks.coco.cache_files import BAD_LIST, CacheKey, Meta, SplitContent,
 from proxy_tasks.coco.cache_making import make_cache, take_name
 from proxy_tasks.coco.decode import fitted_size
 from proxy_tasks.coco.image_store import Images, first_damaged, open_images
+from proxy_tasks.coco.mask_cache import cached_masks
+from proxy_tasks.coco.masks import Masks
 from proxy_tasks.coco.native_images import Native, NativeImages
 from proxy_tasks.coco.sources import current_sources, read_sources, write_sources
 
@@ -39,6 +41,7 @@ class CachedSplit:
         left_out: reason for each image that could not be used, by its file name.
         bad: number of bad entries of each kind that has any.
         bad_list: file that lists them.
+        masks: masks of the boxes; None where they were not asked for.
     """
 
     images: Images
@@ -52,6 +55,7 @@ class CachedSplit:
     left_out: dict[str, str]
     bad: dict[Kind, Count]
     bad_list: Path
+    masks: Masks | None = None
 
 
 def cached_split(
@@ -97,6 +101,29 @@ def existing_split(key: CacheKey, content: SplitContent | None) -> CachedSplit:
     if split is None:
         raise _not_there(path, "damaged" if path.exists() else "missing", key)
     return split
+
+
+def with_masks(split: CachedSplit, key: CacheKey, report: Report | None) -> CachedSplit:
+    """Return a split with its masks, which are read from the annotation file once; see `cached_masks`.
+
+    Raises:
+        InputError: they cannot be had, or too many are bad.
+    """
+    found = cached_masks(split.path, key.annotation_file, split.annotations, key.max_bad_share, report)
+    repairs = {**split.annotations.repairs, **found.repairs}
+    annotations = replace(split.annotations, repairs=repairs)
+    return replace(split, masks=found.masks, annotations=annotations, bad={**split.bad, **found.bad})
+
+
+def masks_of(split: CachedSplit) -> Masks:
+    """Return the masks of a split.
+
+    Raises:
+        ValueError: they were not asked for.
+    """
+    if split.masks is None:
+        raise ValueError(f"{split.path} was opened without masks")
+    return split.masks
 
 
 def recorded_content(key: CacheKey) -> SplitContent | None:

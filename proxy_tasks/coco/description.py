@@ -2,6 +2,7 @@
 
 from foundation import printable
 from proxy_tasks.coco.cache import CachedSplit
+from proxy_tasks.coco.mask_cache import BAD_LIST as BAD_MASKS
 
 _NUM_NAMED = 5
 """Most images left out that are named."""
@@ -23,8 +24,10 @@ def describe_split(name: str, split: CachedSplit) -> tuple[str, ...]:
     lines += [f"    {reason}" for reason in list(split.left_out.values())[:_NUM_NAMED]]
 
     lines += [f"  {num_bad} of {num_all} {kind} are bad" for kind, (num_bad, num_all) in split.bad.items()]
-    if split.bad:
+    if split.bad.keys() - {"masks"}:
         lines.append(f"  all that is bad is listed in {split.bad_list}")
+    if "masks" in split.bad:
+        lines.append(f"  bad masks are listed in {split.path / BAD_MASKS}")
 
     # Names come from the data set's own files.
     return tuple(printable(line) for line in lines)

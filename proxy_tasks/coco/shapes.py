@@ -5,16 +5,19 @@ import math
 import os
 import secrets
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from foundation import InputError, check_range, check_seed, sync_folder
 from proxy_tasks.base import Report
 from proxy_tasks.coco.folder import CocoFolder, check_split
+from proxy_tasks.coco.run_lengths import encode_mask
 
 Shape: TypeAlias = Literal["circle", "square", "triangle"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
@@ -40,6 +43,8 @@ _DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
 _DRAWING = 3
 """The number of the way of drawing, which a recipe has too. Those of version 0.1 have none, and at most four shapes; by
 the second no shape stood before another, and both had three classes."""
+_MASKS = 1
+"""The number of the way in which masks are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class Shapes:
         seed: seed of the drawing.
         num_classes: 3 for circle, square and triangle; 1 if all are `shape`. Telling them apart is learnt in leaps, at
             moments that vary from seed to seed: with one class two trainings of a network end closer together.
+        masks: write of each shape what is seen of it, as COCO does: a mask ends where another shape stands before it,
+            while its box is around the whole shape; and its area is that of the mask. Pictures and boxes stay the same.
         num_held_out: see `CocoFolder`.
         split_seed: see `CocoFolder`.
     """
@@ -66,6 +73,7 @@ class Shapes:
     image_size_px: int = 96
     seed: int = 0
     num_classes: int = 3
+    masks: bool = False
     num_held_out: int = 300
     split_seed: int = 0
 
@@ -89,6 +97,9 @@ class Shapes:
         # What was drawn is on record, as the same folder with other options would hold other images.
         options: dict[str, int] = {name: getattr(self, name) for name in _DRAWN}
         recipe = {**options, "num_classes": self.num_classes, "drawing": _DRAWING}
+        if self.masks:
+            # Only then: without masks the files are what they always were, and so is their content on record.
+            recipe["masks"] = _MASKS
         recipe_file = self.root / _RECIPE_FILE
         if not self.root.exists():
             self._draw(recipe, report)
@@ -97,7 +108,8 @@ class Shapes:
         else:
             # A run that began on a folder of an older way of drawing goes on with it.
             found = _read_recipe(recipe_file)
-            older = [options, {**options, "drawing": 2}] if self.num_classes == len(SHAPES) else []
+            has_older = self.num_classes == len(SHAPES) and not self.masks
+            older = [options, {**options, "drawing": 2}] if has_older else []
             if found not in (recipe, *older):
                 raise InputError(
                     f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
@@ -146,9 +158,10 @@ class Shapes:
 
             size = {"width": self.image_size_px, "height": self.image_size_px}
             images.append({"id": i, "file_name": file_name, **size})
-            for shape, box_xywh in shapes:
+            masks = visible_masks(shapes, self.image_size_px) if self.masks else [None] * len(shapes)
+            for (shape, box_xywh), mask in zip(shapes, masks, strict=True):
                 label = SHAPES.index(shape) if self.num_classes > 1 else 0
-                annotations.append(_annotation(len(annotations), i, label, box_xywh))
+                annotations.append(_annotation(len(annotations), i, label, box_xywh, mask))
             report("drawing images", num_before + i + 1, self.num_train_images + self.num_val_images)
 
         names = SHAPES if self.num_classes > 1 else (ONE_CLASS,)
@@ -196,6 +209,15 @@ def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, lis
     return picture, shapes
 
 
+def visible_masks(shapes: Sequence[tuple[Shape, BoxXywh]], size_px: int) -> list[NDArray[np.bool_]]:
+    """Return (S, S) of each shape, true where it is seen in the picture that `draw_image` returns with them."""
+    numbers = Image.new("L", (size_px, size_px))
+    pen = ImageDraw.Draw(numbers)
+    for number, (shape, box_xywh) in enumerate(shapes, 1):
+        _draw_shape(pen, shape, box_xywh, (number,))
+    return [np.asarray(numbers) == number for number in range(1, len(shapes) + 1)]
+
+
 def _draw_shape(pen: ImageDraw.ImageDraw, shape: Shape, box_xywh: BoxXywh, color: tuple[int, ...]) -> None:
     # Pillow's corners are inclusive.
     left, top, width, height = box_xywh
@@ -223,9 +245,11 @@ def _common_share(a: BoxXywh, b: BoxXywh) -> float:
     return max(width, 0) * max(height, 0) / max(a[2] * a[3], b[2] * b[3])
 
 
-def _annotation(number: int, image: int, label: int, box_xywh: BoxXywh) -> dict[str, Any]:
+def _annotation(
+    number: int, image: int, label: int, box_xywh: BoxXywh, mask: NDArray[np.bool_] | None
+) -> dict[str, Any]:
     area = box_xywh[2] * box_xywh[3]
-    return {
+    annotation = {
         "id": number + 1,
         "image_id": image,
         "category_id": label + 1,
@@ -233,3 +257,7 @@ def _annotation(number: int, image: int, label: int, box_xywh: BoxXywh) -> dict[
         "area": area,
         "iscrowd": 0,
     }
+    if mask is None:
+        return annotation
+    segmentation = {"size": list(mask.shape), "counts": encode_mask(mask).decode()}
+    return {**annotation, "area": float(mask.sum()), "segmentation": segmentation}

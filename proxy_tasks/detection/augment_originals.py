@@ -1,5 +1,7 @@
 """Augmentation of original images: each is scaled, jittered and flipped in one resampling of its own pixels."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -34,13 +36,7 @@ def augment_originals(
         area that is left.
     """
     size, device = batch.image_size_px, batch.pixels.device
-    is_flipped = (drawn[0] < 0.5) & flip  # (B,)
-    sides = np.rint(size * (jitter[0] + (jitter[1] - jitter[0]) * drawn[1])).astype(np.int64).clip(min=1)  # (B,)
-    scaled_px = _fitted_sizes(batch.original_px, sides)  # (B, 2) height and width
-
-    # Top left corner of what is kept, in pixels of the scaled image: only what has no place in the square is cropped.
-    # The third number drawn is for x, the fourth for y.
-    offsets = np.floor((scaled_px - size).clip(min=0) * drawn[[3, 2]].T).astype(np.int64)  # (B, 2) y and x
+    is_flipped, scaled_px, offsets = place_images(batch, drawn, flip=flip, jitter=jitter)
     kept_px = scaled_px.clip(max=size)  # (B, 2)
 
     levels = torch.zeros((batch.num_images, size, size, 3), device=device)  # (B, S, S, 3)
@@ -54,6 +50,31 @@ def augment_originals(
     boxes = _moved_boxes(batch, to_device(geometry.astype(np.float64), device)).float()  # (N, 4)
     boxes, labels = clip_boxes(boxes, batch.labels, size)
     return Batch(normalise(levels, sizes_px), sizes_px, boxes, labels, batch.image)
+
+
+class Placement(NamedTuple):
+    """The places of B images in squares.
+
+    Attributes:
+        is_flipped: (B,) true for one that is mirrored left and right.
+        scaled_px: (B, 2) height and width that each is scaled to.
+        offsets: (B, 2) top and left of what is kept, in pixels of the scaled image.
+    """
+
+    is_flipped: NDArray[np.bool_]
+    scaled_px: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+def place_images(batch: Originals, drawn: NDArray[np.float32], *, flip: bool, jitter: tuple[float, float]) -> Placement:
+    """Return the place that each image gets by the numbers drawn; see `augment_originals`."""
+    size = batch.image_size_px
+    sides = np.rint(size * (jitter[0] + (jitter[1] - jitter[0]) * drawn[1])).astype(np.int64).clip(min=1)  # (B,)
+    scaled_px = _fitted_sizes(batch.original_px, sides)  # (B, 2)
+
+    # Only what has no place in the square is cropped. The third number drawn is for x, the fourth for y.
+    offsets = np.floor((scaled_px - size).clip(min=0) * drawn[[3, 2]].T).astype(np.int64)  # (B, 2)
+    return Placement((drawn[0] < 0.5) & flip, scaled_px, offsets)
 
 
 def _fitted_sizes(original_px: NDArray[np.int64], sides: NDArray[np.int64]) -> NDArray[np.int64]:

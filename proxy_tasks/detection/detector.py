@@ -15,13 +15,14 @@ from proxy_tasks.coco.batches import normalise
 from proxy_tasks.coco.decode import UnusableImageError, fit, fitted_size, rgb_of
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.detections import MIN_SCORE
-from proxy_tasks.detection.detector_file import DetectorInfo, WhichWeights, read_detector
+from proxy_tasks.detection.detector_file import DetectorHead, DetectorInfo, read_detector
 from proxy_tasks.detection.inference import detect_batch
 from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import set_norm_epsilon
-from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.networks.retinanet import RawDetections, RetinaNet
 from proxy_tasks.networks.torch_file import first_difference
+from proxy_tasks.networks.trained_file import WhichWeights
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 
 BATCH_SIZE = 8
@@ -110,34 +111,24 @@ class Detector(nn.Module):
         Raises:
             ValueError: an image that is none, or a number out of range; the message says which.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
-        if not 0 <= min_score < 1:
-            raise ValueError(f"min_score must be from 0 to below 1, got {min_score}")
+        check_detecting(batch_size, min_score)
         if isinstance(images, Image.Image | np.ndarray | Tensor):
-            return self._detect_several([_as_image(images, "the image")], min_score)[0]
+            return self._detect_several([as_image(images, "the image")], min_score)[0]
 
         found: list[Found] = []
         for start in range(0, len(images), batch_size):
             several = enumerate(images[start : start + batch_size], start)
-            found += self._detect_several([_as_image(one, f"image {number}") for number, one in several], min_score)
+            found += self._detect_several([as_image(one, f"image {number}") for number, one in several], min_score)
         return found
 
     def _detect_several(self, images: Sequence[Image.Image], min_score: float) -> list[Found]:
         """Find objects in images that fit one batch."""
         self.network.eval()
-        size = self.info.scale.image_size_px
-        original_px = np.array([(image.height, image.width) for image in images])  # (B, 2)
-        fitted_px = np.array([fitted_size(height, width, size) for height, width in original_px.tolist()])  # (B, 2)
-
-        # As images of a search's cache are prepared.
-        device = self.anchors_xyxy.device
-        pixels = torch.from_numpy(np.stack([fit(image, size) for image in images])).to(device)  # (B, S, S, 3)
-        sizes_px = torch.from_numpy(fitted_px.astype(np.float32)).to(device)  # (B, 2)
+        fitted = fitted_images(images, self.info, self.anchors_xyxy.device)
         found = detect_batch(
             self.network,
-            normalise(pixels, sizes_px, self.info.normalisation),
-            sizes_px,
+            fitted.images,
+            fitted.sizes_px,
             self.anchors_xyxy,
             unused_classes=self.info.unused_classes,
             bf16=self.bf16,
@@ -145,13 +136,50 @@ class Detector(nn.Module):
             counts_last_pixel=self.info.counts_last_pixel,
         ).on_cpu()
 
-        # Sizes are rounded, so each axis has a scale of its own.
-        scales_xy = torch.from_numpy((fitted_px / original_px)[:, ::-1].copy())  # (B, 2)
-        boxes = (found.boxes_xyxy / scales_xy.repeat(1, 2)[found.image]).float()  # (N, 4)
+        boxes = (found.boxes_xyxy / fitted.scales_xy.repeat(1, 2)[found.image]).float()  # (N, 4)
 
         counts = torch.bincount(found.image, minlength=len(images)).tolist()
         parts = (torch.split(values, counts) for values in (boxes, found.labels, found.scores))
         return [Found(*part) for part in zip(*parts, strict=True)]
+
+
+class FittedImages(NamedTuple):
+    """B images as a detector takes them.
+
+    Attributes:
+        images: (B, 3, S, S) normalised.
+        sizes_px: (B, 2) height and width of each without its padding.
+        scales_xy: (B, 2) float64 factors from pixels of the image as it was given, in the processor's memory.
+    """
+
+    images: Tensor
+    sizes_px: Tensor
+    scales_xy: Tensor
+
+
+def fitted_images(images: Sequence[Image.Image], info: DetectorInfo, device: torch.device) -> FittedImages:
+    """Return images fitted into squares, as images of a search's cache are prepared."""
+    size = info.scale.image_size_px
+    original_px = np.array([(image.height, image.width) for image in images])  # (B, 2)
+    fitted_px = np.array([fitted_size(height, width, size) for height, width in original_px.tolist()])  # (B, 2)
+    pixels = torch.from_numpy(np.stack([fit(image, size) for image in images])).to(device)  # (B, S, S, 3)
+    sizes_px = torch.from_numpy(fitted_px.astype(np.float32)).to(device)  # (B, 2)
+
+    # Sizes are rounded, so each axis has a scale of its own.
+    scales_xy = torch.from_numpy((fitted_px / original_px)[:, ::-1].copy())  # (B, 2)
+    return FittedImages(normalise(pixels, sizes_px, info.normalisation), sizes_px, scales_xy)
+
+
+def check_detecting(batch_size: int, min_score: float) -> None:
+    """Check the options of a detection.
+
+    Raises:
+        ValueError: one is out of range.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
+    if not 0 <= min_score < 1:
+        raise ValueError(f"min_score must be from 0 to below 1, got {min_score}")
 
 
 def load_detector(
@@ -170,20 +198,45 @@ def load_detector(
         precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
 
     Raises:
-        InputError: no such file or device; a file that is damaged, newer, lacks these weights or holds those of another
-            network.
+        InputError: no such file or device; a file that is damaged, newer, of a detector with masks, lacks these weights
+            or holds those of another network.
     """
-    file = detector_path(Path(path))
+    network, info = filled_network(detector_path(Path(path)), "retinanet", device, weights)
+    if not isinstance(network, RetinaNet):
+        raise TypeError(f"expected a RetinaNet, got {type(network).__name__}")
+    return ready_detector(network, info, device=device, precision=precision)
+
+
+def filled_network(
+    file: Path, head: DetectorHead, device: str, weights: WhichWeights | None
+) -> tuple[nn.Module, DetectorInfo]:
+    """Return the network of a detector's file with its weights, and what the file says of them.
+
+    Args:
+        file: the file.
+        head: what the detector has to find.
+        device: the device that it is meant for, which is looked for before any long work.
+        weights: see `load_detector`.
+
+    Raises:
+        InputError: as `load_detector`, or a detector with another head.
+    """
     pick_device(device)
     info, states = read_detector(file)
+    if info.head != head:
+        what = {"retinanet": "boxes alone", "mask_rcnn": "boxes with masks"}
+        raise InputError(f"{file} holds a detector of {what[info.head]}, needed is one of {what[head]}")
     which = weights or info.weights
     if which not in states:
         raise InputError(f"{file} holds no {which} weights, there are {' and '.join(states)}")
 
     # Without memory at first: a scale may be of any size, and fresh weights would be drawn for nothing.
+    num_classes = len(info.categories)
     try:
         with torch.device("meta"):
-            network = build_detector(info.architecture, info.scale, len(info.categories), info.reference)
+            network = build_network(
+                info.architecture, info.scale, head=head, num_classes=num_classes, reference=info.reference
+            )
     except ValueError as error:
         raise InputError(f"{file}: {error}") from None
     difference = first_difference(states[which], network)
@@ -191,7 +244,7 @@ def load_detector(
         raise InputError(f"{file} holds weights of another network than it says: {difference}")
 
     network.load_state_dict(states[which], assign=True)
-    return ready_detector(network, info, device=device, precision=precision)
+    return network, info
 
 
 def ready_detector(network: RetinaNet, info: DetectorInfo, *, device: str, precision: Precision) -> Detector:
@@ -212,7 +265,7 @@ def detector_path(path: Path) -> Path:
     return path / "detector.pt" if path.is_dir() else path
 
 
-def _as_image(picture: Picture, name: str) -> Image.Image:
+def as_image(picture: Picture, name: str) -> Image.Image:
     """Return an image as RGB of eight bits.
 
     Raises:

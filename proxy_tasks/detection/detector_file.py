@@ -1,27 +1,22 @@
 """The file of a trained detector: its weights, and all that is needed to build it, use it and know where it is from."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter
 from torch import Tensor
 
-from foundation import InputError, first_error
 from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.coco.batches import IMAGENET, Normalisation
 from proxy_tasks.networks.layers import NORM_EPSILON, Reference
-from proxy_tasks.networks.torch_file import UnusableWeightsError, read_torch_file, state_on_cpu, write_torch_file
+from proxy_tasks.networks.trained_file import Layout, States, WhichWeights, plain_values, read_trained, write_trained
 from search_space import ArchSpec, ModelScale
 
-FORMAT = 1
-"""Number of this layout; files of a higher one are refused."""
-_KIND = "trained detector"
-
-WhichWeights: TypeAlias = Literal["averaged", "raw"]
-"""The average of the weights over the training, or the weights after its last step."""
+DETECTOR = Layout("trained detector", 1)
+DetectorHead: TypeAlias = Literal["retinanet", "mask_rcnn"]
+"""The head of a detector: boxes, or boxes and masks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +40,7 @@ class DetectorInfo:
         normalisation: of the input.
         reference: released code whose paddings the network has.
         norm_epsilon: of its normalisation.
+        head: what it finds; files of versions that had one head alone do not say it.
         counts_last_pixel: whether its box codes are of sizes one pixel larger; see `decode_boxes`.
         recipe: how it was trained, by the names of its options.
         metrics: figures by name; AP is a fraction in [0, 1].
@@ -65,6 +61,7 @@ class DetectorInfo:
     normalisation: Normalisation = IMAGENET
     reference: Reference = "tpu"
     norm_epsilon: float = NORM_EPSILON
+    head: DetectorHead = "retinanet"
     counts_last_pixel: bool = False
     recipe: Mapping[str, JsonValue] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -102,7 +99,7 @@ class DetectorFile(NamedTuple):
     """
 
     info: DetectorInfo
-    states: Mapping[WhichWeights, Mapping[str, Tensor]]
+    states: States
 
 
 _INFO = TypeAdapter(DetectorInfo)
@@ -121,7 +118,7 @@ def save_detector(
     Args:
         path: the file; by habit `detector.pt` in the folder of the training.
         info: what to say of the weights.
-        raw: `state_dict()` of the `RetinaNet` after the last step, with its statistics.
+        raw: `state_dict()` of the network after the last step, with its statistics.
         averaged: the same with the average of the weights, and with the statistics that belong to it; None for none.
         inside: folder below which no link is followed; see `write_whole`.
 
@@ -129,22 +126,12 @@ def save_detector(
         InputError: it cannot be written; what was there before is untouched.
         ValueError: `info` names averaged weights, and there are none.
     """
-    if info.weights == "averaged" and averaged is None:
-        raise ValueError("info names averaged weights, but none were given")
-
-    states = {"raw": state_on_cpu(raw)}
-    if averaged is not None:
-        states["averaged"] = state_on_cpu(averaged)
-
-    content = {"kind": _KIND, "format": FORMAT, "info": info_to_json(info), "states": states}
-    write_torch_file(path, content, inside=inside)
+    write_trained(path, DETECTOR, info_to_json(info), weights=info.weights, raw=raw, averaged=averaged, inside=inside)
 
 
 def info_to_json(info: DetectorInfo) -> dict[str, JsonValue]:
     """Return what a file says of its weights as plain JSON values."""
-    # By way of JSON: torch reads a number of NumPy's, as metrics may be, only where it may run code.
-    plain: dict[str, JsonValue] = json.loads(json.dumps(_INFO.dump_python(info, mode="json")))
-    return plain
+    return plain_values(_INFO, info)
 
 
 def read_detector(path: Path) -> DetectorFile:
@@ -153,38 +140,4 @@ def read_detector(path: Path) -> DetectorFile:
     Raises:
         InputError: it is not there, is damaged, of a newer format or no file of a detector.
     """
-    try:
-        content = read_torch_file(path)
-    except UnusableWeightsError as error:
-        raise InputError(str(error)) from None
-
-    if not isinstance(content, dict) or content.get("kind") != _KIND:
-        raise InputError(f"{path} holds no trained detector: needed is a file that nas.train has written")
-    if content.get("format") != FORMAT:
-        raise InputError(
-            f"{path} is of format {content.get('format')}, this version reads format {FORMAT}: update spinenet-search"
-        )
-    return DetectorFile(_read_info(content.get("info"), path), _read_states(content.get("states"), path))
-
-
-def _read_info(value: Any, path: Path) -> DetectorInfo:  # noqa: ANN401  # whatever the file holds
-    # By way of JSON, in which a list stands for a tuple.
-    try:
-        return _INFO.validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_error(error)}") from None
-    except (TypeError, ValueError, RecursionError):
-        raise InputError(f"{path} says nothing of its weights that can be read") from None
-
-
-def _read_states(value: Any, path: Path) -> dict[WhichWeights, dict[str, Tensor]]:  # noqa: ANN401  # as above
-    states = value if isinstance(value, dict) else {}
-    known: tuple[WhichWeights, ...] = get_args(WhichWeights)
-    found = {which: states[which] for which in known if which in states}
-    if "raw" not in found or not all(_is_state(state) for state in found.values()):
-        raise InputError(f"{path} holds no weights")
-    return found
-
-
-def _is_state(value: Any) -> bool:  # noqa: ANN401  # as above
-    return isinstance(value, dict) and all(isinstance(tensor, Tensor) for tensor in value.values())
+    return DetectorFile(*read_trained(path, DETECTOR, _INFO))

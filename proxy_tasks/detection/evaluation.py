@@ -8,15 +8,14 @@ from torch import nn
 
 from foundation import InputError
 from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, Weights
+from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.batches import training_rows
+from proxy_tasks.coco.open_data import OpenData, open_data
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.batch_reading import read_batches
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
-from proxy_tasks.detection.gpu_memory import peak_named
 from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.latency_metrics import latency_metrics
 from proxy_tasks.detection.normalisation import retake_statistics
-from proxy_tasks.detection.open_data import OpenData, open_data
 from proxy_tasks.detection.scoring import score
 from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
@@ -25,6 +24,7 @@ from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.torch_file import UnusableWeightsError
 from proxy_tasks.networks.weights import load_network, save_network
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
+from proxy_tasks.training.gpu_memory import peak_named
 from search_space import ArchSpec, ModelScale
 
 NUM_CURVE_POINTS = 20

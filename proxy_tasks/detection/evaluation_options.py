@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from proxy_tasks.detection.open_data import DataOptions
-from proxy_tasks.detection.recipe import Recipe
+from proxy_tasks.coco.open_data import DataOptions
 from proxy_tasks.device_options import Precision
 from proxy_tasks.latency_options import LatencyOptions
+from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from proxy_tasks.coco.batches import Batch
-from proxy_tasks.detection.losses import detection_loss
+from proxy_tasks.detection.losses import MatchedBatch, detection_loss
 from proxy_tasks.networks.gpu_operators import fused_operators
 
 _NUM_EAGER = 3
@@ -67,20 +67,15 @@ class GraphedGradients:
         self._launch = launch
         self._num_done = 0
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: tuple[Batch, Tensor, Tensor] | None = None
+        self._inputs: MatchedBatch | None = None
         self._loss: Tensor | None = None
         self._own = dict(network.named_parameters())
         self._flats = [_Flat(flat, self._own) for flat in parameters]
         self._kernels = _Casts(self._flats[0], _names_of_kernels(network)) if bf16 else None
 
-    def take(self, batch: Batch, matched: Tensor, num_positive: Tensor) -> Tensor:
-        """Set all gradients to those of a batch, and return its loss, a scalar.
-
-        Args:
-            batch: of as many images each time.
-            matched: (B, A) of `match_batch`.
-            num_positive: anchors with a box in the batch, a scalar.
-        """
+    def take(self, part: MatchedBatch) -> Tensor:
+        """Set all gradients to those of a whole batch, of as many images each time, and return its loss, a scalar."""
+        batch, matched, num_positive = part
         # A graph is recorded and replayed on the current device, wherever the tensors are.
         with torch.cuda.device_of(batch.images):  # type: ignore[no-untyped-call]  # torch leaves it so
             if self._launch.replays and self._graph is None and self._num_done >= _NUM_EAGER:
@@ -125,7 +120,7 @@ class GraphedGradients:
             labels=batch.labels.new_full((num_boxes,), -1),
             image=batch.image.new_zeros(num_boxes),
         )
-        self._inputs = (room, torch.full_like(matched, -1), torch.zeros_like(num_positive))
+        self._inputs = MatchedBatch(room, torch.full_like(matched, -1), torch.zeros_like(num_positive))
 
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it so
         try:

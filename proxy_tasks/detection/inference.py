@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from proxy_tasks.base import Report, silent
 from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations
+from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.cache import CachedSplit
-from proxy_tasks.detection.batch_reading import read_batches
 from proxy_tasks.detection.detections import MIN_SCORE, Detections, detect
 from proxy_tasks.detection.scoring import ScoredBoxes
 
@@ -47,7 +47,7 @@ def detect_all(
     """
     device = anchors_xyxy.device
     if labels_of_classes is None:
-        labels_of_classes = _own_labels(split.annotations)
+        labels_of_classes = own_labels(split.annotations)
     unused_classes = np.flatnonzero(labels_of_classes < 0).tolist()
     chunks = [rows[start : start + _BATCH_SIZE] for start in range(0, len(rows), _BATCH_SIZE)]
     found_rows, boxes, labels, scores = [], [], [], []
@@ -114,7 +114,7 @@ def detect_batch(
     return detect(raw, anchors_xyxy, sizes_px, min_score=min_score, counts_last_pixel=counts_last_pixel)
 
 
-def _own_labels(annotations: Annotations) -> NDArray[np.int64]:
+def own_labels(annotations: Annotations) -> NDArray[np.int64]:
     """Return (K,) the labels of annotations themselves, -1 where no category has one."""
     names = annotations.category_names
     return np.array([-1 if name == NO_CATEGORY else k for k, name in enumerate(names)], np.int64)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from foundation import InputError, printable
 from proxy_tasks.base import Report
+from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
-from proxy_tasks.detection.open_data import open_data
 from proxy_tasks.timing.measured import Timing, network_latency
 from proxy_tasks.timing.network import TimedNetwork
 from search_space import ArchSpec

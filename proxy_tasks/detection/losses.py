@@ -1,5 +1,7 @@
 """The loss that a detector is trained to minimise."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +15,20 @@ from proxy_tasks.networks.retinanet import RawDetections
 # tensorflow/tpu configs/spinenet.
 HUBER_DELTA = 0.1
 BOX_WEIGHT = 50.0
+
+
+class MatchedBatch(NamedTuple):
+    """Some images of a batch, with all that their loss needs.
+
+    Attributes:
+        batch: the B images.
+        matched: (B, A) of `match_batch`.
+        num_positive: anchors with a box in the whole batch, a scalar.
+    """
+
+    batch: Batch
+    matched: Tensor
+    num_positive: Tensor
 
 
 def match_batch(batch: Batch, anchors_xyxy: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
+from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.cache import CachedSplit
-from proxy_tasks.detection.batch_reading import read_batches
 
 _NUM_IMAGES = 320
 _NUM_BATCHES = 20

@@ -2,8 +2,9 @@
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ METRIC_NAMES = (
     "ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large",
     "ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large",
 )  # fmt: skip
+
+Overlap: TypeAlias = Literal["bbox", "segm"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +41,16 @@ class ScoredBoxes:
     labels: NDArray[np.int64]
     scores: NDArray[np.float64]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return several, one or more, as one."""
+        return cls(
+            rows=np.concatenate([part.rows for part in parts]),
+            boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
+            labels=np.concatenate([part.labels for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+        )
+
 
 def score(
     annotations: Annotations, rows: NDArray[np.int64], found: ScoredBoxes, *, per_class: bool = False
@@ -53,24 +66,37 @@ def score(
         found: the detections in these images.
         per_class: return AP of each class too, as `ap/` and its name, with its id where names repeat.
     """
-    truth = COCO()
-    truth.dataset = _truth(annotations, rows)
-
-    # pycocotools prints as it goes; hotcoco's summarize does too.
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(_results(annotations, rows, found)), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-
+    evaluation = compare(truth_of(annotations, rows), _results(annotations, rows, found), "bbox")
     figures = {name: float(value) for name, value in zip(METRIC_NAMES, evaluation.stats, strict=True)}
     if per_class:
-        figures |= _ap_of_classes(annotations, evaluation)
+        figures |= ap_of_classes(annotations, evaluation)
     return figures
 
 
-def _ap_of_classes(annotations: Annotations, evaluation: COCOeval) -> dict[str, float]:
+def compare(
+    truth: dict[str, list[dict[str, Any]]], results: NDArray[np.float64] | list[dict[str, Any]], by: Overlap
+) -> COCOeval:
+    """Return COCO's evaluation of results, with its figures, by the overlap of boxes or of masks.
+
+    Args:
+        truth: a COCO document.
+        results: rows as `loadRes` takes them, or results of COCO's form; one at least.
+        by: what overlaps.
+    """
+    document = COCO()
+    document.dataset = truth
+
+    # pycocotools prints as it goes; hotcoco's summarize does too.
+    with contextlib.redirect_stdout(io.StringIO()):
+        document.createIndex()
+        evaluation = COCOeval(document, document.loadRes(results), by)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation
+
+
+def ap_of_classes(annotations: Annotations, evaluation: COCOeval) -> dict[str, float]:
     """Return AP of each class, as COCO averages it: over thresholds and recalls, for objects of all sizes."""
     # (thresholds, recalls, classes, sizes, most detections); -1 where a class has no object.
     accumulated: dict[str, Any] = evaluation.eval or {}
@@ -84,8 +110,8 @@ def _ap_of_classes(annotations: Annotations, evaluation: COCOeval) -> dict[str, 
     return figures
 
 
-def _truth(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
-    """Return a COCO document of some images, under ids of our own; see `_results`."""
+def truth_of(annotations: Annotations, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
+    """Return a COCO document of some images: ids are indices of images and classes, counted from 1."""
     # Ids begin at 1: pycocotools takes a match with id 0 for none.
     boxes: list[dict[str, Any]] = []
     for row in rows:

@@ -9,8 +9,7 @@ from typing import Self, get_args
 from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
 from proxy_tasks.coco.folder import MACHINE, PLACES
 from proxy_tasks.coco.image_store import FORMATS, Format
-from proxy_tasks.detection.evaluation_options import EvaluationOptions
-from proxy_tasks.detection.open_data import (
+from proxy_tasks.coco.open_data import (
     Classes,
     Data,
     DataContent,
@@ -20,11 +19,12 @@ from proxy_tasks.detection.open_data import (
     prepared_content,
     verify_data,
 )
-from proxy_tasks.detection.recipe import Recipe
+from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.scoring import METRIC_NAMES
 from proxy_tasks.device_options import DEVICE_NAMES, Precision
 from proxy_tasks.latency_options import LatencyOptions, latency_options
 from proxy_tasks.onnx_extra import check_onnx_packages
+from proxy_tasks.training.recipe import Recipe
 from search_space import ArchSpec, ModelScale
 
 

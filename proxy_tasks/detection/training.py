@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from proxy_tasks.coco.batches import Batch
+from proxy_tasks.detection.box_objective import BoxObjective
 from proxy_tasks.detection.graphed_gradients import REPLAYED, Launch
-from proxy_tasks.detection.recipe import Recipe
-from proxy_tasks.detection.training_steps import TrainingSteps
+from proxy_tasks.training.recipe import Recipe
+from proxy_tasks.training.training_steps import TrainingSteps
 
 
 def train(
@@ -42,7 +43,8 @@ def train(
     Raises:
         NonFiniteLossError: a loss or gradient was infinite or not a number; the message names the step.
     """
-    steps = TrainingSteps(network, anchors_xyxy, recipe, num_steps, bf16=bf16, seed=seed, launch=launch)
+    objective = BoxObjective(anchors_xyxy, recipe, bf16=bf16, launch=launch)
+    steps = TrainingSteps(network, objective, recipe, num_steps, seed=seed)
 
     # Losses stay on the device until the end: reading one would wait for its step.
     losses = torch.zeros(num_steps, device=anchors_xyxy.device)

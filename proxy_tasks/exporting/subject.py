@@ -13,10 +13,11 @@ from foundation import InputError
 from proxy_tasks.coco.batches import IMAGENET, Normalisation
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.detector import load_detector
-from proxy_tasks.detection.detector_file import WhichWeights, info_to_json
+from proxy_tasks.detection.detector_file import info_to_json
 from proxy_tasks.exporting.boxes import DetectorWithBoxes
 from proxy_tasks.networks.layers import NORM_EPSILON, Reference
 from proxy_tasks.networks.named_networks import build_network
+from proxy_tasks.networks.trained_file import WhichWeights
 from search_space import ArchSpec, ModelScale, published_names, published_spec
 from search_space.spec_file import spec_to_json
 

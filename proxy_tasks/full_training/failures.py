@@ -7,8 +7,8 @@ import torch
 
 from foundation import InputError
 from proxy_tasks.base import NonFiniteLossError
-from proxy_tasks.detection.gpu_memory import peak_named
 from proxy_tasks.gpu_failures import is_gpu_lost
+from proxy_tasks.training.gpu_memory import peak_named
 
 
 @contextmanager

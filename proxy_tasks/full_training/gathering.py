@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 
 from foundation import InputError
-from proxy_tasks.detection.processes import Processes
+from proxy_tasks.training.processes import Processes
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ import torch.distributed as dist
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # torch leaves them out
 
 from foundation import InputError
-from proxy_tasks.detection.processes import ALONE, Processes
 from proxy_tasks.runtime import pick_device
+from proxy_tasks.training.processes import ALONE, Processes
 
 _TIMEOUT = timedelta(hours=1)
 """Longest wait for another process; a process that dies is noticed at once."""

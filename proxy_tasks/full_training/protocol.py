@@ -1,11 +1,12 @@
 """Training protocols: the published schedules of full trainings, as values."""
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from foundation import check_range
-from proxy_tasks.detection.recipe import Optimizer, Recipe, Schedule
+from proxy_tasks.classification.recipe import ClassRecipe
+from proxy_tasks.training.recipe import Optimizer, Recipe, Schedule
 from search_space import ModelScale
 
 PUBLISHED_BATCH_SIZE = 256
@@ -34,6 +35,7 @@ class TrainingProtocol:
         norm_momentum: share of the running statistics that a step keeps, as TensorFlow counts it.
         norm_epsilon: of the normalisation; None for that of the weights it starts from, or that of new networks.
         ema_decay: see `Recipe`; the statistics of the normalisation are averaged with the weights.
+        classification: what only a classifier's training has; None in protocols for detectors.
 
     Raises:
         ValueError: a value out of range.
@@ -58,6 +60,7 @@ class TrainingProtocol:
     norm_momentum: float = 0.99
     norm_epsilon: float | None = None
     ema_decay: float | None = None
+    classification: ClassRecipe | None = None
 
     def __post_init__(self) -> None:
         for name, value, low, high, reason in (
@@ -89,6 +92,13 @@ class TrainingProtocol:
         # What both have is checked in one place; the number of images changes nothing in it.
         self._recipe(warmup_share=0.5, decay_shares=())
         self.scaled(ModelScale())
+
+    def plain(self) -> dict[str, Any]:
+        """Return all options by name as plain values; those that only classifiers have where they are given."""
+        values = asdict(self)
+        classification: dict[str, Any] = values.pop("classification") or {}
+        values |= {f"classification.{name}": value for name, value in classification.items()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def num_steps(self, num_images: int) -> int:
         """Return the length of the training: whole batches in each epoch, as the reference counts them."""

@@ -1,33 +1,107 @@
-"""The weights that a training starts from: those of a trained detector, whose classes may be others."""
+"""The weights that a training starts from: those of a trained network, whose classes or whose head may be others."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from foundation import InputError, short_path
-from proxy_tasks.detection.detector_file import DetectorFile
+from proxy_tasks.classification.classifier_file import CLASSIFIER, read_classifier
+from proxy_tasks.detection.detector_file import DetectorInfo, read_detector
+from proxy_tasks.full_training.head_names import HeadName
+from proxy_tasks.networks.layers import Reference
+from proxy_tasks.networks.trained_file import kind_of
+from search_space import ArchSpec, ModelScale
 
-_OF_CLASSES = "class_tower.predict."
-"""Tensors that depend on the number of classes."""
+_OF_CLASSES: Mapping[HeadName, tuple[str, ...]] = {
+    "retinanet": ("class_tower.predict.",),
+    "mask_rcnn": ("roi_heads.box_predictor.", "roi_heads.mask_predictor.3."),
+    "classifier": ("predict.",),
+}
+"""Beginnings of the names of tensors that depend on the number of classes."""
+_BACKBONE: Mapping[HeadName, str] = {
+    "retinanet": "backbone.",
+    "mask_rcnn": "backbone.backbone.",
+    "classifier": "backbone.",
+}
+"""Beginning of the names of tensors of the backbone, which every head has."""
 
 
-def start_from(network: nn.Module, found: DetectorFile, path: Path, class_names: tuple[str, ...]) -> None:
-    """Fill a new network from a trained detector; the layer that predicts classes stays new where classes differ.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A trained network to start from, of any head.
+
+    Attributes:
+        head: its head.
+        name: what it is called in tables.
+        architecture: its spec, or its name.
+        scale: size of the network.
+        class_names: of its classes.
+        reference: released code whose paddings the network has.
+        norm_epsilon: of its normalisation.
+        search: name of the search that the architecture is from; None for none.
+        trial: number of the trial in that search.
+        state: its weights; the averaged ones where its file names these.
+    """
+
+    head: HeadName
+    name: str
+    architecture: ArchSpec | str
+    scale: ModelScale
+    class_names: tuple[str, ...]
+    reference: Reference
+    norm_epsilon: float
+    search: str | None
+    trial: int | None
+    state: Mapping[str, Tensor]
+
+
+def read_start(path: Path) -> Start:
+    """Read the file of a trained network of any head. Nothing in it is executed.
+
+    Raises:
+        InputError: it is not there, is damaged, of a newer format or holds no trained network.
+    """
+    is_classifier = kind_of(path) == CLASSIFIER.kind
+    info, states = read_classifier(path) if is_classifier else read_detector(path)
+    return Start(
+        head=info.head if isinstance(info, DetectorInfo) else "classifier",
+        name=info.name,
+        architecture=info.architecture,
+        scale=info.scale,
+        class_names=info.class_names,
+        reference=info.reference,
+        norm_epsilon=info.norm_epsilon,
+        search=info.search,
+        trial=info.trial,
+        state=states[info.weights],
+    )
+
+
+def fill(network: nn.Module, start: Start, path: Path, head: HeadName, class_names: tuple[str, ...]) -> None:
+    """Fill a new network from a trained one; what the trained one has nothing for stays new.
+
+    That is the layer that predicts classes where these differ, and all but the backbone where the head does.
 
     Args:
-        network: the `RetinaNet` to fill.
-        found: the detector; its averaged weights are taken where it names them.
+        network: the network to fill.
+        start: the trained one.
         path: of its file, for messages.
+        head: of the network to fill.
         class_names: of the network's classes.
 
     Raises:
         InputError: the weights are of another network.
     """
-    state = dict(found.states[found.info.weights])
+    state = dict(start.state)
     own: dict[str, Tensor] = network.state_dict()
-    if found.info.class_names != class_names:
-        for name in [name for name in own if name.startswith(_OF_CLASSES)]:
-            state[name] = own[name]
+    if start.head != head:
+        begins, there = _BACKBONE[head], _BACKBONE[start.head]
+        state = {begins + name.removeprefix(there): t for name, t in state.items() if name.startswith(there)}
+        state |= {name: tensor for name, tensor in own.items() if not name.startswith(begins)}
+    elif start.class_names != class_names:
+        state |= {name: tensor for name, tensor in own.items() if name.startswith(_OF_CLASSES[head])}
 
     for name in dict.fromkeys([*own, *state]):
         if name not in state or name not in own or state[name].shape != own[name].shape:

@@ -3,39 +3,27 @@
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
 
 from foundation import InputError
-from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.cache_files import stored_form
-from proxy_tasks.coco.originals import Originals
-from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.batch_reading import read_originals
-from proxy_tasks.detection.detector_file import Category, DetectorInfo, read_detector, save_detector
-from proxy_tasks.detection.inference import detect_all
-from proxy_tasks.detection.open_data import OpenData, open_data
-from proxy_tasks.detection.processes import Processes
-from proxy_tasks.detection.scoring import ScoredBoxes, score
-from proxy_tasks.detection.training_steps import TrainingSteps
 from proxy_tasks.full_training.checkpoint import DATA, Checkpoint, last_checkpoint, remove_unfinished, write_checkpoint
 from proxy_tasks.full_training.failures import failures_in_one_line
 from proxy_tasks.full_training.gathering import any_wants, first_does, gathered
+from proxy_tasks.full_training.head import Trained
+from proxy_tasks.full_training.head_names import HEADS, LAST
+from proxy_tasks.full_training.heads import open_head
 from proxy_tasks.full_training.plan import TrainingPlan
-from proxy_tasks.full_training.starting_weights import start_from
 from proxy_tasks.full_training.synced_norm import synchronise
-from proxy_tasks.networks.layers import NORM_EPSILON, Reference, set_norm_epsilon
-from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.networks.layers import set_norm_epsilon, set_norm_momentum
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
-
-BEST, LAST = "detector.pt", "last.pt"
-"""Files of the detector with the highest AP so far, and of the one after the last step."""
+from proxy_tasks.training.processes import Processes
+from proxy_tasks.training.training_steps import TrainingSteps
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +36,8 @@ class Standing:
         epoch: passes over the data that are done.
         images_per_s: speed since the start of this process.
         seconds_left: time to the end at that speed.
-        loss: mean over the steps since the last measurement of AP.
-        ap: highest AP so far; None before the first measurement.
+        loss: mean over the steps since the last measurement.
+        best: highest figure so far, of those that the head has the one that counts; None before the first measurement.
     """
 
     step: int
@@ -58,7 +46,7 @@ class Standing:
     images_per_s: float
     seconds_left: float
     loss: float
-    ap: float | None
+    best: float | None
 
 
 class Watch(Protocol):
@@ -68,8 +56,8 @@ class Watch(Protocol):
         """Hear of something that a person should know."""
         ...
 
-    def started(self, step: int, num_steps: int, num_images: int, num_scored_objects: int) -> None:
-        """Hear where the training starts, of how many images, and how many objects AP is measured on."""
+    def started(self, step: int, num_steps: int, num_images: int, num_scored: int) -> None:
+        """Hear where the training starts, of how many images, and how many objects are scored."""
         ...
 
     def step(self, standing: Callable[[], Standing]) -> None:
@@ -77,7 +65,7 @@ class Watch(Protocol):
         ...
 
     def evaluated(self, standing: Standing, metrics: dict[str, float], weights: str, *, is_best: bool) -> None:
-        """Hear of a measurement of AP."""
+        """Hear of a measurement."""
         ...
 
 
@@ -109,65 +97,50 @@ class _Trainer:
         self._num_parts = num_parts_of(plan.protocol.batch_size, processes.count, plan.images_at_once)
         self._device = pick_device(plan.device)
         self._bf16 = uses_bf16(plan.precision, self._device.type)
-        self._data = open_data(plan.data)
-        self._rows = rows_to_train_on(self._data)
+        self._head = open_head(plan)
+        self._words = HEADS[plan.head]
 
-        num_images = len(self._rows)
+        num_images = len(self._head.data.full_train_rows)
         self._num_steps = plan.protocol.num_steps(num_images)
         self._per_epoch = plan.protocol.steps_per_epoch(num_images)
         try:
             recipe = plan.protocol.recipe(num_images)
-            found = None if plan.weights is None else read_detector(plan.weights)
-            self._reference: Reference = "tpu" if found is None else found.info.reference
             torch.manual_seed(plan.seed)
-            network: nn.Module = build_detector(plan.architecture, plan.scale, self._data.num_classes, self._reference)
+            network = self._head.build()
         except InputError:
             raise
         except ValueError as error:
             raise InputError(str(error)) from None
+        self._weights_crc = None if plan.weights is None else zlib.crc32(plan.weights.read_bytes())
 
-        self._weights_crc = None
-        epsilon = NORM_EPSILON
-        if plan.weights is not None and found is not None:
-            names = tuple(str(name) for name in self._data.train.annotations.category_names)
-            start_from(network, found, plan.weights, names)
-            self._weights_crc = zlib.crc32(plan.weights.read_bytes())
-            epsilon = found.info.norm_epsilon
-
-        self._epsilon = epsilon if plan.protocol.norm_epsilon is None else plan.protocol.norm_epsilon
+        epsilon = plan.protocol.norm_epsilon
+        self._epsilon = self._head.norm_epsilon if epsilon is None else epsilon
         set_norm_epsilon(network, self._epsilon)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 1 - plan.protocol.norm_momentum
+        set_norm_momentum(network, plan.protocol.norm_momentum)
         if processes.count > 1:
             network = synchronise(network, self._device)
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
-
-        levels = network.output_levels
-        size, anchor_scale = plan.scale.image_size_px, plan.scale.anchor_scale
-        self._anchors = make_anchors(levels, size, anchor_scale, self._device)  # type: ignore[arg-type]  # of RetinaNet
         self._steps = TrainingSteps(
             self._network,
-            self._anchors,
+            self._head.objective(self._network, recipe, bf16=self._bf16),
             recipe,
             self._num_steps,
-            bf16=self._bf16,
             seed=plan.seed,
             processes=processes,
             is_resumable=True,
         )
 
-        # The losses since the last measurement of AP, and the highest AP: a resumed training has them too.
+        # The losses since the last measurement, and the highest figure: a resumed training has them too.
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._num_losses = 0
-        self._best_ap: float | None = None
+        self._best: float | None = None
         self._started_at_s, self._first_step = time.monotonic(), 0
 
     def run(self, wants_stop: Callable[[], bool]) -> bool:
         self._resume()
         if self._processes.is_first:
-            num_objects = _num_objects(self._data.scored.annotations, self._data.scored_rows)
-            self._watch.started(self._steps.num_taken, self._num_steps, len(self._rows), num_objects)
+            num_images, num_scored = len(self._head.data.full_train_rows), self._head.num_scored
+            self._watch.started(self._steps.num_taken, self._num_steps, num_images, num_scored)
 
         self._started_at_s, self._first_step = time.monotonic(), self._steps.num_taken
         saved_at_s = time.monotonic()
@@ -187,7 +160,7 @@ class _Trainer:
                 saved_at_s = time.monotonic()
         return True
 
-    def _take(self, batches: Iterator[list[Originals]]) -> None:
+    def _take(self, batches: Iterator[list[Any]]) -> None:
         batch_size = self._plan.protocol.batch_size
         first = int(self._processes.share(np.arange(batch_size))[0])
         loss = self._steps.take(next(batches), num_images=batch_size, first=first)
@@ -196,12 +169,12 @@ class _Trainer:
         if self._processes.is_first:
             self._watch.step(self._standing)
 
-    def _parts(self) -> Iterator[list[Originals]]:
+    def _parts(self) -> Iterator[list[Any]]:
         """Yield, for each step that is left, the images of this process in as many parts as they are to be taken in."""
-        plan, step = self._plan, self._steps.num_taken
-        orders = training_rows(self._rows, plan.protocol.batch_size, self._num_steps, plan.seed, first_step=step)
-        parts = (part for rows in orders for part in np.array_split(self._processes.share(rows), self._num_parts))
-        batches = read_originals(self._data.train, parts, self._device)
+        plan, step, rows = self._plan, self._steps.num_taken, self._head.data.full_train_rows
+        orders = training_rows(rows, plan.protocol.batch_size, self._num_steps, plan.seed, first_step=step)
+        parts = (part for order in orders for part in np.array_split(self._processes.share(order), self._num_parts))
+        batches = self._head.batches(parts, self._device)
         for _ in range(step, self._num_steps):
             yield [next(batches) for _ in range(self._num_parts)]
 
@@ -210,33 +183,31 @@ class _Trainer:
         return self._steps.num_taken % every == 0 or self._steps.num_taken == self._num_steps
 
     def _evaluate(self) -> None:
-        """Measure AP of the averaged weights, or of the weights where there is no average, and keep the best."""
+        """Score the averaged weights, or the weights where there is no average, and keep the best."""
         self._steps.check_finite()
         self._steps.free_memory()
-        rows = self._data.scored_rows
-        own = self._processes.share(rows)
-        found: ScoredBoxes | None = None
+        own = self._processes.share(self._head.data.scored_rows)
+        found: Any = None
         with self._steps.averaged():
             if len(own):
-                found = detect_all(self._network, self._anchors, self._data.scored, own, bf16=self._bf16)
+                found = self._head.find(self._network, own, bf16=self._bf16)
         self._network.train()
 
         parts = gathered(self._processes, found)
         if self._processes.is_first:
-            boxes = _joined([part for part in parts if part is not None])
-            self._note(score(self._data.scored.annotations, rows, boxes))
+            self._note(self._head.metrics([part for part in parts if part is not None]))
         self._loss_sum, self._num_losses = torch.zeros((), dtype=torch.float64), 0
 
     def _note(self, metrics: dict[str, float]) -> None:
-        """Tell of a measurement, and write the detector where it is the best, or the last."""
+        """Tell of a measurement, and write the network where it is the best, or the last."""
         metrics["loss"] = self._standing().loss
-        is_best = self._best_ap is None or metrics["ap"] > self._best_ap
+        is_best = self._best is None or metrics[self._words.metric] > self._best
         is_last = self._steps.num_taken == self._num_steps
-        names = [name for name, is_due in ((BEST, is_best), (LAST, is_last)) if is_due]
-        info, raw, averaged = self._info(metrics), self._steps.network_state(), self._steps.averaged_state()
+        names = [name for name, is_due in ((self._words.file, is_best), (LAST, is_last)) if is_due]
+        trained = self._trained(metrics)
         try:
             for name in names:
-                save_detector(self._plan.run / name, info, raw=raw, averaged=averaged, inside=self._plan.run)
+                self._head.save(self._plan.run / name, trained)
         except InputError as error:
             # A full disk is an error at the end alone; until then the next measurement above the best that is kept is.
             if is_last:
@@ -244,29 +215,18 @@ class _Trainer:
             is_best = False
             self._watch.remark(f"the weights at step {self._steps.num_taken} are not kept: {error}")
         if is_best:
-            self._best_ap = metrics["ap"]
-        self._watch.evaluated(self._standing(), metrics, info.weights, is_best=is_best)
+            self._best = metrics[self._words.metric]
+        which = "raw" if trained.averaged is None else "averaged"
+        self._watch.evaluated(self._standing(), metrics, which, is_best=is_best)
 
-    def _info(self, metrics: dict[str, float]) -> DetectorInfo:
-        plan, annotations = self._plan, self._data.train.annotations
-        pairs = zip(annotations.category_ids, annotations.category_names, strict=True)
-        recipe = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.protocol).items()
-        }
-        return DetectorInfo(
-            name=plan.name,
-            architecture=plan.architecture,
-            scale=plan.scale,
-            categories=tuple(Category(int(number), name) for number, name in pairs),
-            weights="raw" if plan.protocol.ema_decay is None else "averaged",
-            reference=self._reference,
+    def _trained(self, metrics: dict[str, float]) -> Trained:
+        plan = self._plan
+        return Trained(
+            raw=self._steps.network_state(),
+            averaged=self._steps.averaged_state(),
             norm_epsilon=self._epsilon,
-            recipe={**recipe, "seed": plan.seed, "step": self._steps.num_taken},
+            recipe={**plan.protocol.plain(), "seed": plan.seed, "step": self._steps.num_taken},
             metrics=metrics,
-            run=plan.run.name,
-            search=plan.search,
-            trial=plan.trial,
-            versions=plan.versions,
         )
 
     def _standing(self) -> Standing:
@@ -279,7 +239,7 @@ class _Trainer:
             images_per_s=num_taken * self._plan.protocol.batch_size / max(seconds, 1e-9),
             seconds_left=(self._num_steps - step) * seconds / num_taken,
             loss=float(self._loss_sum) / max(1, self._num_losses),
-            ap=self._best_ap,
+            best=self._best,
         )
 
     def _resume(self) -> None:
@@ -294,14 +254,18 @@ class _Trainer:
             return
         content = dict(found.content)
         self._steps.restore(content["steps"])
-        self._loss_sum, self._num_losses, self._best_ap = (
-            content[name] for name in ("loss_sum", "num_losses", "best_ap")
-        )
+        self._loss_sum, self._num_losses = content["loss_sum"], content["num_losses"]
+        self._best = content[self._best_name]
         if found.remark and self._processes.is_first:
             self._watch.remark(found.remark)
 
+    @property
+    def _best_name(self) -> str:
+        return f"best_{self._words.metric}"
+
     def _options(self) -> dict[str, Any]:
-        names = [str(name) for name in self._data.train.annotations.category_names]
+        rows = self._head.data.full_train_rows
+        names = [str(name) for name in self._head.data.train.annotations.category_names]
         content = self._plan.data.content
         _, longest_side_px = stored_form(self._plan.data.image_size_px, self._plan.data.cache_format)
         return {
@@ -310,7 +274,7 @@ class _Trainer:
             "weights": self._weights_crc,
             # Where the data lies may change, its content not; nor which of its images are trained on.
             DATA: {} if content is None else content.parts(),
-            "images": f"{len(self._rows)} ({zlib.crc32(self._rows.tobytes()):08x})",
+            "images": f"{len(rows)} ({zlib.crc32(rows.tobytes()):08x})",
             "longest_side_px": longest_side_px,
         }
 
@@ -320,7 +284,7 @@ class _Trainer:
                 "steps": self._steps.state(),
                 "loss_sum": self._loss_sum.cpu(),
                 "num_losses": self._num_losses,
-                "best_ap": self._best_ap,
+                self._best_name: self._best,
                 "num_processes": self._processes.count,
             }
             write_checkpoint(self._plan.run, Checkpoint(self._steps.num_taken, self._options(), content))
@@ -356,24 +320,3 @@ def num_parts_of(batch_size: int, num_processes: int, images_at_once: int | None
             f"{most} parts, and all need as many; try images_at_once={-(-shares[1] // most)}"
         )
     return most
-
-
-def rows_to_train_on(data: OpenData) -> NDArray[np.int64]:
-    """Return the images to train on: those held out for a search too, where AP is measured on the validation set."""
-    return data.train_rows if data.val is None else np.arange(data.train.annotations.num_images)
-
-
-def _num_objects(annotations: Annotations, rows: NDArray[np.int64]) -> int:
-    """Return the boxes of some images, without those around crowds."""
-    spans = (slice(annotations.first_box[row], annotations.first_box[row + 1]) for row in rows)
-    return sum(int((~annotations.is_crowd[span]).sum()) for span in spans)
-
-
-def _joined(parts: list[ScoredBoxes]) -> ScoredBoxes:
-    """Return the detections of all processes as one."""
-    return ScoredBoxes(
-        rows=np.concatenate([part.rows for part in parts]),
-        boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-    )

@@ -23,6 +23,8 @@ ReLU and a piecewise linear gate.
 # tensorflow/models trains SpineNet with batch-norm momentum 0.99 and epsilon 1e-3; PyTorch's momentum is 1 - 0.99.
 NORM_MOMENTUM = 0.01
 NORM_EPSILON = 1e-3
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+"""The normalisations of networks; one dimension has the fully connected layer of a box head."""
 # A normal distribution cut at two deviations has this deviation left, so TensorFlow divides by it.
 _TRUNCATED_STD = 0.87962566103423978
 
@@ -216,8 +218,15 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
 def set_norm_epsilon(network: nn.Module, epsilon: float) -> None:
     """Have every batch normalisation of a network add this number to its variances."""
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, BATCH_NORMS):
             module.eps = epsilon
+
+
+def set_norm_momentum(network: nn.Module, momentum: float) -> None:
+    """Have the running statistics of every batch normalisation keep this share of themselves in a step."""
+    for module in network.modules():
+        if isinstance(module, BATCH_NORMS):
+            module.momentum = 1 - momentum
 
 
 def init_kernel(conv: nn.Conv2d) -> None:

@@ -18,6 +18,7 @@ from search_space import ModelScale
 BOX_ROI_PX, MASK_ROI_PX = 7, 14
 NUM_PROPOSALS = 1000
 _SIZE_DIVISOR = 128
+_ANCHOR_SCALE = 3.0
 
 _Conv = TypeVar("_Conv", nn.Conv2d, nn.ConvTranspose2d)
 
@@ -41,20 +42,29 @@ class MaskHeads:
     num_convs: int = 4
     num_proposal_convs: int = 1
     fc_width: int = 1024
-    anchor_scale: float = 3.0
+    anchor_scale: float = _ANCHOR_SCALE
     activation: Literal["relu", "silu"] = "relu"
 
 
 SPINENET_190_HEADS = MaskHeads(width=384, num_convs=7, num_proposal_convs=7, anchor_scale=5.0, activation="silu")
 """Heads that SpineNet-190 was published with, on images of 1536 px."""
+_HEAD_OF_190 = (7, 512)
+"""Convolutions and width of its RetinaNet's head, which no other published network has."""
 
 
 def mask_heads(scale: ModelScale) -> MaskHeads:
-    """Return the heads that go with a RetinaNet's scale: those published for SpineNet-49S, 49, 96 and 143."""
+    """Return the heads that go with a RetinaNet's scale: those published for SpineNet-49S, 49, 96, 143 and 190.
+
+    Of 190 they are no function of the RetinaNet's, and known by its seven convolutions of 512 channels. Anchors of
+    other networks have 3 strides, or the scale's where these are fewer, as for images of tiny objects.
+    """
+    if (scale.num_head_convs, scale.head_width) == _HEAD_OF_190:
+        return SPINENET_190_HEADS
     return MaskHeads(
         width=scale.head_width,
         num_convs=scale.num_head_convs,
         fc_width=4 * scale.head_width,
+        anchor_scale=min(_ANCHOR_SCALE, scale.anchor_scale),
         activation=scale.activation,
     )
 
@@ -76,6 +86,8 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
     """
     named = TorchvisionBackbone(backbone)
     levels = named.levels
+    # Without convolutions the heads read the features themselves.
+    width = heads.width if heads.num_convs else backbone.output_channels
 
     # Built in this order, as each draws its weights: the same seed must give the same network.
     return MaskRCNN(
@@ -91,7 +103,7 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
         box_head=nn.Sequential(
             *_conv_norms(backbone.output_channels, heads),
             nn.Flatten(),
-            nn.Linear(heads.width * BOX_ROI_PX**2, heads.fc_width),
+            nn.Linear(width * BOX_ROI_PX**2, heads.fc_width),
             nn.BatchNorm1d(heads.fc_width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM),
             Activation(heads.activation),
         ),
@@ -99,7 +111,7 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
         mask_roi_pool=roi_pool(named, MASK_ROI_PX),
         mask_head=nn.Sequential(*_conv_norms(backbone.output_channels, heads)),
         mask_predictor=nn.Sequential(
-            _init(nn.ConvTranspose2d(heads.width, heads.width, 2, stride=2)),
+            _init(nn.ConvTranspose2d(width, heads.width, 2, stride=2)),
             batch_norm(heads.width),
             Activation(heads.activation),
             _init(nn.Conv2d(heads.width, num_classes, 1)),

@@ -10,7 +10,7 @@ from foundation import InputError, nearest_hint
 from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.feature_list import FeatureList, levels_at
 from proxy_tasks.networks.layers import Reference
-from proxy_tasks.networks.mask_rcnn import SPINENET_190_HEADS, mask_heads, mask_rcnn
+from proxy_tasks.networks.mask_rcnn import mask_heads, mask_rcnn
 from proxy_tasks.networks.resnet_fpn import ResNet50FPN
 from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.spinenet import SpineNet
@@ -19,6 +19,8 @@ from search_space import ArchSpec, ModelScale, published_names, published_scale,
 Head: TypeAlias = Literal["retinanet", "mask_rcnn", "classifier", "none"]
 BASELINE = "r50-fpn"
 """Name of the ResNet-50-FPN."""
+CLASSIFIER_SIZE_PX = 224
+"""Size of the images that published classifiers are trained and scored on (SpineNet, section 4.2)."""
 
 
 def network_names() -> tuple[str, ...]:
@@ -37,6 +39,8 @@ def default_scale(name: str, head: Head = "retinanet") -> ModelScale:
         return replace(scale, endpoint_width=128)  # as the released code and the published figures have it
     if head == "mask_rcnn" and name == "spinenet-190":
         return replace(scale, image_size_px=1536)
+    if head == "classifier":
+        return replace(scale, image_size_px=CLASSIFIER_SIZE_PX)
     return scale
 
 
@@ -83,9 +87,8 @@ def build_network(
         case "retinanet":
             return RetinaNet(backbone, scale, num_classes)
         case "mask_rcnn":
-            heads = SPINENET_190_HEADS if architecture == "spinenet-190" else mask_heads(scale)
             # torchvision counts the background as a class.
-            detector: nn.Module = mask_rcnn(backbone, heads, num_classes + 1, scale.image_size_px)
+            detector: nn.Module = mask_rcnn(backbone, mask_heads(scale), num_classes + 1, scale.image_size_px)
             return detector
         case "classifier":
             return Classifier(backbone, num_classes)

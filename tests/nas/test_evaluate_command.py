@@ -10,9 +10,9 @@ from proxy_tasks.base import Fidelity, Weights, silent
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.detector import load_detector
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_detector
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.networks.torch_file import read_torch_file
+from proxy_tasks.training.recipe import Recipe
 from search_space import published_spec
 from tests.conftest import Run
 from tests.proxy_tasks.detection.test_detector import SCALE

@@ -58,9 +58,12 @@ def measured(folder: Path) -> list[dict[str, float]]:
 
 
 def check_equal(first: Path, second: Path) -> None:
-    a, b = states(first), states(second)
-    assert list(a) == list(b)
-    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+    check_equal_states(states(first), states(second))
+
+
+def check_equal_states(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert list(first) == list(second)
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
 def test_a_training_leaves_a_detector_checkpoints_and_a_journal_and_is_not_trained_twice(

@@ -12,9 +12,9 @@ import pytest
 from proxy_tasks import Fidelity, ProxyTask, silent
 from proxy_tasks.base import BaselineTask, DataTask
 from proxy_tasks.coco.shapes import Shapes
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.landscape import Landscape
+from proxy_tasks.training.recipe import Recipe
 from search_space import (
     ArchSpec,
     BlockSpec,

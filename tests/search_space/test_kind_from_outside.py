@@ -17,7 +17,6 @@ from nas.drawing import architecture_svg, draw, to_png
 from nas.drawing.layout import lay_out
 from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.shapes import Shapes
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.exporting.checked import export_checked
 from proxy_tasks.exporting.sources import gathered_source
@@ -26,6 +25,7 @@ from proxy_tasks.landscape import Landscape, true_score
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.training.recipe import Recipe
 from search_space import (
     ArchSpec,
     BlockSpec,

@@ -34,9 +34,9 @@ from nas.record.journal import FILE_NAME, Journal, read_record
 from nas.record.trial import Trial
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights, silent
 from proxy_tasks.coco.shapes import Shapes
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.landscape import Landscape
+from proxy_tasks.training.recipe import Recipe
 from search_space import ArchSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]

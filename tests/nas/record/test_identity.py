@@ -27,9 +27,9 @@ from nas.record.journal import FILE_NAME, Journal
 from nas.setup import build_setup
 from proxy_tasks.coco.cache_files import SplitContent
 from proxy_tasks.coco.folder import CocoFolder
+from proxy_tasks.coco.open_data import DataContent
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection import DetectionProxy
-from proxy_tasks.detection.open_data import DataContent
 from proxy_tasks.landscape import Landscape
 from proxy_tasks.latency_options import LatencyOptions
 from search_space import Decisions, ModelScale, ScalePermutedSpace, resnet_seed

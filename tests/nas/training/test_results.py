@@ -26,7 +26,7 @@ CONFIG = {"run": "full", "protocol": {"epochs": 4.0}}
 
 def standing(step: int, ap: float | None = None) -> Standing:
     left, loss = 10.0 * (40 - step), 1 / step
-    return Standing(step, 40, step / 10, images_per_s=25.0, seconds_left=left, loss=loss, ap=ap)
+    return Standing(step, 40, step / 10, images_per_s=25.0, seconds_left=left, loss=loss, best=ap)
 
 
 def train(folder: Path, trackers: dict[str, Tracker], first: int, last: int) -> str:

@@ -10,8 +10,8 @@ from foundation import InputError
 from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.bad_entries import BadEntries, check_share, most_allowed
 from proxy_tasks.coco.folder import CocoFolder
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
+from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale, published_spec
 
 SCALE = ModelScale(

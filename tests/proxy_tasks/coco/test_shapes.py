@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from proxy_tasks.coco.shapes import (
     BoxXywh,
     Shapes,
     draw_image,
+    visible_masks,
 )
 
 
@@ -173,7 +175,7 @@ def test_with_one_class_the_same_boxes_are_shapes(tmp_path: Path) -> None:
         ({"split_seed": -1}, "split_seed must be from 0 to 1.84467e+19 (a seed has 64 bits), got -1"),
     ],
 )
-def test_impossible_options_are_refused(options: dict[str, int], message: str) -> None:
+def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Shapes(Path("x"), **options)
 
@@ -184,3 +186,45 @@ def test_pictures_are_files_that_pillow_opens(tmp_path: Path) -> None:
         with Image.open(path) as image:
             assert image.size == (64, 64)
             assert image.format == "JPEG"
+
+
+def test_masks_change_neither_pictures_nor_boxes_and_are_written_where_they_are_asked_for_alone(tmp_path: Path) -> None:
+    plain, masked = (replace(small(tmp_path / name), masks=name == "masked") for name in ("plain", "masked"))
+    files, with_masks = ({} if not each.folder(silent) else files_of(each.root) for each in (plain, masked))
+    documents = []
+    for content in (files, with_masks):
+        documents.append([json.loads(content.pop(f"annotations/instances_{n}2017.json")) for n in ("train", "val")])
+        content.pop("shapes.json")
+    assert files == with_masks
+
+    for without, with_ in zip(*documents, strict=True):
+        assert all("segmentation" not in one for one in without["annotations"])
+        for one in with_["annotations"]:
+            assert one.pop("segmentation")
+            one["area"] = one["bbox"][2] * one["bbox"][3]
+        assert without == with_
+    assert files_of(tmp_path / "masked") == files_of(
+        replace(masked, root=tmp_path / "again").folder(silent).root or tmp_path
+    )
+    with pytest.raises(InputError, match="now asked for"):
+        replace(plain, masks=True).folder(silent)
+    with pytest.raises(InputError, match="now asked for"):
+        replace(masked, masks=False).folder(silent)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_mask_is_what_is_seen_of_its_shape(seed: int) -> None:
+    picture, shapes = draw_image(np.random.default_rng(seed), 96)
+    masks = visible_masks(shapes, 96)
+    pixels = np.asarray(picture)
+
+    # Together they are all bright pixels, each belongs to one, and all pixels of one have its colour.
+    assert np.array_equal(np.sum(masks, axis=0), pixels.max(axis=-1) >= MIN_FOREGROUND)
+    colors = []
+    for mask, (_, (x, y, width, height)) in zip(masks, shapes, strict=True):
+        assert len(np.unique(pixels[mask], axis=0)) == 1
+        colors.append(tuple(pixels[mask][0]))
+        outside = mask.copy()
+        outside[int(y) : int(y + height), int(x) : int(x + width)] = False
+        assert not outside.any()
+    assert len(set(colors)) == len(shapes)

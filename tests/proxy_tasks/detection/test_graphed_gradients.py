@@ -1,22 +1,26 @@
 import dataclasses
 import warnings
+from typing import TypeAlias
 
 import numpy as np
 import pytest
 import torch
 
 from proxy_tasks.coco.batches import Batch
+from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection import graphed_gradients
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.flat_parameters import flatten_groups
+from proxy_tasks.detection.box_objective import BoxObjective
 from proxy_tasks.detection.graphed_gradients import GraphedGradients, Launch, _Flat, is_fault_of_gpu
-from proxy_tasks.detection.losses import detection_loss, match_batch
-from proxy_tasks.detection.optimization import make_optimizer
-from proxy_tasks.detection.recipe import Recipe
-from proxy_tasks.detection.training_steps import TrainingSteps
+from proxy_tasks.detection.losses import MatchedBatch, detection_loss, match_batch
 from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.training.flat_parameters import flatten_groups
+from proxy_tasks.training.optimization import make_optimizer
+from proxy_tasks.training.recipe import Recipe
+from proxy_tasks.training.training_steps import TrainingSteps
 from search_space import ModelScale, published_spec
 
+Steps: TypeAlias = TrainingSteps[Batch | Originals, MatchedBatch]
 SPEC = published_spec("r0-sp53")
 SCALE = ModelScale(width_multiplier=0.125, endpoint_width=16, head_width=16, num_head_convs=1, image_size_px=128)
 RECIPE = Recipe(batch_size=4, learning_rate=1e-3, schedule="cosine", jitter=(0.8, 1.2))
@@ -33,14 +37,15 @@ def a_batch(seed: int, device: str = "cpu", num_images: int = 4) -> Batch:
     return Batch(*(tensor.to(device) for tensor in batch))
 
 
-def steps_on_gpu(scale: ModelScale = SCALE, launch: Launch = graphed_gradients.REPLAYED) -> TrainingSteps:
+def steps_on_gpu(scale: ModelScale = SCALE, launch: Launch = graphed_gradients.REPLAYED) -> Steps:
     torch.manual_seed(0)
     network = build_detector(SPEC, scale, 3).cuda().to(memory_format=torch.channels_last)
     anchors = make_anchors(network.output_levels, 128, 3.0, torch.device("cuda"))
-    return TrainingSteps(network, anchors, RECIPE, 100, bf16=True, seed=0, is_resumable=True, launch=launch)
+    objective = BoxObjective(anchors, RECIPE, bf16=True, launch=launch)
+    return TrainingSteps(network, objective, RECIPE, 100, seed=0, is_resumable=True)
 
 
-def losses_of(steps: TrainingSteps, num_steps: int = 8) -> list[float]:
+def losses_of(steps: Steps, num_steps: int = 8) -> list[float]:
     return [float(steps.take([a_batch(k, "cuda")], num_images=4)) for k in range(num_steps)]
 
 
@@ -61,7 +66,7 @@ def test_gradients_reach_the_flat_parameters_as_a_backward_pass_brings_them_ther
     # What is left of an earlier step must not be added to.
     launch = Launch(replays=False, fuses=False)
     gradients = GraphedGradients(network, flats, anchors, bf16=False, launch=launch)
-    found = gradients.take(batch, matched, num_positive)
+    found = gradients.take(MatchedBatch(batch, matched, num_positive))
     assert torch.equal(found, loss.detach())
     for flat, gradient in zip(flats, expected, strict=True):
         assert flat.grad is not None
@@ -139,7 +144,7 @@ def test_a_step_that_cannot_be_recorded_is_launched_kernel_by_kernel_and_that_is
 
     network = Waits().cuda().to(memory_format=torch.channels_last)
     anchors = make_anchors(network.output_levels, 128, 3.0, torch.device("cuda"))
-    steps = TrainingSteps(network, anchors, RECIPE, 100, bf16=True, seed=0)
+    steps = TrainingSteps(network, BoxObjective(anchors, RECIPE, bf16=True), RECIPE, 100, seed=0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert np.isfinite(losses_of(steps)).all()

@@ -13,9 +13,9 @@ from nas.engine.reward import MetricReward, Target, TargetReward
 from nas.engine.told import told_of
 from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.shapes import Shapes
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.latency_options import LatencyOptions
+from proxy_tasks.training.recipe import Recipe
 from search_space import ArchSpec, ModelScale, published_spec
 from search_space.spec import BlockSpec
 

@@ -7,10 +7,10 @@ import torch
 from torch.optim.swa_utils import update_bn
 
 from proxy_tasks.base import silent
+from proxy_tasks.coco.batch_reading import read_batches
+from proxy_tasks.coco.open_data import DataOptions, OpenData, open_data, prepare_data
 from proxy_tasks.coco.shapes import Shapes
-from proxy_tasks.detection.batch_reading import read_batches
 from proxy_tasks.detection.normalisation import retake_statistics, statistics_batches
-from proxy_tasks.detection.open_data import DataOptions, OpenData, open_data, prepare_data
 from proxy_tasks.networks.named_networks import build_network
 from search_space import ModelScale
 

@@ -10,14 +10,14 @@ import torch
 
 from proxy_tasks import Fidelity, NonFiniteLossError, silent
 from proxy_tasks.coco.batches import Batch, load_batches, training_rows
+from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.open_data import open_data
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale, published_spec
 
 SPEC = published_spec("spinenet-49")

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.training import train
 from proxy_tasks.networks.retinanet import RawDetections
+from proxy_tasks.training.recipe import Recipe
 
 ANCHORS = make_anchors((3,), 32, 3.0, torch.device("cpu"))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -11,15 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from proxy_tasks.coco.batches import Batch
+from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.processes import ALONE, Processes
-from proxy_tasks.detection.recipe import Recipe
-from proxy_tasks.detection.training_steps import TrainingSteps
+from proxy_tasks.detection.box_objective import BoxObjective
+from proxy_tasks.detection.losses import MatchedBatch
 from proxy_tasks.full_training.synced_norm import SyncedBatchNorm2d, synchronise
 from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.training.processes import ALONE, Processes
+from proxy_tasks.training.recipe import Recipe
+from proxy_tasks.training.training_steps import TrainingSteps
 from search_space import ModelScale
 from tests.proxy_tasks.full_training.together import run_together
 
+Steps: TypeAlias = TrainingSteps[Batch | Originals, MatchedBatch]
 SIZE_PX, BATCH_SIZE, NUM_CLASSES, NUM_STEPS = 64, 8, 3, 20
 # All that differs from sample to sample in training: jitter, flips, skipped branches.
 SCALE = ModelScale(
@@ -54,19 +59,18 @@ def batches(rows: NDArray[np.int64]) -> Batch:
     )
 
 
-def make_steps(processes: Processes, architecture: str = "r50-fpn") -> TrainingSteps:
+def make_steps(processes: Processes, architecture: str = "r50-fpn") -> Steps:
     torch.manual_seed(0)
     network: nn.Module = build_detector(architecture, SCALE, NUM_CLASSES).double()
     if processes.count > 1:
         network = synchronise(network, torch.device("cpu"))
     network = network.to(memory_format=torch.channels_last)
     anchors = make_anchors((3, 4, 5, 6, 7), SIZE_PX, 3.0, torch.device("cpu")).double()
-    return TrainingSteps(
-        network, anchors, RECIPE, NUM_STEPS, bf16=False, seed=7, processes=processes, is_resumable=True
-    )
+    objective = BoxObjective(anchors, RECIPE, bf16=False)
+    return TrainingSteps(network, objective, RECIPE, NUM_STEPS, seed=7, processes=processes, is_resumable=True)
 
 
-def take(steps: TrainingSteps, processes: Processes, until: int, num_parts: int = 1) -> Iterator[float]:
+def take(steps: Steps, processes: Processes, until: int, num_parts: int = 1) -> Iterator[float]:
     while steps.num_taken < until:
         rows = np.arange(BATCH_SIZE) + BATCH_SIZE * steps.num_taken
         own = processes.share(rows)
@@ -209,7 +213,8 @@ def test_without_stochastic_depth_nothing_is_drawn_in_a_step() -> None:
     plain = replace(SCALE, stochastic_depth=0.0)
     network = build_detector("r50-fpn", plain, NUM_CLASSES).double()
     anchors = make_anchors((3, 4, 5, 6, 7), SIZE_PX, 3.0, torch.device("cpu")).double()
-    steps = TrainingSteps(network, anchors, RECIPE, NUM_STEPS, bf16=False, seed=7, is_resumable=True)
+    objective = BoxObjective(anchors, RECIPE, bf16=False)
+    steps = TrainingSteps(network, objective, RECIPE, NUM_STEPS, seed=7, is_resumable=True)
     before = torch.get_rng_state()
     list(take(steps, ALONE, 1))
     assert torch.equal(before, torch.get_rng_state())

@@ -8,8 +8,9 @@ import torch
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-from proxy_tasks.detection.optimization import make_optimizer, make_schedule
+from nas.options.command_line import compose
 from proxy_tasks.full_training.protocol import TrainingProtocol
+from proxy_tasks.training.optimization import make_optimizer, make_schedule
 from search_space import ModelScale
 
 PROTOCOLS = Path(__file__).parents[3] / "experiments" / "protocol"
@@ -107,6 +108,16 @@ def test_the_protocols_differ_as_in_the_paper() -> None:
     assert protocol("finetune").scaled(scale) == scale
 
 
+def test_mask_rcnn_is_trained_by_protocol_b_and_with_spinenet_190_by_a_longer_one() -> None:
+    def composed(name: str) -> TrainingProtocol:
+        return TypeAdapter(TrainingProtocol).validate_python(compose("train", [f"protocol={name}"])["protocol"])
+
+    # tensorflow/tpu configs/spinenet/*_mrcnn.yaml: 162,050 steps; 400 epochs, jitter, activation and skipping of 190.
+    assert composed("mask_rcnn") == protocol("b")
+    longer = protocol("b", epochs=400, learning_rate=0.3, jitter=(0.1, 2.0), activation="silu", stochastic_depth=0.2)
+    assert composed("mask_rcnn_190") == longer
+
+
 def test_the_rate_follows_the_batch() -> None:
     assert protocol("b", batch_size=64).recipe(COCO_IMAGES).learning_rate == pytest.approx(0.07)
     assert protocol("b", batch_size=64).recipe(COCO_IMAGES).warmup_from == pytest.approx(0.0067 / 0.28)
@@ -136,3 +147,33 @@ def test_a_warm_up_that_outlasts_a_small_set_is_refused_with_the_steps_that_ther
     # 40 photos are enough for what is made for few.
     assert protocol("finetune").num_steps(40) == 150
     protocol("finetune").recipe(40)
+
+
+IMAGENET_IMAGES = 1_281_167
+
+
+@pytest.mark.parametrize(
+    ("name", "activation", "stochastic_depth", "label_smoothing"),
+    [("classes", "relu", 0.0, 0.0), ("classes_improved", "silu", 0.2, 0.1)],
+)
+def test_classifiers_are_trained_by_the_numbers_of_the_reference(
+    name: str, activation: str, stochastic_depth: float, label_smoothing: float
+) -> None:
+    # tensorflow/tpu configs/spinenet/spinenet49_classification.yaml and configs/classification_config.py.
+    one = protocol(name)
+    recipe = one.recipe(IMAGENET_IMAGES)
+    assert recipe.learning_rate == pytest.approx(1.6)
+    assert (recipe.weight_decay, recipe.schedule) == (1e-4, "cosine")
+    assert (one.batch_size, one.norm_momentum, one.norm_epsilon) == (4096, 0.9, 1e-5)
+    assert (one.activation, one.stochastic_depth) == (activation, stochastic_depth)
+    assert one.classification is not None
+    assert one.classification.label_smoothing == label_smoothing
+    # Whole batches in each of 200 epochs: 43 steps more than the reference's 62,557.
+    assert one.num_steps(IMAGENET_IMAGES) == 62_600
+    assert round(recipe.warmup_share * 62_600) == 1564
+
+
+def test_options_of_classifiers_are_no_options_of_other_trainings() -> None:
+    # A detector's checkpoints and files say nothing of them.
+    assert not [key for key in protocol("b").plain() if "classification" in key]
+    assert protocol("classes").plain()["classification.crop_area"] == [0.08, 1.0]

@@ -16,7 +16,7 @@ def run_together(path: Path, function: str, count: int, *arguments: str, timeout
     root = Path(__file__).parents[3]
     script = (
         "import runpy, sys, torch, torch.distributed as dist\n"
-        "from proxy_tasks.detection.processes import Processes\n"
+        "from proxy_tasks.training.processes import Processes\n"
         "torch.set_num_threads(1)\n"
         f"rank = int(sys.argv[1]); functions = runpy.run_path({str(path)!r})\n"
         f"dist.init_process_group('gloo', init_method='tcp://127.0.0.1:{port}', rank=rank, world_size={count})\n"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from proxy_tasks.detection.optimization import make_optimizer, make_schedule
-from proxy_tasks.detection.recipe import Recipe
+from proxy_tasks.training.optimization import make_optimizer, make_schedule
+from proxy_tasks.training.recipe import Recipe
 
 
 @pytest.mark.parametrize(

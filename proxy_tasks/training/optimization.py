@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from proxy_tasks.detection.recipe import Recipe
+from proxy_tasks.training.recipe import Recipe
 
 _MOMENTUM = 0.9
 

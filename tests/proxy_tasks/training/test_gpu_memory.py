@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from proxy_tasks.detection.gpu_memory import lack_line, peak_named
+from proxy_tasks.training.gpu_memory import lack_line, peak_named
 
 GIB = 2**30
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from proxy_tasks import NonFiniteLossError
-from proxy_tasks.detection.finite_watch import LOOK_EVERY, FiniteWatch
+from proxy_tasks.training.finite_watch import LOOK_EVERY, FiniteWatch
 
 FINE = torch.tensor(1.0)
 CPU = torch.device("cpu")

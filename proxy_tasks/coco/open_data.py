@@ -19,12 +19,14 @@ from proxy_tasks.coco.cache import (
     existing_split,
     preparing_command,
     recorded_content,
+    with_masks,
 )
 from proxy_tasks.coco.cache_files import SplitContent
 from proxy_tasks.coco.description import describe_split
 from proxy_tasks.coco.folder import CocoFolder, SplitName
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
 from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.masks import MAX_MASKS, num_masks_beyond_bound
 from proxy_tasks.coco.native_images import Native
 
 ScoreOn: TypeAlias = Literal["held_out", "val"]
@@ -77,6 +79,7 @@ class DataOptions:
     cache_dir: Path
     cache_format: Format | Native
     content: DataContent | None
+    with_masks: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +104,11 @@ class OpenData:
     def num_classes(self) -> int:
         """K, the classes that a network of the task tells apart."""
         return len(self.train.annotations.category_ids)
+
+    @property
+    def full_train_rows(self) -> NDArray[np.int64]:
+        """The images of a full training: those held out for a search too, where the validation set is scored."""
+        return self.train_rows if self.val is None else np.arange(self.train.annotations.num_images)
 
     @property
     def lacks_scored_images(self) -> bool:
@@ -135,6 +143,10 @@ def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
     num_beyond = num_beyond_bound(data.train.annotations, data.train_rows)
     if num_beyond:
         lines.append(f"  {num_beyond} boxes not trained on: they are beyond the first {MAX_BOXES} of their image")
+    if data.train.masks is not None:
+        num_beyond = num_masks_beyond_bound(data.train.annotations, data.train.masks, data.train_rows)
+        if num_beyond:
+            lines.append(f"  {num_beyond} masks not trained on: they are beyond the first {MAX_MASKS} of their image")
 
     if data.val is None:
         lines.append(_why_not_val(folder))
@@ -231,11 +243,11 @@ def _open_split(
     """Open one split; make its cache only where a `report` is given."""
     key = folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
     if report is not None:
-        return cached_split(key, report, check)
-
-    split = existing_split(key, None if options.content is None else options.content.of(name))
-    check(split.annotations)
-    return split
+        split = cached_split(key, report, check)
+    else:
+        split = existing_split(key, None if options.content is None else options.content.of(name))
+        check(split.annotations)
+    return with_masks(split, key, report) if options.with_masks else split
 
 
 def _prepared_split(options: DataOptions, folder: CocoFolder, name: SplitName) -> SplitContent:

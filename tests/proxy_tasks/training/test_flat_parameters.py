@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from proxy_tasks.detection.flat_parameters import flatten_groups
-from proxy_tasks.detection.optimization import make_optimizer
-from proxy_tasks.detection.recipe import Optimizer, Recipe
+from proxy_tasks.training.flat_parameters import flatten_groups
+from proxy_tasks.training.optimization import make_optimizer
+from proxy_tasks.training.recipe import Optimizer, Recipe
 
 
 def small_network() -> nn.Module:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from proxy_tasks.detection.weight_average import WeightAverage
+from proxy_tasks.training.weight_average import WeightAverage
 
 
 def one_weight(value: float) -> nn.Linear:

@@ -10,7 +10,7 @@ from foundation import InputError
 from proxy_tasks import silent
 from proxy_tasks.coco.annotations import MAX_BOXES
 from proxy_tasks.coco.folder import CocoFolder
-from proxy_tasks.detection.open_data import open_data
+from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.detection.task import DetectionProxy
 from tests.proxy_tasks.detection.test_task import RECIPE, SCALE, task
 

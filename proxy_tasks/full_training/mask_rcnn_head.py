@@ -1,0 +1,95 @@
+"""The head that detects boxes with masks: a Mask R-CNN, torchvision's losses, average precision of boxes and masks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torchvision.models.detection import MaskRCNN
+
+from proxy_tasks.coco.batch_reading import read_originals
+from proxy_tasks.coco.cache import masks_of
+from proxy_tasks.coco.masks import Masks
+from proxy_tasks.coco.open_data import open_data
+from proxy_tasks.coco.originals import Originals
+from proxy_tasks.detection.detector_file import save_detector
+from proxy_tasks.detection.scoring import ScoredBoxes
+from proxy_tasks.full_training.file_info import info_of
+from proxy_tasks.full_training.head import Trained
+from proxy_tasks.full_training.plan import TrainingPlan
+from proxy_tasks.full_training.starting_weights import fill, read_start
+from proxy_tasks.networks.layers import NORM_EPSILON, Reference
+from proxy_tasks.networks.named_networks import build_network
+from proxy_tasks.segmentation.mask_inference import detect_all_masks
+from proxy_tasks.segmentation.mask_objective import MaskObjective
+from proxy_tasks.segmentation.mask_scoring import ScoredMasks, score_masks
+from proxy_tasks.training.recipe import Recipe
+
+
+class MaskRCNNHead:
+    """Boxes with masks, a `Head`.
+
+    Args:
+        plan: what to train; its data has masks.
+
+    Raises:
+        InputError: the data cannot be used, or the weights to start from cannot be read.
+    """
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self._plan = plan
+        self.data = open_data(plan.data)
+        self._start = None if plan.weights is None else read_start(plan.weights)
+        self._reference: Reference = "tpu" if self._start is None else self._start.reference
+
+    @property
+    def num_scored(self) -> int:
+        """The number of masks that AP is measured on."""
+        scored, has_mask = self.data.scored.annotations, masks_of(self.data.scored).has_mask
+        spans = (slice(scored.first_box[row], scored.first_box[row + 1]) for row in self.data.scored_rows)
+        return sum(int((has_mask[span] & ~scored.is_crowd[span]).sum()) for span in spans)
+
+    @property
+    def norm_epsilon(self) -> float:
+        """The epsilon of the weights it starts from, or that of new networks."""
+        return NORM_EPSILON if self._start is None else self._start.norm_epsilon
+
+    def build(self) -> nn.Module:
+        """Return the network with the weights that it starts from; one with another head gives its backbone."""
+        plan = self._plan
+        num_classes, reference = self.data.num_classes, self._reference
+        network = build_network(
+            plan.architecture, plan.scale, head="mask_rcnn", num_classes=num_classes, reference=reference
+        )
+        if plan.weights is not None and self._start is not None:
+            names = tuple(str(name) for name in self.data.train.annotations.category_names)
+            fill(network, self._start, plan.weights, "mask_rcnn", names)
+        return network
+
+    def objective(self, network: nn.Module, recipe: Recipe, *, bf16: bool) -> MaskObjective:
+        """Return what the training minimises."""
+        if not isinstance(network, MaskRCNN):
+            raise TypeError(f"expected a Mask R-CNN, got {type(network).__name__}")
+        return MaskObjective(network, recipe, bf16=bf16)
+
+    def batches(self, steps: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[Originals]:
+        """Yield original images with their boxes and masks."""
+        return read_originals(self.data.train, steps, device)
+
+    def find(self, network: nn.Module, rows: NDArray[np.int64], *, bf16: bool) -> ScoredMasks:
+        """Return the boxes and masks that the network finds."""
+        return detect_all_masks(network, self.data.scored, rows, bf16=bf16)
+
+    def metrics(self, found: Sequence[ScoredMasks]) -> dict[str, float]:
+        """Return COCO's twelve figures of boxes, and those of masks."""
+        joined = ScoredMasks(
+            ScoredBoxes.joined([part.boxes for part in found]), Masks.joined([part.masks for part in found])
+        )
+        return score_masks(self.data.scored.annotations, masks_of(self.data.scored), self.data.scored_rows, joined)
+
+    def save(self, path: Path, trained: Trained) -> None:
+        """Write a file of a detector."""
+        info = info_of(self._plan, "mask_rcnn", self.data, trained, reference=self._reference)
+        save_detector(path, info, raw=trained.raw, averaged=trained.averaged, inside=self._plan.run)

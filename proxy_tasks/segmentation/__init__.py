@@ -1,0 +1,1 @@
+"""Instance segmentation: boxes with masks, their augmentation, training, detection and scoring."""

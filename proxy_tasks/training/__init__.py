@@ -1,0 +1,1 @@
+"""The steps of a training, whatever its network: recipe, optimizer, schedule, averages, processes."""
