@@ -20,7 +20,7 @@ from proxy_tasks.onnx_extra import check_onnx_packages
 from search_space import ModelScale
 
 if TYPE_CHECKING:
-    from proxy_tasks.exporting.subject import Subject
+    from proxy_tasks.exporting.subject import Answer, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ class NetworkExport:
         for form, path in zip(self.formats, paths, strict=True):
             checked = export_checked(subject, form, dynamic_batch=self.dynamic_batch)
             contents.append(checked.content)
-            print_aside(f"{path.name}: differs by at most {checked.difference:.1e} in {checked.runtime}")
+            kept = "" if checked.num_boxes is None else f", keeps the {checked.num_boxes} boxes that nas.detect does"
+            print_aside(f"{path.name}: differs by at most {checked.difference:.1e} in {checked.runtime}{kept}")
 
         # Only once all have passed: the files of a network are there together or not at all.
         for path, content in zip(paths, contents, strict=True):
@@ -130,9 +131,9 @@ def export_trial_networks(
 
 
 def export_detector(
-    weights: Path, which: Literal["averaged", "raw"] | None, stem: Path, how: NetworkExport, *, boxes: bool
+    weights: Path, which: Literal["averaged", "raw"] | None, stem: Path, how: NetworkExport, answer: "Answer"
 ) -> list[Path]:
     """Write a trained detector; return the paths."""
     from proxy_tasks.exporting.subject import detector_subject
 
-    return how.write(detector_subject(weights, how.image_size_px, which, boxes=boxes), stem)
+    return how.write(detector_subject(weights, how.image_size_px, which, answer), stem)

@@ -1,9 +1,11 @@
 """The subject of an export: a network with the names of its outputs, and all that its file says of it."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import torch
 from pydantic import JsonValue
@@ -15,10 +17,14 @@ from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.detector import load_detector
 from proxy_tasks.detection.detector_file import WhichWeights, info_to_json
 from proxy_tasks.exporting.boxes import DetectorWithBoxes
+from proxy_tasks.exporting.kept import NO_LABEL, DetectorWithKept
 from proxy_tasks.networks.layers import NORM_EPSILON, Reference
 from proxy_tasks.networks.named_networks import build_network
 from search_space import ArchSpec, ModelScale, published_names, published_spec
 from search_space.spec_file import spec_to_json
+
+Answer: TypeAlias = Literal["raw", "boxes", "kept"]
+"""The answer of a detector: logits and codes, the best boxes, or those of them that suppression leaves."""
 
 _SEED = 0
 """Fresh weights are drawn with it, so that the same architecture is the same file."""
@@ -29,7 +35,8 @@ class Subject:
     """A network to export.
 
     Attributes:
-        network: in inference mode, in this processor's memory; maps (B, 3, S, S) images to one tensor or several.
+        network: in inference mode, in this processor's memory; maps (B, 3, S, S) images, and with `reads_sizes` their
+            (B, 2) sizes, to one tensor or several.
         architecture: the spec, or the baseline's name.
         scale: how big it is.
         image_size_px: S.
@@ -51,6 +58,22 @@ class Subject:
     weights: WhichWeights | None = None
     reference: Reference = "tpu"
     norm_epsilon: float = NORM_EPSILON
+
+    @property
+    def reads_sizes(self) -> bool:
+        """True where the second input of the network is the size of each image without its padding."""
+        return isinstance(self.network, DetectorWithKept)
+
+    @property
+    def with_boxes(self) -> DetectorWithBoxes | None:
+        """The part of the network that makes boxes of its answer; None where none does."""
+        network = self.network.detector if isinstance(self.network, DetectorWithKept) else self.network
+        return network if isinstance(network, DetectorWithBoxes) else None
+
+    @property
+    def bare_network(self) -> nn.Module:
+        """The network without that part, whose weights training knows."""
+        return self.network if self.with_boxes is None else self.with_boxes.network
 
 
 def backbone_subject(
@@ -81,14 +104,17 @@ def backbone_subject(
     return Subject(network, spec, scale, image_size_px, output_names, about)
 
 
-def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights | None, *, boxes: bool) -> Subject:
-    """Return a trained detector; its outputs are `class_logits` and `box_codes`, or `boxes_xyxy`, `labels`, `scores`.
+def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights | None, answer: Answer) -> Subject:
+    """Return a trained detector.
+
+    Its outputs are `class_logits` and `box_codes`, or `boxes_xyxy`, `labels` and `scores`, with `num_boxes` after
+    suppression.
 
     Args:
         path: the file of the detector, or the folder of its training.
         image_size_px: side of the images; None for that of its training.
         which: the weights, None for those that the training scored.
-        boxes: decode the answer: see `DetectorWithBoxes`.
+        answer: what it answers with: see `DetectorWithBoxes` and `DetectorWithKept`.
 
     Raises:
         InputError: no such file, or one that holds something else; see `load_detector`.
@@ -103,9 +129,9 @@ def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights 
 
     module: nn.Module = network
     output_names: tuple[str, ...] = ("class_logits", "box_codes")
-    if boxes:
+    if answer != "raw":
         anchors = make_anchors(network.output_levels, size, info.scale.anchor_scale, torch.device("cpu"))
-        module = DetectorWithBoxes(
+        with_boxes = DetectorWithBoxes(
             network,
             anchors,
             size,
@@ -113,20 +139,44 @@ def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights 
             info.unused_classes,
             counts_last_pixel=info.counts_last_pixel,
         )
-        output_names = DetectorWithBoxes.OUTPUT_NAMES
+        module, output_names = with_boxes, DetectorWithBoxes.OUTPUT_NAMES
+        if answer == "kept":
+            module, output_names = DetectorWithKept(with_boxes), DetectorWithKept.OUTPUT_NAMES
 
+    about: dict[str, JsonValue] = {
+        **_input(size, info.normalisation),
+        **(_SIZES if answer == "kept" else {}),
+        "weights": which or info.weights,
+        "detector": _without_gaps(info_to_json(info)),
+    }
     return Subject(
         module.eval(),
         architecture,
         info.scale,
         size,
         output_names,
-        {**_input(size, info.normalisation), "weights": which or info.weights, "detector": info_to_json(info)},
+        about,
         num_classes=len(info.categories),
         weights=which or info.weights,
         reference=info.reference,
         norm_epsilon=info.norm_epsilon,
     )
+
+
+_SIZES: dict[str, JsonValue] = {
+    "second_input": "sizes_px, float32 (batch, 2): height and width of each image within the square, without zeros",
+    "outputs": "boxes_xyxy in pixels of the square, labels, scores, and num_boxes: so many entries of each image are "
+    f"boxes, best first; those after them have the label {NO_LABEL}",
+}
+
+
+def _without_gaps(value: JsonValue) -> JsonValue:
+    """Return a value with null for each figure that is not finite: neither JSON nor source code can say it."""
+    if isinstance(value, dict):
+        return {name: _without_gaps(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_gaps(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _input(size: int, by: Normalisation) -> dict[str, JsonValue]:

@@ -16,8 +16,8 @@ class _PlainOutputs(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return plain_outputs(self.network(images))
+    def forward(self, images: Tensor, sizes_px: Tensor | None = None) -> tuple[Tensor, ...]:
+        return plain_outputs(self.network(images) if sizes_px is None else self.network(images, sizes_px))
 
 
 def plain_outputs(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -25,24 +25,33 @@ def plain_outputs(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
 
-def traced(network: nn.Module, image_size_px: tuple[int, int], batch_size: int | None) -> ExportedProgram:
+def traced(
+    network: nn.Module, image_size_px: tuple[int, int], batch_size: int | None, *, reads_sizes: bool = False
+) -> ExportedProgram:
     """Return the operators that a network runs on images.
 
     Args:
         network: maps (B, 3, H, W) images to one tensor or several.
         image_size_px: H and W.
         batch_size: B; None for any number.
+        reads_sizes: whether its second input is (B, 2) sizes of the images without their padding.
 
     Raises:
         InputError: torch cannot follow it, as it may be with a block from outside.
     """
     # Torch takes a batch of one for a number that never changes.
-    images = torch.zeros(2 if batch_size is None else batch_size, 3, *image_size_px)
-    shapes = {"images": {0: Dim("batch", min=1)}} if batch_size is None else None
+    num_images = 2 if batch_size is None else batch_size
+    images = torch.zeros(num_images, 3, *image_size_px)
+    sizes_px = torch.tensor([image_size_px] * num_images, dtype=torch.float32)
+    inputs = {"images": images, "sizes_px": sizes_px} if reads_sizes else {"images": images}
+    shapes = {name: {0: Dim("batch", min=1)} for name in inputs} if batch_size is None else None
+
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            return torch.export.export(_PlainOutputs(network), (images,), dynamic_shapes=shapes, strict=False)
+            return torch.export.export(
+                _PlainOutputs(network), tuple(inputs.values()), dynamic_shapes=shapes, strict=False
+            )
     except Exception as error:
         # Whatever a block from outside raises here, it is that block that cannot be exported.
         reason = next(iter(str(error).strip().splitlines()), "")

@@ -45,7 +45,12 @@ def detector(tmp_path: Path) -> Path:
         (("run=run", "boxes=true"), "boxes=true needs weights=.*"),
         (("run=run", "use=raw"), "use needs weights=.*"),
         (("weights=full", "format=json"), "format=json needs run=FOLDER: .*"),
-        (("weights=full", "format=python", "boxes=true"), "boxes=true is for format=onnx and pt2: .*"),
+        (("run=run", "suppression=true"), "suppression=true needs weights=.*"),
+        (("weights=full", "top=2"), "top needs run=FOLDER: .*"),
+        (("run=run", "top=2", "trial=1"), "top and trial exclude each other: .*"),
+        (("run=run", "overwrite=true"), "overwrite=true is of networks, .*"),
+        (("weights=full", "format=python", "dynamic=[]"), "dynamic is of format=onnx and pt2: .*"),
+        (("run=run", "dynamic=[]"), "dynamic is of format=onnx and pt2: .*"),
         (("weights=full", "image_size_px=16"), r"image_size_px must be from 32 to 8192 .*, got 16"),
         (("weights=full", "out=damaged.pt"), r"\S*damaged.pt is no folder: name a folder .*"),
         (("weights=full", "trial=5"), "trial needs run=FOLDER: .*"),
@@ -128,6 +133,24 @@ def test_a_detector_is_written_with_and_without_boxes(call: Run, tmp_path: Path)
     boxes, labels, scores = session.run(None, {"images": images.numpy()})
     assert (boxes.shape, labels.shape, scores.shape) == ((1, 1548, 4), (1, 1548), (1, 1548))
     assert (scores[0, 1:] <= scores[0, :-1]).all()
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("detector")
+def test_a_detector_is_written_with_its_suppression(call: Run, tmp_path: Path) -> None:
+    import onnxruntime
+
+    done = call("nas.export", "weights=full", "format=[onnx,pt2,python]", "suppression=true")
+    assert done.returncode == 0, done.stderr
+    kept = re.findall(r"differs by at most \S+ in .*, keeps the (\d+) boxes that nas.detect does\n", done.stderr)
+    assert len(kept) == 3
+    assert int(kept[0]) > 4
+
+    session = onnxruntime.InferenceSession((tmp_path / "full" / "export" / "detector.onnx").read_bytes())
+    shapes = {output.name: output.shape[1:] for output in session.get_outputs()}
+    assert shapes == {"boxes_xyxy": [100, 4], "labels": [100], "scores": [100], "num_boxes": []}
+    inputs = {"images": torch.zeros(2, 3, 64, 64).numpy(), "sizes_px": torch.full((2, 2), 64.0).numpy()}
+    assert session.run(["num_boxes"], inputs)[0].shape == (2,)
 
 
 @pytest.mark.long

@@ -41,9 +41,9 @@ def backbone(name: str | int) -> Subject:
 @pytest.mark.parametrize("name", [*PUBLISHED, *RANDOM])
 def test_published_and_random_architectures_agree_in_onnxruntime(name: str | int) -> None:
     subject = backbone(name)
-    batches = random_batches(subject.image_size_px, BATCH_SIZES)
+    batches = random_batches(subject, BATCH_SIZES)
     answers = run_onnx(subject_onnx(subject, dynamic_batch=True), batches)
-    for images, answer in zip(batches, answers, strict=True):
+    for (images,), answer in zip(batches, answers, strict=True):
         with torch.no_grad():
             wanted = subject.network(images)
         assert max(float((want - got).abs().max()) for want, got in zip(wanted, answer, strict=True)) < 1e-4
@@ -53,6 +53,6 @@ def test_published_and_random_architectures_agree_in_onnxruntime(name: str | int
 @pytest.mark.parametrize("name", [*PUBLISHED, *RANDOM])
 def test_programs_and_stand_alone_files_are_equal_to_the_last_bit(name: str | int) -> None:
     subject = backbone(name)
-    batches = random_batches(subject.image_size_px, BATCH_SIZES)
+    batches = random_batches(subject, BATCH_SIZES)
     assert are_equal(subject, batches, run_program(program_bytes(subject, dynamic_batch=True), batches))
     assert are_equal(subject, batches, run_alone(stand_alone_source(subject).encode(), subject, batches))

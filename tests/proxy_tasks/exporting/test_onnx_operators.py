@@ -42,11 +42,11 @@ def _check(size_px: tuple[int, int], reference: Reference, pairs: list[tuple[int
     names = tuple(f"{parent}to{child}" for parent, child in pairs)
 
     side = max(size_px)
-    batches = [torch.randn(2, 3, side, side)]
+    images = torch.randn(2, 3, side, side)
     content = onnx_bytes(network, (side, side), output_names=names, about={}, batch_size=None)
-    (answer,) = run_onnx(content, batches)
+    (answer,) = run_onnx(content, [(images,)])
     with torch.no_grad():
-        wanted = network(batches[0])
+        wanted = network(images)
     for name, want, got in zip(names, wanted, answer, strict=True):
         assert want.shape == got.shape, name
         assert float((want - got).abs().max()) < 1e-4, name
