@@ -16,7 +16,7 @@ from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record, refuse_links
 from nas.record.record import Record
 from nas.record.trial import Trial
-from proxy_tasks.exporting.formats import NetworkFormat
+from proxy_tasks.exporting.formats import NetworkFormat, Variant
 from search_space.scale import MAX_IMAGE_SIZE_PX
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Options:
     dynamic: tuple[Literal["batch"], ...]
     boxes: bool
     suppression: bool
+    aot: bool
     use: Literal["averaged", "raw"] | None
     overwrite: bool
 
@@ -73,6 +74,8 @@ class Options:
             self._check_of_weights()
         if not {"onnx", "pt2"} & set(self.formats) and self.dynamic != ("batch",):
             raise ValueError("dynamic is of format=onnx and pt2: the source code takes any number of images")
+        if self.aot and "pt2" not in self.formats:
+            raise ValueError("aot=true is of format=pt2: a program is compiled, other files are not")
 
     def _check_of_run(self) -> None:
         """Check what a run is exported with."""
@@ -115,7 +118,8 @@ class Options:
     def network_export(self, inside: Path | None) -> NetworkExport:
         """Return how networks are written."""
         formats = cast("tuple[NetworkFormat, ...]", tuple(form for form in self.formats if form != "json"))
-        return NetworkExport(formats, self.image_size_px, "batch" in self.dynamic, self.overwrite, inside)
+        variant = Variant(dynamic_batch="batch" in self.dynamic, compiled=self.aot)
+        return NetworkExport(formats, self.image_size_px, variant, self.overwrite, inside)
 
 
 def main(config: dict[str, Any]) -> None:

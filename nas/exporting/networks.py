@@ -15,7 +15,7 @@ from nas.record.architecture import trial_name
 from nas.record.parts import recorded_part
 from nas.record.record import Record
 from nas.record.trial import Trial
-from proxy_tasks.exporting.formats import NetworkFormat
+from proxy_tasks.exporting.formats import NetworkFormat, Variant
 from proxy_tasks.onnx_extra import check_onnx_packages
 from search_space import ModelScale
 
@@ -30,14 +30,14 @@ class NetworkExport:
     Attributes:
         formats: of the files, one file for each.
         image_size_px: side of the images that a file takes; None for that of the scale.
-        dynamic_batch: whether a file takes any number of images.
+        variant: what can be chosen of the files.
         overwrite: whether files that are there already are replaced.
         inside: folder below which no link is followed; see `write_whole`.
     """
 
     formats: tuple[NetworkFormat, ...]
     image_size_px: int | None
-    dynamic_batch: bool
+    variant: Variant
     overwrite: bool
     inside: Path | None
 
@@ -48,10 +48,14 @@ class NetworkExport:
             stems: the files without the endings of their formats.
 
         Raises:
-            InputError: a package is missing, a file is there, or the folder cannot be made or written to.
+            InputError: a package or a compiler is missing, a file is there, or the folder cannot be made or written to.
         """
         if "onnx" in self.formats:
             check_onnx_packages("format=onnx")
+        if self.variant.compiled:
+            from proxy_tasks.exporting.compiled_program import check_compiler
+
+            check_compiler("aot=true")
 
         for folder in {stem.parent for stem in stems}:
             _check_writable(folder, self.inside)
@@ -75,7 +79,7 @@ class NetworkExport:
 
         paths, contents = self.paths(stem), []
         for form, path in zip(self.formats, paths, strict=True):
-            checked = export_checked(subject, form, dynamic_batch=self.dynamic_batch)
+            checked = export_checked(subject, form, self.variant)
             contents.append(checked.content)
             kept = "" if checked.num_boxes is None else f", keeps the {checked.num_boxes} boxes that nas.detect does"
             print_aside(f"{path.name}: differs by at most {checked.difference:.1e} in {checked.runtime}{kept}")
