@@ -51,7 +51,7 @@ class Options:
     trial: int | None
     out: Path | None
     image_size_px: int | None
-    dynamic: tuple[Literal["batch"], ...]
+    dynamic: tuple[Literal["batch", "size"], ...]
     boxes: bool
     suppression: bool
     aot: bool
@@ -74,8 +74,21 @@ class Options:
             self._check_of_weights()
         if not {"onnx", "pt2"} & set(self.formats) and self.dynamic != ("batch",):
             raise ValueError("dynamic is of format=onnx and pt2: the source code takes any number of images")
+        if "size" in self.dynamic:
+            self._check_of_any_size()
         if self.aot and "pt2" not in self.formats:
             raise ValueError("aot=true is of format=pt2: a program is compiled, other files are not")
+
+    def _check_of_any_size(self) -> None:
+        """Check that nothing asked for needs images of one size."""
+        if self.image_size_px is not None:
+            raise ValueError("image_size_px and dynamic=[size] exclude each other: one size, or several")
+        if self.boxes or self.suppression:
+            raise ValueError(
+                "dynamic=[size] is of logits and codes: boxes and suppression need the anchors of one size"
+            )
+        if self.aot:
+            raise ValueError("dynamic=[size] is not for aot=true: a program is compiled for one size")
 
     def _check_of_run(self) -> None:
         """Check what a run is exported with."""
@@ -119,7 +132,7 @@ class Options:
         """Return how networks are written."""
         formats = cast("tuple[NetworkFormat, ...]", tuple(form for form in self.formats if form != "json"))
         variant = Variant(dynamic_batch="batch" in self.dynamic, compiled=self.aot)
-        return NetworkExport(formats, self.image_size_px, variant, self.overwrite, inside)
+        return NetworkExport(formats, self.image_size_px, "size" in self.dynamic, variant, self.overwrite, inside)
 
 
 def main(config: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ class NetworkExport:
     Attributes:
         formats: of the files, one file for each.
         image_size_px: side of the images that a file takes; None for that of the scale.
+        dynamic_size: whether a file takes images of several sizes, in place of one.
         variant: what can be chosen of the files.
         overwrite: whether files that are there already are replaced.
         inside: folder below which no link is followed; see `write_whole`.
@@ -37,6 +38,7 @@ class NetworkExport:
 
     formats: tuple[NetworkFormat, ...]
     image_size_px: int | None
+    dynamic_size: bool
     variant: Variant
     overwrite: bool
     inside: Path | None
@@ -77,6 +79,8 @@ class NetworkExport:
         """
         from proxy_tasks.exporting.checked import export_checked
 
+        if subject.size_step_px is not None:
+            print_aside("tracing for images of several sizes, which takes minutes")
         paths, contents = self.paths(stem), []
         for form, path in zip(self.formats, paths, strict=True):
             checked = export_checked(subject, form, self.variant)
@@ -130,7 +134,8 @@ def export_trial_networks(
             "key": trial.spec.key,
         }
         size = how.image_size_px or scale.image_size_px
-        paths += how.write(backbone_subject(trial.spec, scale, size, provenance), stem)
+        subject = backbone_subject(trial.spec, scale, size, provenance, dynamic_size=how.dynamic_size)
+        paths += how.write(subject, stem)
     return paths
 
 
@@ -140,4 +145,5 @@ def export_detector(
     """Write a trained detector; return the paths."""
     from proxy_tasks.exporting.subject import detector_subject
 
-    return how.write(detector_subject(weights, how.image_size_px, which, answer), stem)
+    subject = detector_subject(weights, how.image_size_px, which, answer, dynamic_size=how.dynamic_size)
+    return how.write(subject, stem)

@@ -22,12 +22,16 @@ _NUM_COMPARED = 256
 def random_batches(subject: Subject, batch_sizes: Sequence[int]) -> list[tuple[Tensor, ...]]:
     """Return the inputs of a network for batches of noise, as normalised images are distributed.
 
+    Where it takes images of several sizes, each batch has another one.
     Where it reads the sizes of images, those are random too, and noise of a contrast at which it finds something in
     each batch, if there is one.
     """
-    size = subject.image_size_px
+    size, step = subject.image_size_px, subject.size_step_px or 0
     generator = torch.Generator().manual_seed(_SEED)
-    noises = [torch.randn(num, 3, size, size, generator=generator) for num in batch_sizes]
+    noises = [
+        torch.randn(num, 3, size + i * step, size + 2 * i * step, generator=generator)
+        for i, num in enumerate(batch_sizes)
+    ]
     network = subject.network
     if not isinstance(network, DetectorWithKept):
         return [(noise,) for noise in noises]

@@ -108,17 +108,18 @@ def subject_onnx(subject: Subject, *, dynamic_batch: bool) -> bytes:
     Raises:
         InputError: it cannot be exported.
     """
-    size, network, num_classes = subject.image_size_px, subject.network, subject.num_classes
+    network, num_classes = subject.network, subject.num_classes
     if isinstance(network, DetectorWithKept) and num_classes is not None:
         network = DetectorWithKept(network.detector, keep_by_operator(num_classes))
 
     return onnx_bytes(
         network,
-        (size, size),
+        subject.traced_size_px,
         output_names=subject.output_names,
         about=subject.about,
         batch_size=None if dynamic_batch else 1,
         reads_sizes=subject.reads_sizes,
+        size_step_px=subject.size_step_px,
         translations=suppression_in_onnx() if subject.reads_sizes else None,
     )
 

@@ -43,9 +43,9 @@ def compiled_bytes(subject: Subject, *, dynamic_batch: bool) -> bytes:
     Raises:
         InputError: it cannot be traced or compiled.
     """
-    size = subject.image_size_px
     batch_size = None if dynamic_batch else 1
-    program = traced(fold_norms(subject.network), (size, size), batch_size, reads_sizes=subject.reads_sizes)
+    network = fold_norms(subject.network)
+    program = traced(network, subject.traced_size_px, batch_size, reads_sizes=subject.reads_sizes)
 
     # It warns of GPUs that are not there.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)

@@ -26,6 +26,7 @@ from search_space.spec_file import spec_to_json
 Answer: TypeAlias = Literal["raw", "boxes", "kept"]
 """The answer of a detector: logits and codes, the best boxes, or those of them that suppression leaves."""
 
+_LAST_LEVEL_OF_BASELINE = 7
 _SEED = 0
 """Fresh weights are drawn with it, so that the same architecture is the same file."""
 
@@ -46,6 +47,8 @@ class Subject:
         weights: which weights of a detector's file it has; None for fresh ones.
         reference: released code whose paddings it has.
         norm_epsilon: of its normalisation.
+        size_step_px: where its files take images of several sizes, what their sides are multiples of, from the second
+            on, which S then is; else None.
     """
 
     network: nn.Module
@@ -58,6 +61,12 @@ class Subject:
     weights: WhichWeights | None = None
     reference: Reference = "tpu"
     norm_epsilon: float = NORM_EPSILON
+    size_step_px: int | None = None
+
+    @property
+    def traced_size_px(self) -> tuple[int, int]:
+        """Height and width of the images that it is traced with: two numbers where neither is fixed."""
+        return self.image_size_px, self.image_size_px + (self.size_step_px or 0)
 
     @property
     def reads_sizes(self) -> bool:
@@ -77,9 +86,21 @@ class Subject:
 
 
 def backbone_subject(
-    spec: ArchSpec, scale: ModelScale, image_size_px: int, provenance: Mapping[str, JsonValue]
+    spec: ArchSpec,
+    scale: ModelScale,
+    image_size_px: int,
+    provenance: Mapping[str, JsonValue],
+    *,
+    dynamic_size: bool = False,
 ) -> Subject:
     """Return the backbone of a spec with fresh weights; its outputs are features named `p3` to `p7` by their levels.
+
+    Args:
+        spec: the topology.
+        scale: how big it is.
+        image_size_px: side of the images.
+        provenance: where it is from.
+        dynamic_size: whether its files take images of several sizes, instead.
 
     Raises:
         InputError: the scale does not fit the spec.
@@ -93,18 +114,35 @@ def backbone_subject(
     finally:
         torch.set_rng_state(generator_state)
 
+    step = size_step_px(spec) if dynamic_size else None
+    size = image_size_px if step is None else 2 * step
     about: dict[str, JsonValue] = {
         **provenance,
         "weights": "fresh: nothing was trained, this is the topology of an architecture",
-        **_input(image_size_px, IMAGENET),
+        **_input(size, step, IMAGENET),
         "architecture": spec_to_json(spec),
         "scale": dataclasses.asdict(scale),
     }
     output_names = tuple(f"p{level}" for level in sorted(spec.output_levels))
-    return Subject(network, spec, scale, image_size_px, output_names, about)
+    return Subject(network, spec, scale, size, output_names, about, size_step_px=step)
 
 
-def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights | None, answer: Answer) -> Subject:
+def size_step_px(architecture: ArchSpec | str) -> int:
+    """Return what the sides of images are multiples of where each level of a network halves them without a rest."""
+    levels = [_LAST_LEVEL_OF_BASELINE]
+    if isinstance(architecture, ArchSpec):
+        levels = [feature.level for feature in architecture.features]
+    return 1 << max(levels)
+
+
+def detector_subject(
+    path: Path,
+    image_size_px: int | None,
+    which: WhichWeights | None,
+    answer: Answer,
+    *,
+    dynamic_size: bool = False,
+) -> Subject:
     """Return a trained detector.
 
     Its outputs are `class_logits` and `box_codes`, or `boxes_xyxy`, `labels` and `scores`, with `num_boxes` after
@@ -115,6 +153,8 @@ def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights 
         image_size_px: side of the images; None for that of its training.
         which: the weights, None for those that the training scored.
         answer: what it answers with: see `DetectorWithBoxes` and `DetectorWithKept`.
+        dynamic_size: whether its files take images of several sizes, instead; only with a raw answer, as anchors are of
+            one size.
 
     Raises:
         InputError: no such file, or one that holds something else; see `load_detector`.
@@ -125,7 +165,10 @@ def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights 
     architecture = info.architecture
     if isinstance(architecture, str) and architecture in published_names():
         architecture = published_spec(architecture)
+    step = size_step_px(architecture) if dynamic_size else None
     size = image_size_px or info.scale.image_size_px
+    if step is not None:
+        size = 2 * step
 
     module: nn.Module = network
     output_names: tuple[str, ...] = ("class_logits", "box_codes")
@@ -144,7 +187,7 @@ def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights 
             module, output_names = DetectorWithKept(with_boxes), DetectorWithKept.OUTPUT_NAMES
 
     about: dict[str, JsonValue] = {
-        **_input(size, info.normalisation),
+        **_input(size, step, info.normalisation),
         **(_SIZES if answer == "kept" else {}),
         "weights": which or info.weights,
         "detector": _without_gaps(info_to_json(info)),
@@ -160,6 +203,7 @@ def detector_subject(path: Path, image_size_px: int | None, which: WhichWeights 
         weights=which or info.weights,
         reference=info.reference,
         norm_epsilon=info.norm_epsilon,
+        size_step_px=step,
     )
 
 
@@ -179,11 +223,14 @@ def _without_gaps(value: JsonValue) -> JsonValue:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _input(size: int, by: Normalisation) -> dict[str, JsonValue]:
+def _input(size: int, step: int | None, by: Normalisation) -> dict[str, JsonValue]:
     """Return in words and numbers what the network reads."""
+    shape, scaled = f"{size}, {size}", "scaled so that its long side fills the square and "
+    if step is not None:
+        shape, scaled = f"height, width, both multiples of {step} from {size} on", ""
     return {
-        "input": f"images, float32 (batch, 3, {size}, {size}): RGB, each scaled so that its long side fills the square "
-        "and normalised by (value / 255 - mean) / std; zeros to the right and below",
+        "input": f"images, float32 (batch, 3, {shape}): RGB, each {scaled}"
+        "normalised by (value / 255 - mean) / std; zeros to the right and below",
         "mean": list(by.mean),
         "std": list(by.std),
     }

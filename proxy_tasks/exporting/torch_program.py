@@ -21,9 +21,13 @@ def program_bytes(subject: Subject, *, dynamic_batch: bool) -> bytes:
     Raises:
         InputError: torch cannot follow it.
     """
-    size = subject.image_size_px
-    batch_size = None if dynamic_batch else 1
-    program = traced(subject.network, (size, size), batch_size, reads_sizes=subject.reads_sizes)
+    program = traced(
+        subject.network,
+        subject.traced_size_px,
+        None if dynamic_batch else 1,
+        reads_sizes=subject.reads_sizes,
+        size_step_px=subject.size_step_px,
+    )
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -35,6 +35,7 @@ def onnx_bytes(
     about: Mapping[str, JsonValue],
     batch_size: int | None,
     reads_sizes: bool = False,
+    size_step_px: int | None = None,
     translations: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
 ) -> bytes:
     """Return the file of a network in inference mode, which reads `images`.
@@ -46,12 +47,14 @@ def onnx_bytes(
         about: what the file says of its network.
         batch_size: B; None for any number.
         reads_sizes: see `traced`.
+        size_step_px: see `traced`.
         translations: functions of onnxscript to write for operators of torch that ONNX has another one for.
 
     Raises:
         InputError: it cannot be exported.
     """
-    program = traced(fold_norms(network), image_size_px, batch_size, reads_sizes=reads_sizes)
+    folded = fold_norms(network)
+    program = traced(folded, image_size_px, batch_size, reads_sizes=reads_sizes, size_step_px=size_step_px)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

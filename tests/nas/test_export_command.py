@@ -61,6 +61,9 @@ def detector(tmp_path: Path) -> Path:
         (("weights=full", "top=2"), "top needs run=FOLDER: .*"),
         (("run=run", "top=2", "trial=1"), "top and trial exclude each other: .*"),
         (("run=run", "overwrite=true"), "overwrite=true is of networks, .*"),
+        (("weights=full", "dynamic=[batch,size]", "suppression=true"), r"dynamic=\[size\] is of logits and codes: .*"),
+        (("weights=full", "dynamic=[size]", "image_size_px=256"), r"image_size_px and dynamic=\[size\] exclude .*"),
+        (("weights=full", "dynamic=[size]", "format=pt2", "aot=true"), r"dynamic=\[size\] is not for aot=true: .*"),
         (("weights=full", "aot=true"), "aot=true is of format=pt2: .*"),
         (("weights=full", "format=python", "dynamic=[]"), "dynamic is of format=onnx and pt2: .*"),
         (("run=run", "dynamic=[]"), "dynamic is of format=onnx and pt2: .*"),
@@ -98,7 +101,7 @@ def test_mistakes_are_one_line_and_write_nothing(
 
 
 def test_what_does_not_agree_with_its_network_is_not_written(tmp_path: Path) -> None:
-    how = NetworkExport(("pt2",), image_size_px=32, variant=Variant(), overwrite=False, inside=None)
+    how = NetworkExport(("pt2",), image_size_px=32, dynamic_size=False, variant=Variant(), overwrite=False, inside=None)
     with pytest.raises(InputError, match=r"format=pt2: what torch \S+ computes differs by \d.*: nothing was written"):
         how.write(Subject(Noise(), "", ModelScale(), 32, ("p3",), {}), tmp_path / "noise")
     assert not list(tmp_path.iterdir())
@@ -116,7 +119,9 @@ def test_compilation_without_a_compiler_is_one_line(call: Run, tmp_path: Path) -
 @pytest.mark.long
 def test_a_compiled_program_agrees_with_its_network(tmp_path: Path) -> None:
     network = OneConvolution().eval()
-    how = NetworkExport(("pt2",), image_size_px=32, variant=Variant(compiled=True), overwrite=False, inside=None)
+    how = NetworkExport(
+        ("pt2",), image_size_px=32, dynamic_size=False, variant=Variant(compiled=True), overwrite=False, inside=None
+    )
     (path,) = how.write(Subject(network, "", ModelScale(), 32, ("p3",), {"name": "tiny"}), tmp_path / "tiny")
 
     loaded = torch._inductor.aoti_load_package(str(path))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from proxy_tasks.exporting.agreement import are_equal, random_batches
+from proxy_tasks.exporting.agreement import are_equal, largest_difference, random_batches
 from proxy_tasks.exporting.checked import run_alone, subject_onnx
 from proxy_tasks.exporting.stand_alone import stand_alone_source
 from proxy_tasks.exporting.subject import Subject, backbone_subject
@@ -47,6 +47,19 @@ def test_published_and_random_architectures_agree_in_onnxruntime(name: str | int
         with torch.no_grad():
             wanted = subject.network(images)
         assert max(float((want - got).abs().max()) for want, got in zip(wanted, answer, strict=True)) < 1e-4
+
+
+@pytest.mark.long
+def test_files_for_several_sizes_agree_at_each() -> None:
+    # Without pools: with them it takes minutes to trace, and tests of resampling see to those.
+    spec = architecture("spinenet-mobile-49")
+    subject = backbone_subject(spec, backbone("spinenet-mobile-49").scale, 64, {}, dynamic_size=True)
+    batches = random_batches(subject, (1, 2))
+    assert [tuple(images.shape[2:]) for (images,) in batches] == [(256, 256), (384, 512)]
+
+    assert are_equal(subject, batches, run_program(program_bytes(subject, dynamic_batch=True), batches))
+    answers = run_onnx(subject_onnx(subject, dynamic_batch=True), batches)
+    assert largest_difference(subject, batches, answers) < 1e-4
 
 
 @pytest.mark.long
