@@ -1,5 +1,7 @@
 """Exported networks: each format computes what the network does, for published and for random architectures."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,19 @@ def backbone(name: str | int) -> Subject:
     # Every fourth random one reads images of an odd size.
     size_px = 97 if isinstance(name, int) and name % 4 == 3 else scale.image_size_px
     return backbone_subject(architecture(name), scale, size_px, {"name": str(name)})
+
+
+def test_the_source_code_of_a_random_architecture_computes_the_same_to_the_last_bit() -> None:
+    # Here, which is fast; that it does so alone is for the long tests.
+    subject = backbone(0)
+    names: dict[str, Any] = {"__name__": "alone"}
+    exec(stand_alone_source(subject), names)
+    network = names["build"]()
+    network.load_state_dict(subject.network.state_dict())
+
+    batches = random_batches(subject, BATCH_SIZES)
+    with torch.no_grad():
+        assert are_equal(subject, batches, [tuple(network(*inputs)) for inputs in batches])
 
 
 @pytest.mark.long
