@@ -78,6 +78,11 @@ class Options:
             self._check_of_any_size()
         if self.aot and "pt2" not in self.formats:
             raise ValueError("aot=true is of format=pt2: a program is compiled, other files are not")
+        if self.aot and self.suppression:
+            # Torch 2.15 compiles the loop to code that reads beyond its memory.
+            raise ValueError(
+                "aot=true is not for suppression=true: AOTInductor cannot compile torch.while_loop as it is"
+            )
 
     def _check_of_any_size(self) -> None:
         """Check that nothing asked for needs images of one size."""

@@ -65,9 +65,17 @@ def compiled_bytes(subject: Subject, *, dynamic_batch: bool) -> bytes:
 
 
 def run_compiled(content: bytes, batches: Sequence[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
-    """Load the file of a network, and return its outputs for the inputs of each batch."""
+    """Load the file of a network, and return its outputs for the inputs of each batch.
+
+    Raises:
+        InputError: it does not run.
+    """
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         file = Path(folder) / "network.pt2"
         file.write_bytes(content)
-        network = aoti_load_package(str(file))
-        return [tuple(network(*inputs)) for inputs in batches]
+        try:
+            network = aoti_load_package(str(file))
+            return [tuple(network(*inputs)) for inputs in batches]
+        except RuntimeError as error:
+            reason = next(iter(str(error).strip().splitlines()), "")
+            raise InputError(f"what AOTInductor compiled does not run: {reason}") from error

@@ -64,6 +64,7 @@ def detector(tmp_path: Path) -> Path:
         (("weights=full", "dynamic=[batch,size]", "suppression=true"), r"dynamic=\[size\] is of logits and codes: .*"),
         (("weights=full", "dynamic=[size]", "image_size_px=256"), r"image_size_px and dynamic=\[size\] exclude .*"),
         (("weights=full", "dynamic=[size]", "format=pt2", "aot=true"), r"dynamic=\[size\] is not for aot=true: .*"),
+        (("weights=full", "format=pt2", "aot=true", "suppression=true"), "aot=true is not for suppression=true: .*"),
         (("weights=full", "aot=true"), "aot=true is of format=pt2: .*"),
         (("weights=full", "format=python", "dynamic=[]"), "dynamic is of format=onnx and pt2: .*"),
         (("run=run", "dynamic=[]"), "dynamic is of format=onnx and pt2: .*"),
