@@ -79,9 +79,9 @@ class Options:
         if self.aot and "pt2" not in self.formats:
             raise ValueError("aot=true is of format=pt2: a program is compiled, other files are not")
         if self.aot and self.suppression:
-            # Torch 2.15 compiles the loop to code that reads beyond its memory.
+            # What torch 2.15 makes of the loop stops with an index out of bounds.
             raise ValueError(
-                "aot=true is not for suppression=true: AOTInductor cannot compile torch.while_loop as it is"
+                "aot=true is not for suppression=true: AOTInductor compiles torch.while_loop wrongly; take boxes=true"
             )
 
     def _check_of_any_size(self) -> None:
