@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from foundation import InputError, check_range, short_path
 from nas.exporting.formats import Format
@@ -16,8 +16,11 @@ from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record, refuse_links
 from nas.record.record import Record
 from nas.record.trial import Trial
-from proxy_tasks.exporting.formats import NetworkFormat
+from proxy_tasks.exporting.formats import NetworkFormat, Variant
 from search_space.scale import MAX_IMAGE_SIZE_PX
+
+if TYPE_CHECKING:
+    from proxy_tasks.exporting.subject import Answer
 
 HELP = """\
 python -m nas.export run=FOLDER|weights=FILE_OR_RUN [name=value ...]
@@ -29,8 +32,12 @@ with the network before it is written.
 
   python -m nas.export run=runs/quickstart top=3
   python -m nas.export run=runs/quickstart trial=7 out=mine format=[json,onnx,pt2,python]
-  python -m nas.export weights=runs/full format=onnx boxes=true
+  python -m nas.export weights=runs/full format=onnx suppression=true
 """
+
+
+_TOP = 3
+"""Number of trials that are written unless another one is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +47,20 @@ class Options:
     run: Path | None
     weights: Path | None
     format: Format | tuple[Format, ...] | None
-    top: int
+    top: int | None
     trial: int | None
     out: Path | None
     image_size_px: int | None
-    dynamic: tuple[Literal["batch"], ...]
+    dynamic: tuple[Literal["batch", "size"], ...]
     boxes: bool
+    suppression: bool
+    aot: bool
     use: Literal["averaged", "raw"] | None
     overwrite: bool
 
     def __post_init__(self) -> None:
-        check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
+        if self.top is not None:
+            check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
         if self.image_size_px is not None:
             check_range("image_size_px", self.image_size_px, 32, MAX_IMAGE_SIZE_PX, "an image of 8192 px takes 200 MB")
         if (self.run is None) == (self.weights is None):
@@ -58,18 +68,56 @@ class Options:
 
         if not self.formats:
             raise ValueError("format needs one or more of json, onnx, pt2 and python, got none")
-        if self.run is not None and self.boxes:
-            raise ValueError("boxes=true needs weights=FILE_OR_RUN: of a run the backbone is written, which finds none")
-        if self.run is not None and self.use is not None:
+        if self.run is not None:
+            self._check_of_run()
+        else:
+            self._check_of_weights()
+        if not {"onnx", "pt2"} & set(self.formats) and self.dynamic != ("batch",):
+            raise ValueError("dynamic is of format=onnx and pt2: the source code takes any number of images")
+        if "size" in self.dynamic:
+            self._check_of_any_size()
+        if self.aot and "pt2" not in self.formats:
+            raise ValueError("aot=true is of format=pt2: a program is compiled, other files are not")
+        if self.aot and self.suppression:
+            # What torch 2.15 makes of the loop stops with an index out of bounds.
+            raise ValueError(
+                "aot=true is not for suppression=true: AOTInductor compiles torch.while_loop wrongly; take boxes=true"
+            )
+
+    def _check_of_any_size(self) -> None:
+        """Check that nothing asked for needs images of one size."""
+        if self.image_size_px is not None:
+            raise ValueError("image_size_px and dynamic=[size] exclude each other: one size, or several")
+        if self.boxes or self.suppression:
+            raise ValueError(
+                "dynamic=[size] is of logits and codes: boxes and suppression need the anchors of one size"
+            )
+        if self.aot:
+            raise ValueError("dynamic=[size] is not for aot=true: a program is compiled for one size")
+
+    def _check_of_run(self) -> None:
+        """Check what a run is exported with."""
+        for name, is_asked in (("boxes", self.boxes), ("suppression", self.suppression)):
+            if is_asked:
+                raise ValueError(
+                    f"{name}=true needs weights=FILE_OR_RUN: of a run the backbone is written, which finds none"
+                )
+        if self.use is not None:
             raise ValueError("use needs weights=FILE_OR_RUN: of a run the weights are fresh")
-        if self.weights is not None and self.trial is not None:
-            raise ValueError("trial needs run=FOLDER: a training is of one architecture")
+        if self.top is not None and self.trial is not None:
+            raise ValueError("top and trial exclude each other: one trial, or the best of all")
         if self.image_size_px is not None and self.formats == ("json",):
             raise ValueError("image_size_px is of networks, as format=onnx; a spec file has none")
-        if self.weights is not None and "json" in self.formats:
+        if self.overwrite and self.formats == ("json",):
+            raise ValueError("overwrite=true is of networks, as format=onnx; spec files are always written")
+
+    def _check_of_weights(self) -> None:
+        """Check what a trained detector is exported with."""
+        for name, value in (("trial", self.trial), ("top", self.top)):
+            if value is not None:
+                raise ValueError(f"{name} needs run=FOLDER: a training is of one architecture")
+        if "json" in self.formats:
             raise ValueError("format=json needs run=FOLDER: a detector is written as onnx, pt2 or python")
-        if self.boxes and "python" in self.formats:
-            raise ValueError("boxes=true is for format=onnx and pt2: the source code is that of the network")
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -78,10 +126,18 @@ class Options:
             return ("json",) if self.run is not None else ("onnx",)
         return tuple(dict.fromkeys(self.format if isinstance(self.format, tuple) else (self.format,)))
 
+    @property
+    def answer(self) -> "Answer":
+        """The answer of a detector."""
+        if self.suppression:
+            return "kept"
+        return "boxes" if self.boxes else "raw"
+
     def network_export(self, inside: Path | None) -> NetworkExport:
         """Return how networks are written."""
         formats = cast("tuple[NetworkFormat, ...]", tuple(form for form in self.formats if form != "json"))
-        return NetworkExport(formats, self.image_size_px, "batch" in self.dynamic, self.overwrite, inside)
+        variant = Variant(dynamic_batch="batch" in self.dynamic, compiled=self.aot)
+        return NetworkExport(formats, self.image_size_px, "size" in self.dynamic, variant, self.overwrite, inside)
 
 
 def main(config: dict[str, Any]) -> None:
@@ -110,7 +166,7 @@ def _export_run(options: Options, run: Path) -> list[Path]:
 def _trials(options: Options, run: Path, record: Record) -> list[Trial]:
     """Return the trials that are asked for, best first."""
     if options.trial is None:
-        return list(highest_ranked(record, run, options.top, print_aside))
+        return list(highest_ranked(record, run, options.top or _TOP, print_aside))
     trial = record.trials.get(options.trial)
     if trial is None or trial.reward is None:
         raise InputError(f"trial={options.trial}: {run} has no finished trial of that number")
@@ -125,7 +181,7 @@ def _export_weights(options: Options) -> list[Path]:
     how = options.network_export(None if options.out else folder)
 
     how.check([stem])
-    return export_detector(weights, options.use, stem, how, boxes=options.boxes)
+    return export_detector(weights, options.use, stem, how, options.answer)
 
 
 if __name__ == "__main__":

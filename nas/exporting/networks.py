@@ -15,12 +15,12 @@ from nas.record.architecture import trial_name
 from nas.record.parts import recorded_part
 from nas.record.record import Record
 from nas.record.trial import Trial
-from proxy_tasks.exporting.formats import NetworkFormat
+from proxy_tasks.exporting.formats import NetworkFormat, Variant
 from proxy_tasks.onnx_extra import check_onnx_packages
 from search_space import ModelScale
 
 if TYPE_CHECKING:
-    from proxy_tasks.exporting.subject import Subject
+    from proxy_tasks.exporting.subject import Answer, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,16 @@ class NetworkExport:
     Attributes:
         formats: of the files, one file for each.
         image_size_px: side of the images that a file takes; None for that of the scale.
-        dynamic_batch: whether a file takes any number of images.
+        dynamic_size: whether a file takes images of several sizes, in place of one.
+        variant: what can be chosen of the files.
         overwrite: whether files that are there already are replaced.
         inside: folder below which no link is followed; see `write_whole`.
     """
 
     formats: tuple[NetworkFormat, ...]
     image_size_px: int | None
-    dynamic_batch: bool
+    dynamic_size: bool
+    variant: Variant
     overwrite: bool
     inside: Path | None
 
@@ -48,10 +50,14 @@ class NetworkExport:
             stems: the files without the endings of their formats.
 
         Raises:
-            InputError: a package is missing, a file is there, or the folder cannot be made or written to.
+            InputError: a package or a compiler is missing, a file is there, or the folder cannot be made or written to.
         """
         if "onnx" in self.formats:
             check_onnx_packages("format=onnx")
+        if self.variant.compiled:
+            from proxy_tasks.exporting.compiled_program import check_compiler
+
+            check_compiler("aot=true")
 
         for folder in {stem.parent for stem in stems}:
             _check_writable(folder, self.inside)
@@ -73,11 +79,14 @@ class NetworkExport:
         """
         from proxy_tasks.exporting.checked import export_checked
 
+        if subject.size_step_px is not None:
+            print_aside("tracing for images of several sizes, which takes minutes")
         paths, contents = self.paths(stem), []
         for form, path in zip(self.formats, paths, strict=True):
-            checked = export_checked(subject, form, dynamic_batch=self.dynamic_batch)
+            checked = export_checked(subject, form, self.variant)
             contents.append(checked.content)
-            print_aside(f"{path.name}: differs by at most {checked.difference:.1e} in {checked.runtime}")
+            kept = "" if checked.num_boxes is None else f", keeps the {checked.num_boxes} boxes that nas.detect does"
+            print_aside(f"{path.name}: differs by at most {checked.difference:.1e} in {checked.runtime}{kept}")
 
         # Only once all have passed: the files of a network are there together or not at all.
         for path, content in zip(paths, contents, strict=True):
@@ -125,14 +134,16 @@ def export_trial_networks(
             "key": trial.spec.key,
         }
         size = how.image_size_px or scale.image_size_px
-        paths += how.write(backbone_subject(trial.spec, scale, size, provenance), stem)
+        subject = backbone_subject(trial.spec, scale, size, provenance, dynamic_size=how.dynamic_size)
+        paths += how.write(subject, stem)
     return paths
 
 
 def export_detector(
-    weights: Path, which: Literal["averaged", "raw"] | None, stem: Path, how: NetworkExport, *, boxes: bool
+    weights: Path, which: Literal["averaged", "raw"] | None, stem: Path, how: NetworkExport, answer: "Answer"
 ) -> list[Path]:
     """Write a trained detector; return the paths."""
     from proxy_tasks.exporting.subject import detector_subject
 
-    return how.write(detector_subject(weights, how.image_size_px, which, boxes=boxes), stem)
+    subject = detector_subject(weights, how.image_size_px, which, answer, dynamic_size=how.dynamic_size)
+    return how.write(subject, stem)

@@ -6,53 +6,94 @@ import torch
 from torch import Tensor
 
 from proxy_tasks.exporting.boxes import DetectorWithBoxes
+from proxy_tasks.exporting.kept import DetectorWithKept
+from proxy_tasks.exporting.same_boxes import difference_of_kept
 from proxy_tasks.exporting.subject import Subject
 from proxy_tasks.networks.onnx_file import difference_of, have_same_forms
 
 _SEED = 1
+_CONTRASTS = (1.0, 4.0, 16.0)
+"""Factors of the noise, tried until a detector that suppresses boxes finds some."""
 _NUM_COMPARED = 256
 """Boxes that are looked up together among those of all anchors."""
 
 
-def random_batches(image_size_px: int, batch_sizes: Sequence[int]) -> list[Tensor]:
-    """Return batches of noise, as normalised images are distributed."""
+@torch.no_grad()
+def random_batches(subject: Subject, batch_sizes: Sequence[int]) -> list[tuple[Tensor, ...]]:
+    """Return the inputs of a network for batches of noise, as normalised images are distributed.
+
+    Where it takes images of several sizes, each batch has another one.
+    Where it reads the sizes of images, those are random too, and noise of a contrast at which it finds something in
+    each batch, if there is one.
+    """
+    size, step = subject.image_size_px, subject.size_step_px or 0
     generator = torch.Generator().manual_seed(_SEED)
-    return [torch.randn(size, 3, image_size_px, image_size_px, generator=generator) for size in batch_sizes]
+    noises = [
+        torch.randn(num, 3, size + i * step, size + 2 * i * step, generator=generator)
+        for i, num in enumerate(batch_sizes)
+    ]
+    network = subject.network
+    if not isinstance(network, DetectorWithKept):
+        return [(noise,) for noise in noises]
+
+    shares = [torch.rand(num, 2, generator=generator) for num in batch_sizes]
+    sizes_px = [(size * (1 + share) / 2).ceil() for share in shares]  # (B, 2) each, at least half of the square
+    batches: list[tuple[Tensor, ...]] = []
+    for contrast in _CONTRASTS:
+        batches = [(_padded(noise * contrast, sizes), sizes) for noise, sizes in zip(noises, sizes_px, strict=True)]
+        if all(int(network(*inputs)[-1].sum()) for inputs in batches):
+            break
+    return batches
 
 
 @torch.no_grad()
-def largest_difference(subject: Subject, batches: Sequence[Tensor], answers: Sequence[Sequence[Tensor]]) -> float:
+def largest_difference(
+    subject: Subject, batches: Sequence[tuple[Tensor, ...]], answers: Sequence[tuple[Tensor, ...]]
+) -> float:
     """Return the largest difference of outputs to those of the network, relative to the largest value where above 1.
 
-    Infinity where shapes or types differ, or something is not a number.
+    Infinity where shapes or types differ, or something is not a number. Boxes that are left by suppression are compared
+    with those that `detect` keeps.
 
     Args:
         subject: the network.
-        batches: images.
+        batches: its inputs.
         answers: the file's outputs for each batch.
     """
     largest = 0.0
-    for images, answer in zip(batches, answers, strict=True):
-        wanted = tuple(subject.network(images))
+    for inputs, answer in zip(batches, answers, strict=True):
+        wanted = tuple(subject.network(*inputs))
         if not have_same_forms(wanted, answer):
             return float("inf")
 
-        if isinstance(subject.network, DetectorWithBoxes):
-            # Which of two equal scores comes first is no matter: a box is right where an anchor has it.
-            largest = max(largest, _distance_of_boxes(subject.network, images, answer))
-            wanted, answer = wanted[2:], answer[2:]
-        largest = max(largest, difference_of(wanted, answer))
+        match subject.network:
+            case DetectorWithKept() as network:
+                difference = difference_of_kept(network, inputs, answer)
+            case DetectorWithBoxes() as network:
+                # Which of two equal scores comes first is no matter: a box is right where an anchor has it.
+                of_boxes = _distance_of_boxes(network, inputs[0], answer)
+                difference = max(of_boxes, difference_of(wanted[2:], answer[2:]))
+            case _:
+                difference = difference_of(wanted, answer)
+        largest = max(largest, difference)
     return largest
 
 
-def are_equal(subject: Subject, batches: Sequence[Tensor], answers: Sequence[Sequence[Tensor]]) -> bool:
+def are_equal(subject: Subject, batches: Sequence[tuple[Tensor, ...]], answers: Sequence[tuple[Tensor, ...]]) -> bool:
     """Return whether outputs are those of the network to the last bit."""
     with torch.no_grad():
-        wanted = [tuple(subject.network(images)) for images in batches]
+        wanted = [tuple(subject.network(*inputs)) for inputs in batches]
     return all(
         len(want) == len(answer) and all(map(torch.equal, want, answer))
         for want, answer in zip(wanted, answers, strict=True)
     )
+
+
+def _padded(images: Tensor, sizes_px: Tensor) -> Tensor:
+    """Return (B, 3, S, S) images that are zero beyond their sizes."""
+    pixels = torch.arange(images.shape[-1])
+    inside = pixels < sizes_px[..., None]  # (B, 2, S)
+    return images * (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None]
 
 
 def _distance_of_boxes(network: DetectorWithBoxes, images: Tensor, answer: Sequence[Tensor]) -> float:

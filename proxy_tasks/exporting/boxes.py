@@ -20,6 +20,8 @@ class DetectorWithBoxes(nn.Module):
 
     Attributes:
         network: maps (B, 3, S, S) images to `RawDetections`.
+        image_size_px: S.
+        counts_last_pixel: see `decode_boxes`.
 
     Args:
         network: a detector.
@@ -46,7 +48,7 @@ class DetectorWithBoxes(nn.Module):
         counts_last_pixel: bool = False,
     ) -> None:
         super().__init__()
-        self.network, self._image_size_px, self._counts_last_pixel = network, image_size_px, counts_last_pixel
+        self.network, self.image_size_px, self.counts_last_pixel = network, image_size_px, counts_last_pixel
         self.register_buffer("anchors_xyxy", anchors_xyxy, persistent=False)
         is_unused = torch.tensor([k in set(unused_classes) for k in range(num_classes)])  # (K,)
         self.register_buffer("is_unused", is_unused, persistent=False)
@@ -75,5 +77,5 @@ class DetectorWithBoxes(nn.Module):
         return self._decoded(raw.box_codes, self.anchors_xyxy), raw.class_logits.sigmoid()
 
     def _decoded(self, codes: Tensor, anchors_xyxy: Tensor) -> Tensor:
-        boxes = decode_boxes(codes, anchors_xyxy, counts_last_pixel=self._counts_last_pixel)
-        return boxes.clamp(0, self._image_size_px)
+        boxes = decode_boxes(codes, anchors_xyxy, counts_last_pixel=self.counts_last_pixel)
+        return boxes.clamp(0, self.image_size_px)

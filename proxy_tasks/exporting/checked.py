@@ -11,7 +11,10 @@ from torch import Tensor
 
 from foundation import InputError
 from proxy_tasks.exporting.agreement import are_equal, largest_difference, random_batches
-from proxy_tasks.exporting.formats import NetworkFormat
+from proxy_tasks.exporting.compiled_program import compiled_bytes, run_compiled
+from proxy_tasks.exporting.formats import NetworkFormat, Variant
+from proxy_tasks.exporting.kept import DetectorWithKept
+from proxy_tasks.exporting.onnx_suppression import keep_by_operator, suppression_in_onnx
 from proxy_tasks.exporting.stand_alone import OWN_PACKAGES, packages_of_units, stand_alone_source
 from proxy_tasks.exporting.subject import Subject
 from proxy_tasks.exporting.torch_program import program_bytes, run_program
@@ -38,7 +41,7 @@ module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 with torch.no_grad():
     network = module.build(weights)
-    results = [tuple(network(images)) for images in torch.load(batches, weights_only=True)]
+    results = [tuple(network(*inputs)) for inputs in torch.load(batches, weights_only=True)]
 torch.save(results, answers)
 """
 
@@ -50,32 +53,37 @@ class Checked(NamedTuple):
         content: what the file holds.
         difference: largest difference of its outputs, relative to the largest value where that is above 1.
         runtime: what ran it, with its version.
+        num_boxes: boxes that it kept, of a file that suppresses them.
     """
 
     content: bytes
     difference: float
     runtime: str
+    num_boxes: int | None = None
 
 
-def export_checked(subject: Subject, form: NetworkFormat, *, dynamic_batch: bool) -> Checked:
+def export_checked(subject: Subject, form: NetworkFormat, variant: Variant) -> Checked:
     """Return a network as a file, after it was loaded back and compared on random images, at two batch sizes.
 
     Args:
         subject: the network.
         form: the file's format.
-        dynamic_batch: whether it takes any number of images; else one alone, and two single images are compared.
+        variant: what can be chosen of it; of a file for one image two single ones are compared.
 
     Raises:
         InputError: the network cannot be exported, or what was exported does not agree with it.
     """
-    takes_several = dynamic_batch or form == "python"
-    batches = random_batches(subject.image_size_px, (1, 3) if takes_several else (1, 1))
+    takes_several = variant.dynamic_batch or form == "python"
+    batches = random_batches(subject, (1, 3) if takes_several else (1, 1))
     match form:
         case "onnx":
-            content = subject_onnx(subject, dynamic_batch=dynamic_batch)
+            content = subject_onnx(subject, dynamic_batch=variant.dynamic_batch)
             answers, engine = run_onnx(content, batches), runtime()
+        case "pt2" if variant.compiled:
+            content = compiled_bytes(subject, dynamic_batch=variant.dynamic_batch)
+            answers, engine = run_compiled(content, batches), f"AOTInductor of torch {torch.__version__}"
         case "pt2":
-            content = program_bytes(subject, dynamic_batch=dynamic_batch)
+            content = program_bytes(subject, dynamic_batch=variant.dynamic_batch)
             answers, engine = run_program(content, batches), f"torch {torch.__version__}"
         case "python":
             content = stand_alone_source(subject).encode()
@@ -83,12 +91,15 @@ def export_checked(subject: Subject, form: NetworkFormat, *, dynamic_batch: bool
         case _:
             assert_never(form)
 
-    # The same operators in the same order leave no room for a difference.
     difference = largest_difference(subject, batches, answers)
-    agrees = difference <= TOLERANCE if form == "onnx" else are_equal(subject, batches, answers)
+    agrees = difference <= TOLERANCE
+    if form == "python" or (form == "pt2" and not variant.compiled):
+        # The same operators in the same order leave no room for a difference.
+        agrees = agrees and are_equal(subject, batches, answers)
     if not agrees:
         raise InputError(f"format={form}: what {engine} computes differs by {difference:.1e}: nothing was written")
-    return Checked(content, difference, engine)
+    num_boxes = sum(int(answer[-1].sum()) for answer in answers) if subject.reads_sizes else None
+    return Checked(content, difference, engine, num_boxes)
 
 
 def subject_onnx(subject: Subject, *, dynamic_batch: bool) -> bytes:
@@ -97,18 +108,24 @@ def subject_onnx(subject: Subject, *, dynamic_batch: bool) -> bytes:
     Raises:
         InputError: it cannot be exported.
     """
-    size = subject.image_size_px
+    network, num_classes = subject.network, subject.num_classes
+    if isinstance(network, DetectorWithKept) and num_classes is not None:
+        network = DetectorWithKept(network.detector, keep_by_operator(num_classes))
+
     return onnx_bytes(
-        subject.network,
-        (size, size),
+        network,
+        subject.traced_size_px,
         output_names=subject.output_names,
         about=subject.about,
         batch_size=None if dynamic_batch else 1,
+        reads_sizes=subject.reads_sizes,
+        size_step_px=subject.size_step_px,
+        translations=suppression_in_onnx() if subject.reads_sizes else None,
     )
 
 
-def run_alone(content: bytes, subject: Subject, batches: list[Tensor]) -> list[tuple[Tensor, ...]]:
-    """Run a stand-alone file in a process without our packages; return its outputs for each batch of images.
+def run_alone(content: bytes, subject: Subject, batches: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+    """Run a stand-alone file in a process without our packages; return its outputs for the inputs of each batch.
 
     Raises:
         InputError: it does not run; the message ends with the error.
@@ -116,7 +133,7 @@ def run_alone(content: bytes, subject: Subject, batches: list[Tensor]) -> list[t
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "network.py").write_bytes(content)
-        torch.save(subject.network.state_dict(), folder / "weights.pt")
+        torch.save(subject.bare_network.state_dict(), folder / "weights.pt")
         torch.save(batches, folder / "batches.pt")
 
         # Whoever runs the file has neither our packages nor, but for the baseline, torchvision.

@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import Any
 
 from foundation import InputError
+from proxy_tasks.detection.anchors import make_anchors
+from proxy_tasks.exporting.boxes import DetectorWithBoxes
+from proxy_tasks.exporting.kept import DetectorWithKept
 from proxy_tasks.exporting.sources import gathered_source
 from proxy_tasks.exporting.subject import Subject
 from proxy_tasks.networks.layers import set_norm_epsilon
@@ -58,7 +61,7 @@ _HEAD = '''\
 """One network of spinenet-search in one file that needs {needs} alone.
 
 It was generated from the classes that the network was built of, word for word; do not edit it. ABOUT says where it is
-from. The names in its `state_dict` are those that the network has in nas.train.
+from. The names in its `state_dict` are those that the network has in nas.train{after}.
 
     network = build()  # fresh weights
     network = build({example}
@@ -81,7 +84,7 @@ def build(weights: str | None = None) -> nn.Module:
     if weights is not None:
         content = torch.load(weights, map_location="cpu", weights_only=True)
         network.load_state_dict({state})
-    return network.eval()
+    return {answer}.eval()
 '''
 
 # Weights fit where shapes do, also those of a network with another activation, or of other classes.
@@ -137,12 +140,15 @@ def stand_alone_source(subject: Subject) -> str:
         if is_detector
         else "a file that holds a state_dict",
         state="_state(content)" if is_detector else "content",
+        answer=_answer(subject),
     )
     if is_detector:
         build += _STATE.format(which=subject.weights or "raw")
 
     example = '"detector.pt")  # those of a trained detector' if is_detector else '"own.pt")  # those of its state_dict'
-    return _HEAD.format(needs=needs, example=example) + body + "\n\n" + "\n".join(values) + "\n" + build
+    within = ", after `detector.network.`" if subject.reads_sizes else ", after `network.`"
+    after = "" if subject.with_boxes is None else within
+    return _HEAD.format(needs=needs, example=example, after=after) + body + "\n\n" + "\n".join(values) + "\n" + build
 
 
 def _roots(subject: Subject, units: list[type]) -> list[Callable[..., Any]]:
@@ -153,7 +159,13 @@ def _roots(subject: Subject, units: list[type]) -> list[Callable[..., Any]]:
         named.append(ArchSpec)
     if any(kind not in OWN_KINDS for kind in _kinds(subject.architecture)):
         named.append(add_kind)
-    return [*named, RetinaNet] if subject.num_classes is not None else named
+    if subject.num_classes is not None:
+        named.append(RetinaNet)
+    if subject.with_boxes is not None:
+        named += [DetectorWithBoxes, make_anchors]
+    if subject.reads_sizes:
+        named.append(DetectorWithKept)
+    return named
 
 
 def _network(subject: Subject) -> str:
@@ -161,6 +173,18 @@ def _network(subject: Subject) -> str:
     is_spec = isinstance(subject.architecture, ArchSpec)
     backbone = f"SpineNet(SPEC, SCALE, {subject.reference!r})" if is_spec else "ResNet50FPN(SCALE)"
     return backbone if subject.num_classes is None else f"RetinaNet({backbone}, SCALE, {subject.num_classes})"
+
+
+def _answer(subject: Subject) -> str:
+    """Return the expression of the network with the parts that make boxes of its answer."""
+    boxes = subject.with_boxes
+    if boxes is None:
+        return "network"
+    anchors = f'make_anchors(network.output_levels, {boxes.image_size_px}, SCALE.anchor_scale, torch.device("cpu"))'
+    unused = [k for k, is_unused in enumerate(boxes.is_unused.tolist()) if is_unused]
+    arguments = f"{boxes.image_size_px}, {subject.num_classes}, {unused}, counts_last_pixel={boxes.counts_last_pixel}"
+    with_boxes = f"DetectorWithBoxes(\n        network, {anchors}, {arguments}\n    )"
+    return f"DetectorWithKept({with_boxes})" if subject.reads_sizes else with_boxes
 
 
 def packages_of_units(subject: Subject) -> set[str]:

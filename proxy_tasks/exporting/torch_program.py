@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -20,8 +21,13 @@ def program_bytes(subject: Subject, *, dynamic_batch: bool) -> bytes:
     Raises:
         InputError: torch cannot follow it.
     """
-    size = subject.image_size_px
-    program = traced(subject.network, (size, size), None if dynamic_batch else 1)
+    program = traced(
+        subject.network,
+        subject.traced_size_px,
+        None if dynamic_batch else 1,
+        reads_sizes=subject.reads_sizes,
+        size_step_px=subject.size_step_px,
+    )
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -29,9 +35,9 @@ def program_bytes(subject: Subject, *, dynamic_batch: bool) -> bytes:
     return file.getvalue()
 
 
-def run_program(content: bytes, batches: list[Tensor]) -> list[tuple[Tensor, ...]]:
-    """Load the file of a network, and return its outputs for each batch of images."""
+def run_program(content: bytes, batches: Sequence[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+    """Load the file of a network, and return its outputs for the inputs of each batch."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         network = torch.export.load(io.BytesIO(content)).module()
-        return [tuple(network(images)) for images in batches]
+        return [tuple(network(*inputs)) for inputs in batches]

@@ -263,14 +263,19 @@ def same_max_pool(x: Tensor, kernel_size: tuple[int, int], stride: tuple[int, in
     return F.max_pool2d(x, kernel_size, stride, padding=[total // 2 for total in totals], ceil_mode=ceil_mode)
 
 
+def ceil_divided(size: int, stride: int) -> int:
+    """Return `ceil(size / stride)` in whole numbers, which exporters can follow where a size is not fixed."""
+    return (size + stride - 1) // stride
+
+
 def _same_total(size: int, kernel_size: int, stride: int) -> int:
     """Return how many pixels TensorFlow's SAME adds along one axis."""
-    return max((math.ceil(size / stride) - 1) * stride + kernel_size - size, 0)
+    return max((ceil_divided(size, stride) - 1) * stride + kernel_size - size, 0)
 
 
 def _last_read(size: int, kernel_size: int, stride: int) -> int:
     """Return the number of pixels along one axis up to the last that TensorFlow's SAME reads."""
-    return min(size, (math.ceil(size / stride) - 1) * stride + kernel_size)
+    return min(size, (ceil_divided(size, stride) - 1) * stride + kernel_size)
 
 
 def pad_same(x: Tensor, kernel_size: int, stride: int) -> Tensor:

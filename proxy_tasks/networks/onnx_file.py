@@ -2,8 +2,8 @@
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import JsonValue
@@ -20,7 +20,9 @@ OPSET = 20
 """Version of ONNX's operators; onnxruntime has it since 1.17."""
 ABOUT = "about"
 """Key, among the model's metadata, of what it says of its network."""
-INPUT = "images"
+IMAGES = "images"
+INPUTS = (IMAGES, "sizes_px")
+"""Names of what a file reads; most read images alone."""
 TOLERANCE = 1e-4
 """Largest difference of another engine's outputs, whose sums are in another order."""
 
@@ -32,6 +34,9 @@ def onnx_bytes(
     output_names: Sequence[str] | None,
     about: Mapping[str, JsonValue],
     batch_size: int | None,
+    reads_sizes: bool = False,
+    size_step_px: int | None = None,
+    translations: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
 ) -> bytes:
     """Return the file of a network in inference mode, which reads `images`.
 
@@ -41,19 +46,24 @@ def onnx_bytes(
         output_names: a name for each output; None where nobody reads them.
         about: what the file says of its network.
         batch_size: B; None for any number.
+        reads_sizes: see `traced`.
+        size_step_px: see `traced`.
+        translations: functions of onnxscript to write for operators of torch that ONNX has another one for.
 
     Raises:
         InputError: it cannot be exported.
     """
-    program = traced(fold_norms(network), image_size_px, batch_size)
+    folded = fold_norms(network)
+    program = traced(folded, image_size_px, batch_size, reads_sizes=reads_sizes, size_step_px=size_step_px)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exported = torch.onnx.export(
                 program,
-                input_names=[INPUT],
+                input_names=INPUTS[: 2 if reads_sizes else 1],
                 output_names=None if output_names is None else list(output_names),
                 opset_version=OPSET,
+                custom_translation_table=None if translations is None else dict(translations),
                 dynamo=True,
                 verbose=False,
             )
@@ -86,15 +96,18 @@ def open_onnx(content: bytes) -> "InferenceSession":
         raise _refused(error) from error
 
 
-def run_onnx(content: bytes, batches: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-    """Load the file of a network in onnxruntime, and return its outputs for each batch of images.
+def run_onnx(content: bytes, batches: Sequence[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+    """Load the file of a network in onnxruntime, and return its outputs for the inputs of each batch.
 
     Raises:
         InputError: onnxruntime does not take it.
     """
     session = open_onnx(content)
     try:
-        answers = [session.run(None, {INPUT: images.numpy()}) for images in batches]
+        answers = [
+            session.run(None, {name: value.numpy() for name, value in zip(INPUTS, inputs, strict=False)})
+            for inputs in batches
+        ]
     except Exception as error:
         raise _refused(error) from error
     return [tuple(torch.from_numpy(value) for value in answer) for answer in answers]

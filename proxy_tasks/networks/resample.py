@@ -118,6 +118,6 @@ def _pool_shape(source: tuple[int, int], target: tuple[int, int]) -> tuple[tuple
             kernels.append(1)
             strides.append(1)
         else:
-            kernels.append(3 if size / goal <= 4 else 5)
+            kernels.append(3 if size <= 4 * goal else 5)
             strides.append(size // goal // 2 if size % goal == 0 else 2)
     return (kernels[0], kernels[1]), (strides[0], strides[1])

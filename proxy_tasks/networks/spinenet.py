@@ -1,7 +1,6 @@
 """SpineNet: a spec at a scale as a backbone of stem, scale-permuted blocks, and an endpoint for each output level."""
 
 import itertools
-import math
 from collections.abc import Collection, Iterator
 
 from torch import Tensor, nn
@@ -10,7 +9,7 @@ from proxy_tasks.networks.blocks import block, output_channels
 from proxy_tasks.networks.families import FeatureShape, network_family
 from proxy_tasks.networks.fused_stem import can_fuse_stem, fused_stem
 from proxy_tasks.networks.gpu_operators import are_fused
-from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, joined, same_max_pool
+from proxy_tasks.networks.layers import Activation, ConvNorm, LayerStyle, Reference, ceil_divided, joined, same_max_pool
 from proxy_tasks.networks.resample import Fusion
 from search_space.scale import ModelScale
 from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec, StemBlock, live_blocks
@@ -124,7 +123,7 @@ class SpineNet(nn.Module):
         endpoints: dict[int, Tensor] = {}
         for live in self._live:
             name, level = str(live.feature), self._levels[live.feature]
-            size = (math.ceil(images.shape[-2] / 2**level), math.ceil(images.shape[-1] / 2**level))
+            size = (ceil_divided(images.shape[-2], 2**level), ceil_divided(images.shape[-1], 2**level))
 
             # Outputs that nothing else reads are added before the activation.
             act = None if live.leftovers else self.act

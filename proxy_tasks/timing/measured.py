@@ -13,7 +13,7 @@ from proxy_tasks.device_options import Precision
 from proxy_tasks.latency import Conditions, Latency, latency_of
 from proxy_tasks.latency_options import LatencyOptions
 from proxy_tasks.networks.latency import NUM_WARMUPS, device_name, measure_latency, times_ms, torch_conditions
-from proxy_tasks.networks.onnx_file import INPUT, open_onnx, runtime
+from proxy_tasks.networks.onnx_file import IMAGES, open_onnx, runtime
 from proxy_tasks.runtime import pick_device, uses_bf16
 from proxy_tasks.timing.code import code_of
 from proxy_tasks.timing.command import command_ms
@@ -138,7 +138,7 @@ def _measured(
 def _in_onnxruntime(content: bytes, conditions: Conditions, report: Callable[[int], None]) -> Latency:
     session = open_onnx(content)
     images = torch.randn(conditions.batch_size, 3, *conditions.image_size_px).numpy()
-    times = times_ms(lambda: session.run(None, {INPUT: images}), NUM_WARMUPS, conditions.num_runs, report)
+    times = times_ms(lambda: session.run(None, {IMAGES: images}), NUM_WARMUPS, conditions.num_runs, report)
     return latency_of(times, conditions)
 
 

@@ -64,7 +64,7 @@ class TimedNetwork:
         # The time of a file that computes something else would be none of this network.
         generator = torch.Generator().manual_seed(_SEED)
         images = torch.randn(batch_size, 3, *self.image_size_px, generator=generator)
-        (answer,) = run_onnx(content, [images])
+        (answer,) = run_onnx(content, [(images,)])
         with torch.no_grad():
             difference = difference_of(plain_outputs(network(images)), answer)
         if difference > TOLERANCE:

@@ -13,6 +13,7 @@ from torch import nn
 from foundation import InputError
 from nas.exporting.networks import NetworkExport
 from proxy_tasks.detection.detector_file import save_detector
+from proxy_tasks.exporting.formats import Variant
 from proxy_tasks.exporting.subject import Subject
 from search_space import ModelScale
 from tests.conftest import TINY_DETECTOR, TINY_LANDSCAPE, Run
@@ -26,6 +27,17 @@ class Noise(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (images + torch.rand_like(images),)
+
+
+class OneConvolution(nn.Module):
+    """The least that has a normalisation to fold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.SiLU())
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self.layers(images),)
 
 
 @pytest.fixture
@@ -45,7 +57,17 @@ def detector(tmp_path: Path) -> Path:
         (("run=run", "boxes=true"), "boxes=true needs weights=.*"),
         (("run=run", "use=raw"), "use needs weights=.*"),
         (("weights=full", "format=json"), "format=json needs run=FOLDER: .*"),
-        (("weights=full", "format=python", "boxes=true"), "boxes=true is for format=onnx and pt2: .*"),
+        (("run=run", "suppression=true"), "suppression=true needs weights=.*"),
+        (("weights=full", "top=2"), "top needs run=FOLDER: .*"),
+        (("run=run", "top=2", "trial=1"), "top and trial exclude each other: .*"),
+        (("run=run", "overwrite=true"), "overwrite=true is of networks, .*"),
+        (("weights=full", "dynamic=[batch,size]", "suppression=true"), r"dynamic=\[size\] is of logits and codes: .*"),
+        (("weights=full", "dynamic=[size]", "image_size_px=256"), r"image_size_px and dynamic=\[size\] exclude .*"),
+        (("weights=full", "dynamic=[size]", "format=pt2", "aot=true"), r"dynamic=\[size\] is not for aot=true: .*"),
+        (("weights=full", "format=pt2", "aot=true", "suppression=true"), "aot=true is not for suppression=true: .*"),
+        (("weights=full", "aot=true"), "aot=true is of format=pt2: .*"),
+        (("weights=full", "format=python", "dynamic=[]"), "dynamic is of format=onnx and pt2: .*"),
+        (("run=run", "dynamic=[]"), "dynamic is of format=onnx and pt2: .*"),
         (("weights=full", "image_size_px=16"), r"image_size_px must be from 32 to 8192 .*, got 16"),
         (("weights=full", "out=damaged.pt"), r"\S*damaged.pt is no folder: name a folder .*"),
         (("weights=full", "trial=5"), "trial needs run=FOLDER: .*"),
@@ -80,10 +102,34 @@ def test_mistakes_are_one_line_and_write_nothing(
 
 
 def test_what_does_not_agree_with_its_network_is_not_written(tmp_path: Path) -> None:
-    how = NetworkExport(("pt2",), image_size_px=32, dynamic_batch=True, overwrite=False, inside=None)
+    how = NetworkExport(("pt2",), image_size_px=32, dynamic_size=False, variant=Variant(), overwrite=False, inside=None)
     with pytest.raises(InputError, match=r"format=pt2: what torch \S+ computes differs by \d.*: nothing was written"):
         how.write(Subject(Noise(), "", ModelScale(), 32, ("p3",), {}), tmp_path / "noise")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("detector")
+def test_compilation_without_a_compiler_is_one_line(call: Run, tmp_path: Path) -> None:
+    with torch._inductor.config.patch({"cpp.cxx": ("absent-compiler",)}):
+        done = call("nas.export", "weights=full", "format=pt2", "aot=true")
+    assert done.returncode == 2
+    assert done.stderr == "error: aot=true needs a C++ compiler: install g++, or name yours in the variable CXX\n"
+    assert not (tmp_path / "full" / "export").exists()
+
+
+@pytest.mark.long
+def test_a_compiled_program_agrees_with_its_network(tmp_path: Path) -> None:
+    network = OneConvolution().eval()
+    how = NetworkExport(
+        ("pt2",), image_size_px=32, dynamic_size=False, variant=Variant(compiled=True), overwrite=False, inside=None
+    )
+    (path,) = how.write(Subject(network, "", ModelScale(), 32, ("p3",), {"name": "tiny"}), tmp_path / "tiny")
+
+    loaded = torch._inductor.aoti_load_package(str(path))
+    images = torch.randn(5, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(loaded(images)[0], network(images)[0], atol=1e-5)
+    assert json.loads(loaded.loader.get_metadata()["about"]) == {"name": "tiny"}
 
 
 @pytest.mark.long
@@ -128,6 +174,24 @@ def test_a_detector_is_written_with_and_without_boxes(call: Run, tmp_path: Path)
     boxes, labels, scores = session.run(None, {"images": images.numpy()})
     assert (boxes.shape, labels.shape, scores.shape) == ((1, 1548, 4), (1, 1548), (1, 1548))
     assert (scores[0, 1:] <= scores[0, :-1]).all()
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("detector")
+def test_a_detector_is_written_with_its_suppression(call: Run, tmp_path: Path) -> None:
+    import onnxruntime
+
+    done = call("nas.export", "weights=full", "format=[onnx,pt2,python]", "suppression=true")
+    assert done.returncode == 0, done.stderr
+    kept = re.findall(r"differs by at most \S+ in .*, keeps the (\d+) boxes that nas.detect does\n", done.stderr)
+    assert len(kept) == 3
+    assert int(kept[0]) > 4
+
+    session = onnxruntime.InferenceSession((tmp_path / "full" / "export" / "detector.onnx").read_bytes())
+    shapes = {output.name: output.shape[1:] for output in session.get_outputs()}
+    assert shapes == {"boxes_xyxy": [100, 4], "labels": [100], "scores": [100], "num_boxes": []}
+    inputs = {"images": torch.zeros(2, 3, 64, 64).numpy(), "sizes_px": torch.full((2, 2), 64.0).numpy()}
+    assert session.run(["num_boxes"], inputs)[0].shape == (2,)
 
 
 @pytest.mark.long

@@ -19,6 +19,7 @@ from proxy_tasks import Fidelity, silent
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.exporting.checked import export_checked
+from proxy_tasks.exporting.formats import Variant
 from proxy_tasks.exporting.sources import gathered_source
 from proxy_tasks.exporting.subject import backbone_subject
 from proxy_tasks.landscape import Landscape, true_score
@@ -235,4 +236,4 @@ def test_imports_of_a_kinds_own_package_are_followed(tmp_path: Path, monkeypatch
 def test_its_source_is_a_part_of_the_stand_alone_file_of_its_network(spec: ArchSpec) -> None:
     # Checked as every export: equal to the last bit where neither our packages nor its own can be imported.
     subject = backbone_subject(spec, SCALE, SCALE.image_size_px, {})
-    assert b"class SeparableUnit" in export_checked(subject, "python", dynamic_batch=True).content
+    assert b"class SeparableUnit" in export_checked(subject, "python", Variant()).content

@@ -155,7 +155,7 @@ def test_a_detector_that_counts_last_pixels_decodes_so_in_pictures_in_scores_and
     assert scores[0] == pytest.approx(1.0)
     assert scores[1] < 0.98
 
-    exported = detector_subject(tmp_path / "counted.pt", None, None, boxes=True).network
+    exported = detector_subject(tmp_path / "counted.pt", None, None, "boxes").network
     assert isinstance(exported, DetectorWithBoxes)
     with torch.no_grad():
         boxes, _ = exported.all_boxes(exported.raw(images))
