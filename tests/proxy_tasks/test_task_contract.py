@@ -15,6 +15,7 @@ from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.landscape import Landscape
+from proxy_tasks.neutral_landscape import NeutralLandscape
 from search_space import (
     ArchSpec,
     BlockSpec,
@@ -48,6 +49,7 @@ TASKS: dict[str, Callable[[Path], ProxyTask]] = {
     "detection": tiny_detection,
     "landscape": lambda folder: Landscape(),
     "noisy_landscape": lambda folder: Landscape(noise=0.1),
+    "neutral_landscape": lambda folder: NeutralLandscape(noise=0.1),
 }
 
 
