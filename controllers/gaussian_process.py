@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from controllers.one_thread import one_thread
 
-Floats = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
 
 JITTER = 1e-9
 """Added to the diagonal of a covariance whose rounding may leave it just short of positive definite."""
@@ -21,8 +22,7 @@ class Hyperparameters:
     """How far a result speaks, and how far to believe it.
 
     Attributes:
-        length_scale: distance over which values stay alike; 1 is the distance of two points that differ by a standard
-            deviation in every feature.
+        length_scale: distance over which values stay alike, in the unit of the features.
         noise: variance of the noise of one result, relative to that of the function.
     """
 
@@ -41,10 +41,10 @@ GRID = tuple(
 class GaussianProcess:
     """Exact regression with the Matern kernel of smoothness 5/2, in float64 on one thread.
 
-    Features and values are standardised by those that are fitted; the variance of the function is the likeliest one.
+    Values are standardised by those that are fitted; the variance of the function is the likeliest one.
 
     Args:
-        features: (N, F) of the points with results, N at least 2.
+        features: (N, F) of the points with results, N at least 2; points that are near have like values.
         values: (N,) their results.
         hyperparameters: of the kernel.
 
@@ -54,14 +54,7 @@ class GaussianProcess:
     def __init__(self, features: Floats, values: Floats, hyperparameters: Hyperparameters) -> None:
         self._length_scale = hyperparameters.length_scale
         with one_thread():
-            points = torch.from_numpy(features)
-            self._center = points.mean(0)
-            deviation = points.std(0)
-            # A feature that never changes says nothing here, and would be divided by nothing.
-            self._varies = deviation > 0
-            self._deviation = deviation[self._varies]
-            self._points = self._standardised(points)  # (N, features that vary)
-
+            self._points = torch.from_numpy(features)
             targets = torch.from_numpy(values)
             self._mean, self._scale = float(targets.mean()), float(targets.std()) or 1.0
             residuals = ((targets - self._mean) / self._scale)[:, None]  # (N, 1)
@@ -98,19 +91,15 @@ class GaussianProcess:
 
     def _posterior(self, features: Floats) -> tuple[Tensor, Tensor]:
         """Return mean (M,) and covariance (M, M) of the function, in the unit of the values."""
-        points = self._standardised(torch.from_numpy(features))
+        points = torch.from_numpy(features)
         across = self._kernel(self._points, points)  # (N, M)
         mean = (across.T @ self._weights)[:, 0]
         explained = torch.linalg.solve_triangular(self._factor, across, upper=False)
         covariance = self._kernel(points, points) - explained.T @ explained
         return self._mean + self._scale * mean, covariance * (self._variance * self._scale**2)
 
-    def _standardised(self, points: Tensor) -> Tensor:
-        return (points - self._center)[:, self._varies] / self._deviation
-
     def _kernel(self, first: Tensor, second: Tensor) -> Tensor:
-        num_features = max(1, first.shape[1])
-        distance = torch.cdist(first, second) * (math.sqrt(5 / num_features) / self._length_scale)
+        distance = torch.cdist(first, second) * (math.sqrt(5) / self._length_scale)
         return (1 + distance + distance.square() / 3) * torch.exp(-distance)
 
 

@@ -6,10 +6,10 @@ from heapq import heappush, heapreplace
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from controllers.base import Proposal
-from controllers.gaussian_process import GaussianProcess, Hyperparameters, likeliest
+from controllers.feature_scale import feature_scale
+from controllers.gaussian_process import Floats, GaussianProcess, Hyperparameters, likeliest
 from foundation import check_range
 from search_space import Decisions, SearchSpace
 
@@ -87,8 +87,8 @@ class Guided:
         self._known: set[Decisions] = set()
         # All of it follows from the results, and is kept so that it is computed once.
         self._features: dict[Decisions, tuple[float, ...]] = {}
-        self._hyperparameters: dict[int, Hyperparameters] = {}
-        self._fitted: tuple[int, GaussianProcess] | None = None
+        self._choices: dict[int, tuple[Floats, Hyperparameters]] = {}
+        self._fitted: tuple[int, Floats, GaussianProcess] | None = None
 
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Draw from the space while there are few results, then the best of the candidates."""
@@ -98,7 +98,8 @@ class Guided:
             return Proposal(self._mutant(rng))
 
         candidates = self._candidates(rng)
-        drawn = self._process().draw(np.array([self._space.features(own) for own in candidates]), rng)
+        scale, process = self._fit()
+        drawn = process.draw(scale * np.array([self._space.features(own) for own in candidates]), rng)
         return Proposal(candidates[int(drawn.argmax())])
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
@@ -136,34 +137,36 @@ class Guided:
                 break
         return decisions
 
-    def _process(self) -> GaussianProcess:
-        """Return the model of all results."""
+    def _fit(self) -> tuple[Floats, GaussianProcess]:
+        """Return the model of all results, and the scale of the features that it takes."""
         num_results = len(self._results)
         if self._fitted is None or self._fitted[0] != num_results:
+            scale, hyperparameters = self._chosen(num_results)
             features, rewards = self._table(num_results, MAX_FITTED)
-            self._fitted = num_results, GaussianProcess(features, rewards, self._chosen(num_results))
-        return self._fitted[1]
+            self._fitted = num_results, scale, GaussianProcess(scale * features, rewards, hyperparameters)
+        return self._fitted[1:]
 
-    def _chosen(self, num_results: int) -> Hyperparameters:
-        """Return the hyperparameters for so many results: the likeliest for as many of the first as the grid says."""
+    def _chosen(self, num_results: int) -> tuple[Floats, Hyperparameters]:
+        """Return scale and hyperparameters for so many results: those for as many of the first as the grid says."""
         num_first = self._num_random
         while (further := num_first + max(1, num_first // 2)) <= num_results:
             num_first = further
-        if num_first not in self._hyperparameters:
-            self._hyperparameters[num_first] = likeliest(*self._table(num_first, MAX_WEIGHED))
-        return self._hyperparameters[num_first]
+        if num_first not in self._choices:
+            features, rewards = self._table(num_first, MAX_WEIGHED)
+            scale = feature_scale(features, self._space.feature_names)
+            self._choices[num_first] = scale, likeliest(scale * features, rewards)
+        return self._choices[num_first]
 
-    def _table(self, num_first: int, limit: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _table(self, num_first: int, limit: int) -> tuple[Floats, Floats]:
         """Return features (N, F) and rewards (N,) of the first results, or where they are too many, of some."""
-        order = range(num_first)
+        chosen = list(range(num_first))
         if num_first > limit:
-            by_reward = sorted(order, key=lambda i: (-self._results[i].reward, i))
+            by_reward = sorted(chosen, key=lambda i: (-self._results[i].reward, i))
             best, others = by_reward[: limit // 2], sorted(by_reward[limit // 2 :])
-            order = sorted([*best, *others[-(limit - limit // 2) :]])  # type: ignore[assignment]
+            chosen = sorted([*best, *others[-(limit - limit // 2) :]])
 
-        results = [self._results[i] for i in order]
-        features = np.array([self._features_of(own.decisions) for own in results])
-        return features, np.array([own.reward for own in results])
+        features = np.array([self._features_of(self._results[i].decisions) for i in chosen])
+        return features, np.array([self._results[i].reward for i in chosen])
 
     def _features_of(self, decisions: Decisions) -> tuple[float, ...]:
         if decisions not in self._features:
