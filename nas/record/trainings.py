@@ -89,12 +89,19 @@ def _trial_row(trial: Trial, record: Record, source: Source, task: str, space: s
         controller=controller if controller and source in ("drawn", "proposed") else None,
         seed=_seed(created),
         fidelity=recorded_fidelity(created, trial.rung),
-        is_continued=trial.rung > 0 and recorded_promotion(created).keep_weights,
+        is_continued=_is_continued(trial, created),
         numerics=trial.numerics,
         metrics=trial.metrics,
         loss_curve=trial.loss_curve,
         seconds=_rounded(trial.seconds),
     )
+
+
+def _is_continued(trial: Trial, created: Created) -> bool:
+    """Return whether a trial may have continued from kept weights; a task that says so has the epochs before it."""
+    if trial.rung == 0 or not recorded_promotion(created).keep_weights:
+        return False
+    return trial.metrics.get("epochs_before") != 0
 
 
 def _baseline_row(baseline: Baseline, created: Created, task: str) -> TrainingRow:
