@@ -1,22 +1,30 @@
 """The SpineNet space: the order of blocks of given levels, what feeds each, and its level and kind."""
 
 import math
+import operator
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations, combinations_with_replacement
+from typing import TypeAlias
 
 import numpy as np
 
 from search_space.base import Decision, Decisions
+from search_space.features import ArchitectureFeatures
 from search_space.kinds import KIND_HINT, MAX_LEVEL, MIN_LEVEL, Family, kind_named, kind_names
+from search_space.resolution import bottlenecks, levels_above
 from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec
 
 NUM_PARENTS = 2
 LEVEL_OFFSETS = (-1, 0, 1, 2)
 WINDOW = 5
 """Features before an intermediate block among which it looks for parents (section 5.1)."""
+NUM_TRIES = 100
+"""Most mutations of one sort that are drawn to find one that keeps the resolution paths."""
+
+_Change: TypeAlias = Callable[[Decisions, np.random.Generator], Decisions | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,9 @@ class ScalePermutedSpace:
         level_offsets: offsets to choose from; empty or (0,): levels stay.
         kinds: names of kinds to choose from, all of the base's family; empty: kinds stay.
         window: how far back an intermediate may reach; None for no limit.
+        resolution_paths: leave out architectures in which every path to some output leads through a block that is
+            coarser than the output; see `search_space/resolution.py`. An output may then have any first parent, and an
+            option is legal as long as some choice of what follows keeps a path to each output.
 
     Raises:
         ValueError: the base or an option does not fit the rules above.
@@ -77,6 +88,7 @@ class ScalePermutedSpace:
         level_offsets: tuple[int, ...] = LEVEL_OFFSETS,
         kinds: tuple[str, ...] = ("bottleneck", "residual"),
         window: int | None = WINDOW,
+        resolution_paths: bool = False,
     ) -> None:
         # Intermediates stand before outputs, so a block's position alone says which of the two it is.
         num_inner = len(base.blocks) - len(base.output_levels)
@@ -126,6 +138,16 @@ class ScalePermutedSpace:
             decisions += [Decision(f"block{i}.kind", self._kinds) for i in range(len(base.blocks))]
 
         self._decisions = tuple(decisions)
+        self._num_options = tuple(decision.num_options for decision in decisions)
+
+        used_kinds = self._kinds or tuple(dict.fromkeys(block.kind for block in base.blocks))
+        self._features = ArchitectureFeatures(num_inner, self._output_options, used_kinds)
+
+        self._keeps_paths = resolution_paths
+        if resolution_paths and permutation and not connections:
+            raise ValueError("resolution_paths=true needs connections=true where permutation=true")
+        if resolution_paths and not connections and not self._can_keep_paths(()):
+            raise ValueError("resolution_paths=true leaves nothing of this space: no level offsets open a path in base")
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -149,68 +171,61 @@ class ScalePermutedSpace:
             return tuple(o for o in options if o not in prefix[num_inner:])
 
         # The second parent differs from the first.
+        left = tuple(options)
         is_connection = self._first_connection <= index < self._first_offset
         if is_connection and (index - self._first_connection) % NUM_PARENTS == 1:
-            return tuple(o for o in options if o != prefix[index - 1])
+            left = tuple(o for o in options if o != prefix[index - 1])
 
-        return tuple(options)
+        if self._keeps_paths and self._may_close_a_path(index):
+            left = tuple(o for o in left if self._can_keep_paths((*prefix, o)))
+        return left
 
     def sample(self, rng: np.random.Generator) -> Decisions:
         """Draw an architecture; every spec of the space is equally likely."""
-        # Levels come first and their bases follow from them. Drawn the other way round, levels that several bases lead
-        # to would come more often than others.
-        decisions = list[int]()
-        levels = self._sample_levels(rng)
-        bases = self._assign_bases(levels)
-
-        if self._permutes:
-            decisions += [self._inner_options.index(base) for base in bases]
-            decisions += rng.permutation(len(self._output_options)).tolist()
-
-        if self._connects:
-            for i in range(len(self._base.blocks)):
-                # The second is drawn among one option less, and steps over the first. Both orders of a pair decode to
-                # the same block, so that all pairs are equally likely.
-                first, second = rng.integers(self._reach(i)), rng.integers(self._reach(i) - 1)
-                decisions += [int(first), int(second + (second >= first))]
-
-        if len(self._offsets) > 1:
-            decisions += [self._offsets.index(level - base) for level, base in zip(levels, bases, strict=True)]
-
-        if len(self._kinds) > 1:
-            decisions += rng.integers(len(self._kinds), size=len(self._base.blocks)).tolist()
-
-        return tuple(decisions)
+        # What is left out is drawn and thrown away: whatever else changed a draw would favour some of the rest.
+        decisions = self._draw(rng)
+        while self._keeps_paths and not self._can_keep_paths(decisions):
+            decisions = self._draw(rng)
+        return decisions
 
     def mutate(self, decisions: Decisions, rng: np.random.Generator) -> Decisions:
         """Swap two positions, rewire one parent, change one level or change one kind, with equal chances.
 
         A swap exchanges level, offset and kind of two intermediates or of two outputs; connections stay in place.
+        Nothing is checked of the decisions, which must be legal: they come from `sample`, `mutate`, `encode` or one
+        legal option after another.
 
         Raises:
-            ValueError: illegal decisions, or a space of one architecture.
+            ValueError: a space of one architecture, or no change was found that keeps its resolution paths.
         """
-        spec = self.decode(decisions)
         changes = (self._swap, self._rewire, self._change_level, self._change_kind)
         # In random order until one is possible: the parts that are searched keep equal chances.
         for i in rng.permutation(len(changes)):
-            changed = changes[i](decisions, spec, rng)
+            changed = self._changed(changes[i], decisions, rng)
             if changed is not None:
                 return changed
+        if self._keeps_paths:
+            raise ValueError("no change of one part was found that keeps the resolution paths")
         raise ValueError("the space holds one architecture only: there is nothing to mutate")
 
     def decode(self, decisions: Decisions) -> ArchSpec:
         """Return the spec that the decisions describe; see `SearchSpace.decode`."""
         if len(decisions) != len(self._decisions):
             raise ValueError(f"the space has {len(self._decisions)} decisions, got {len(decisions)}")
-
-        for i, option in enumerate(decisions):
-            legal = self.legal(decisions[:i])
-            if option not in legal:
-                raise ValueError(f"{self._decisions[i].name}: legal options are {list(legal)}, got {option}")
+        if not self._is_legal(decisions):
+            raise ValueError(self._first_illegal(decisions))
 
         blocks = tuple(self._decode_block(i, decisions) for i in range(len(self._base.blocks)))
         return ArchSpec(self._base.stem, blocks)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """(F,) the name of each feature; docs/features.md explains them."""
+        return self._features.names
+
+    def features(self, decisions: Decisions) -> tuple[float, ...]:
+        """Return what would be built as (F,) figures; see `SearchSpace.features`."""
+        return self._features.of(self.decode(decisions))
 
     def encode(self, spec: ArchSpec) -> Decisions:
         """Return decisions that decode to `spec`; see `SearchSpace.encode`.
@@ -252,10 +267,20 @@ class ScalePermutedSpace:
             if len(self._kinds) > 1:
                 decisions.append(self._kinds.index(block.kind))
 
+        if self._keeps_paths and not self._can_keep_paths(decisions):
+            closed = [level for level, above in levels_above(spec).items() if above]
+            raise ValueError(
+                f"every path from the stem to the output of level {min(closed)} leads through a block that is coarser, "
+                "which resolution_paths=true leaves out"
+            )
         return tuple(decisions)
 
     def size(self) -> SpaceSize:
-        """Count the choices of each sub-space."""
+        """Count the choices of each sub-space; those that `resolution_paths` leaves out are counted too.
+
+        How many it leaves depends on levels and connections at once and has no closed form: then the total is an upper
+        bound.
+        """
         num_inner, num_outputs = self._num_intermediates, len(self._output_options)
         labelled = math.factorial(num_inner) * math.factorial(num_outputs) if self._permutes else 1
         # Exchanging blocks of one level changes nothing: so many labelled orders are one order.
@@ -270,6 +295,33 @@ class ScalePermutedSpace:
             kinds=len(self._kinds) ** len(self._base.blocks) if self._kinds else 1,
         )
 
+    def _draw(self, rng: np.random.Generator) -> Decisions:
+        """Draw an architecture of all, those that `resolution_paths` leaves out included."""
+        # Levels come first and their bases follow from them. Drawn the other way round, levels that several bases lead
+        # to would come more often than others.
+        decisions = list[int]()
+        levels = self._sample_levels(rng)
+        bases = self._assign_bases(levels)
+
+        if self._permutes:
+            decisions += [self._inner_options.index(base) for base in bases]
+            decisions += rng.permutation(len(self._output_options)).tolist()
+
+        if self._connects:
+            for i in range(len(self._base.blocks)):
+                # The second is drawn among one option less, and steps over the first. Both orders of a pair decode to
+                # the same block, so that all pairs are equally likely.
+                first, second = rng.integers(self._reach(i)), rng.integers(self._reach(i) - 1)
+                decisions += [int(first), int(second + (second >= first))]
+
+        if len(self._offsets) > 1:
+            decisions += [self._offsets.index(level - base) for level, base in zip(levels, bases, strict=True)]
+
+        if len(self._kinds) > 1:
+            decisions += rng.integers(len(self._kinds), size=len(self._base.blocks)).tolist()
+
+        return tuple(decisions)
+
     def _reach(self, block: int) -> int:
         """Return how many features before the block may be its parents."""
         num_before = NUM_STEM_PARENTS + block
@@ -277,27 +329,92 @@ class ScalePermutedSpace:
             return num_before
         return min(num_before, self._window)
 
+    def _is_legal(self, decisions: Decisions) -> bool:
+        """Return whether all decisions are legal, at once: asking `legal` at each would take most of a decoding."""
+        if not all(0 <= option < number for option, number in zip(decisions, self._num_options, strict=True)):
+            return False
+
+        # Every level as often as the base has it.
+        num_inner = self._num_intermediates
+        if self._permutes:
+            taken = Counter(decisions[:num_inner])
+            outer = decisions[num_inner : self._first_connection]
+            if any(taken[o] != self._inner_counts[level] for o, level in enumerate(self._inner_options)):
+                return False
+            if len(set(outer)) != len(outer):
+                return False
+
+        first, second = (decisions[self._first_connection + slot : self._first_offset : NUM_PARENTS] for slot in (0, 1))
+        if any(map(operator.eq, first, second)):
+            return False
+        return not self._keeps_paths or self._can_keep_paths(decisions)
+
+    def _first_illegal(self, decisions: Decisions) -> str:
+        """Return a message about the first decision that is not legal."""
+        for i, option in enumerate(decisions):
+            legal = self.legal(decisions[:i])
+            if option not in legal:
+                return f"{self._decisions[i].name}: legal options are {list(legal)}, got {option}"
+        raise AssertionError(f"every decision is legal by itself, but not all are: {decisions}")
+
     def _decode_block(self, i: int, decisions: Decisions) -> BlockSpec:
         """Return block `i`: the base's block with what is searched replaced."""
         base = self._base.blocks[i]
-        level, kind, parents = base.level, base.kind, base.parents
-        is_inner = i < self._num_intermediates
-
-        if self._permutes:
-            level = (self._inner_options if is_inner else self._output_options)[decisions[i]]
-        # A single offset is no decision, but it is added all the same.
-        if is_inner:
-            level += self._offsets[decisions[self._first_offset + i] if len(self._offsets) > 1 else 0]
-
         # Block `i` is feature `NUM_STEM_PARENTS + i`; option 0 is the feature just before it.
+        parents = base.parents
         if self._connects:
             first = self._first_connection + NUM_PARENTS * i
             parents = tuple(NUM_STEM_PARENTS + i - 1 - step for step in decisions[first : first + NUM_PARENTS])
 
+        kind = base.kind
         if self._kinds:
             kind = self._kinds[decisions[self._first_kind + i]] if len(self._kinds) > 1 else self._kinds[0]
+        return _block(self._level(i, decisions), kind, parents, base.is_output)
 
-        return BlockSpec(level, kind, parents, base.is_output)
+    def _level(self, i: int, decisions: Sequence[int]) -> int:
+        """Return the level of block `i`; an offset that is not decided yet is the lowest."""
+        level, is_inner = self._base.blocks[i].level, i < self._num_intermediates
+        if self._permutes:
+            level = (self._inner_options if is_inner else self._output_options)[decisions[i]]
+        if not is_inner:
+            return level
+
+        # A single offset is no decision, but it is added all the same.
+        decided = len(self._offsets) > 1 and self._first_offset + i < len(decisions)
+        return level + self._offsets[decisions[self._first_offset + i] if decided else 0]
+
+    def _may_close_a_path(self, index: int) -> bool:
+        """Return whether a decision may leave an output without a path: its last parent, or an offset.
+
+        Before its last parent is decided an output may still read the stem.
+        """
+        first_of_outputs = self._first_connection + NUM_PARENTS * self._num_intermediates
+        is_last_parent = (index - self._first_connection) % NUM_PARENTS == NUM_PARENTS - 1
+        is_offset = self._first_offset <= index < self._first_kind
+        return is_offset or (first_of_outputs <= index < self._first_offset and is_last_parent)
+
+    def _can_keep_paths(self, prefix: Sequence[int]) -> bool:
+        """Return whether some choice of what follows keeps a path to each output on which no block is coarser.
+
+        Exact, as one choice is best for all outputs: the lowest offsets, and outputs that read the stem. Levels and
+        their order decide nothing by themselves, as connections follow.
+        """
+        if len(prefix) <= self._first_connection < self._first_offset:
+            return True
+
+        blocks = range(len(self._base.blocks))
+        levels = [self._level(i, prefix) for i in blocks]
+        found = bottlenecks(levels, [self._best_parents(i, prefix) for i in blocks])
+        outputs = range(self._num_intermediates, len(blocks))
+        return all(found[NUM_STEM_PARENTS + i] <= levels[i] for i in outputs)
+
+    def _best_parents(self, i: int, prefix: Sequence[int]) -> Sequence[int]:
+        """Return the parents of block `i`, the stem in place of those that are not decided yet."""
+        if not self._connects:
+            return self._base.blocks[i].parents
+        first = self._first_connection + NUM_PARENTS * i
+        parents = [NUM_STEM_PARENTS + i - 1 - step for step in prefix[first : first + NUM_PARENTS]]
+        return parents if len(parents) == NUM_PARENTS else [*parents, 0]
 
     def _encode_parents(self, i: int, block: BlockSpec) -> list[int]:
         """Return the decisions for the parents of block `i`; none where connections are not searched."""
@@ -389,13 +506,23 @@ class ScalePermutedSpace:
 
         return assigned if extend() else None
 
-    def _swap(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
+    def _changed(self, change: _Change, decisions: Decisions, rng: np.random.Generator) -> Decisions | None:
+        """Return decisions with one change of a sort; None where there is none, or none found that keeps the paths."""
+        for _ in range(NUM_TRIES if self._keeps_paths else 1):
+            changed = change(decisions, rng)
+            if changed is None or not self._keeps_paths or self._can_keep_paths(changed):
+                return changed
+        return None
+
+    def _swap(self, decisions: Decisions, rng: np.random.Generator) -> Decisions | None:
         if not self._permutes:
             return None
 
         # Kinds that are not searched stay in place: then only a difference of level makes a difference.
-        moving = [(block.level, block.kind if len(self._kinds) > 1 else None) for block in spec.blocks]
-        inner, outer = range(self._num_intermediates), range(self._num_intermediates, len(spec.blocks))
+        num_blocks = len(self._base.blocks)
+        kinds = decisions[self._first_kind :] if len(self._kinds) > 1 else (0,) * num_blocks
+        moving = [(self._level(i, decisions), kinds[i]) for i in range(num_blocks)]
+        inner, outer = range(self._num_intermediates), range(self._num_intermediates, num_blocks)
         pairs = [(i, j) for i, j in (*combinations(inner, 2), *combinations(outer, 2)) if moving[i] != moving[j]]
         if not pairs:
             return None
@@ -413,8 +540,8 @@ class ScalePermutedSpace:
             changed[start + i], changed[start + j] = changed[start + j], changed[start + i]
         return tuple(changed)
 
-    def _rewire(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
-        blocks = [i for i in range(len(spec.blocks)) if self._reach(i) > NUM_PARENTS]
+    def _rewire(self, decisions: Decisions, rng: np.random.Generator) -> Decisions | None:
+        blocks = [i for i in range(len(self._base.blocks)) if self._reach(i) > NUM_PARENTS]
         if not self._connects or not blocks:
             return None
 
@@ -424,11 +551,17 @@ class ScalePermutedSpace:
         unused = [step for step in range(self._reach(i)) if step not in taken]
         return _replaced(decisions, first + int(slot), unused[rng.integers(len(unused))])
 
-    def _change_level(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
+    def _change_level(self, decisions: Decisions, rng: np.random.Generator) -> Decisions | None:
         return _change_one(decisions, range(self._first_offset, self._first_kind), len(self._offsets), rng)
 
-    def _change_kind(self, decisions: Decisions, spec: ArchSpec, rng: np.random.Generator) -> Decisions | None:
+    def _change_kind(self, decisions: Decisions, rng: np.random.Generator) -> Decisions | None:
         return _change_one(decisions, range(self._first_kind, len(decisions)), len(self._kinds), rng)
+
+
+@lru_cache(maxsize=100_000)
+def _block(level: int, kind: str, parents: tuple[int, ...], is_output: bool) -> BlockSpec:
+    """Return a block; equal ones are one object, which is checked once."""
+    return BlockSpec(level, kind, parents, is_output)
 
 
 def _check_offsets(offsets: tuple[int, ...], inner_levels: Sequence[int]) -> None:
