@@ -21,6 +21,12 @@ from nas.record.promotion import Promotion
 from nas.record.record import Record
 from proxy_tasks import Fidelity
 
+_CLOSED_FORM = (
+    "proxy_tasks.landscape.Landscape",
+    "proxy_tasks.neutral_landscape.NeutralLandscape",
+    "proxy_tasks.resolution_landscape.ResolutionLandscape",
+)
+"""Tasks in which without noise no seed changes anything."""
 REPLAYS = "replays"
 """Folder in a run that holds those of its replays, one for each seed."""
 
@@ -212,7 +218,7 @@ def recorded_promotion(search: Created) -> Promotion:
 def _ignores_seeds(config: Mapping[str, Any]) -> bool:
     """Return whether a run on record has a task that no seed changes anything in, which no class is asked for here."""
     task = present_options(config)
-    return task.get("task._target_") == "proxy_tasks.landscape.Landscape" and not task.get("task.noise")
+    return task.get("task._target_") in _CLOSED_FORM and not task.get("task.noise")
 
 
 def _is_same(first: Fidelity, second: Fidelity) -> bool:

@@ -16,6 +16,7 @@ from proxy_tasks.detection.recipe import Recipe
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.landscape import Landscape
 from proxy_tasks.neutral_landscape import NeutralLandscape
+from proxy_tasks.resolution_landscape import ResolutionLandscape
 from search_space import (
     ArchSpec,
     BlockSpec,
@@ -50,6 +51,7 @@ TASKS: dict[str, Callable[[Path], ProxyTask]] = {
     "landscape": lambda folder: Landscape(),
     "noisy_landscape": lambda folder: Landscape(noise=0.1),
     "neutral_landscape": lambda folder: NeutralLandscape(noise=0.1),
+    "resolution_landscape": lambda folder: ResolutionLandscape(),
 }
 
 
