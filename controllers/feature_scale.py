@@ -7,7 +7,7 @@ import numpy as np
 from controllers.gaussian_process import Floats
 
 SPARSE = ("neighbourhood", "place")
-"""How the names of features begin of which there are many, and each is rarely set."""
+"""Beginnings of the names of features of which there are many, and each is rarely set."""
 SPARSE_SHARE = 0.1
 """Share of each sort of them in a squared distance; the others have the rest.
 

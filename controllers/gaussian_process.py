@@ -19,7 +19,7 @@ JITTER = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """How far a result speaks, and how far to believe it.
+    """The reach of a result, and the trust in it.
 
     Attributes:
         length_scale: distance over which values stay alike, in the unit of the features.
@@ -35,7 +35,7 @@ GRID = tuple(
     for length_scale in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
     for noise in (0.01, 0.05, 0.2, 0.6)
 )
-"""What `likeliest` chooses from. A grid, as a search by gradients would end elsewhere on another processor."""
+"""The choice of `likeliest`: a grid, as a search by gradients would end elsewhere on another processor."""
 
 
 class GaussianProcess:

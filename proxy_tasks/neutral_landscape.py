@@ -21,9 +21,9 @@ from search_space.spec import NUM_STEM_PARENTS, live_blocks
 WIDTH = 16
 """Numbers that a block hands on."""
 _MEMORY = 1.2
-"""How much a block's numbers depend on those of its parents, as a standard deviation before they are squashed."""
+"""Standard deviation of what a block takes over from its parents, before it is squashed."""
 _GAIN = 1.8
-"""How far scores spread about a half."""
+"""Factor of what is read; larger spreads the scores further about a half."""
 
 Floats = NDArray[np.float64]
 
