@@ -66,7 +66,7 @@ class Guided:
         num_parents: int = 16,
         num_random: int = 16,
         max_mutations: int = 3,
-        num_candidates: int = 48,
+        num_candidates: int = 32,
         random_share: float = 0.1,
     ) -> None:
         check_range("num_parents", num_parents, 1, 10_000_000, "no run has more trials")
@@ -86,7 +86,7 @@ class Guided:
         self._parents: list[tuple[float, int]] = []
         self._known: set[Decisions] = set()
         # All of it follows from the results, and is kept so that it is computed once.
-        self._features: dict[Decisions, tuple[float, ...]] = {}
+        self._features: dict[Decisions, Floats] = {}
         self._choices: dict[int, tuple[Floats, Hyperparameters]] = {}
         self._fitted: tuple[int, Floats, GaussianProcess] | None = None
 
@@ -165,10 +165,10 @@ class Guided:
             best, others = by_reward[: limit // 2], sorted(by_reward[limit // 2 :])
             chosen = sorted([*best, *others[-(limit - limit // 2) :]])
 
-        features = np.array([self._features_of(self._results[i].decisions) for i in chosen])
+        features = np.stack([self._features_of(self._results[i].decisions) for i in chosen])
         return features, np.array([self._results[i].reward for i in chosen])
 
-    def _features_of(self, decisions: Decisions) -> tuple[float, ...]:
+    def _features_of(self, decisions: Decisions) -> Floats:
         if decisions not in self._features:
-            self._features[decisions] = self._space.features(decisions)
+            self._features[decisions] = np.array(self._space.features(decisions))
         return self._features[decisions]
