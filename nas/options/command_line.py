@@ -276,7 +276,11 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 
 def _with_words(arguments: Sequence[str], option: str) -> list[str]:
-    """Return the arguments, all words that are neither flags nor `name=value` as one list that an option has."""
+    """Return the arguments, all words that are neither flags nor `name=value` as one list that an option has.
+
+    Raises:
+        InputError: the option is given by its name too.
+    """
     words, others = [], []
     rest = iter(arguments)
     for argument in rest:
@@ -289,7 +293,11 @@ def _with_words(arguments: Sequence[str], option: str) -> list[str]:
             others.append(argument)
         else:
             words.append(argument)
-    return [f"{option}=[{','.join(quoted(word) for word in words)}]", *others] if words else others
+    if not words:
+        return others
+    if any(argument.startswith(f"{option}=") for argument in others):
+        raise InputError(f"{option}: is given as {words[0]} and as {option}=; leave out one of them")
+    return [f"{option}=[{','.join(quoted(word) for word in words)}]", *others]
 
 
 def _existing_dir(path: str) -> Path:

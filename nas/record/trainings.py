@@ -33,7 +33,7 @@ def trainings_of(folders: Sequence[Path], warn: Callable[[str], None] = lambda l
         warn: called with a line on what is not read: a path that holds no run, or leads out of its run folder.
 
     Raises:
-        InputError: a path that does not exist, or a journal or a baseline that is damaged.
+        InputError: a path that does not exist, no run at all, or a journal or a baseline that is damaged.
     """
     tables = []
     for folder in folders:
@@ -43,6 +43,8 @@ def trainings_of(folders: Sequence[Path], warn: Callable[[str], None] = lambda l
         if not begun:
             warn(f"{short_path(folder)} holds no run that has begun, so that it adds nothing")
         tables += [_of_one_run(own) for own in begun]
+    if not tables:
+        raise InputError("run: none of these holds a run that has begun; name run folders, as runs/*")
     return EMPTY_TABLE.joined(tables)
 
 

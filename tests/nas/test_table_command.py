@@ -152,6 +152,17 @@ def test_a_run_under_way_is_read_as_far_as_it_has_come(call: Run, tmp_path: Path
     )
 
 
+def test_folders_without_any_run_make_no_table(call: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = call("nas.table", "empty")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "warning: empty holds no run that has begun, so that it adds nothing\n"
+        "error: run: none of these holds a run that has begun; name run folders, as runs/*\n"
+    )
+    assert not (tmp_path / "table.jsonl.gz").exists()
+
+
 def test_what_leads_out_of_a_run_folder_is_not_read(call: Run, tmp_path: Path) -> None:
     search(call, "run=runs/a", "num_trials=3")
     search(call, "run=elsewhere", "num_trials=3", "seed=1")
@@ -190,6 +201,7 @@ def test_mistakes_are_one_line_and_leave_the_file_as_it_is(call: Run, tmp_path: 
     for arguments, message in (
         (("runs/a",), r"\S+journal.jsonl, line \d+: .*"),
         (("runs/b",), "no run at runs/b: there is no such folder"),
+        (("runs/a", "run=runs/b"), "run: is given as runs/a and as run=; leave out one of them"),
         ((), "run: needs a value; --help explains it"),
         (("runs/a", "outt=x"), "unknown option outt; did you mean out?.*"),
         (("runs/a", "out=runs"), "cannot read runs: Is a directory"),
