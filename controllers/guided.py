@@ -29,6 +29,23 @@ class _Result:
     reward: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """A fitted model.
+
+    Attributes:
+        num_results: results when it was fitted.
+        scale: (F,) factors of the features that it takes.
+        process: the model.
+        built: features of each fitted result, as bytes.
+    """
+
+    num_results: int
+    scale: Floats
+    process: GaussianProcess
+    built: frozenset[bytes]
+
+
 class Guided:
     """Greedy mutation, with or without a model that chooses among the mutants.
 
@@ -36,7 +53,8 @@ class Guided:
     `num_parents` best so far by one to `max_mutations` of the space's own mutations, and a few that are drawn from the
     space. The best is that of a function drawn from a Gaussian process over `SearchSpace.features` (Thompson sampling):
     workers that ask at once draw different functions, so that none waits for another's result. Failed evaluations are
-    not proposed again, and teach the model nothing.
+    not proposed again, and teach the model nothing. Nor are candidates taken that have the features of a fitted result:
+    other decisions may describe the same network.
 
     The model is a pure function of the results so far. Its hyperparameters are those of the first k results, where k is
     `num_random` or a power of 1.5 times that, so that a resumed search chooses them from the same results.
@@ -88,7 +106,7 @@ class Guided:
         # All of it follows from the results, and is kept so that it is computed once.
         self._features: dict[Decisions, Floats] = {}
         self._choices: dict[int, tuple[Floats, Hyperparameters]] = {}
-        self._fitted: tuple[int, Floats, GaussianProcess] | None = None
+        self._fitted: _Model | None = None
 
     def ask(self, rng: np.random.Generator) -> Proposal:
         """Draw from the space while there are few results, then the best of the candidates."""
@@ -98,9 +116,11 @@ class Guided:
             return Proposal(self._mutant(rng))
 
         candidates = self._candidates(rng)
-        scale, process = self._fit()
-        drawn = process.draw(scale * np.array([self._space.features(own) for own in candidates]), rng)
-        return Proposal(candidates[int(drawn.argmax())])
+        features = np.array([self._space.features(own) for own in candidates])
+        model = self._fit()
+        new = [i for i, own in enumerate(features) if own.tobytes() not in model.built] or list(range(len(features)))
+        drawn = model.process.draw(model.scale * features[new], rng)
+        return Proposal(candidates[new[int(drawn.argmax())]])
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Learn a result; a reused one is no further training, and counts once."""
@@ -137,14 +157,15 @@ class Guided:
                 break
         return decisions
 
-    def _fit(self) -> tuple[Floats, GaussianProcess]:
-        """Return the model of all results, and the scale of the features that it takes."""
+    def _fit(self) -> _Model:
+        """Return the model of all results."""
         num_results = len(self._results)
-        if self._fitted is None or self._fitted[0] != num_results:
+        if self._fitted is None or self._fitted.num_results != num_results:
             scale, hyperparameters = self._chosen(num_results)
             features, rewards = self._table(num_results, MAX_FITTED)
-            self._fitted = num_results, scale, GaussianProcess(scale * features, rewards, hyperparameters)
-        return self._fitted[1:]
+            process = GaussianProcess(scale * features, rewards, hyperparameters)
+            self._fitted = _Model(num_results, scale, process, frozenset(own.tobytes() for own in features))
+        return self._fitted
 
     def _chosen(self, num_results: int) -> tuple[Floats, Hyperparameters]:
         """Return scale and hyperparameters for so many results: those for as many of the first as the grid says."""

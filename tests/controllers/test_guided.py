@@ -5,6 +5,7 @@ from controllers import Proposal
 from controllers.feature_scale import SPARSE, feature_scale
 from controllers.guided import Guided, Model
 from proxy_tasks.landscape import true_score
+from proxy_tasks.neutral_landscape import neutral_score
 from search_space import Decisions, ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -51,6 +52,18 @@ def test_no_known_architecture_is_proposed_again_and_failures_are_known() -> Non
         proposed.append(proposal.decisions)
         controller.tell(proposal, None if trial % 3 == 0 else reward_of(proposal.decisions, 0))
     assert len(set(proposed)) == len(proposed)
+
+
+def test_a_network_with_a_result_is_not_proposed_again_by_other_decisions() -> None:
+    # Mutants that exchange a block's parents, or change what reaches no output, are the network of their parent.
+    controller = Guided(SPACE, num_random=4, num_parents=2, num_candidates=8)
+    keys = []
+    for trial in range(70):
+        proposal = controller.ask(np.random.default_rng(trial))
+        spec = SPACE.decode(proposal.decisions)
+        keys.append(spec.key)
+        controller.tell(proposal, neutral_score(spec))
+    assert len(set(keys)) == len(keys)
 
 
 def test_a_reused_result_counts_once() -> None:
