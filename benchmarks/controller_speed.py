@@ -75,10 +75,10 @@ def main() -> None:
     torch.set_num_threads(1)
     num_trials = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     print(f"after {num_trials} trials, one thread")
-    print(f"{'controller':<17}{'ask ms':>9}{'tell ms':>9}{'both ms':>9}{'resume s':>10}")
+    print(f"{'controller':<29}{'ask ms':>9}{'tell ms':>9}{'both ms':>9}{'resume s':>10}")
     for name in CONTROLLERS:
         ask_ms, tell_ms, resume_s = measure(name, num_trials)
-        print(f"{name:<17}{ask_ms:>9.3f}{tell_ms:>9.3f}{ask_ms + tell_ms:>9.3f}{resume_s:>10.1f}", flush=True)
+        print(f"{name:<29}{ask_ms:>9.3f}{tell_ms:>9.3f}{ask_ms + tell_ms:>9.3f}{resume_s:>10.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Compare the controllers by the best architecture that each finds within a number of trials, scored in closed form.
 
-python -m benchmarks.controllers [number of seeds] [number of trials]
+python -m benchmarks.controllers [number of seeds] [number of trials] [ground]
 
 Every controller with the options of its YAML, 30 seeds and 2,000 trials unless told otherwise. Each seed is another
 landscape and another search. 32 workers in simulated time, whose durations spread by 40 %; 5 % of the trials fail; the
 rewards are noisy, and the scores reported are those without the noise. Loop and journal are the real ones. Prints the
-mean of the best score after 100, 500 and 2,000 results with a 95 % interval, the comparison with random search (paired
-by seed), and the front of score against multiply-adds. The whole benchmark draws its curves to docs/controllers.png.
+mean of the best score after 100, 500 and 2,000 results with a 95 % interval, the comparison with random search and with
+guided search without its model (paired by seed), and the front of score against multiply-adds. The ground is
+`landscape` or `neutral_landscape`. The whole benchmark on the first draws its curves to docs/controllers.png.
 
 The controllers' options were chosen on the seeds from 1000 on, the seeds here are those from 0 on.
 """
@@ -24,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.simulation import best_so_far, compose_config, seeded, simulate
-from proxy_tasks.landscape import CEILING, true_score
+from proxy_tasks.landscape import CEILING, Landscape
 
-CONTROLLERS = ("random", "evolution", "pareto_evolution", "local_search", "reinforce", "ppo")
+GREEDY = "guided controller.model=none"
+CONTROLLERS = ("random", "evolution", "pareto_evolution", "local_search", "reinforce", "ppo", GREEDY, "guided")
 COUNTS = (100, 500, 2000)
 MACS_UNIT = 4e10
 """Multiply-adds above which a network adds nothing to the front; nearly all of the space is below."""
@@ -54,12 +56,15 @@ def run(config: dict[str, Any], seed: int, num_trials: int) -> Run:
 
     # One thread: there is a process for each core.
     torch.set_num_threads(1)
-    trials = simulate(seeded(config, seed, num_trials))
+    setup = seeded(config, seed, num_trials)
+    trials = simulate(setup)
+    ground = setup.task
+    assert isinstance(ground, Landscape)
 
     completed = [trial for trial in trials if trial.reward is not None]
-    points = [(true_score(trial.spec, seed), trial.metrics["macs"]) for trial in completed]
+    points = [(ground.score(trial.spec), trial.metrics["macs"]) for trial in completed]
     return Run(
-        curve=np.array(best_so_far(trials, seed)),
+        curve=np.array(best_so_far(trials, ground)),
         front=front_area(points),
         reused=sum(trial.status == "reused" for trial in trials) / len(trials),
     )
@@ -96,9 +101,10 @@ def paired_p(better: NDArray[np.float64], worse: NDArray[np.float64]) -> float:
 def main() -> None:
     num_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     num_trials = int(sys.argv[2]) if len(sys.argv) > 2 else max(COUNTS)
+    ground = sys.argv[3] if len(sys.argv) > 3 else "landscape"
     counts = [count for count in COUNTS if count < num_trials] + [num_trials]
 
-    runs = run_all(num_seeds, num_trials, counts)
+    runs = run_all(num_seeds, num_trials, counts, ground)
     curves = {name: np.stack([one.curve for one in found]) for name, found in runs.items()}  # (seeds, T)
     print_comparison(curves, counts)
     print_fronts(runs, num_trials)
@@ -113,13 +119,13 @@ def main() -> None:
         print(f"curves: {os.path.relpath(PLOT)}")
 
 
-def run_all(num_seeds: int, num_trials: int, counts: Sequence[int]) -> dict[str, list[Run]]:
+def run_all(num_seeds: int, num_trials: int, counts: Sequence[int], ground: str) -> dict[str, list[Run]]:
     """Run every controller with every seed, and print its best scores after `counts` results as soon as it is done."""
-    configs = {name: compose_config(name) for name in CONTROLLERS}
+    configs = {name: compose_config(name, ground) for name in CONTROLLERS}
     found: dict[str, list[Run]] = {}
 
-    print(f"best score of {num_seeds} seeds, mean and 95 % interval; the highest possible is {CEILING:g}\n")
-    print(f"{'results':<17}" + "".join(f"{count:>17}" for count in counts) + f"{'reused':>9}")
+    print(f"{ground}: best score of {num_seeds} seeds, mean and 95 % interval; none is above {CEILING:g}\n")
+    print(f"{'results':<29}" + "".join(f"{count:>17}" for count in counts) + f"{'reused':>9}")
 
     # Spawned, as a fork of a process with torch's threads may hang.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
@@ -130,7 +136,7 @@ def run_all(num_seeds: int, num_trials: int, counts: Sequence[int]) -> dict[str,
             for count in counts:
                 scores = np.array([one.curve[count - 1] for one in found[name]])
                 text += f"{scores.mean():>9.4f} +-{half_interval(scores):.4f}"
-            print(f"{name:<17}{text}{np.mean([one.reused for one in found[name]]):>9.1%}", flush=True)
+            print(f"{name:<29}{text}{np.mean([one.reused for one in found[name]]):>9.1%}", flush=True)
     return found
 
 
@@ -141,20 +147,22 @@ def print_comparison(curves: Mapping[str, NDArray[np.float64]], counts: Sequence
         curves: (S, T) of each controller, the best score of each seed after each result.
         counts: results after which they are compared.
     """
-    print("\nagainst random search with the same seed: difference and p (one-sided, paired)")
-    for name in CONTROLLERS[1:]:
-        text = ""
-        for count in counts:
-            ours, random = curves[name][:, count - 1], curves["random"][:, count - 1]
-            text += f"{(ours - random).mean():>+9.4f} {paired_p(ours, random):7.5f}"
-        print(f"{name:<17}{text}")
+    for control in ("random", GREEDY):
+        print(f"\nagainst {control} with the same seed: difference and p (one-sided, paired)")
+        for name in CONTROLLERS:
+            text = ""
+            for count in counts:
+                ours, theirs = curves[name][:, count - 1], curves[control][:, count - 1]
+                text += f"{(ours - theirs).mean():>+9.4f} {paired_p(ours, theirs):7.5f}"
+            if name != control:
+                print(f"{name:<29}{text}")
 
     # Of the mean curves: a single seed may be lucky.
     goal = curves["random"][:, -1].mean()
     print(f"\nresults until the mean is random search's after {counts[-1]}, {goal:.4f}")
     for name in CONTROLLERS[1:]:
         reached = np.flatnonzero(curves[name].mean(0) >= goal)
-        print(f"{name:<17}{reached[0] + 1 if len(reached) else 'never':>9}")
+        print(f"{name:<29}{reached[0] + 1 if len(reached) else 'never':>9}")
 
 
 def print_fronts(runs: Mapping[str, Sequence[Run]], num_trials: int) -> None:
@@ -162,7 +170,7 @@ def print_fronts(runs: Mapping[str, Sequence[Run]], num_trials: int) -> None:
     print(f"\narea under the front of score against multiply-adds after {num_trials}")
     for name, found in runs.items():
         areas = np.array([one.front for one in found])
-        print(f"{name:<17}{areas.mean():>9.4f} +-{half_interval(areas):.4f}")
+        print(f"{name:<29}{areas.mean():>9.4f} +-{half_interval(areas):.4f}")
 
 
 def plot(curves: Mapping[str, NDArray[np.float64]], num_seeds: int) -> None:

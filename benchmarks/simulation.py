@@ -18,12 +18,12 @@ from nas.record.journal import Journal
 from nas.record.trial import Trial
 from nas.setup import Setup, build_setup
 from proxy_tasks import ProxyTask
-from proxy_tasks.landscape import true_score
+from proxy_tasks.landscape import Landscape
 
 NUM_WORKERS = 32
 DURATION_SPREAD = 0.4
 """Standard deviation of a trial's duration, relative to its mean."""
-LANDSCAPE = ("task=landscape", "task.noise=0.025", "task.failure_rate=0.05", "fidelity.epochs=1", "executor=local")
+OPTIONS = ("task.noise=0.025", "task.failure_rate=0.05", "fidelity.epochs=1", "executor=local")
 """The noise is 0.28 of the spread between architectures, as between two seeds of the quickstart's proxy task."""
 
 
@@ -61,10 +61,15 @@ class SimulatedExecutor:
             source.finish_trial(outcome)
 
 
-def compose_config(controller: str) -> dict[str, Any]:
-    """Return a search on the landscape, with the controller's shipped options."""
+def compose_config(controller: str, ground: str = "landscape") -> dict[str, Any]:
+    """Return a search on a closed-form score, with the controller's shipped options.
+
+    Args:
+        controller: name of a choice, with further options behind it, as `guided controller.model=none`.
+        ground: name of the task.
+    """
     reward = ["reward=tradeoff"] if controller == "pareto_evolution" else []
-    return compose("config", [f"controller={controller}", *LANDSCAPE, *reward])
+    return compose("config", [*f"controller={controller}".split(), f"task={ground}", *OPTIONS, *reward])
 
 
 def seeded(config: Mapping[str, Any], seed: int, num_trials: int) -> Setup:
@@ -80,9 +85,9 @@ def simulate(setup: Setup) -> list[Trial]:
         return [journal.record.trials[number] for number in journal.record.told]
 
 
-def best_so_far(trials: Sequence[Trial], landscape_seed: int) -> list[float]:
+def best_so_far(trials: Sequence[Trial], ground: Landscape) -> list[float]:
     """Return the best score without noise after each result; 0 before the first that did not fail."""
-    scores = (0.0 if trial.reward is None else true_score(trial.spec, landscape_seed) for trial in trials)
+    scores = (0.0 if trial.reward is None else ground.score(trial.spec) for trial in trials)
     return list(itertools.accumulate(scores, max))
 
 

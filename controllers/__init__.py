@@ -6,6 +6,7 @@ from foundation import lazy_class
 __all__ = ["Controller", "Proposal"]
 
 _MODULES = {
+    "Guided": "guided",
     "LocalSearch": "local_search",
     "ParetoEvolution": "pareto_evolution",
     "RandomSearch": "random_search",

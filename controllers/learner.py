@@ -9,7 +9,8 @@ from torch import Tensor
 
 from controllers.base import Proposal
 from controllers.baseline import MovingBaseline
-from controllers.policy import RecurrentPolicy, one_thread
+from controllers.one_thread import one_thread
+from controllers.policy import RecurrentPolicy
 from foundation import check_range
 from search_space import Decisions, SearchSpace
 

@@ -1,7 +1,6 @@
 """The recurrent policy over the decisions of a space, which REINFORCE and PPO train."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from controllers.base import Proposal
+from controllers.one_thread import one_thread
 from search_space import Decisions, SearchSpace
 
 _State: TypeAlias = tuple[Tensor, Tensor]
@@ -122,14 +122,3 @@ class RecurrentPolicy(nn.Module):
         inputs = self.option_embedding(previous) + self.decision_embedding.weight[index]  # (B, hidden width)
         hidden, cell = self.cell(inputs, state)
         return self.head(hidden), (hidden, cell)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: faster for matrices as small as these, and the same on every number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -109,9 +109,13 @@ class Landscape:
             macs += weights * (scale.image_size_px / 2**block.level) ** 2
         return {"macs": macs, "params": params}
 
+    def score(self, spec: ArchSpec) -> float:
+        """Return the score without noise, in [0, 1]."""
+        return true_score(spec, self.seed)
+
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Score one spec, of which no weights exist; see `ProxyTask.evaluate`."""
-        ap = true_score(spec, self.seed)
+        ap = self.score(spec)
 
         if self.noise or self.failure_rate:
             # Equal specs get equal noise, as a known key is not scored again.

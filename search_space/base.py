@@ -79,7 +79,12 @@ class SearchSpace(Protocol):
         ...
 
     def mutate(self, decisions: Decisions, rng: np.random.Generator) -> Decisions:
-        """Return another spec that differs by one change that a person would name."""
+        """Return another spec that differs by one change that a person would name.
+
+        Args:
+            decisions: legal ones; what happens with others is open.
+            rng: the randomness.
+        """
         ...
 
     def decode(self, decisions: Decisions) -> ArchSpec:
@@ -87,6 +92,21 @@ class SearchSpace(Protocol):
 
         Raises:
             ValueError: the wrong number of decisions, or one that is not legal.
+        """
+        ...
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """(F,) a name for each feature."""
+        ...
+
+    def features(self, decisions: Decisions) -> tuple[float, ...]:
+        """Return what would be built as (F,) figures, for predictors.
+
+        A function of what is built: architectures of one key have the same features.
+
+        Raises:
+            ValueError: as `decode`.
         """
         ...
 

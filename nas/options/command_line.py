@@ -39,6 +39,7 @@ def run_command(
     on_record: OptionsOnRecord | None = None,
     *,
     needs_output: bool = True,
+    words: str = "",
 ) -> NoReturn:
     """Parse the command line, call `action` with the composed configuration, and exit; see `exit_after`.
 
@@ -48,8 +49,14 @@ def run_command(
         action: does the work.
         on_record: for a command that takes the options of the run that `run=` names, where it is not told otherwise.
         needs_output: see `exit_after`.
+        words: the option that takes words without `=`, as a shell makes them of `runs/*`; empty where none does.
     """
-    exit_after(lambda: _answer(config_name, summary, action, sys.argv[1:], on_record), needs_output=needs_output)
+
+    def work() -> None:
+        arguments = _with_words(sys.argv[1:], words) if words else sys.argv[1:]
+        _answer(config_name, summary, action, arguments, on_record)
+
+    exit_after(work, needs_output=needs_output)
 
 
 def exit_after(work: Callable[[], None], *, needs_output: bool = True) -> NoReturn:
@@ -266,6 +273,31 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
         else:
             overrides.append(argument)
     return overrides, extra_dirs
+
+
+def _with_words(arguments: Sequence[str], option: str) -> list[str]:
+    """Return the arguments, all words that are neither flags nor `name=value` as one list that an option has.
+
+    Raises:
+        InputError: the option is given by its name too.
+    """
+    words, others = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--config-dir":
+            others += [argument, next(rest, "")]
+        elif argument in ("-h", "--help"):
+            # Words behind it are groups of options.
+            others += [argument, *rest]
+        elif "=" in argument or argument.startswith(("-", "~")):
+            others.append(argument)
+        else:
+            words.append(argument)
+    if not words:
+        return others
+    if any(argument.startswith(f"{option}=") for argument in others):
+        raise InputError(f"{option}: is given as {words[0]} and as {option}=; leave out one of them")
+    return [f"{option}=[{','.join(quoted(word) for word in words)}]", *others]
 
 
 def _existing_dir(path: str) -> Path:

@@ -77,6 +77,11 @@ ADDED_SINCE: Mapping[str, object] = {
 }
 """Options that older runs do not have, with the values that do what those runs did; a task says which of its own."""
 
+ADDED_TO: Mapping[str, Mapping[str, object]] = {
+    "search_space.ScalePermutedSpace": {"resolution_paths": False},
+}
+"""The same by the class that has them, wherever that is named: other classes in its place know nothing of them."""
+
 PLACES = ("warm_start.run",)
 """Options that say where something lies: another spelling of the same place is no other value. A task names its own."""
 
@@ -180,18 +185,20 @@ def concern_of(option: str) -> Concern:
 def present_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a configuration, which may be on record, under the names that they and classes have today.
 
-    Options that did not exist yet are not filled in.
+    Options that did not exist yet are not filled in, but for those of `ADDED_TO`.
     """
     moved = {name: MOVED_CLASSES.get(str(value), value) for name, value in options_of(config)}
 
     renamed: dict[str, str] = {}
     switches: dict[str, Mapping[bool, Mapping[str, object]]] = {}
+    present: dict[str, Any] = {}
     for name, value in moved.items():
         if name.endswith("_target_"):
             renamed |= RENAMED_OPTIONS.get(str(value), {})
             switches |= SWITCHES.get(str(value), {})
+            added = ADDED_TO.get(str(value), {})
+            present |= {f"{name.removesuffix('_target_')}{option}": default for option, default in added.items()}
 
-    present: dict[str, Any] = {}
     for name, value in moved.items():
         if name in switches and isinstance(value, bool):
             present |= switches[name][value]

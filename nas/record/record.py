@@ -15,6 +15,7 @@ class Record:
         trials: the trials by number.
         told: numbers of the trials that ended, in the order in which their results came.
         told_at: time of each of these results, in seconds since 1970.
+        asked_after: number of results that were on record when each trial was proposed, by the trial's number.
     """
 
     def __init__(self, created: Created) -> None:
@@ -22,6 +23,7 @@ class Record:
         self.trials: dict[int, Trial] = {}
         self.told: list[int] = []
         self.told_at: list[float] = []
+        self.asked_after: list[int] = []
 
     def add(self, event: Event) -> None:
         """Take in one more event.
@@ -46,6 +48,7 @@ class Record:
             raise ValueError(f"trial {len(self.trials)} should be asked next, not {event.trial}")
         proposal = Proposal(event.decisions, event.log_prob, event.rung)
         self.trials[event.trial] = Trial(event.trial, proposal, event.spec, event.key)
+        self.asked_after.append(len(self.told))
 
     def _end(self, trial: Trial, event: Told) -> None:
         if (event.status in ("failed", "rejected")) != (event.reward is None):

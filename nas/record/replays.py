@@ -21,6 +21,12 @@ from nas.record.promotion import Promotion
 from nas.record.record import Record
 from proxy_tasks import Fidelity
 
+_CLOSED_FORM = (
+    "proxy_tasks.landscape.Landscape",
+    "proxy_tasks.neutral_landscape.NeutralLandscape",
+    "proxy_tasks.resolution_landscape.ResolutionLandscape",
+)
+"""Tasks in which without noise no seed changes anything."""
 REPLAYS = "replays"
 """Folder in a run that holds those of its replays, one for each seed."""
 
@@ -109,8 +115,8 @@ def rung_trained_as(search: Created, config: Mapping[str, Any], data: Mapping[st
     if _other_problem(search, config, data):
         return None
     fidelity = recorded_part(Fidelity, config, "fidelity")
-    rungs = range(_promotion(search).num_rungs)
-    return next((rung for rung in rungs if _is_same(_fidelity(search, rung), fidelity)), None)
+    rungs = range(recorded_promotion(search).num_rungs)
+    return next((rung for rung in rungs if _is_same(recorded_fidelity(search, rung), fidelity)), None)
 
 
 def differences_to_search(record: Record, config: Mapping[str, Any], data: Mapping[str, str] | None) -> list[str]:
@@ -132,7 +138,7 @@ def differences_to_search(record: Record, config: Mapping[str, Any], data: Mappi
     names = _other_problem(record.created, config, data)
     differences = [f"{name}={texts[name]}" if name in texts else name for name in names]
 
-    was = _fidelity(record.created, furthest_rung(record.trials.values()))
+    was = recorded_fidelity(record.created, furthest_rung(record.trials.values()))
     now = recorded_part(Fidelity, config, "fidelity")
     if not math.isclose(was.epochs, now.epochs):
         differences.append(f"fidelity.epochs={now.epochs:g}")
@@ -185,23 +191,34 @@ def comparing_options(record: Record, top: int = 12) -> tuple[str, ...]:
         return ()
     furthest = furthest_rung(record.trials.values())
     has_fidelity = "fidelity" in record.created.config
-    epochs = [f"fidelity.epochs={_fidelity(record.created, furthest).epochs:g}"] if furthest and has_fidelity else []
+    epochs = (
+        [f"fidelity.epochs={recorded_fidelity(record.created, furthest).epochs:g}"] if furthest and has_fidelity else []
+    )
     return (f"top={top}", "seeds=3", *epochs)
+
+
+def recorded_fidelity(search: Created, rung: int) -> Fidelity:
+    """Return the amount of training of a rung of a search.
+
+    Raises:
+        InputError: what is on record cannot be used.
+    """
+    return recorded_promotion(search).fidelity(recorded_part(Fidelity, search.config, "fidelity"), rung)
+
+
+def recorded_promotion(search: Created) -> Promotion:
+    """Return how a search promotes; one of an older version does not.
+
+    Raises:
+        InputError: what is on record cannot be used.
+    """
+    return recorded_part(Promotion, search.config, "promotion") if "promotion" in search.config else Promotion()
 
 
 def _ignores_seeds(config: Mapping[str, Any]) -> bool:
     """Return whether a run on record has a task that no seed changes anything in, which no class is asked for here."""
     task = present_options(config)
-    return task.get("task._target_") == "proxy_tasks.landscape.Landscape" and not task.get("task.noise")
-
-
-def _fidelity(search: Created, rung: int) -> Fidelity:
-    return _promotion(search).fidelity(recorded_part(Fidelity, search.config, "fidelity"), rung)
-
-
-def _promotion(search: Created) -> Promotion:
-    """Return how a search promotes; one of an older version does not."""
-    return recorded_part(Promotion, search.config, "promotion") if "promotion" in search.config else Promotion()
+    return task.get("task._target_") in _CLOSED_FORM and not task.get("task.noise")
 
 
 def _is_same(first: Fidelity, second: Fidelity) -> bool:

@@ -18,6 +18,7 @@ from nas.reporting.loss_curves import NUM_BEST, LossCurves
 from nas.reporting.markup import details, note, plot_place, section, table_of
 from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned, runs_without_decisions
 from nas.reporting.ranked import ReportRanking
+from nas.reporting.resolution import resolution_section
 from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.wall_time import wall_time
 from nas.terminal.figures import duration, shown_figures
@@ -106,7 +107,7 @@ def sections(
             [run.name for run in runs], [run.record for run in runs], [run.latencies for run in runs]
         )
         parts = [_progress(runs, curves), best, baselines_section(runs, ranking), _trade_off(), latencies]
-        parts.append(_learned(runs, learned))
+        parts += [_learned(runs, learned), resolution_section(runs)]
     else:
         parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs, ranking)]
 

@@ -10,6 +10,7 @@ import pytest
 
 from controllers import Controller, Proposal
 from controllers.evolution import RegularizedEvolution
+from controllers.guided import Guided
 from controllers.learner import LearnerSettings
 from controllers.local_search import LocalSearch
 from controllers.pareto_evolution import ParetoEvolution
@@ -31,6 +32,8 @@ CONTROLLERS: dict[str, Make] = {
     "evolution": lambda space: RegularizedEvolution(space, population_size=8, tournament_size=3),
     "pareto_evolution": lambda space: ParetoEvolution(space, population_size=8, tournament_size=2),
     "local_search": lambda space: LocalSearch(space, patience=5),
+    "guided": lambda space: Guided(space, num_parents=4, num_random=4, num_candidates=8),
+    "guided without its model": lambda space: Guided(space, "none", num_parents=4, num_random=4),
     "reinforce": lambda space: Reinforce(space, LEARNER),
     "ppo": lambda space: PPO(space, LEARNER, num_epochs=2),
     "annealing": SimulatedAnnealing,

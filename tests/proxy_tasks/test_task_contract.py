@@ -14,6 +14,8 @@ from proxy_tasks.base import BaselineTask, DataTask
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.landscape import Landscape
+from proxy_tasks.neutral_landscape import NeutralLandscape
+from proxy_tasks.resolution_landscape import ResolutionLandscape
 from proxy_tasks.training.recipe import Recipe
 from search_space import (
     ArchSpec,
@@ -48,6 +50,8 @@ TASKS: dict[str, Callable[[Path], ProxyTask]] = {
     "detection": tiny_detection,
     "landscape": lambda folder: Landscape(),
     "noisy_landscape": lambda folder: Landscape(noise=0.1),
+    "neutral_landscape": lambda folder: NeutralLandscape(noise=0.1),
+    "resolution_landscape": lambda folder: ResolutionLandscape(),
 }
 
 

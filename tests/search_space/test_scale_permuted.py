@@ -1,11 +1,14 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from search_space import ArchSpec, BlockSpec, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
+from search_space.resolution import has_resolution_paths, levels_above
 
 SPINENET = ScalePermutedSpace(resnet_seed("r0-sp53"))
 
@@ -121,6 +124,102 @@ def test_every_spec_of_a_small_space_is_equally_likely() -> None:
     chi_square = sum((n - expected) ** 2 / expected for n in counts.values())
     # 125 degrees of freedom: above 190 with probability 0.0002.
     assert chi_square < 190
+
+
+def two_outputs(**options: Any) -> ScalePermutedSpace:  # noqa: ANN401  # options of a space
+    """Two intermediates, of levels 3 and 4 or one above, and outputs of levels 3 and 4; small enough to list."""
+    base = ArchSpec(
+        (StemBlock(2), StemBlock(2)),
+        (
+            BlockSpec(3, "bottleneck", (0, 1)),
+            BlockSpec(4, "bottleneck", (1, 2)),
+            BlockSpec(3, "bottleneck", (2, 3), True),
+            BlockSpec(4, "bottleneck", (3, 4), True),
+        ),
+    )
+    return ScalePermutedSpace(base, **{"level_offsets": (0, 1), "kinds": (), "window": 2, **options})
+
+
+def vectors_through_legal(space: ScalePermutedSpace, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    if len(prefix) == len(space.decisions):
+        yield prefix
+        return
+    for option in space.legal(prefix):
+        yield from vectors_through_legal(space, (*prefix, option))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"level_offsets": ()}, {"permutation": False}, {"permutation": False, "connections": False}],
+    ids=["order and connections", "connections and levels", "levels"],
+)
+def test_legal_options_lead_to_all_architectures_with_resolution_paths_and_to_no_other(options: dict[str, Any]) -> None:
+    everything, space = two_outputs(**options), two_outputs(**options, resolution_paths=True)
+    vectors = set(vectors_through_legal(everything))
+    kept = {vector for vector in vectors if has_resolution_paths(everything.decode(vector))}
+    found = list(vectors_through_legal(space))
+    assert len(found) == len(set(found))
+    assert set(found) == kept
+    assert 0 < len(kept) < len(vectors)
+
+
+def test_every_architecture_with_resolution_paths_is_equally_likely() -> None:
+    space, rng = two_outputs(permutation=False, resolution_paths=True), np.random.default_rng(0)
+    specs = {space.decode(vector) for vector in vectors_through_legal(space)}
+    counts = Counter(space.decode(space.sample(rng)) for _ in range(8_000))
+    assert counts.keys() == specs
+    expected = 8_000 / len(specs)
+    chi_square = sum((n - expected) ** 2 / expected for n in counts.values())
+    # Its standard deviation is the root of twice the degrees of freedom: above by four of these about never.
+    assert chi_square < len(specs) + 4 * math.sqrt(2 * len(specs))
+
+
+def test_mutations_keep_resolution_paths_and_all_four_happen() -> None:
+    space, rng = ScalePermutedSpace(resnet_seed("r0-sp53"), resolution_paths=True), np.random.default_rng(0)
+    changes = Counter[str]()
+    for _ in range(400):
+        decisions = space.sample(rng)
+        before, after = space.decode(decisions), space.decode(space.mutate(decisions, rng))
+        assert has_resolution_paths(before)
+        assert has_resolution_paths(after)
+        changes[change_between(before, after)] += 1
+    # As without the rule: 100 of each, standard deviation 9.
+    assert min(changes[change] for change in ("swap", "rewire", "level", "kind")) > 60
+
+
+def test_an_architecture_without_a_resolution_path_is_refused_with_the_output_that_lacks_it() -> None:
+    seed, spec = resnet_seed("r23-sp30"), published_spec("r23-sp30")
+    everything = ScalePermutedSpace(seed, level_offsets=(), kinds=())
+    kept = ScalePermutedSpace(seed, level_offsets=(), kinds=(), resolution_paths=True)
+    assert levels_above(spec) == {3: 1, 4: 0, 5: 0, 6: 0, 7: 0}
+    message = "every path from the stem to the output of level 3 leads through a block that is coarser"
+    with pytest.raises(ValueError, match=message):
+        kept.encode(spec)
+    with pytest.raises(ValueError, match=r"block\d+\.parent1: legal options are .*, got \d+"):
+        kept.decode(everything.encode(spec))
+
+
+def test_spaces_that_cannot_have_the_rule_are_refused() -> None:
+    with pytest.raises(ValueError, match="resolution_paths=true needs connections=true where permutation=true"):
+        two_outputs(connections=False, resolution_paths=True)
+    with pytest.raises(ValueError, match="resolution_paths=true leaves nothing of this space"):
+        ScalePermutedSpace(
+            published_spec("r23-sp30"),
+            permutation=False,
+            connections=False,
+            level_offsets=(0, 1),
+            kinds=(),
+            resolution_paths=True,
+        )
+
+
+def test_proposals_are_those_of_earlier_versions() -> None:
+    # Drawn by version 0.1: journals replay to the same proposals.
+    rng = np.random.default_rng(7)
+    decisions = SPINENET.sample(rng)
+    for _ in range(300):
+        decisions = SPINENET.mutate(decisions, rng)
+    assert SPINENET.decode(decisions).key == "e43443a7ad7ddd3e"
 
 
 def test_samples_cover_every_level_and_kind() -> None:

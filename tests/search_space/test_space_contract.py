@@ -25,11 +25,20 @@ SPACES: dict[str, SearchSpace] = {
     "seven stem blocks": ScalePermutedSpace(resnet_seed("r23-sp30")),
     "one intermediate": ScalePermutedSpace(resnet_seed("r35-sp18")),
     "mobile": ScalePermutedSpace(published_spec("spinenet-mobile-49"), level_offsets=(), kinds=("mbconv",)),
+    "resolution paths": ScalePermutedSpace(resnet_seed("r0-sp53"), resolution_paths=True),
+    "resolution paths, no window": ScalePermutedSpace(resnet_seed("r14-sp39"), window=None, resolution_paths=True),
+    "resolution paths, connections only": ScalePermutedSpace(
+        published_spec("spinenet-49"), permutation=False, level_offsets=(), kinds=(), resolution_paths=True
+    ),
+    "resolution paths, levels only": ScalePermutedSpace(
+        published_spec("r0-sp53"), permutation=False, connections=False, kinds=(), resolution_paths=True
+    ),
     "one offset": ScalePermutedSpace(resnet_seed("r14-sp39"), level_offsets=(1,), kinds=("residual",)),
 }
 
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
 seeds = st.integers(0, 2**32 - 1)
+# No deadline below: on a busy machine any example may take a second.
 
 
 def draw_through_legal(space: SearchSpace, rng: np.random.Generator) -> Decisions:
@@ -51,14 +60,14 @@ def assert_is_buildable(spec: ArchSpec) -> None:
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_every_vector_of_legal_options_decodes(space: SearchSpace, seed: int) -> None:
     assert_is_buildable(space.decode(draw_through_legal(space, np.random.default_rng(seed))))
 
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_decoding_what_was_encoded_gives_the_spec_back(space: SearchSpace, seed: int) -> None:
     spec = space.decode(draw_through_legal(space, np.random.default_rng(seed)))
     assert space.decode(space.encode(spec)) == spec
@@ -66,7 +75,7 @@ def test_decoding_what_was_encoded_gives_the_spec_back(space: SearchSpace, seed:
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_samples_are_legal_and_repeat_with_the_seed(space: SearchSpace, seed: int) -> None:
     decisions = space.sample(np.random.default_rng(seed))
     assert decisions == space.sample(np.random.default_rng(seed))
@@ -76,13 +85,40 @@ def test_samples_are_legal_and_repeat_with_the_seed(space: SearchSpace, seed: in
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_mutants_are_legal_other_specs(space: SearchSpace, seed: int) -> None:
     rng = np.random.default_rng(seed)
     decisions = draw_through_legal(space, rng)
     mutant = space.mutate(decisions, rng)
     assert all(type(option) is int for option in mutant)
     assert space.decode(mutant) != space.decode(decisions)
+
+
+@every_space
+@given(seed=seeds)
+@settings(max_examples=25, deadline=None)
+def test_features_are_a_function_of_what_is_built_and_have_names(space: SearchSpace, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    decisions = draw_through_legal(space, rng)
+    found = space.features(decisions)
+    assert len(found) == len(space.feature_names) == len(set(space.feature_names))
+    assert all(type(value) is float and np.isfinite(value) for value in found)
+
+    # Blocks that reach no output come and go in a walk of mutations.
+    by_key = {space.decode(decisions).key: found}
+    for _ in range(10):
+        decisions = space.mutate(decisions, rng)
+        again = space.features(decisions)
+        assert by_key.setdefault(space.decode(decisions).key, again) == again
+    # And they tell architectures apart.
+    assert len(set(by_key.values())) == len(by_key)
+
+
+@every_space
+def test_features_of_illegal_vectors_are_refused(space: SearchSpace) -> None:
+    decisions = space.sample(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="legal options are"):
+        space.features((*decisions[:-1], space.decisions[-1].num_options))
 
 
 @every_space

@@ -72,6 +72,11 @@ class TwoOfThem:
     def encode(self, spec: ArchSpec) -> Decisions:
         raise ValueError("not one of the two")
 
+    feature_names = SPACE.feature_names
+
+    def features(self, decisions: Decisions) -> tuple[float, ...]:
+        return SPACE.features(decisions)
+
 
 def test_a_space_that_holds_too_few_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nas.assessment.sample.MAX_DRAWS", 100)

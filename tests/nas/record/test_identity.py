@@ -59,7 +59,7 @@ def test_a_run_from_before_an_option_existed_can_be_resumed(tmp_path: Path) -> N
     older = copy.deepcopy(config)
     del older["task"]["latency"], older["warm_start"], older["limits"], older["max_reused_share"]
     del older["controller"]["num_random"], older["task"]["cache_format"], older["task"]["per_class_ap"]
-    del older["block_kinds"]
+    del older["block_kinds"], older["space"]["resolution_paths"], older["controller"]["space"]["resolution_paths"]
     for recipe in (older["recipe"], older["task"]["recipe"]):
         del recipe["ema_decay"]
     begun(tmp_path, older)

@@ -20,10 +20,12 @@ from nas.reporting.loss_curves import loss_curves
 from nas.reporting.occurrence import Feature, Learned, learned_by_group
 from nas.reporting.page import page_of
 from nas.reporting.ranked import ranking_of
+from nas.reporting.resolution import splits_of
 from nas.reporting.runs import ReportedRun, cautions
 from nas.reporting.trials import trial_columns
 from nas.reporting.wall_time import WallTime, wall_time
 from search_space import Decision, published_spec, read_spec
+from search_space.resolution import has_resolution_paths
 from search_space.spec import short_form
 from tests.conftest import TINY_LANDSCAPE, Run
 from tests.nas.reporting.reported_runs import (
@@ -440,6 +442,31 @@ def test_text_on_record_stays_text(tmp_path: Path, call: Run) -> None:
     assert not set("<>&\u2028") & set(page.data)
     assert HOSTILE.replace("\u2028", " ") in "".join(page.text)
     assert any(HOSTILE in name for name in json.loads(page.data)["trials"]["metrics"])
+
+
+def test_the_page_shows_how_resolution_paths_split_the_rewards(tmp_path: Path, call: Run) -> None:
+    rewards = rewards_of(40)
+    run = write_run(tmp_path / "runs" / "a", rewards)
+    trials = [trial for trial in read_record(run).trials.values() if trial.reward is not None]
+    with_paths = [trial.reward or 0.0 for trial in trials if has_resolution_paths(trial.spec)]
+    without = [trial.reward or 0.0 for trial in trials if not has_resolution_paths(trial.spec)]
+    assert (len(with_paths) > 5, len(without) > 5) == (True, True)
+
+    split = splits_of(trials)[0]
+    assert (split.output, list(split.having), list(split.lacking)) == ("all", with_paths, without)
+    found = {split.output: split for split in splits_of(trials)}
+    # Random architectures always have a path to the coarsest output, whose level no block exceeds.
+    assert "level 3" in found
+    assert "level 7" not in found
+    # Less training does not compare, and an architecture counts once.
+    assert len(splits_of([*trials, *trials])[0].having) == len(with_paths)
+
+    assert call("nas.report", "run=runs/a").returncode == 0
+    page = (run / "report.html").read_text()
+    (shown,) = re.findall(r"<section><h2>Resolution paths</h2>.*?</section>", page)
+    texts = (str(len(with_paths)), *(f"{f(with_paths):.4f}" for f in (min, np.median, max)), str(len(without)))
+    cells = "".join(f'<td class="number">{text}</td>' for text in texts)
+    assert f"<tr><td>all</td>{cells}" in shown
 
 
 def test_the_policy_names_the_scripts_that_may_run(tmp_path: Path, call: Run) -> None:
