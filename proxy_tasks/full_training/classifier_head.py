@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from foundation import InputError
 from proxy_tasks.classification.classifier_file import ClassifierInfo, save_classifier
 from proxy_tasks.classification.labelled import LabelledImages, labels_of, read_labelled
 from proxy_tasks.classification.objective import ClassObjective
+from proxy_tasks.classification.recipe import ClassRecipe
 from proxy_tasks.classification.scoring import Answers, classify_all, score
 from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.full_training.head import Trained
@@ -29,14 +29,12 @@ class ClassifierHead:
         plan: what to train.
 
     Raises:
-        InputError: the protocol is for another head, the data cannot be used, or the weights to start from cannot be
-            read.
+        InputError: the data cannot be used, or the weights to start from cannot be read.
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
-        if plan.protocol.classification is None:
-            raise InputError("head=classifier: this protocol trains detectors; protocol=classes trains classifiers")
-        self._plan, self._recipe = plan, plan.protocol.classification
+        # A plan with this head has a protocol for it.
+        self._plan, self._recipe = plan, plan.protocol.classification or ClassRecipe()
         self.data = open_data(plan.data)
         for name, split in (("the training images", self.data.train), ("the images to score", self.data.scored)):
             labels_of(split.annotations, name)

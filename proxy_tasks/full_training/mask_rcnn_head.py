@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection import MaskRCNN
 
-from foundation import InputError
 from proxy_tasks.coco.batch_reading import read_originals
 from proxy_tasks.coco.cache import masks_of
 from proxy_tasks.coco.masks import Masks
@@ -36,13 +35,10 @@ class MaskRCNNHead:
         plan: what to train; its data has masks.
 
     Raises:
-        InputError: the protocol is for another head, the data cannot be used, or the weights to start from cannot be
-            read.
+        InputError: the data cannot be used, or the weights to start from cannot be read.
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
-        if plan.protocol.classification is not None:
-            raise InputError(f"head={plan.head}: this protocol trains classifiers; protocol=mask_rcnn trains masks")
         self._plan = plan
         self.data = open_data(plan.data)
         self._start = None if plan.weights is None else read_start(plan.weights)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation import InputError
 from proxy_tasks.coco.open_data import DataOptions
 from proxy_tasks.device_options import Precision
 from proxy_tasks.full_training.head_names import HeadName
@@ -34,6 +35,9 @@ class TrainingPlan:
         search: name of the search that the architecture is from; None for none.
         trial: number of the trial in that search.
         versions: of the packages that do the training.
+
+    Raises:
+        InputError: the protocol is for another head.
     """
 
     run: Path
@@ -53,6 +57,14 @@ class TrainingPlan:
     search: str | None
     trial: int | None
     versions: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        # Said before any image is cached.
+        is_for_classes = self.protocol.classification is not None
+        if self.head == "classifier" and not is_for_classes:
+            raise InputError("head=classifier: this protocol trains detectors; protocol=classes trains classifiers")
+        if self.head != "classifier" and is_for_classes:
+            raise InputError(f"head={self.head}: this protocol trains classifiers; protocol=b trains detectors")
 
     def options(self) -> dict[str, Any]:
         """Return what makes the training what it is, as plain values: a checkpoint with other ones is of another."""

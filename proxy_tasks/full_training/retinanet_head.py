@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foundation import InputError
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.batch_reading import read_originals
 from proxy_tasks.coco.open_data import open_data
@@ -34,13 +33,10 @@ class RetinaNetHead:
         plan: what to train.
 
     Raises:
-        InputError: the protocol is for another head, the data cannot be used, or the weights to start from cannot be
-            read.
+        InputError: the data cannot be used, or the weights to start from cannot be read.
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
-        if plan.protocol.classification is not None:
-            raise InputError(f"head={plan.head}: this protocol trains classifiers; protocol=b trains detectors")
         self._plan = plan
         self.data = open_data(plan.data)
         self._start = None if plan.weights is None else read_start(plan.weights)
