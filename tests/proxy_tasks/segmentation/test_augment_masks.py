@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from proxy_tasks.base import silent
-from proxy_tasks.coco.cache import CachedSplit, cached_split, with_masks
+from proxy_tasks.coco.cache import CachedSplit, cached_split, masks_of, with_masks
+from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.native_images import Native
 from proxy_tasks.coco.originals import Originals, load_originals
 from proxy_tasks.coco.run_lengths import encode_mask
@@ -119,6 +120,26 @@ def test_batches_hold_the_masks_of_their_boxes_and_none_for_an_image_without(tmp
     assert [each.shape for each in batches[1].separate_masks()] == [(1, 50, 50)]
     assert not batches[1].separate_masks()[0].any()
     assert augment_masks(batches[1], draw_augmentation(np.random.default_rng(0), 1), flip=True, jitter=(1, 1))
+
+
+def test_masks_stay_with_their_boxes_where_images_are_left_out_or_not_chosen(tmp_path: Path) -> None:
+    sizes = [(40 + i, 64 - i) for i in range(6)]
+    split, masks = masked_split(tmp_path, sizes, 96)
+    key = dataclasses.replace(
+        CacheKey(tmp_path / "instances.json", tmp_path / "images", 64, Native(96), 5, tmp_path / "cache"),
+        max_bad_share=0.5,
+    )
+    (tmp_path / "images" / "2.png").write_bytes(b"no image")
+    some = with_masks(cached_split(key, silent), key, silent)
+    ids = some.annotations.image_ids.tolist()
+    assert len(ids) == 4
+    assert 12 not in ids
+    for number, image_id in enumerate(ids):
+        if image_id < 15:
+            assert np.array_equal(masks_of(some).decoded(number), masks[image_id - 10])
+        else:
+            assert not masks_of(some).has_mask[number]
+    assert split.annotations.num_images == 6
 
 
 def test_masks_of_an_image_that_the_cache_has_shrunk_are_read_at_the_middles_of_its_pixels(tmp_path: Path) -> None:
