@@ -113,8 +113,9 @@ def test_a_table_is_added_to_and_loses_no_row_of_runs_that_are_gone(call: Run, t
         ("controller=evolution", *SMALL, "controller.num_random=3"),
         ("controller=pareto_evolution", "reward=tradeoff", *SMALL),
         ("controller=local_search",),
+        ("controller=guided", "controller.num_random=4", "controller.random_share=0"),
     ],
-    ids=["random", "evolution", "evolution that begins early", "pareto evolution", "local search"],
+    ids=["random", "evolution", "evolution that begins early", "pareto evolution", "local search", "guided"],
 )
 def test_what_counts_as_drawn_is_what_the_space_draws_with_the_seed_of_the_trial(
     call: Run, tmp_path: Path, options: tuple[str, ...]
@@ -150,6 +151,12 @@ def test_a_run_under_way_is_read_as_far_as_it_has_come(call: Run, tmp_path: Path
         f"warning: runs/{name} holds no run that has begun, so that it adds nothing\n"
         for name in ("begun", "report.html")
     )
+
+
+def test_folders_may_have_an_equals_sign_in_their_names(call: Run, tmp_path: Path) -> None:
+    search(call, "run='runs/noise=0.1'", "num_trials=3")
+    search(call, "run='runs/a b=1/c'", "num_trials=2", "seed=1")
+    assert len(table_of(call, tmp_path, "runs/noise=0.1", "runs/a b=1/c").rows) == 5
 
 
 def test_folders_without_any_run_make_no_table(call: Run, tmp_path: Path) -> None:
