@@ -65,8 +65,9 @@ def takes_a_protocol(named: Named) -> Named:
     return named
 
 
-def takes_a_further_one(measured: Measured) -> Measured:
-    return measured
+@dataclass(frozen=True)
+class Gauge:
+    measured: Measured
 
 
 class Words:
@@ -125,7 +126,7 @@ def test_a_mistake_is_one_line_that_names_the_option(cls: type[Any], node: dict[
 
 def test_what_a_class_of_one_s_own_lacks_is_named() -> None:
     with pytest.raises(InputError, match=r"^here.measured: Input should be .*, which has no unit$"):
-        build(takes_a_further_one, {"measured": {"_target_": f"{__name__}.OnlyNamed"}}, "here")
+        build(Gauge, {"measured": {"_target_": f"{__name__}.OnlyNamed"}}, "here")
 
 
 def test_an_unknown_option_of_the_command_itself_lists_those_that_there_are() -> None:
