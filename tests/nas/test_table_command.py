@@ -13,7 +13,7 @@ from nas.record.baselines import Baseline, write_baseline
 from nas.record.journal import FILE_NAME, read_record
 from nas.record.trial import best_trials
 from proxy_tasks import Fidelity, Numerics
-from proxy_tasks.training_table import TrainingTable, read_table
+from proxy_tasks.training_table import EMPTY_TABLE, TrainingRow, TrainingTable, read_table
 from search_space import ScalePermutedSpace, resnet_seed
 from tests.conftest import TINY_SEARCH, Run
 
@@ -135,6 +135,17 @@ def test_promoted_trials_have_the_fidelity_of_their_rung(call: Run, tmp_path: Pa
     assert promoted
     assert {(row.fidelity.epochs, row.is_continued) for row in promoted} == {(6.0, True)}
     assert {(row.fidelity.epochs, row.is_continued) for row in rows if row not in promoted} == {(3.0, False)}
+
+
+def test_trainings_that_went_on_from_unlike_ones_are_two() -> None:
+    # Rungs of 1 and 3 epochs, and of 1.5 and 3: the same amount in the end, by another way.
+    rows = [
+        TrainingRow(
+            "task", "promoted", "r50-fpn", 0, Fidelity(3), {"ap": ap, "epochs_before": before}, is_continued=True
+        )
+        for ap, before in ((0.3, 1.0), (0.4, 1.5), (0.4, 1.5))
+    ]
+    assert EMPTY_TABLE.joined([TrainingTable({}, {}, tuple(rows))]).rows == tuple(rows[:2])
 
 
 def test_a_run_under_way_is_read_as_far_as_it_has_come(call: Run, tmp_path: Path) -> None:
