@@ -73,7 +73,8 @@ class TrainingRow:
         """The identity of the training, by which rows are sorted: rows that are equal in it are one training."""
         images, threads = self.fidelity.max_train_images, self.numerics and self.numerics.threads
         precision, device = (self.numerics.precision, self.numerics.device) if self.numerics else ("", "")
-        amounts = (f"{self.seed:012}", f"{self.fidelity.epochs:018.6f}", f"{images or 0:012}", f"{self.is_continued}")
+        epochs = f"{self.fidelity.epochs:018.6f}", f"{self.metrics.get('epochs_before', 0):018.6f}"
+        amounts = (f"{self.seed:012}", *epochs, f"{images or 0:012}", f"{self.is_continued}")
         return (self.task, str(self.spec is None), self.key, *amounts, precision, device, f"{threads or 0:06}")
 
 

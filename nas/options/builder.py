@@ -47,7 +47,7 @@ def build(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     try:
         return cls(**_checked(options, values))
     except ValidationError as error:
-        problem = first_error(error)
+        problem = first_error(error) + _lacking(error, options)
         raise InputError(f"{where}.{problem}".lstrip(".")) from None
     except InputError:
         # A ValueError too, but it names its option already.
@@ -205,6 +205,18 @@ def _checked(options: _Options, values: Mapping[str, Any]) -> dict[str, Any]:
     # Only what was given is handed on: for the rest the signature has its own defaults.
     checked = model.model_validate(values)
     return {name: _absolute(getattr(checked, f"option{i}")) for i, name in enumerate(names) if name in values}
+
+
+def _lacking(error: ValidationError, options: _Options) -> str:
+    """Return in words what the value of the first error lacks to be what its option takes; empty for other errors."""
+    problem = error.errors(include_url=False)[0]
+    if problem["type"] != "is_instance_of" or len(problem["loc"]) > 1:
+        return ""
+
+    needed = [name for name in dir(options.hint(str(problem["loc"][0]))) if not name.startswith("_")]
+    lacking = [name for name in needed if not hasattr(problem["input"], name)]
+    # What has nothing of it is something else altogether.
+    return f", which has no {', '.join(lacking)}" if 0 < len(lacking) < len(needed) else ""
 
 
 def _absolute(value: object) -> object:

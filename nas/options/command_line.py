@@ -278,6 +278,8 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 def _with_words(arguments: Sequence[str], option: str) -> list[str]:
     """Return the arguments, all words that are neither flags nor `name=value` as one list that an option has.
 
+    A word may have a `=` behind a `/`, which no option has in its name.
+
     Raises:
         InputError: the option is given by its name too.
     """
@@ -289,7 +291,7 @@ def _with_words(arguments: Sequence[str], option: str) -> list[str]:
         elif argument in ("-h", "--help"):
             # Words behind it are groups of options.
             others += [argument, *rest]
-        elif "=" in argument or argument.startswith(("-", "~")):
+        elif argument.startswith(("-", "~")) or ("=" in argument and "/" not in argument.partition("=")[0]):
             others.append(argument)
         else:
             words.append(argument)

@@ -155,6 +155,8 @@ def _num_rewards_before_learning(options: Mapping[str, Any]) -> int | None:
             return None
         case "RegularizedEvolution" | "ParetoEvolution":
             return int(options.get("controller.num_random") or options.get("controller.population_size") or 0)
+        case "Guided":
+            return int(options.get("controller.num_random") or 0)
         case "LocalSearch":
             return 1
         case _:

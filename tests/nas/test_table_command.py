@@ -13,7 +13,7 @@ from nas.record.baselines import Baseline, write_baseline
 from nas.record.journal import FILE_NAME, read_record
 from nas.record.trial import best_trials
 from proxy_tasks import Fidelity, Numerics
-from proxy_tasks.training_table import TrainingTable, read_table
+from proxy_tasks.training_table import EMPTY_TABLE, TrainingRow, TrainingTable, read_table
 from search_space import ScalePermutedSpace, resnet_seed
 from tests.conftest import TINY_SEARCH, Run
 
@@ -113,8 +113,9 @@ def test_a_table_is_added_to_and_loses_no_row_of_runs_that_are_gone(call: Run, t
         ("controller=evolution", *SMALL, "controller.num_random=3"),
         ("controller=pareto_evolution", "reward=tradeoff", *SMALL),
         ("controller=local_search",),
+        ("controller=guided", "controller.num_random=4", "controller.random_share=0"),
     ],
-    ids=["random", "evolution", "evolution that begins early", "pareto evolution", "local search"],
+    ids=["random", "evolution", "evolution that begins early", "pareto evolution", "local search", "guided"],
 )
 def test_what_counts_as_drawn_is_what_the_space_draws_with_the_seed_of_the_trial(
     call: Run, tmp_path: Path, options: tuple[str, ...]
@@ -136,6 +137,17 @@ def test_promoted_trials_have_the_fidelity_of_their_rung(call: Run, tmp_path: Pa
     assert {(row.fidelity.epochs, row.is_continued) for row in rows if row not in promoted} == {(3.0, False)}
 
 
+def test_trainings_that_went_on_from_unlike_ones_are_two() -> None:
+    # Rungs of 1 and 3 epochs, and of 1.5 and 3: the same amount in the end, by another way.
+    rows = [
+        TrainingRow(
+            "task", "promoted", "r50-fpn", 0, Fidelity(3), {"ap": ap, "epochs_before": before}, is_continued=True
+        )
+        for ap, before in ((0.3, 1.0), (0.4, 1.5), (0.4, 1.5))
+    ]
+    assert EMPTY_TABLE.joined([TrainingTable({}, {}, tuple(rows))]).rows == tuple(rows[:2])
+
+
 def test_a_run_under_way_is_read_as_far_as_it_has_come(call: Run, tmp_path: Path) -> None:
     search(call, "run=runs/a", "num_trials=5")
     journal = tmp_path / "runs" / "a" / FILE_NAME
@@ -150,6 +162,12 @@ def test_a_run_under_way_is_read_as_far_as_it_has_come(call: Run, tmp_path: Path
         f"warning: runs/{name} holds no run that has begun, so that it adds nothing\n"
         for name in ("begun", "report.html")
     )
+
+
+def test_folders_may_have_an_equals_sign_in_their_names(call: Run, tmp_path: Path) -> None:
+    search(call, "run='runs/noise=0.1'", "num_trials=3")
+    search(call, "run='runs/a b=1/c'", "num_trials=2", "seed=1")
+    assert len(table_of(call, tmp_path, "runs/noise=0.1", "runs/a b=1/c").rows) == 5
 
 
 def test_folders_without_any_run_make_no_table(call: Run, tmp_path: Path) -> None:

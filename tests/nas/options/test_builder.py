@@ -51,8 +51,23 @@ class Named(Protocol):
     def metric(self) -> str: ...
 
 
+@runtime_checkable
+class Measured(Named, Protocol):
+    @property
+    def unit(self) -> str: ...
+
+
+class OnlyNamed:
+    metric = "ap"
+
+
 def takes_a_protocol(named: Named) -> Named:
     return named
+
+
+@dataclass(frozen=True)
+class Gauge:
+    measured: Measured
 
 
 class Words:
@@ -107,6 +122,11 @@ def test_a_mistake_is_one_line_that_names_the_option(cls: type[Any], node: dict[
         build(cls, node, "here")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_class_of_one_s_own_lacks_is_named() -> None:
+    with pytest.raises(InputError, match=r"^here.measured: Input should be .*, which has no unit$"):
+        build(Gauge, {"measured": {"_target_": f"{__name__}.OnlyNamed"}}, "here")
 
 
 def test_an_unknown_option_of_the_command_itself_lists_those_that_there_are() -> None:
