@@ -94,6 +94,17 @@ def test_the_check_sees_boxes_that_would_not_be_kept(subject: Subject, spoil: ob
     assert difference_of_kept(network, (images, sizes_px), spoil(*answer)) > 1e-3
 
 
+def test_a_detector_that_finds_hardly_anything_is_compared_where_it_does(subject: Subject) -> None:
+    network = copy.deepcopy(subject.network)
+    predict = network.get_submodule("detector.network.class_tower.predict")
+    assert isinstance(predict, torch.nn.Conv2d)
+    torch.nn.init.normal_(predict.weight, std=0.1)
+    torch.nn.init.constant_(predict.bias, -4.6)  # type: ignore[arg-type]  # this convolution has a bias
+    batches = random_batches(dataclasses.replace(subject, network=network), [1, 3])
+    with torch.no_grad():
+        assert all(int(network(*inputs)[-1].sum()) for inputs in batches)
+
+
 def test_either_of_two_boxes_of_one_score_may_be_kept(subject: Subject) -> None:
     network = copy.deepcopy(subject.network)
     assert isinstance(network, DetectorWithKept)
