@@ -59,6 +59,7 @@ def detector(tmp_path: Path) -> Path:
         (("run=run", "use=raw"), "use needs weights=.*"),
         (("weights=full", "format=json"), "format=json needs run=FOLDER: .*"),
         (("run=run", "suppression=true"), "suppression=true needs weights=.*"),
+        (("weights=full", "boxes=true", "suppression=true"), "boxes and suppression exclude each other: .*"),
         (("weights=full", "top=2"), "top needs run=FOLDER: .*"),
         (("run=run", "top=2", "trial=1"), "top and trial exclude each other: .*"),
         (("run=run", "overwrite=true"), "overwrite=true is of networks, .*"),
