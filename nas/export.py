@@ -113,6 +113,8 @@ class Options:
 
     def _check_of_weights(self) -> None:
         """Check what a trained detector is exported with."""
+        if self.boxes and self.suppression:
+            raise ValueError("boxes and suppression exclude each other: all of the best boxes, or those that are kept")
         for name, value in (("trial", self.trial), ("top", self.top)):
             if value is not None:
                 raise ValueError(f"{name} needs run=FOLDER: a training is of one architecture")

@@ -85,8 +85,7 @@ class NetworkExport:
         for form, path in zip(self.formats, paths, strict=True):
             checked = export_checked(subject, form, self.variant)
             contents.append(checked.content)
-            kept = "" if checked.num_boxes is None else f", keeps the {checked.num_boxes} boxes that nas.detect does"
-            print_aside(f"{path.name}: differs by at most {checked.difference:.1e} in {checked.runtime}{kept}")
+            print_aside(f"{path.name}: {checked.in_words}")
 
         # Only once all have passed: the files of a network are there together or not at all.
         for path, content in zip(paths, contents, strict=True):

@@ -12,8 +12,10 @@ from proxy_tasks.exporting.subject import Subject
 from proxy_tasks.networks.onnx_file import difference_of, have_same_forms
 
 _SEED = 1
-_CONTRASTS = (1.0, 4.0, 16.0)
-"""Factors of the noise, tried until a detector that suppresses boxes finds some."""
+_CONTRASTS = tuple(4.0**power for power in range(7))
+"""Factors of the noise, tried until a detector that suppresses boxes finds some.
+
+Scores that training has hardly moved stand out at the last alone."""
 _NUM_COMPARED = 256
 """Boxes that are looked up together among those of all anchors."""
 
@@ -63,7 +65,9 @@ def largest_difference(
     largest = 0.0
     for inputs, answer in zip(batches, answers, strict=True):
         wanted = tuple(subject.network(*inputs))
-        if not have_same_forms(wanted, answer):
+        # Python's max can pass over what is not a number.
+        are_finite = all(bool(value.isfinite().all()) for value in (*wanted, *answer))
+        if not are_finite or not have_same_forms(wanted, answer):
             return float("inf")
 
         match subject.network:
@@ -109,4 +113,4 @@ def _distance_of_boxes(network: DetectorWithBoxes, images: Tensor, answer: Seque
             of_score = (scores[some, None] - all_scores[image][:, labels[some]].T).abs()  # (N, A)
             nearest = torch.maximum(of_box, of_score).amin(dim=1)  # (N,)
             worst = max(worst, float(nearest.max()))
-    return worst if worst == worst else float("inf")
+    return worst

@@ -61,6 +61,16 @@ class Checked(NamedTuple):
     runtime: str
     num_boxes: int | None = None
 
+    @property
+    def in_words(self) -> str:
+        """The result of the comparison, with what could not be compared."""
+        difference = f"differs by at most {self.difference:.1e} in {self.runtime}"
+        if self.num_boxes is None:
+            return difference
+        if self.num_boxes == 0:
+            return f"{difference}, finds no box in noise, so that which boxes it keeps has not been compared"
+        return f"{difference}, keeps the {self.num_boxes} boxes that nas.detect does"
+
 
 def export_checked(subject: Subject, form: NetworkFormat, variant: Variant) -> Checked:
     """Return a network as a file, after it was loaded back and compared on random images, at two batch sizes.

@@ -42,7 +42,7 @@ def difference_of_kept(network: DetectorWithKept, inputs: tuple[Tensor, ...], an
     Args:
         network: the network.
         inputs: images and their sizes.
-        answer: the file's four outputs.
+        answer: the file's four outputs, all finite.
     """
     (images, sizes_px), (boxes, labels, scores, numbers), detector = inputs, answer, network.detector
     raw = detector.raw(images)
@@ -63,7 +63,7 @@ def difference_of_kept(network: DetectorWithKept, inputs: tuple[Tensor, ...], an
             return float("inf")
         made_up = got.distances(candidates) * (got.scores > lowest + TOLERANCE)  # (N,)
         worst = max(worst, *made_up.tolist(), _farthest(wanted, got, lowest), _farthest(got, wanted, lowest))
-    return worst if worst == worst else float("inf")
+    return worst
 
 
 def _is_possible(kept: _Kept) -> bool:

@@ -13,6 +13,7 @@ from torch import nn
 from foundation import InputError
 from nas.exporting.networks import NetworkExport
 from proxy_tasks.detection.detector_file import save_detector
+from proxy_tasks.exporting.checked import Checked
 from proxy_tasks.exporting.formats import Variant
 from proxy_tasks.exporting.subject import Subject
 from search_space import ModelScale
@@ -58,6 +59,7 @@ def detector(tmp_path: Path) -> Path:
         (("run=run", "use=raw"), "use needs weights=.*"),
         (("weights=full", "format=json"), "format=json needs run=FOLDER: .*"),
         (("run=run", "suppression=true"), "suppression=true needs weights=.*"),
+        (("weights=full", "boxes=true", "suppression=true"), "boxes and suppression exclude each other: .*"),
         (("weights=full", "top=2"), "top needs run=FOLDER: .*"),
         (("run=run", "top=2", "trial=1"), "top and trial exclude each other: .*"),
         (("run=run", "overwrite=true"), "overwrite=true is of networks, .*"),
@@ -106,6 +108,19 @@ def test_what_does_not_agree_with_its_network_is_not_written(tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"format=pt2: what torch \S+ computes differs by \d.*: nothing was written"):
         how.write(Subject(Noise(), "", ModelScale(), 32, ("p3",), {}), tmp_path / "noise")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("num_boxes", "said"),
+    [
+        (None, ""),
+        (7, ", keeps the 7 boxes that nas.detect does"),
+        (0, ", finds no box in noise, so that which boxes it keeps has not been compared"),
+    ],
+)
+def test_what_was_not_compared_is_said(num_boxes: int | None, said: str) -> None:
+    checked = Checked(b"", 0.0, "torch 9", num_boxes)
+    assert checked.in_words == f"differs by at most 0.0e+00 in torch 9{said}"
 
 
 @pytest.mark.usefixtures("detector")

@@ -14,7 +14,7 @@ from proxy_tasks.coco.batches import normalise
 from proxy_tasks.coco.decode import fit, fitted_size
 from proxy_tasks.detection.detections import MAX_DETECTIONS, MIN_SCORE
 from proxy_tasks.detection.detector_file import save_detector
-from proxy_tasks.exporting.agreement import are_equal, random_batches
+from proxy_tasks.exporting.agreement import are_equal, largest_difference, random_batches
 from proxy_tasks.exporting.kept import NO_LABEL, DetectorWithKept, keep_one_by_one, packed
 from proxy_tasks.exporting.same_boxes import difference_of_kept
 from proxy_tasks.exporting.stand_alone import stand_alone_source
@@ -92,6 +92,31 @@ def test_the_check_sees_boxes_that_would_not_be_kept(subject: Subject, spoil: ob
     assert difference_of_kept(network, (images, sizes_px), answer) < 1e-6
     assert callable(spoil)
     assert difference_of_kept(network, (images, sizes_px), spoil(*answer)) > 1e-3
+
+
+@pytest.mark.parametrize("suppresses", [True, False])
+def test_the_check_sees_boxes_that_are_not_a_number(subject: Subject, suppresses: bool) -> None:
+    network = subject.network
+    assert isinstance(network, DetectorWithKept)
+    batches = random_batches(subject, [1])
+    if not suppresses:
+        subject = dataclasses.replace(subject, network=network.detector)
+        batches = [(images,) for images, _ in batches]
+    with torch.no_grad():
+        boxes, *others = subject.network(*batches[0])
+    assert largest_difference(subject, batches, [(boxes, *others)]) < 1e-6
+    assert largest_difference(subject, batches, [(boxes * torch.nan, *others)]) == torch.inf
+
+
+def test_a_detector_that_finds_hardly_anything_is_compared_where_it_does(subject: Subject) -> None:
+    network = copy.deepcopy(subject.network)
+    predict = network.get_submodule("detector.network.class_tower.predict")
+    assert isinstance(predict, torch.nn.Conv2d)
+    torch.nn.init.normal_(predict.weight, std=0.1)
+    torch.nn.init.constant_(predict.bias, -4.6)  # type: ignore[arg-type]  # this convolution has a bias
+    batches = random_batches(dataclasses.replace(subject, network=network), [1, 3])
+    with torch.no_grad():
+        assert all(int(network(*inputs)[-1].sum()) for inputs in batches)
 
 
 def test_either_of_two_boxes_of_one_score_may_be_kept(subject: Subject) -> None:
