@@ -28,11 +28,14 @@ from nas.training.journal import check_folder
 from nas.training.launch import end_for_others, end_with_launcher, launch
 from nas.training.preparing import prepare_before, prepare_images
 from nas.training.winners import FullTraining, Winner, Winners, arguments_of, figure_text, is_finished, results
+from proxy_tasks.classification.class_labels import labels_of
+from proxy_tasks.classification.class_shapes import ClassShapes
 from proxy_tasks.classification.image_folder import ImageFolder
 from proxy_tasks.classification.inaturalist import INaturalist
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
 from proxy_tasks.coco.open_data import Data, DataOptions, prepared_content
+from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.full_training.head_names import HEADS, HeadName
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.protocol import TrainingProtocol
@@ -109,6 +112,8 @@ class Options:
         ):
             check_range(name, value, low, high, reason)
         check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
+        if not self.prepare_only:
+            self._check_data()
         if self.search is not None:
             self._check_search(self.search)
             return
@@ -119,6 +124,20 @@ class Options:
         if self.spec is None and self.model is None and self.weights is None and not self.prepare_only:
             raise ValueError(
                 "spec: say what to train, by spec=, model= or weights=, as spec=runs/quickstart or model=r50-fpn"
+            )
+
+    def _check_data(self) -> None:
+        """Check that the head can learn from this kind of data."""
+        is_of_classes = isinstance(self.data, ClassShapes | ImageFolder | INaturalist)
+        if is_of_classes and self.head != "classifier":
+            raise ValueError(
+                f"head={self.head}: images by class have no boxes; head=classifier protocol=classes fits them"
+            )
+        if self.head == "mask_rcnn" and isinstance(self.data, Shapes) and not self.data.masks:
+            raise ValueError("head=mask_rcnn: data=shapes has no masks; data=shapes_masks is the same data with masks")
+        if self.head == "classifier" and isinstance(self.data, Shapes):
+            raise ValueError(
+                "head=classifier: images of data=shapes have several objects; data=class_shapes has one each"
             )
 
     def _check_search(self, search: Path) -> None:
@@ -334,6 +353,7 @@ def _data_options(options: Options, scale: ModelScale) -> DataOptions:
         cache_format=Native(options.longest_side_px),
         content=None,
         with_masks=options.head == "mask_rcnn",
+        check=labels_of if options.head == "classifier" else None,
     )
 
 

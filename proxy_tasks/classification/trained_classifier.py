@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from foundation import InputError
 from proxy_tasks.base import BadDataError, Report
+from proxy_tasks.classification.class_labels import labels_of
 from proxy_tasks.classification.classifier_file import ClassifierInfo, read_classifier
-from proxy_tasks.classification.labelled import labels_of
 from proxy_tasks.classification.scoring import classify_all, score
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.cache import cached_split

@@ -2,16 +2,16 @@
 
 import json
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from foundation import InputError
+from foundation import InputError, write_whole
 from proxy_tasks.base import Report
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import BadEntries, Count, Kind, check_counts
-from proxy_tasks.coco.cache_files import sync
 from proxy_tasks.coco.mask_file import read_masks
 from proxy_tasks.coco.masks import Masks
 
@@ -60,19 +60,14 @@ def cached_masks(
 def _make(
     folder: Path, annotation_file: Path, annotations: Annotations, max_bad_share: float, report: Report
 ) -> CachedMasks:
-    path = folder / FILE_NAME
-    part = path.with_suffix(".part")
     bad = BadEntries(folder / BAD_LIST, max_bad_share)
     masks, repairs = read_masks(annotation_file, annotations, bad, report)
 
     about = json.dumps({"version": _VERSION, "repairs": repairs, "bad": bad.counts})
-    try:
-        with part.open("wb") as file:
-            np.savez(file, counts=masks.counts, starts=masks.starts, sizes_px=masks.sizes_px, about=np.array(about))
-            sync(file)
-        part.rename(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    # Two commands may make it at the same time, and each its own.
+    content = BytesIO()
+    np.savez(content, counts=masks.counts, starts=masks.starts, sizes_px=masks.sizes_px, about=np.array(about))
+    write_whole(folder / FILE_NAME, content.getbuffer())
     return CachedMasks(masks, repairs, bad.counts)
 
 

@@ -1,6 +1,7 @@
 """Masks of a COCO `instances_*.json`: polygons and run lengths, checked, clipped to their image, and counted."""
 
 import math
+import mmap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from proxy_tasks.coco.run_lengths import compact, decode_mask, encode_polygons, 
 _REPORT_EVERY = 1024
 _MIN_NUMBERS = 6
 """Numbers of the smallest polygon; COCO's tools take four for a box."""
+_NO_MASK = "no object has a mask: segmentation is missing or empty in every annotation"
 _CLIPPED = "masks clipped to their image"
 _WITHOUT = "objects without a usable mask, neither trained on nor scored against as masks"
 
@@ -45,6 +47,21 @@ class _Mask(NamedTuple):
     counts: bytes
     reason: str = ""
     repair: str = ""
+
+
+def check_names_masks(path: Path) -> None:
+    """Check that a file of annotations has masks at all, which takes no time: before its images are decoded.
+
+    Raises:
+        InputError: it cannot be read, or has none.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            has_masks = content.find(b'"segmentation"') >= 0
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    if not has_masks:
+        raise InputError(f"{path}: {_NO_MASK}")
 
 
 def read_masks(path: Path, annotations: Annotations, bad: BadEntries, report: Report) -> tuple[Masks, dict[str, int]]:
@@ -73,7 +90,7 @@ def read_masks(path: Path, annotations: Annotations, bad: BadEntries, report: Re
     if not np.array_equal(boxes_xywh, annotations.boxes_xywh):
         raise InputError(f"{path} has changed since it was read: start again")
     if not any(one.get("segmentation") for _, one in kept):
-        raise InputError(f"{path}: no object has a mask: segmentation is missing or empty in every annotation")
+        raise InputError(f"{path}: {_NO_MASK}")
 
     sizes_px = annotations.sizes_px[[row_of[one["image_id"]] for _, one in kept]]  # (M, 2)
     masks: list[_Mask] = []

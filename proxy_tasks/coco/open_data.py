@@ -26,6 +26,7 @@ from proxy_tasks.coco.description import describe_split
 from proxy_tasks.coco.folder import CocoFolder, SplitName
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
 from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.mask_file import check_names_masks
 from proxy_tasks.coco.masks import MAX_MASKS, num_masks_beyond_bound
 from proxy_tasks.coco.native_images import Native
 
@@ -70,7 +71,13 @@ class DataContent:
 
 @dataclass(frozen=True, slots=True)
 class DataOptions:
-    """The options of a task that decide which data it uses; see `DetectionProxy` for each."""
+    """The options of a task that decide which data it uses; see `DetectionProxy` for the first ones.
+
+    Attributes:
+        with_masks: read the masks of objects too.
+        check: called with the annotations of each split, and with the name of their file, before any image is decoded;
+            raises `InputError` where they are not what is needed.
+    """
 
     data: Data
     image_size_px: int
@@ -80,6 +87,7 @@ class DataOptions:
     cache_format: Format | Native
     content: DataContent | None
     with_masks: bool = False
+    check: Callable[[Annotations, str], object] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,11 +212,11 @@ def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None
     """Open the splits in use; make caches that are missing only where a `report` is given."""
 
     def check_val(val: Annotations) -> None:
-        _check_classes(options, val)
+        _check_objects(options, folder.paths("val")[0], val)
         _check_scored(folder.paths("val")[0], val, np.arange(val.num_images))
 
     def check_train(train: Annotations) -> None:
-        _check_classes(options, train)
+        _check_objects(options, folder.paths("train")[0], train)
         _, held_out = split_held_out(train.num_images, folder.num_held_out, folder.split_seed)
         if val is None:
             _check_scored(folder.paths("train")[0], train, held_out)
@@ -262,9 +270,13 @@ def _labelled_by_id(split: CachedSplit) -> CachedSplit:
     return replace(split, annotations=with_id_labels(split.annotations))
 
 
-def _check_classes(options: DataOptions, annotations: Annotations) -> None:
+def _check_objects(options: DataOptions, file: Path, annotations: Annotations) -> None:
     if options.classes == "ids":
         check_id_labels(annotations.category_ids)
+    if options.with_masks:
+        check_names_masks(file)
+    if options.check is not None:
+        options.check(annotations, str(file))
 
 
 def _check_scored(file: Path, annotations: Annotations, rows: NDArray[np.int64]) -> None:

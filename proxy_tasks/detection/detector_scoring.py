@@ -13,6 +13,7 @@ from proxy_tasks.coco.annotations import NO_CATEGORY, Annotations
 from proxy_tasks.coco.cache import CachedSplit, cached_split
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.folder import CocoFolder
+from proxy_tasks.coco.mask_file import check_names_masks
 from proxy_tasks.coco.native_images import Native
 from proxy_tasks.detection.detector import Detector
 from proxy_tasks.detection.detector_file import Category, DetectorInfo
@@ -120,6 +121,8 @@ def open_scored(
 
     def check(annotations: Annotations) -> None:
         # Before any image is decoded, which takes minutes.
+        if info.head == "mask_rcnn":
+            check_names_masks(key.annotation_file)
         labels_of_classes(info.categories, annotations, info.name, key.annotation_file)
         if annotations.is_crowd.all():
             raise InputError(f"{key.annotation_file}: no image has a box, so there is no AP")

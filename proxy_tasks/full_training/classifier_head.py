@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from proxy_tasks.classification.class_labels import labels_of
 from proxy_tasks.classification.classifier_file import ClassifierInfo, save_classifier
-from proxy_tasks.classification.labelled import LabelledImages, labels_of, read_labelled
+from proxy_tasks.classification.labelled import LabelledImages, read_labelled
 from proxy_tasks.classification.objective import ClassObjective
 from proxy_tasks.classification.recipe import ClassRecipe
 from proxy_tasks.classification.scoring import Answers, classify_all, score
@@ -17,7 +18,7 @@ from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import fill, read_start
-from proxy_tasks.networks.layers import NORM_EPSILON, Reference
+from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.training.recipe import Recipe
 
@@ -39,18 +40,13 @@ class ClassifierHead:
         for name, split in (("the training images", self.data.train), ("the images to score", self.data.scored)):
             labels_of(split.annotations, name)
         self._class_names = tuple(str(name) for name in self.data.train.annotations.category_names)
-        self._start = None if plan.weights is None else read_start(plan.weights)
-        self._reference: Reference = "tpu" if self._start is None else self._start.reference
+        self.start = None if plan.weights is None else read_start(plan.weights)
+        self._reference: Reference = "tpu" if self.start is None else self.start.reference
 
     @property
     def num_scored(self) -> int:
         """The number of images that are scored."""
         return len(self.data.scored_rows)
-
-    @property
-    def norm_epsilon(self) -> float:
-        """The epsilon of the weights it starts from, or that of new networks."""
-        return NORM_EPSILON if self._start is None else self._start.norm_epsilon
 
     def build(self) -> nn.Module:
         """Return the network with the weights that it starts from."""
@@ -58,8 +54,8 @@ class ClassifierHead:
         network = build_network(
             plan.architecture, plan.scale, head="classifier", num_classes=num_classes, reference=self._reference
         )
-        if plan.weights is not None and self._start is not None:
-            fill(network, self._start, plan.weights, "classifier", self._class_names)
+        if plan.weights is not None and self.start is not None:
+            fill(network, self.start, plan.weights, "classifier", self._class_names)
         return network
 
     def objective(self, network: nn.Module, recipe: Recipe, *, bf16: bool) -> ClassObjective:

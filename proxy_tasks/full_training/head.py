@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from proxy_tasks.coco.open_data import OpenData
+from proxy_tasks.full_training.starting_weights import Start
 from proxy_tasks.training.objective import Objective, Part, Ready
 from proxy_tasks.training.recipe import Recipe
 
@@ -56,8 +57,8 @@ class Head(Protocol[Part, Ready, Found]):
         ...
 
     @property
-    def norm_epsilon(self) -> float:
-        """The epsilon of the normalisation, unless the protocol says another: that of the weights it starts from."""
+    def start(self) -> Start | None:
+        """The trained network that it starts from; None for new weights."""
         ...
 
     def build(self) -> nn.Module:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection import MaskRCNN
 
+from foundation import InputError
 from proxy_tasks.coco.batch_reading import read_originals
 from proxy_tasks.coco.cache import masks_of
 from proxy_tasks.coco.masks import Masks
@@ -20,7 +21,7 @@ from proxy_tasks.full_training.file_info import info_of
 from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import fill, read_start
-from proxy_tasks.networks.layers import NORM_EPSILON, Reference
+from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.segmentation.mask_inference import detect_all_masks
 from proxy_tasks.segmentation.mask_objective import MaskObjective
@@ -35,14 +36,16 @@ class MaskRCNNHead:
         plan: what to train; its data has masks.
 
     Raises:
-        InputError: the data cannot be used, or the weights to start from cannot be read.
+        InputError: the data cannot be used or has no mask to score on, or the weights to start from cannot be read.
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
         self._plan = plan
         self.data = open_data(plan.data)
-        self._start = None if plan.weights is None else read_start(plan.weights)
-        self._reference: Reference = "tpu" if self._start is None else self._start.reference
+        if not self.num_scored:
+            raise InputError("none of the images to score on has an object with a mask, so there is no mask AP")
+        self.start = None if plan.weights is None else read_start(plan.weights)
+        self._reference: Reference = "tpu" if self.start is None else self.start.reference
 
     @property
     def num_scored(self) -> int:
@@ -51,11 +54,6 @@ class MaskRCNNHead:
         spans = (slice(scored.first_box[row], scored.first_box[row + 1]) for row in self.data.scored_rows)
         return sum(int((has_mask[span] & ~scored.is_crowd[span]).sum()) for span in spans)
 
-    @property
-    def norm_epsilon(self) -> float:
-        """The epsilon of the weights it starts from, or that of new networks."""
-        return NORM_EPSILON if self._start is None else self._start.norm_epsilon
-
     def build(self) -> nn.Module:
         """Return the network with the weights that it starts from; one with another head gives its backbone."""
         plan = self._plan
@@ -63,9 +61,9 @@ class MaskRCNNHead:
         network = build_network(
             plan.architecture, plan.scale, head="mask_rcnn", num_classes=num_classes, reference=reference
         )
-        if plan.weights is not None and self._start is not None:
+        if plan.weights is not None and self.start is not None:
             names = tuple(str(name) for name in self.data.train.annotations.category_names)
-            fill(network, self._start, plan.weights, "mask_rcnn", names)
+            fill(network, self.start, plan.weights, "mask_rcnn", names)
         return network
 
     def objective(self, network: nn.Module, recipe: Recipe, *, bf16: bool) -> MaskObjective:

@@ -64,7 +64,8 @@ class TrainingPlan:
         if self.head == "classifier" and not is_for_classes:
             raise InputError("head=classifier: this protocol trains detectors; protocol=classes trains classifiers")
         if self.head != "classifier" and is_for_classes:
-            raise InputError(f"head={self.head}: this protocol trains classifiers; protocol=b trains detectors")
+            other = "mask_rcnn" if self.head == "mask_rcnn" else "b"
+            raise InputError(f"head={self.head}: this protocol trains classifiers; protocol={other} trains detectors")
 
     def options(self) -> dict[str, Any]:
         """Return what makes the training what it is, as plain values: a checkpoint with other ones is of another."""

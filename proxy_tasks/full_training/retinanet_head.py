@@ -21,7 +21,7 @@ from proxy_tasks.full_training.file_info import info_of
 from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import fill, read_start
-from proxy_tasks.networks.layers import NORM_EPSILON, Reference
+from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.training.recipe import Recipe
 
@@ -39,26 +39,21 @@ class RetinaNetHead:
     def __init__(self, plan: TrainingPlan) -> None:
         self._plan = plan
         self.data = open_data(plan.data)
-        self._start = None if plan.weights is None else read_start(plan.weights)
-        self._reference: Reference = "tpu" if self._start is None else self._start.reference
+        self.start = None if plan.weights is None else read_start(plan.weights)
+        self._reference: Reference = "tpu" if self.start is None else self.start.reference
 
     @property
     def num_scored(self) -> int:
         """The number of boxes that AP is measured on."""
         return num_objects(self.data.scored.annotations, self.data.scored_rows)
 
-    @property
-    def norm_epsilon(self) -> float:
-        """The epsilon of the weights it starts from, or that of new networks."""
-        return NORM_EPSILON if self._start is None else self._start.norm_epsilon
-
     def build(self) -> nn.Module:
         """Return the network with the weights that it starts from; a detector with masks gives its backbone."""
         plan = self._plan
         network = build_detector(plan.architecture, plan.scale, self.data.num_classes, self._reference)
-        if plan.weights is not None and self._start is not None:
+        if plan.weights is not None and self.start is not None:
             names = tuple(str(name) for name in self.data.train.annotations.category_names)
-            fill(network, self._start, plan.weights, "retinanet", names)
+            fill(network, self.start, plan.weights, "retinanet", names)
         return network
 
     def objective(self, network: nn.Module, recipe: Recipe, *, bf16: bool) -> BoxObjective:

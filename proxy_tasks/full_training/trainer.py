@@ -20,7 +20,7 @@ from proxy_tasks.full_training.head_names import HEADS, LAST
 from proxy_tasks.full_training.heads import open_head
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.synced_norm import synchronise
-from proxy_tasks.networks.layers import set_norm_epsilon, set_norm_momentum
+from proxy_tasks.networks.layers import NORM_EPSILON, set_norm_epsilon, set_norm_momentum
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
 from proxy_tasks.training.processes import Processes
 from proxy_tasks.training.training_steps import TrainingSteps
@@ -114,7 +114,9 @@ class _Trainer:
         self._weights_crc = None if plan.weights is None else zlib.crc32(plan.weights.read_bytes())
 
         epsilon = plan.protocol.norm_epsilon
-        self._epsilon = self._head.norm_epsilon if epsilon is None else epsilon
+        if epsilon is None:
+            epsilon = NORM_EPSILON if self._head.start is None else self._head.start.norm_epsilon
+        self._epsilon = epsilon
         set_norm_epsilon(network, self._epsilon)
         set_norm_momentum(network, plan.protocol.norm_momentum)
         if processes.count > 1:
@@ -141,6 +143,7 @@ class _Trainer:
         if self._processes.is_first:
             num_images, num_scored = len(self._head.data.full_train_rows), self._head.num_scored
             self._watch.started(self._steps.num_taken, self._num_steps, num_images, num_scored)
+            self._remark_start()
 
         self._started_at_s, self._first_step = time.monotonic(), self._steps.num_taken
         saved_at_s = time.monotonic()
@@ -159,6 +162,15 @@ class _Trainer:
                 self._save_if_it_can()
                 saved_at_s = time.monotonic()
         return True
+
+    def _remark_start(self) -> None:
+        """Say where little of the weights to start from is taken: a forgotten option would cost days."""
+        start = self._head.start
+        if start is not None and start.head != self._plan.head and self._steps.num_taken == 0:
+            self._watch.remark(
+                f"weights= are those of head={start.head}: head={self._plan.head} starts from their backbone, all else "
+                "is new"
+            )
 
     def _take(self, batches: Iterator[list[Any]]) -> None:
         batch_size = self._plan.protocol.batch_size

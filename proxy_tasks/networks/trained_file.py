@@ -13,6 +13,7 @@ from proxy_tasks.networks.torch_file import UnusableWeightsError, read_torch_fil
 
 WhichWeights: TypeAlias = Literal["averaged", "raw"]
 """The average of the weights over the training, or the weights after its last step."""
+Kind: TypeAlias = Literal["trained detector", "trained classifier"]
 States: TypeAlias = Mapping[WhichWeights, Mapping[str, Tensor]]
 """The network's state with each kind of weights that there is; `raw` is always there."""
 T = TypeVar("T")
@@ -26,7 +27,7 @@ class Layout(NamedTuple):
         format: number of its layout; files of a higher one are refused.
     """
 
-    kind: str
+    kind: Kind
     format: int
 
 
@@ -79,8 +80,10 @@ def read_trained(path: Path, layout: Layout, adapter: TypeAdapter[T]) -> tuple[T
         InputError: it is not there, is damaged, of a newer format or of another kind.
     """
     content = _content(path)
-    if content.get("kind") != layout.kind:
-        raise InputError(f"{path} holds no {layout.kind}: needed is a file that nas.train has written")
+    kind = content.get("kind")
+    if kind != layout.kind:
+        found = f", but a {kind}" if kind in get_args(Kind) else ": needed is a file that nas.train has written"
+        raise InputError(f"{path} holds no {layout.kind}{found}")
     if content.get("format") != layout.format:
         raise InputError(
             f"{path} is of format {content.get('format')}, this version reads format {layout.format}: update "

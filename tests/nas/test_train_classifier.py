@@ -58,7 +58,10 @@ def test_a_classifier_is_trained_scored_and_not_trained_twice(tmp_path: Path, ca
     # A mistake in one line.
     for arguments, message in (
         (("run=classes", "protocol.classification.label_smoothing=0.1"), "protocol.classification.label_smoothing=0.0"),
-        (("run=a", "head=retinanet"), "head=retinanet: this protocol trains classifiers; protocol=b trains detectors"),
+        (
+            ("run=a", "head=retinanet"),
+            "head=retinanet: images by class have no boxes; head=classifier protocol=classes fits",
+        ),
         (
             ("run=a", "protocol.classification=null"),
             "head=classifier: this protocol trains detectors; protocol=classes",
@@ -78,7 +81,8 @@ def test_a_classifier_gives_its_backbone_to_a_detector_and_takes_one(tmp_path: P
     still = ("protocol.epochs=1", "protocol.ema_decay=null", *rates)
     network = ("scale.activation=relu", *NETWORK, "spec=null")
     done = call("nas.train", *TINY_DETECTOR, *network, *still, "weights=classes", "run=boxes")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr.startswith("weights= are those of head=classifier: head=retinanet starts from their backbone")
     classifier = read_classifier(tmp_path / "classes" / "classifier.pt").states["averaged"]
     detector = read_detector(tmp_path / "boxes" / "last.pt").states["raw"]
     names = [name for name, _ in kernels(classifier) if name.startswith("backbone.")]
@@ -86,7 +90,8 @@ def test_a_classifier_gives_its_backbone_to_a_detector_and_takes_one(tmp_path: P
     assert all(torch.allclose(detector[name], classifier[name], atol=1e-6) for name in names)
 
     done = call("nas.train", *TINY, *network, *still, "weights=boxes", "run=back", "seed=1")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr.startswith("weights= are those of head=retinanet: head=classifier starts from their backbone")
     back = read_classifier(tmp_path / "back" / "last.pt")
     assert all(torch.allclose(back.states["raw"][name], detector[name], atol=1e-6) for name in names)
     assert not torch.allclose(back.states["raw"]["predict.weight"], classifier["predict.weight"], atol=1e-3)

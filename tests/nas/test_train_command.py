@@ -257,6 +257,15 @@ def test_the_last_line_of_a_search_is_the_command_that_trains_its_winner(
             ("spec=runs/quickstart",),
             "no run at runs/quickstart: python -m nas.search experiment=quickstart makes it; spec=spinenet-49 does",
         ),
+        (
+            ("head=mask_rcnn",),
+            "head=mask_rcnn: data=shapes has no masks; data=shapes_masks is the same data with masks",
+        ),
+        (
+            ("head=classifier",),
+            "head=classifier: images of data=shapes have several objects; data=class_shapes has one",
+        ),
+        (("data=class_shapes",), "head=retinanet: images by class have no boxes; head=classifier"),
         (("protocol.epochs=0",), "protocol: epochs must be from 1e-06"),
         (("protocol.schedule=step",), "protocol: decay_epochs must lie between 0 and epochs"),
     ],

@@ -33,11 +33,11 @@ def test_a_saved_classifier_is_read_as_it_was(tmp_path: Path) -> None:
 
 def test_a_classifier_is_no_detector_and_a_detector_no_classifier(tmp_path: Path) -> None:
     save_classifier(tmp_path / "classifier.pt", INFO, raw=RAW)
-    with pytest.raises(InputError, match=r"classifier\.pt holds no trained detector: needed is a file that"):
+    with pytest.raises(InputError, match=r"classifier\.pt holds no trained detector, but a trained classifier"):
         read_detector(tmp_path / "classifier.pt")
     info = DetectorInfo("a", "spinenet-49", INFO.scale, (Category(1, "x"),), "raw")
     save_detector(tmp_path / "detector.pt", info, raw=RAW)
-    with pytest.raises(InputError, match=r"detector\.pt holds no trained classifier: needed is a file that"):
+    with pytest.raises(InputError, match=r"detector\.pt holds no trained classifier, but a trained detector"):
         read_classifier(tmp_path / "detector.pt")
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from torchvision.datasets import ImageFolder as TorchvisionFolder
 
 from foundation import InputError
 from proxy_tasks.base import silent
+from proxy_tasks.classification.class_labels import labels_of
 from proxy_tasks.classification.class_shapes import CLASS_SHAPES, ClassShapes
 from proxy_tasks.classification.image_folder import ImageFolder
 from proxy_tasks.classification.inaturalist import INaturalist
-from proxy_tasks.classification.labelled import labels_of
 from proxy_tasks.coco.cache import CachedSplit
 from proxy_tasks.coco.native_images import Native
 from proxy_tasks.coco.open_data import Data, DataOptions, OpenData, open_data, prepare_data
+from proxy_tasks.coco.shapes import Shapes
 
 
 def draw(root: Path, *names: str) -> None:
@@ -164,9 +166,27 @@ def test_drawn_shapes_are_a_folder_by_class_and_the_same_each_time(tmp_path: Pat
         ClassShapes(tmp_path / "mine", 20, 5, 32, num_held_out=2).folder(silent)
 
 
-def test_images_with_several_objects_have_no_class(tmp_path: Path) -> None:
-    from proxy_tasks.coco.shapes import Shapes
+def test_classes_of_one_name_and_images_with_several_objects_are_refused_before_images_are_decoded(
+    tmp_path: Path,
+) -> None:
+    draw(tmp_path, "0.png", "1.png", "2.png")
+    images = [{"id": i, "file_name": f"{i}.png", "width": 40, "height": 30} for i in range(3)]
+    annotations = [{"id": i, "image_id": i, "category_id": i} for i in range(3)]
+    categories = [{"id": i, "name": name} for i, name in enumerate(("owl", "bear", "bear"))]
+    for name in ("train2017.json", "val2017.json"):
+        document = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / name).write_text(json.dumps(document))
 
-    data = opened(Shapes(tmp_path / "s", 4, 2, 64, num_held_out=1), tmp_path / "cache")
-    with pytest.raises(InputError, match=r"has \d+ objects, and a classifier learns from images of one class each"):
-        labels_of(data.train.annotations, "it")
+    twice = INaturalist(tmp_path, lists_dir=tmp_path / "lists", num_held_out=1)
+    several = Shapes(tmp_path / "s", 4, 2, 64, num_held_out=1)
+    reported: list[str] = []
+    for data, message in (
+        (twice, "has 2 classes named bear: classes are known by their names, which must differ"),
+        (several, r"has \d+ objects, and a classifier learns from images of one class each"),
+    ):
+        with pytest.raises(InputError, match=message):
+            prepare_data(
+                replace(options(data, tmp_path / "cache"), check=labels_of), lambda what, *_: reported.append(what)
+            )
+    assert reported
+    assert not [what for what in reported if what.startswith("decoding")]

@@ -18,7 +18,7 @@ from proxy_tasks.coco.annotation_file import read_annotations
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import BadEntries
 from proxy_tasks.coco.mask_cache import BAD_LIST, FILE_NAME, cached_masks
-from proxy_tasks.coco.mask_file import read_masks
+from proxy_tasks.coco.mask_file import check_names_masks, read_masks
 from proxy_tasks.coco.masks import MAX_MASKS, Masks, masks_to_train_on, num_masks_beyond_bound
 from proxy_tasks.coco.run_lengths import compact as compact_runs
 from proxy_tasks.coco.run_lengths import decode_mask, encode_mask, is_sound
@@ -134,6 +134,12 @@ def test_a_file_without_any_mask_is_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, [NOTHING, []])
     with pytest.raises(InputError, match=r"instances\.json: no object has a mask: segmentation is missing or empty"):
         read(path)
+
+    # Said before images are decoded, where no annotation has the word.
+    check_names_masks(path)
+    path.write_bytes(path.read_bytes().replace(b"segmentation", b"outline"))
+    with pytest.raises(InputError, match=r"instances\.json: no object has a mask"):
+        check_names_masks(path)
 
 
 def runs_of(mask: np.ndarray) -> list[int]:
