@@ -31,6 +31,7 @@ _GARDEN_NORM_EPSILON = 1e-3
 _NUM_COCO_CLASSES = 91
 """COCO's category ids, and the background's 0."""
 _MAX_CLASSES = 10_000
+_MOBILE = "spinenet-mobile-49"
 
 
 def _released_scales() -> Mapping[str, ModelScale]:
@@ -40,11 +41,17 @@ def _released_scales() -> Mapping[str, ModelScale]:
         scales[name] = published_scale(name)
         scales[f"{name}-best"] = replace(published_scale(name), activation="silu")
     scales["spinenet-190"] = replace(published_scale("spinenet-190"), activation="silu")
+    scales[_MOBILE] = published_scale(_MOBILE)
     return scales
 
 
 RELEASED_SCALES = _released_scales()
-"""The released detectors that can be imported, each with its scale; all are of one spec, SpineNet-49's."""
+"""The released detectors that can be imported, each with its scale."""
+
+
+def released_spec(network: str) -> ArchSpec:
+    """Return the topology of a released network: all but the mobile one are SpineNet-49's."""
+    return published_spec(_MOBILE if network == _MOBILE else "spinenet-49")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ def read_released(
 
     checkpoint = Checkpoint(checkpoint_prefix(path))
     names = _names(checkpoint, averages)
-    spec, scale = published_spec("spinenet-49"), RELEASED_SCALES[network]
+    spec, scale = released_spec(network), RELEASED_SCALES[network]
     if names.reference == "model_garden":
         # The released checkpoint of 49S has wider endpoints than either code; see `PUBLISHED_SCALES`.
         width = 128 if network.startswith("spinenet-49s") else scale.endpoint_width

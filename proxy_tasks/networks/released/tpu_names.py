@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from torch import nn
 
 from proxy_tasks.networks.released.order import LayerGroup, layer_groups
-from proxy_tasks.networks.released.variables import Slot, layer_slots
+from proxy_tasks.networks.released.variables import Slot, layer_kind, layer_slots
 from proxy_tasks.networks.retinanet import RetinaNet, Tower
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec
+from search_space.kinds import MOBILE
 from search_space.spec import NUM_STEM_PARENTS
 
 CLASS_BIAS = "retinanet/class_net/class-predict/bias"
@@ -17,12 +18,13 @@ CLASS_BIAS = "retinanet/class_net/class-predict/bias"
 
 
 def retinanet_slots(network: RetinaNet, spec: ArchSpec) -> dict[str, Slot]:
-    """Return where each variable of a checkpoint goes in a detector of that spec, of blocks of the ResNet family.
+    """Return where each variable of a checkpoint goes in a detector of that spec.
 
     Raises:
         TypeError: the backbone is no SpineNet.
 
-    Source: tensorflow/tpu spinenet.py, nn_blocks.py and heads.py; the names and shapes of a released checkpoint.
+    Source: tensorflow/tpu spinenet.py, spinenet_mbconv.py, nn_blocks.py, nn_ops.py and heads.py; the names and shapes
+        of a released checkpoint, which is of blocks of the ResNet family.
     """
     if not isinstance(network.backbone, SpineNet):
         raise TypeError(f"expected a SpineNet, got {type(network.backbone).__name__}")
@@ -41,9 +43,11 @@ def is_of_training(name: str) -> bool:
 def _backbone_slots(backbone: SpineNet, spec: ArchSpec) -> Iterator[tuple[str, Slot]]:
     """Yield the variables of the backbone: TensorFlow counts the layers of each kind within each scope."""
     num_layers: Counter[str] = Counter()
-    for group in layer_groups(backbone, spec):
+    is_mobile = spec.family == MOBILE
+    for group in layer_groups(backbone, spec, "tpu"):
+        scope = _scope(group, is_mobile=is_mobile)
         for layer in group.layers:
-            plain = f"{_scope(group)}/{'conv2d' if isinstance(layer, nn.Conv2d) else 'batch_normalization'}"
+            plain = f"{scope}/{layer_kind(layer)}"
             number = num_layers[plain]
             num_layers[plain] += 1
 
@@ -51,16 +55,17 @@ def _backbone_slots(backbone: SpineNet, spec: ArchSpec) -> Iterator[tuple[str, S
             yield from ((f"{name}/{variable}", slot) for variable, slot in layer_slots(layer).items())
 
 
-def _scope(group: LayerGroup) -> str:
+def _scope(group: LayerGroup, *, is_mobile: bool) -> str:
     """Return the scope of a group of layers; stem and endpoints share one."""
+    network, resampling = ("spinenet_mbconv", "sepconv") if is_mobile else ("spinenet", "alpha")
     policy = group.block - NUM_STEM_PARENTS
     match group.part:
         case "resampling":
-            return f"spinenet/sub_policy{policy}/resample_with_alpha_resample_{policy}_{group.position}"
+            return f"{network}/sub_policy{policy}/resample_with_{resampling}_resample_{policy}_{group.position}"
         case "block":
-            return f"spinenet/sub_policy{policy}/scale_permuted_block_{group.block}"
+            return f"{network}/sub_policy{policy}/scale_permuted_block_{group.block}"
         case _:
-            return "spinenet"
+            return network
 
 
 def _tower_slots(name: str, tower: Tower, levels: tuple[int, ...]) -> dict[str, Slot]:

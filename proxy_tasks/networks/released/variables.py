@@ -48,12 +48,23 @@ class Slot:
         self.tensor.detach().copy_(torch.from_numpy(ordered))
 
 
+def layer_kind(layer: nn.Module) -> str:
+    """Return what TensorFlow calls a plain layer of this kind, by which it counts them."""
+    if isinstance(layer, nn.Conv2d):
+        return "depthwise_conv2d" if layer.groups > 1 else "conv2d"
+    return "batch_normalization"
+
+
 def layer_slots(layer: nn.Module) -> dict[str, Slot]:
-    """Return the tensors of a convolution or a normalisation by TensorFlow's names, in its order.
+    """Return the tensors of a convolution, a separable one or a normalisation by TensorFlow's names, in its order.
 
     Raises:
-        TypeError: the layer is neither.
+        TypeError: the layer is none of these.
     """
+    if isinstance(layer, nn.Sequential):
+        depthwise, pointwise = (layer_slots(part) for part in layer.children())
+        return depthwise | {"pointwise_kernel": pointwise["kernel"], "bias": pointwise["bias"]}
+
     if isinstance(layer, nn.Conv2d):
         kernel = ("depthwise_kernel", _DEPTHWISE_AXES) if layer.groups > 1 else ("kernel", _DENSE_AXES)
         slots = {kernel[0]: Slot(layer.weight, kernel[1])}
