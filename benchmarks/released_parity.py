@@ -21,9 +21,10 @@ from torchvision.ops import box_iou
 from benchmarks.reference import Reference
 from proxy_tasks.detection.detections import Detections, detect
 from proxy_tasks.detection.detector import Detector
-from proxy_tasks.detection.released import RELEASED_SCALES, load_released, released_spec
+from proxy_tasks.detection.released import load_released
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.released.tpu_names import retinanet_slots
+from proxy_tasks.networks.released.zoo import RELEASED
 from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RawDetections
 
 TOLERANCE = 1e-4
@@ -45,10 +46,10 @@ _CLASS_FACTOR, _CLASS_BIAS = 20.0, -17.0
 
 def compare_garden(reference: Reference, network: str, images: NDArray[np.float32], *, averages: bool) -> list[str]:
     """Import a detector that tensorflow/models wrote and return in words where it differs too much."""
-    scale = replace(RELEASED_SCALES[network], activation="silu", image_size_px=SIZE_PX)
+    scale = replace(RELEASED[network].scale, activation="silu", image_size_px=SIZE_PX)
     prefix, weights, inputs, outputs = (str(reference.folder / name) for name in ("ckpt", "w.npz", "in.npy", "out.npz"))
     np.save(inputs, images)
-    reference.build_detector("detector", released_spec(network), scale, NUM_CLASSES)
+    reference.build_detector("detector", RELEASED[network].spec, scale, NUM_CLASSES)
     reference.ask("draw", name="detector", seed=1, path=weights)
     reference.ask("sharpen", name="detector", factor=_CLASS_FACTOR, class_bias=_CLASS_BIAS)
     reference.ask("write_checkpoint", name="detector", prefix=prefix, averages=averages)
@@ -115,9 +116,9 @@ def share_of_boxes(ours: Detections, theirs: Mapping[str, NDArray[np.float32]]) 
 
 def compare_tpu(reference: Reference, network: str) -> list[str]:
     """Have TensorFlow write random variables by tensorflow/tpu's names and return in words what comes back changed."""
-    spec = released_spec(network)
+    spec = RELEASED[network].spec
     with torch.device("meta"):
-        built = build_detector(spec, RELEASED_SCALES[network], NUM_CLASSES)
+        built = build_detector(spec, RELEASED[network].scale, NUM_CLASSES)
     rng = np.random.default_rng(2)
     slots = retinanet_slots(built, spec)
     arrays = {name: rng.random(slot.shape, dtype=np.float32) for name, slot in slots.items()}

@@ -132,7 +132,13 @@ def export_trial_networks(
 def export_detector(
     weights: Path, which: Literal["averaged", "raw"] | None, stem: Path, how: NetworkExport, *, boxes: bool
 ) -> list[Path]:
-    """Write a trained detector; return the paths."""
+    """Write a trained detector or classifier; return the paths."""
+    from proxy_tasks.exporting.classifiers import classifier_subject, is_classifier_file
     from proxy_tasks.exporting.subject import detector_subject
 
+    if is_classifier_file(weights):
+        if boxes or which:
+            asked = "boxes=true" if boxes else f"use={which}"
+            raise InputError(f"{asked} is of detectors: {short_path(weights)} is a classifier, which has logits alone")
+        return how.write(classifier_subject(weights, how.image_size_px, how.formats), stem)
     return how.write(detector_subject(weights, how.image_size_px, which, boxes=boxes), stem)

@@ -1,12 +1,10 @@
 """Released detectors: weights out of the reference's checkpoints, as detectors of ours and as their files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
-from foundation import InputError, nearest_hint
+from foundation import InputError
 from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.coco.coco_categories import COCO_CATEGORIES
 from proxy_tasks.detection.detector import Detector, ready_detector
@@ -15,14 +13,15 @@ from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.released.checkpoint import Checkpoint
-from proxy_tasks.networks.released.filling import fill_slots
+from proxy_tasks.networks.released.filling import fill_slots, unfilled
 from proxy_tasks.networks.released.garden_names import GRAPH, GardenNames
 from proxy_tasks.networks.released.prefix import checkpoint_prefix
 from proxy_tasks.networks.released.tpu_names import CLASS_BIAS, is_of_training, retinanet_slots
 from proxy_tasks.networks.released.variables import Slot
+from proxy_tasks.networks.released.zoo import released_network
 from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RetinaNet
 from proxy_tasks.runtime import pick_device
-from search_space import ArchSpec, ModelScale, published_scale, published_spec
+from search_space import ArchSpec
 
 _TPU_NORM_EPSILON = 1e-4
 """That of tensorflow/tpu's configuration of RetinaNet; its first configurations had 1e-3."""
@@ -31,27 +30,6 @@ _GARDEN_NORM_EPSILON = 1e-3
 _NUM_COCO_CLASSES = 91
 """COCO's category ids, and the background's 0."""
 _MAX_CLASSES = 10_000
-_MOBILE = "spinenet-mobile-49"
-
-
-def _released_scales() -> Mapping[str, ModelScale]:
-    """Return the scale of each released network: those named best have SiLU, as has 190, of which there is one."""
-    scales: dict[str, ModelScale] = {}
-    for name in ("spinenet-49s", "spinenet-49", "spinenet-96", "spinenet-143"):
-        scales[name] = published_scale(name)
-        scales[f"{name}-best"] = replace(published_scale(name), activation="silu")
-    scales["spinenet-190"] = replace(published_scale("spinenet-190"), activation="silu")
-    scales[_MOBILE] = published_scale(_MOBILE)
-    return scales
-
-
-RELEASED_SCALES = _released_scales()
-"""The released detectors that can be imported, each with its scale."""
-
-
-def released_spec(network: str) -> ArchSpec:
-    """Return the topology of a released network: all but the mobile one are SpineNet-49's."""
-    return published_spec(_MOBILE if network == _MOBILE else "spinenet-49")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +64,7 @@ def load_released(
 
     Args:
         path: of the checkpoint: its prefix, as `model.ckpt-187600`, one of its files, or the folder that holds it.
-        network: a name in `RELEASED_SCALES`, as `spinenet-49s` or `spinenet-49s-best`.
+        network: the name of a detector in `RELEASED`, as `spinenet-49s` or `spinenet-49s-best`.
         norm_epsilon: of its normalisation; None for that of the code that it was trained with.
         averages: take averages of weights where the checkpoint has them. In those that tensorflow/models keeps as its
             best, averages and weights have changed places.
@@ -123,15 +101,10 @@ def read_released(
     Raises:
         InputError: as `load_released`.
     """
-    if network not in RELEASED_SCALES:
-        known = tuple(RELEASED_SCALES)
-        raise InputError(
-            f"no released weights of {network!r} are known; known are {', '.join(known)}{nearest_hint(network, known)}"
-        )
-
+    released = released_network(network, "retinanet")
     checkpoint = Checkpoint(checkpoint_prefix(path))
     names = _names(checkpoint, averages)
-    spec, scale = released_spec(network), RELEASED_SCALES[network]
+    spec, scale = released.spec, released.scale
     if names.reference == "model_garden":
         # The released checkpoint of 49S has wider endpoints than either code; see `PUBLISHED_SCALES`.
         width = 128 if network.startswith("spinenet-49s") else scale.endpoint_width
@@ -147,13 +120,7 @@ def read_released(
         counts_last_pixel=names.reference == "tpu",
     )
 
-    # Without memory at first: fresh weights would be drawn for nothing.
-    with torch.device("meta"):
-        built = build_detector(spec, scale, len(info.categories), names.reference)
-    built.to_empty(device="cpu")
-    for name, buffer in built.named_buffers():
-        if name.endswith("num_batches_tracked"):
-            buffer.zero_()
+    built = unfilled(lambda: build_detector(spec, scale, len(info.categories), names.reference))
     fill_slots(names.slots(built, spec), checkpoint, network, names.is_left_out)
     return built, info
 

@@ -13,24 +13,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from proxy_tasks.base import silent
+from proxy_tasks.classification.image_classifier import load_classifier
 from proxy_tasks.coco.coco_categories import COCO_CATEGORIES
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.detector import load_detector
 from proxy_tasks.detection.detector_file import read_detector, save_detector
-from proxy_tasks.detection.released import RELEASED_SCALES, load_released
+from proxy_tasks.detection.released import load_released
 from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.networks.onnx_file import run_onnx
 from proxy_tasks.networks.released.tpu_names import retinanet_slots
+from proxy_tasks.networks.released.zoo import RELEASED
 from search_space import published_spec
 from tests.conftest import Run
+from tests.proxy_tasks.classification.test_image_classifier import is_released, tiny_checkpoint
 from tests.proxy_tasks.networks.released.checkpoint_writer import write_checkpoint
 
 SPEC = published_spec("spinenet-49")
+__all__ = ["is_released"]  # a fixture of another module
 
 
 def variables(num_classes: int = 91) -> dict[str, NDArray[np.generic]]:
     """Return random variables of SpineNet-49S, with which features stay near 1 through all layers."""
     with torch.device("meta"):
-        network = build_detector(SPEC, RELEASED_SCALES["spinenet-49s"], num_classes)
+        network = build_detector(SPEC, RELEASED["spinenet-49s"].scale, num_classes)
 
     rng = np.random.default_rng(0)
     arrays: dict[str, NDArray[np.generic]] = {"global_step": np.array(7)}
@@ -84,6 +89,35 @@ def test_released_weights_become_a_detector_that_finds_coco_classes(released: Pa
     results = json.loads((tmp_path / "found" / "results.json").read_text())
     assert results
     assert 0 not in {result["category_id"] for result in results}
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("is_released")
+def test_released_weights_of_a_classifier_become_a_file_that_is_exported(tmp_path: Path, call: Run) -> None:
+    tiny_checkpoint(tmp_path)
+    done = call("nas.import_weights", "checkpoint=model.ckpt", "network=classifier-tiny", "out=tiny.pt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "tiny.pt: classifier-tiny with 3 classes, for images of 64 px\n"
+
+    exported = call("nas.export", "weights=tiny.pt", "format=[onnx,pt2]", "out=exported")
+    assert exported.returncode == 0, exported.stderr
+    content = (tmp_path / "exported" / "tiny.onnx").read_bytes()
+    images = torch.randn(1, 3, 64, 64)
+    (answer,) = run_onnx(content, [images])
+    with torch.no_grad():
+        wanted = load_classifier(tmp_path / "tiny.pt", device="cpu", precision="float32")(images)
+    assert torch.allclose(answer[0], wanted, atol=1e-4)
+
+    for options, message in (
+        (("format=python",), "format=python: tiny.pt is a classifier, which is written as onnx or pt2"),
+        (("boxes=true",), "boxes=true is of detectors: tiny.pt is a classifier, which has logits alone"),
+        (("use=raw",), "use=raw is of detectors: tiny.pt is a classifier, which has logits alone"),
+    ):
+        refused = call("nas.export", "weights=tiny.pt", "out=other", *options)
+        assert (refused.returncode, refused.stderr) == (2, f"error: {message}\n")
+    detected = call("nas.detect", "weights=tiny.pt", "images=.", "out=found")
+    assert (detected.returncode, detected.stderr.count("\n")) == (2, 1)
+    assert "tiny.pt holds no trained detector" in detected.stderr
 
 
 def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: Path) -> None:
@@ -147,7 +181,7 @@ def test_an_imported_detector_is_scored_exported_and_fine_tuned(released: Path, 
     assert (tuned.returncode, tuned.stderr) == (0, "")
     info = read_detector(tmp_path / "tuned" / "last.pt").info
     assert (info.reference, info.norm_epsilon) == ("model_garden", 1e-4)
-    assert info.scale == RELEASED_SCALES["spinenet-49s"]
+    assert info.scale == RELEASED["spinenet-49s"].scale
 
     exported = call("nas.export", "weights=49s.pt", "format=[pt2,python]", "image_size_px=64", "out=exported")
     assert exported.returncode == 0, exported.stderr

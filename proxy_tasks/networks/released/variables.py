@@ -56,7 +56,9 @@ def layer_kind(layer: nn.Module) -> str:
 
 
 def layer_slots(layer: nn.Module) -> dict[str, Slot]:
-    """Return the tensors of a convolution, a separable one or a normalisation by TensorFlow's names, in its order.
+    """Return the tensors of a convolution, a separable one, a normalisation or a linear layer by TensorFlow's names.
+
+    They come in its order.
 
     Raises:
         TypeError: the layer is none of these.
@@ -64,6 +66,9 @@ def layer_slots(layer: nn.Module) -> dict[str, Slot]:
     if isinstance(layer, nn.Sequential):
         depthwise, pointwise = (layer_slots(part) for part in layer.children())
         return depthwise | {"pointwise_kernel": pointwise["kernel"], "bias": pointwise["bias"]}
+
+    if isinstance(layer, nn.Linear):
+        return {"kernel": Slot(layer.weight, (1, 0)), "bias": Slot(layer.bias)}
 
     if isinstance(layer, nn.Conv2d):
         kernel = ("depthwise_kernel", _DEPTHWISE_AXES) if layer.groups > 1 else ("kernel", _DENSE_AXES)
@@ -77,4 +82,4 @@ def layer_slots(layer: nn.Module) -> dict[str, Slot]:
             "moving_mean": Slot(layer.running_mean),
             "moving_variance": Slot(layer.running_var),
         }
-    raise TypeError(f"expected a convolution or a normalisation, got {layer}")
+    raise TypeError(f"expected a convolution, a normalisation or a linear layer, got {layer}")

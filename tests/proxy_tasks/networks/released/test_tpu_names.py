@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foundation import InputError
+from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.released.checkpoint import Checkpoint
 from proxy_tasks.networks.released.filling import fill_slots
 from proxy_tasks.networks.released.table import uncompress
-from proxy_tasks.networks.released.tpu_names import is_of_training, retinanet_slots
+from proxy_tasks.networks.released.tpu_names import classifier_slots, is_of_training, retinanet_slots
+from proxy_tasks.networks.released.zoo import RELEASED
 from proxy_tasks.networks.retinanet import RetinaNet
+from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ModelScale, published_scale, published_spec
 from tests.proxy_tasks.networks.released.checkpoint_writer import write_checkpoint
 
@@ -59,6 +62,20 @@ def test_names_and_shapes_of_the_mobile_network_are_those_that_the_reference_bui
     scope = "spinenet_mbconv/sub_policy0/scale_permuted_block_2"
     for name, path in (("conv2d_1", "2.reduce"), ("conv2d_2", "2.expand"), ("conv2d_3", "3.0")):
         assert slots[f"{scope}/{name}/kernel"].tensor is unit.get_submodule(path).weight
+
+
+@pytest.mark.parametrize("name", ["49", "96", "143", "190"])
+def test_names_and_shapes_of_a_classifier_are_those_that_the_reference_builds(name: str) -> None:
+    released = RELEASED[f"classifier-spinenet-{name}"]
+    with torch.device("meta"):
+        network = Classifier(SpineNet(released.spec, released.scale), 1001)
+    slots = classifier_slots(network, released.spec)
+    if name == "49":
+        assert {key: str(list(slot.shape)) for key, slot in slots.items()} == names_of("names_classifier_49")
+
+    # As the zoo counts them.
+    learned = sum(slot.tensor.numel() for key, slot in slots.items() if "/moving_" not in key)
+    assert round(learned / 1e6, 1) == {"49": 22.1, "96": 36.5, "143": 60.5, "190": 127.1}[name]
 
 
 def names_of(file: str) -> dict[str, str]:

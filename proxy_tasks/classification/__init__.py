@@ -1,0 +1,1 @@
+"""Classifiers of images: their files, and what they say of pictures."""
