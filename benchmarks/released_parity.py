@@ -94,7 +94,8 @@ def found_by_ours(raw: RawDetections, detector: Detector) -> Detections:
     logits = raw.class_logits.clone()
     logits[..., 0] = -torch.inf
     sizes_px = torch.full((len(logits), 2), float(SIZE_PX))
-    return detect(RawDetections(logits, raw.box_codes), detector.anchors_xyxy, sizes_px)
+    found = RawDetections(logits, raw.box_codes)
+    return detect(found, detector.anchors_xyxy, sizes_px, candidates_per_class=detector.info.candidates_per_class)
 
 
 def share_of_boxes(ours: Detections, theirs: Mapping[str, NDArray[np.float32]]) -> tuple[float, int]:

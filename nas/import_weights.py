@@ -32,6 +32,7 @@ class Options:
     out: Path
     norm_epsilon: float | None
     averages: bool
+    classes: str | tuple[str, ...] | None
     overwrite: bool
 
     def __post_init__(self) -> None:
@@ -63,6 +64,7 @@ def _import_detector(options: Options) -> None:
         options.out,
         norm_epsilon=options.norm_epsilon,
         averages=options.averages,
+        classes=_classes(options),
     )
     out = short_path(options.out)
     num_classes = len(info.categories) - len(info.unused_classes)
@@ -76,10 +78,29 @@ def _import_classifier(options: Options) -> None:
     """Import a classifier."""
     from proxy_tasks.classification.released import import_released
 
-    info = import_released(options.checkpoint, options.network, options.out, norm_epsilon=options.norm_epsilon)
+    info = import_released(
+        options.checkpoint,
+        options.network,
+        options.out,
+        norm_epsilon=options.norm_epsilon,
+        classes=_classes(options),
+    )
     num_classes = len(info.class_names) - len(info.unused_classes)
     size = info.scale.image_size_px
     print(f"{short_path(options.out)}: {info.name} with {num_classes} classes, for images of {size} px")
+
+
+def _classes(options: Options) -> tuple[str, ...]:
+    """Return the names of classes that were given, in the command or in a file; none where none were.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    from proxy_tasks.networks.released.class_names import read_class_names
+
+    if isinstance(options.classes, str):
+        return read_class_names(Path(options.classes).expanduser())
+    return options.classes or ()
 
 
 def _check_out(options: Options) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from torch import Tensor
@@ -31,6 +31,7 @@ class ClassifierInfo:
         architecture: the spec, or a name out of `network_names()`.
         scale: size of the network, and of the images that it was trained on.
         class_names: of its K classes, class 0 first; `NO_CATEGORY` for one that is never found.
+        weights: which of the file's weights are used, of which there is one kind.
         normalisation: of the input.
         reference: released code whose paddings the network has.
         norm_epsilon: of its normalisation.
@@ -44,6 +45,7 @@ class ClassifierInfo:
     architecture: ArchSpec | str
     scale: ModelScale
     class_names: tuple[str, ...]
+    weights: Literal["raw"] = "raw"
     normalisation: Normalisation = IMAGENET
     reference: Reference = "tpu"
     norm_epsilon: float = NORM_EPSILON
@@ -66,24 +68,29 @@ class ClassifierFile(NamedTuple):
 
     Attributes:
         info: what it says of its weights.
-        state: the network's.
+        states: the network's state, as `raw`.
     """
 
     info: ClassifierInfo
-    state: Mapping[str, Tensor]
+    states: Mapping[str, Mapping[str, Tensor]]
 
 
 _INFO = TypeAdapter(ClassifierInfo)
 
 
-def save_classifier(path: Path, info: ClassifierInfo, state: Mapping[str, Tensor]) -> None:
+def save_classifier(path: Path, info: ClassifierInfo, *, raw: Mapping[str, Tensor]) -> None:
     """Write a trained classifier as one file, which appears whole or not at all, and is on disk when this returns.
+
+    Args:
+        path: the file.
+        info: what to say of the weights.
+        raw: `state_dict()` of the `Classifier`.
 
     Raises:
         InputError: it cannot be written; what was there before is untouched.
     """
     content = {"kind": KIND, "format": FORMAT, "info": classifier_info_to_json(info)}
-    write_torch_file(path, content | {"states": {"raw": state_on_cpu(state)}})
+    write_torch_file(path, content | {"states": {"raw": state_on_cpu(raw)}})
 
 
 def classifier_info_to_json(info: ClassifierInfo) -> dict[str, JsonValue]:
@@ -113,7 +120,7 @@ def read_classifier(path: Path) -> ClassifierFile:
     state = states.get("raw") if isinstance(states, dict) else None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise InputError(f"{path} holds no weights")
-    return ClassifierFile(_read_info(content.get("info"), path), state)
+    return ClassifierFile(_read_info(content.get("info"), path), {"raw": state})
 
 
 def is_classifier(content: Any) -> bool:  # noqa: ANN401  # whatever a file of torch holds

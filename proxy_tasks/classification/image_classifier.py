@@ -119,7 +119,8 @@ def load_classifier(path: Path | str, *, device: str = "auto", precision: Precis
     """
     file = Path(path)
     pick_device(device)
-    info, state = read_classifier(file)
+    info, states = read_classifier(file)
+    state = states[info.weights]
 
     # Without memory at first: a scale may be of any size, and fresh weights would be drawn for nothing.
     try:

@@ -1,5 +1,6 @@
 """Released classifiers: weights out of tensorflow/tpu's checkpoints, as classifiers of ours and as their files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from foundation import InputError
@@ -9,6 +10,7 @@ from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.released.checkpoint import Checkpoint
+from proxy_tasks.networks.released.class_names import named_classes
 from proxy_tasks.networks.released.filling import fill_slots, unfilled
 from proxy_tasks.networks.released.garden_names import GRAPH
 from proxy_tasks.networks.released.prefix import checkpoint_prefix
@@ -28,6 +30,7 @@ def load_released(
     network: str,
     *,
     norm_epsilon: float | None = None,
+    classes: Sequence[str] = (),
     device: str = "auto",
     precision: Precision = "auto",
 ) -> ImageClassifier:
@@ -37,6 +40,7 @@ def load_released(
         path: of the checkpoint: its prefix, one of its files, or the folder that holds it.
         network: the name of a classifier in `RELEASED`, as `classifier-spinenet-49`.
         norm_epsilon: of its normalisation; None for that of the code that it was trained with.
+        classes: names of its classes but the background, class 1 first; none for their numbers.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
         precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
 
@@ -45,22 +49,26 @@ def load_released(
         ValueError: the epsilon is not above 0 and at most 1.
     """
     pick_device(device)
-    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon)
+    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon, classes=classes)
     return ready_classifier(built, info, device=device, precision=precision)
 
 
-def import_released(path: Path, network: str, out: Path, *, norm_epsilon: float | None = None) -> ClassifierInfo:
+def import_released(
+    path: Path, network: str, out: Path, *, norm_epsilon: float | None = None, classes: Sequence[str] = ()
+) -> ClassifierInfo:
     """Write the classifier of a released checkpoint as a file, and return what that says of it.
 
     Raises:
         InputError: as `load_released`, or it cannot be written.
     """
-    built, info = read_released(path, network, norm_epsilon=norm_epsilon)
-    save_classifier(out, info, built.state_dict())
+    built, info = read_released(path, network, norm_epsilon=norm_epsilon, classes=classes)
+    save_classifier(out, info, raw=built.state_dict())
     return info
 
 
-def read_released(path: Path, network: str, *, norm_epsilon: float | None = None) -> tuple[Classifier, ClassifierInfo]:
+def read_released(
+    path: Path, network: str, *, norm_epsilon: float | None = None, classes: Sequence[str] = ()
+) -> tuple[Classifier, ClassifierInfo]:
     """Return the network of a released checkpoint with its weights, in the processor's memory, and what it is.
 
     Raises:
@@ -78,7 +86,7 @@ def read_released(path: Path, network: str, *, norm_epsilon: float | None = None
         name=network,
         architecture=released.spec,
         scale=released.scale,
-        class_names=(NO_CATEGORY, *(f"class {k}" for k in range(1, _num_classes(checkpoint)))),
+        class_names=(NO_CATEGORY, *named_classes(classes, _num_classes(checkpoint), checkpoint.prefix)),
         norm_epsilon=_NORM_EPSILON if norm_epsilon is None else norm_epsilon,
     )
     built = unfilled(lambda: build_classifier(info))

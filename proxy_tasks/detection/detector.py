@@ -143,6 +143,7 @@ class Detector(nn.Module):
             bf16=self.bf16,
             min_score=min_score,
             counts_last_pixel=self.info.counts_last_pixel,
+            candidates_per_class=self.info.candidates_per_class,
         ).on_cpu()
 
         # Sizes are rounded, so each axis has a scale of its own.

@@ -46,6 +46,7 @@ class DetectorInfo:
         reference: released code whose paddings the network has.
         norm_epsilon: of its normalisation.
         counts_last_pixel: whether its box codes are of sizes one pixel larger; see `decode_boxes`.
+        candidates_per_class: whether each class has candidates of its own before suppression; see `detect`.
         recipe: how it was trained, by the names of its options.
         metrics: figures by name; AP is a fraction in [0, 1].
         run: name of the training's folder; None where it had none.
@@ -66,6 +67,7 @@ class DetectorInfo:
     reference: Reference = "tpu"
     norm_epsilon: float = NORM_EPSILON
     counts_last_pixel: bool = False
+    candidates_per_class: bool = False
     recipe: Mapping[str, JsonValue] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     run: str | None = None

@@ -1,6 +1,6 @@
 """Released detectors: weights out of the reference's checkpoints, as detectors of ours and as their files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.released.checkpoint import Checkpoint
+from proxy_tasks.networks.released.class_names import named_classes
 from proxy_tasks.networks.released.filling import fill_slots, unfilled
 from proxy_tasks.networks.released.garden_names import GRAPH, GardenNames
 from proxy_tasks.networks.released.prefix import checkpoint_prefix
@@ -57,6 +58,7 @@ def load_released(
     *,
     norm_epsilon: float | None = None,
     averages: bool = True,
+    classes: Sequence[str] = (),
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Detector:
@@ -68,6 +70,8 @@ def load_released(
         norm_epsilon: of its normalisation; None for that of the code that it was trained with.
         averages: take averages of weights where the checkpoint has them. In those that tensorflow/models keeps as its
             best, averages and weights have changed places.
+        classes: names of its classes but the background, class 1 first; none for COCO's where it has 91 classes, else
+            for their numbers.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
         precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
 
@@ -76,25 +80,36 @@ def load_released(
         ValueError: the epsilon is not above 0 and at most 1.
     """
     pick_device(device)
-    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon, averages=averages)
+    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon, averages=averages, classes=classes)
     return ready_detector(built, info, device=device, precision=precision)
 
 
 def import_released(
-    path: Path, network: str, out: Path, *, norm_epsilon: float | None = None, averages: bool = True
+    path: Path,
+    network: str,
+    out: Path,
+    *,
+    norm_epsilon: float | None = None,
+    averages: bool = True,
+    classes: Sequence[str] = (),
 ) -> DetectorInfo:
     """Write the detector of a released checkpoint as a training would, and return what its file says of it.
 
     Raises:
         InputError: as `load_released`, or it cannot be written.
     """
-    built, info = read_released(path, network, norm_epsilon=norm_epsilon, averages=averages)
+    built, info = read_released(path, network, norm_epsilon=norm_epsilon, averages=averages, classes=classes)
     save_detector(out, info, raw=built.state_dict())
     return info
 
 
 def read_released(
-    path: Path, network: str, *, norm_epsilon: float | None = None, averages: bool = True
+    path: Path,
+    network: str,
+    *,
+    norm_epsilon: float | None = None,
+    averages: bool = True,
+    classes: Sequence[str] = (),
 ) -> tuple[RetinaNet, DetectorInfo]:
     """Return the network of a released checkpoint with its weights, in the processor's memory, and what it is.
 
@@ -113,11 +128,12 @@ def read_released(
         name=network,
         architecture=spec,
         scale=scale,
-        categories=_categories(_num_classes(checkpoint, names.class_bias)),
+        categories=_categories(_num_classes(checkpoint, names.class_bias), classes, checkpoint.prefix),
         weights="raw",
         reference=names.reference,
         norm_epsilon=names.norm_epsilon if norm_epsilon is None else norm_epsilon,
         counts_last_pixel=names.reference == "tpu",
+        candidates_per_class=True,
     )
 
     built = unfilled(lambda: build_detector(spec, scale, len(info.categories), names.reference))
@@ -148,8 +164,13 @@ def _num_classes(checkpoint: Checkpoint, class_bias: str) -> int:
     return num_classes
 
 
-def _categories(num_classes: int) -> tuple[Category, ...]:
-    """Return the category of each class, whose number is its id; 0 is the background, and of 91 classes COCO's."""
-    if num_classes == _NUM_COCO_CLASSES:
+def _categories(num_classes: int, classes: Sequence[str], prefix: Path) -> tuple[Category, ...]:
+    """Return the category of each class, whose number is its id; 0 is the background.
+
+    Raises:
+        InputError: names were given that do not fit.
+    """
+    if not classes and num_classes == _NUM_COCO_CLASSES:
         return tuple(Category(k, COCO_CATEGORIES.get(k, NO_CATEGORY)) for k in range(num_classes))
-    return (Category(0, NO_CATEGORY), *(Category(k, f"class {k}") for k in range(1, num_classes)))
+    names = named_classes(classes, num_classes, prefix)
+    return (Category(0, NO_CATEGORY), *(Category(k, name) for k, name in enumerate(names, start=1)))

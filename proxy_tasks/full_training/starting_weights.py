@@ -6,13 +6,15 @@ from torch import Tensor, nn
 
 from foundation import InputError, short_path
 from proxy_tasks.detection.detector_file import DetectorFile
+from proxy_tasks.full_training.class_rows import with_known_classes
 
-_OF_CLASSES = "class_tower.predict."
-"""Tensors that depend on the number of classes."""
+_PREDICTION = "class_tower.predict."
+_OF_PIXELS = f"{_PREDICTION}0."
+"""The part of a separable prediction that comes before classes."""
 
 
 def start_from(network: nn.Module, found: DetectorFile, path: Path, class_names: tuple[str, ...]) -> None:
-    """Fill a new network from a trained detector; the layer that predicts classes stays new where classes differ.
+    """Fill a new network from a trained detector; the layer that predicts classes is new for those it does not know.
 
     Args:
         network: the `RetinaNet` to fill.
@@ -26,8 +28,8 @@ def start_from(network: nn.Module, found: DetectorFile, path: Path, class_names:
     state = dict(found.states[found.info.weights])
     own: dict[str, Tensor] = network.state_dict()
     if found.info.class_names != class_names:
-        for name in [name for name in own if name.startswith(_OF_CLASSES)]:
-            state[name] = own[name]
+        before = {name: tensor for name, tensor in state.items() if name.startswith(_OF_PIXELS)}
+        state |= with_known_classes(own, state, _PREDICTION, class_names, found.info.class_names) | before
 
     for name in dict.fromkeys([*own, *state]):
         if name not in state or name not in own or state[name].shape != own[name].shape:

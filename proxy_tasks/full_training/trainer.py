@@ -126,6 +126,9 @@ class _Trainer:
         except ValueError as error:
             raise InputError(str(error)) from None
 
+        # What answers are read by stays that of the weights, so that a training begins at their AP.
+        self._counts_last_pixel = found is not None and found.info.counts_last_pixel
+        self._candidates_per_class = found is not None and found.info.candidates_per_class
         self._weights_crc = None
         epsilon = NORM_EPSILON
         if plan.weights is not None and found is not None:
@@ -218,7 +221,15 @@ class _Trainer:
         found: ScoredBoxes | None = None
         with self._steps.averaged():
             if len(own):
-                found = detect_all(self._network, self._anchors, self._data.scored, own, bf16=self._bf16)
+                found = detect_all(
+                    self._network,
+                    self._anchors,
+                    self._data.scored,
+                    own,
+                    bf16=self._bf16,
+                    counts_last_pixel=self._counts_last_pixel,
+                    candidates_per_class=self._candidates_per_class,
+                )
         self._network.train()
 
         parts = gathered(self._processes, found)
@@ -261,6 +272,8 @@ class _Trainer:
             weights="raw" if plan.protocol.ema_decay is None else "averaged",
             reference=self._reference,
             norm_epsilon=self._epsilon,
+            counts_last_pixel=self._counts_last_pixel,
+            candidates_per_class=self._candidates_per_class,
             recipe={**recipe, "seed": plan.seed, "step": self._steps.num_taken},
             metrics=metrics,
             run=plan.run.name,

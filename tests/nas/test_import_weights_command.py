@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from foundation import InputError
 from proxy_tasks.base import silent
 from proxy_tasks.classification.image_classifier import load_classifier
 from proxy_tasks.coco.coco_categories import COCO_CATEGORIES
@@ -68,6 +69,7 @@ def test_released_weights_become_a_detector_that_finds_coco_classes(released: Pa
     info = read_detector(tmp_path / "made" / "49s.pt").info
     assert (info.name, info.weights, info.norm_epsilon, info.scale.activation) == ("spinenet-49s", "raw", 1e-4, "relu")
     assert info.counts_last_pixel
+    assert info.candidates_per_class
     assert info.class_names[1] == "person"
     assert info.class_names[90] == "toothbrush"
     assert info.unused_classes == [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
@@ -126,6 +128,12 @@ def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: 
     assert (detector.info.scale.activation, detector.info.norm_epsilon) == ("silu", 1e-3)
     assert detector.class_names[1:] == ("class 1", "class 2", "class 3")
     assert detector.info.unused_classes == [0]
+    named = load_released(tmp_path, "spinenet-49s-best", classes=("cat", "dog", "cow"), device="cpu")
+    assert named.class_names[1:] == ("cat", "dog", "cow")
+    for classes, message in ((("cat", "cat", "dog"), "classes has 'cat' twice"), (("a", " ", "b"), "an empty name")):
+        with pytest.raises(InputError, match=message):
+            load_released(tmp_path, "spinenet-49s-best", classes=classes, device="cpu")
+
     norms = [module for module in detector.network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert {norm.eps for norm in norms} == {1e-3}
 
@@ -143,6 +151,10 @@ def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: 
         ({"out": "there.pt"}, r"there.pt exists: name another file, or replace what is there with overwrite=true"),
         ({"out": "."}, r"out=. is a folder, needed is a file, as spinenet-49s.pt in it"),
         ({"out": "model.ckpt-7.index"}, r"out=model.ckpt-7.index has the name of a checkpoint's file; .*"),
+        ({"classes": "absent.txt"}, r"classes: cannot read absent.txt: No such file or directory"),
+        ({"classes": "binary.txt"}, r"classes: binary.txt is no text, needed is one name a line"),
+        ({"classes": "two.txt"}, r"classes has 2 names, and \S*model.ckpt-7 90 classes beside the background"),
+        ({"classes": "[cat]"}, r"classes has 1 names, and \S*model.ckpt-7 90 classes beside the background"),
         ({"norm_epsilon": "0"}, r"norm_epsilon must be from 1e-12 to 1 .*, got 0.0"),
     ],
 )  # fmt: skip
@@ -150,6 +162,8 @@ def test_mistakes_and_damaged_or_foreign_checkpoints_are_one_line_and_write_noth
     released: Path, tmp_path: Path, call: Run, options: Mapping[str, str], message: str
 ) -> None:
     (tmp_path / "there.pt").write_bytes(b"mine")
+    (tmp_path / "two.txt").write_text("cat\ndog\n")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe")
     (tmp_path / "garbage.index").write_bytes(b"garbage" * 20)
     (tmp_path / "short.index").write_bytes((released / "model.ckpt-7.index").read_bytes())
     (tmp_path / "short.data-00000-of-00001").write_bytes(b"\0" * 1000)
@@ -181,6 +195,8 @@ def test_an_imported_detector_is_scored_exported_and_fine_tuned(released: Path, 
     assert (tuned.returncode, tuned.stderr) == (0, "")
     info = read_detector(tmp_path / "tuned" / "last.pt").info
     assert (info.reference, info.norm_epsilon) == ("model_garden", 1e-4)
+    assert info.counts_last_pixel
+    assert info.candidates_per_class
     assert info.scale == RELEASED["spinenet-49s"].scale
 
     exported = call("nas.export", "weights=49s.pt", "format=[pt2,python]", "image_size_px=64", "out=exported")

@@ -87,7 +87,7 @@ def test_a_classifier_looks_at_the_middle_of_a_picture() -> None:
 def test_a_file_gives_the_same_classifier_and_bad_ones_are_one_line(tmp_path: Path) -> None:
     classifier = untrained()
     info = dataclasses.replace(INFO, norm_epsilon=1e-5)
-    save_classifier(tmp_path / "a.pt", info, classifier.network.state_dict())
+    save_classifier(tmp_path / "a.pt", info, raw=classifier.network.state_dict())
     loaded = load_classifier(tmp_path / "a.pt", device="cpu", precision="float32")
     assert loaded.info == info
     assert {m.eps for m in loaded.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {1e-5}
@@ -119,7 +119,7 @@ def test_released_weights_become_a_classifier_with_every_tensor_in_its_place(tmp
     assert (info.norm_epsilon, info.reference) == (1e-5, "tpu")
     assert info.class_names == (NO_CATEGORY, "class 1", "class 2", "class 3")
 
-    state = read_classifier(tmp_path / "tiny.pt").state
+    state = read_classifier(tmp_path / "tiny.pt").states["raw"]
     assert np.array_equal(state["predict.weight"].numpy(), arrays["classification_head/dense/kernel"].T)
     assert np.array_equal(state["predict.bias"].numpy(), arrays["classification_head/dense/bias"])
     stem = arrays["spinenet/conv2d/kernel"].transpose(3, 2, 0, 1)
