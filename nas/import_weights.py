@@ -48,7 +48,13 @@ def main(config: dict[str, Any]) -> None:
     # Imported here so that help does not wait for torch.
     from proxy_tasks.networks.released.zoo import released_network
 
-    if released_network(options.network).head == "classifier":
+    head = released_network(options.network).head
+    if head == "mask_rcnn":
+        raise InputError(
+            f"network={options.network} is for Python alone, as no command takes a file of Mask R-CNN: use "
+            "load_released of proxy_tasks.detection.released_masks"
+        )
+    if head == "classifier":
         _import_classifier(options)
     else:
         _import_detector(options)

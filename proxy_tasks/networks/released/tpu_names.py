@@ -31,7 +31,7 @@ def retinanet_slots(network: RetinaNet, spec: ArchSpec) -> dict[str, Slot]:
     Source: tensorflow/tpu spinenet.py, spinenet_mbconv.py, nn_blocks.py, nn_ops.py and heads.py; the names and shapes
         of a released checkpoint, which is of blocks of the ResNet family.
     """
-    slots = dict(_backbone_slots(network.backbone, spec))
+    slots = dict(backbone_slots(network.backbone, spec))
     for name, tower in (("class", network.class_tower), ("box", network.box_tower)):
         slots |= _tower_slots(name, tower, network.output_levels)
     return slots
@@ -46,7 +46,7 @@ def classifier_slots(network: Classifier, spec: ArchSpec) -> dict[str, Slot]:
     Source: tensorflow/tpu heads.py ClassificationHead.
     """
     layer = {f"{_DENSE}/{variable}": slot for variable, slot in layer_slots(network.predict).items()}
-    return dict(_backbone_slots(network.backbone, spec)) | layer
+    return dict(backbone_slots(network.backbone, spec)) | layer
 
 
 def is_of_training(name: str) -> bool:
@@ -54,8 +54,8 @@ def is_of_training(name: str) -> bool:
     return name == "global_step" or name.endswith("/Momentum")
 
 
-def _backbone_slots(backbone: Backbone, spec: ArchSpec) -> Iterator[tuple[str, Slot]]:
-    """Yield the variables of the backbone: TensorFlow counts the layers of each kind within each scope.
+def backbone_slots(backbone: Backbone, spec: ArchSpec) -> Iterator[tuple[str, Slot]]:
+    """Yield the variables of a backbone: TensorFlow counts the layers of each kind within each scope.
 
     Raises:
         TypeError: it is no SpineNet.

@@ -7,11 +7,13 @@ from typing import Literal, TypeAlias
 from foundation import InputError, nearest_hint
 from search_space import ArchSpec, ModelScale, published_scale, published_spec
 
-ReleasedHead: TypeAlias = Literal["retinanet", "classifier"]
+ReleasedHead: TypeAlias = Literal["retinanet", "classifier", "mask_rcnn"]
 """The head that a network was released with."""
 
 _MOBILE = "spinenet-mobile-49"
 _CLASSIFIER_SIZE_PX = 224
+_LARGEST_MASKS_PX = 1536
+_WITH_MASKS = ("spinenet-49", "spinenet-96", "spinenet-143", "spinenet-190")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,12 @@ def _released() -> Mapping[str, ReleasedNetwork]:
                 classifiers[f"classifier-{key}"] = ReleasedNetwork("classifier", spec, small)
 
     detectors[_MOBILE] = ReleasedNetwork("retinanet", published_spec(_MOBILE), published_scale(_MOBILE))
-    return detectors | classifiers
+    masks: dict[str, ReleasedNetwork] = {}
+    for name in _WITH_MASKS:
+        scale = detectors[name].scale
+        size = _LARGEST_MASKS_PX if name == "spinenet-190" else scale.image_size_px
+        masks[f"mask-rcnn-{name}"] = ReleasedNetwork("mask_rcnn", spec, replace(scale, image_size_px=size))
+    return detectors | classifiers | masks
 
 
 RELEASED = _released()
