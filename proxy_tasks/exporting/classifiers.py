@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from foundation import InputError
+from foundation import InputError, short_path
 from proxy_tasks.classification.classifier_file import classifier_info_to_json, is_classifier
 from proxy_tasks.classification.image_classifier import CROPPED_SHARE, load_classifier
 from proxy_tasks.exporting.formats import NetworkFormat
@@ -48,7 +48,7 @@ def classifier_subject(path: Path, image_size_px: int | None, formats: tuple[Net
         InputError: a format that classifiers are not written in, or a file that cannot be used.
     """
     if "python" in formats:
-        raise InputError(f"format=python: {path} is a classifier, which is written as onnx or pt2")
+        raise InputError(f"format=python: {short_path(path)} is a classifier, which is written as onnx or pt2")
 
     classifier = load_classifier(path, device="cpu", precision="float32")
     info = classifier.info
