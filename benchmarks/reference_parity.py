@@ -77,7 +77,7 @@ def copy_weights(arrays: Mapping[str, NDArray[np.floating]], backbone: SpineNet,
         theirs.setdefault(name.rpartition(".")[0], []).append(arrays[name])
 
     # Both sides' layers come in the order in which the reference creates them.
-    ours = [layer for group in layer_groups(backbone, spec) for layer in group.layers]
+    ours = [layer for group in layer_groups(backbone, spec, "model_garden") for layer in group.layers]
     for layer, (name, values) in zip(ours, theirs.items(), strict=True):
         try:
             for slot, value in zip(layer_slots(layer).values(), values, strict=True):

@@ -25,7 +25,7 @@ from official.vision.modeling.layers import detection_generator
 
 NUM_THREADS = 2
 NUM_WARM_UP_STEPS = 4
-_DRAWN = ("Conv2D", "BatchNormalization", "SyncBatchNormalization")
+_DRAWN = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "BatchNormalization", "SyncBatchNormalization")
 _ACTIVATIONS = {"relu": "relu", "silu": "swish"}
 
 
@@ -66,7 +66,7 @@ class Worker:
         self._models[name] = model
 
     def build_detector(self, name: str, spec: dict[str, Any], scale: dict[str, Any], num_classes: int) -> None:
-        """Build a RetinaNet with a backbone of ResNet blocks, random weights and statistics; see `build`."""
+        """Build a RetinaNet with fresh weights; see `build`."""
         size_px = scale["image_size_px"]
         self.build("backbone", spec, scale, size_px, "float32")
         backbone = self._models.pop("backbone")
@@ -79,6 +79,7 @@ class Worker:
             num_convs=scale["num_head_convs"],
             num_filters=scale["head_width"],
             activation=_ACTIVATIONS[scale["activation"]],
+            use_separable_conv=scale["separable_head"],
         )
         model = retinanet_model.RetinaNetModel(
             backbone,
@@ -100,7 +101,9 @@ class Worker:
     def sharpen(self, name: str, factor: float, class_bias: float) -> None:
         """Have a detector with random weights tell anchors apart by class, and find few objects."""
         classifier = self._models[name].head._classifier
-        classifier.kernel.assign(classifier.kernel * factor)
+        kernel = getattr(classifier, "pointwise_kernel", None)
+        kernel = classifier.kernel if kernel is None else kernel
+        kernel.assign(kernel * factor)
         classifier.bias.assign(tf.fill(classifier.bias.shape, class_bias))
 
     def write_checkpoint(self, name: str, prefix: str, averages: bool) -> None:
@@ -155,8 +158,13 @@ class Worker:
                 beta, mean = rng.normal(0, 0.2, (2, *shapes[0]))
                 values = [gamma, beta, mean, variance]
             else:
-                values = [rng.normal(0, np.prod(shapes[0][:3]) ** -0.5, shapes[0])]
-                values += [rng.normal(0, 0.2, shape) for shape in shapes[1:]]
+                is_depthwise = isinstance(layer, tf_keras.layers.DepthwiseConv2D | tf_keras.layers.SeparableConv2D)
+                axes = [2 if is_depthwise and j == 0 else 3 for j in range(len(shapes))]
+                stds = [
+                    np.prod(shape[:num_axes]) ** -0.5 if len(shape) == 4 else 0.2
+                    for shape, num_axes in zip(shapes, axes, strict=True)
+                ]
+                values = [rng.normal(0, std, shape) for std, shape in zip(stds, shapes, strict=True)]
             layer.set_weights(values)
 
             # What the layer holds now, rounded to its precision. The names sort in the order of the layers.

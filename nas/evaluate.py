@@ -18,7 +18,7 @@ from nas.terminal.progress import TaskView
 from proxy_tasks.coco.native_images import Native
 from proxy_tasks.coco.open_data import Data
 from proxy_tasks.device_options import Precision
-from proxy_tasks.full_training.head_names import HEADS
+from proxy_tasks.full_training.head_names import trained_path
 
 if TYPE_CHECKING:
     from proxy_tasks.detection.detector_file import DetectorInfo
@@ -76,24 +76,17 @@ def main(config: dict[str, Any]) -> None:
     from proxy_tasks.runtime import pick_device
 
     pick_device(options.device)
-    file = _trained_path(options.weights)
+    file = trained_path(options.weights)
     if kind_of(file) == CLASSIFIER.kind:
         _evaluate_classifier(options, file)
     else:
         _evaluate_detector(options, file)
 
 
-def _trained_path(path: Path) -> Path:
-    """Return the file of a trained network, where a person may name the training's folder in its place."""
-    if not path.is_dir():
-        return path
-    files = [path / words.file for words in HEADS.values()]
-    return next((file for file in files if file.exists()), files[0])
-
-
 def _evaluate_classifier(options: Options, file: Path) -> None:
     """Score a classifier, and show its figures."""
-    from proxy_tasks.classification.trained_classifier import load_classifier, score_classifier
+    from proxy_tasks.classification.classifier_scoring import score_classifier
+    from proxy_tasks.classification.image_classifier import load_classifier
 
     classifier = load_classifier(file, device=options.device, weights=options.use, precision=options.precision)
     with TaskView(make_console(quiet=options.verbosity == "quiet", stderr=True)) as view:

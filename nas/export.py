@@ -17,6 +17,7 @@ from nas.record.journal import read_record, refuse_links
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks.exporting.formats import NetworkFormat, Variant
+from proxy_tasks.full_training.head_names import trained_path
 from search_space.scale import MAX_IMAGE_SIZE_PX
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 HELP = """\
 python -m nas.export run=FOLDER|weights=FILE_OR_RUN [name=value ...]
 
-Write the architecture of one trial, or of the best ones, or a trained detector. The best are those that nas.leaderboard
-shows first. A spec file (format=json) holds topology, scale, and where it comes from. The other formats hold the
-network itself: of a run the backbone with fresh weights, of a training the detector. Each is loaded back and compared
-with the network before it is written.
+Write the architecture of one trial, or of the best ones, or a trained detector or classifier. The best are those that
+nas.leaderboard shows first. A spec file (format=json) holds topology, scale, and where it comes from. The other formats
+hold the network itself: of a run the backbone with fresh weights, of a training the detector or classifier. Each is
+loaded back and compared with the network before it is written.
 
   python -m nas.export run=runs/quickstart top=3
   python -m nas.export run=runs/quickstart trial=7 out=mine format=[json,onnx,pt2,python]
@@ -176,10 +177,10 @@ def _trials(options: Options, run: Path, record: Record) -> list[Trial]:
 
 
 def _export_weights(options: Options) -> list[Path]:
-    """Write a trained detector in every format."""
-    weights = cast("Path", options.weights)
-    folder = weights if weights.is_dir() else weights.parent
-    stem = (options.out or folder / "export") / ("detector" if weights.is_dir() else weights.stem)
+    """Write a trained detector or classifier in every format."""
+    weights = trained_path(cast("Path", options.weights))
+    folder = weights.parent
+    stem = (options.out or folder / "export") / weights.stem
     how = options.network_export(None if options.out else folder)
 
     how.check([stem])

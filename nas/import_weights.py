@@ -1,4 +1,4 @@
-"""python -m nas.import_weights: turn released weights of a SpineNet into a detector that other commands take."""
+"""python -m nas.import_weights: turn released weights of a SpineNet into a file that other commands take."""
 
 import re
 import shlex
@@ -14,8 +14,9 @@ HELP = """\
 python -m nas.import_weights checkpoint=FILE_OR_FOLDER network=NAME out=FILE [name=value ...]
 
 Turn a checkpoint of a RetinaNet of tensorflow/tpu or tensorflow/models into the file that a training leaves, which
-nas.detect, nas.evaluate, nas.export and nas.train take. TensorFlow is not needed. Each variable's checksum is verified,
-and all of them must be those of the network. docs/released.md lists the networks.
+nas.detect, nas.evaluate, nas.export and nas.train take; or one of a classifier, whose file all but nas.detect take.
+TensorFlow is not needed. Each variable's checksum is verified, and all of them must be those of the network.
+docs/released.md lists the networks.
 
   python -m nas.import_weights checkpoint=spinenet49s network=spinenet-49s out=spinenet-49s.pt
   python -m nas.import_weights checkpoint=best/model.ckpt network=spinenet-143-best out=spinenet-143-best.pt
@@ -31,6 +32,7 @@ class Options:
     out: Path
     norm_epsilon: float | None
     averages: bool
+    classes: str | tuple[str, ...] | None
     overwrite: bool
 
     def __post_init__(self) -> None:
@@ -43,7 +45,23 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     _check_out(options)
 
-    # Imported here so that help and mistakes do not wait for torch.
+    # Imported here so that help does not wait for torch.
+    from proxy_tasks.networks.released.zoo import released_network
+
+    head = released_network(options.network).head
+    if head == "mask_rcnn":
+        raise InputError(
+            f"network={options.network} is for Python alone, as networks in files of Mask R-CNN pool regions in another "
+            "way: use load_released of proxy_tasks.detection.released_masks"
+        )
+    if head == "classifier":
+        _import_classifier(options)
+    else:
+        _import_detector(options)
+
+
+def _import_detector(options: Options) -> None:
+    """Import a detector, and say how to check it."""
     from proxy_tasks.detection.released import import_released
 
     info = import_released(
@@ -52,6 +70,7 @@ def main(config: dict[str, Any]) -> None:
         options.out,
         norm_epsilon=options.norm_epsilon,
         averages=options.averages,
+        classes=_classes(options),
     )
     out = short_path(options.out)
     num_classes = len(info.categories) - len(info.unused_classes)
@@ -59,6 +78,35 @@ def main(config: dict[str, Any]) -> None:
     # The data's categories must be those of the detector, and only COCO's are known here.
     if any(category.name == "person" for category in info.categories):
         print(f"to check it on COCO: {own_command('evaluate')} {shlex.join([f'weights={out}', 'data.root=FOLDER'])}")
+
+
+def _import_classifier(options: Options) -> None:
+    """Import a classifier."""
+    from proxy_tasks.classification.released import import_released
+
+    info = import_released(
+        options.checkpoint,
+        options.network,
+        options.out,
+        norm_epsilon=options.norm_epsilon,
+        classes=_classes(options),
+    )
+    num_classes = len(info.class_names) - len(info.unused_classes)
+    size = info.scale.image_size_px
+    print(f"{short_path(options.out)}: {info.name} with {num_classes} classes, for images of {size} px")
+
+
+def _classes(options: Options) -> tuple[str, ...]:
+    """Return the names of classes that were given, in the command or in a file; none where none were.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    from proxy_tasks.networks.released.class_names import read_class_names
+
+    if isinstance(options.classes, str):
+        return read_class_names(Path(options.classes).expanduser())
+    return options.classes or ()
 
 
 def _check_out(options: Options) -> None:

@@ -141,8 +141,29 @@ def export_trial_networks(
 def export_detector(
     weights: Path, which: Literal["averaged", "raw"] | None, stem: Path, how: NetworkExport, answer: "Answer"
 ) -> list[Path]:
-    """Write a trained detector; return the paths."""
+    """Write a trained detector or classifier; return the paths."""
+    from proxy_tasks.exporting.classifiers import is_classifier_file
     from proxy_tasks.exporting.subject import detector_subject
 
+    if is_classifier_file(weights):
+        return how.write(_classifier(weights, which, how, answer), stem)
     subject = detector_subject(weights, how.image_size_px, which, answer, dynamic_size=how.dynamic_size)
     return how.write(subject, stem)
+
+
+def _classifier(
+    weights: Path, which: Literal["averaged", "raw"] | None, how: NetworkExport, answer: "Answer"
+) -> "Subject":
+    """Return a classifier to export.
+
+    Raises:
+        InputError: something is asked for that is of detectors.
+    """
+    from proxy_tasks.exporting.classifiers import classifier_subject
+
+    asked = {"raw": None, "boxes": "boxes=true", "kept": "suppression=true"}[answer]
+    if how.dynamic_size:
+        asked = "dynamic=[size]"
+    if asked is not None:
+        raise InputError(f"{asked} is of detectors: {short_path(weights)} is a classifier, which has logits alone")
+    return classifier_subject(weights, how.image_size_px, which, how.formats)

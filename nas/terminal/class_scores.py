@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from proxy_tasks.classification.trained_classifier import ClassifierScores
+    from proxy_tasks.classification.classifier_scoring import ClassifierScores
 
 
 def plain_class_scores(scores: "ClassifierScores", *, per_class: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydantic import JsonValue, TypeAdapter
 from torch import Tensor
 
+from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.coco.batches import IMAGENET, Normalisation
 from proxy_tasks.networks.layers import NORM_EPSILON, Reference
 from proxy_tasks.networks.trained_file import Layout, States, WhichWeights, plain_values, read_trained, write_trained
@@ -25,7 +26,7 @@ class ClassifierInfo:
         architecture: the spec, or a name out of `network_names()`, as `r50-fpn`.
         scale: size of the network, and of the images that it was trained on.
         class_names: of its K classes, class 0 first. Data is known by these names: those of ImageNet are the names of
-            its folders, as `n01440764`. One that no data has, as a background, is of any name that is no other's.
+            its folders, as `n01440764`. One that is never found, as a background, is named `NO_CATEGORY`.
         weights: which ones are used unless others are asked for; `metrics` are theirs.
         normalisation: of the input.
         reference: released code whose paddings the network has.
@@ -64,6 +65,11 @@ class ClassifierInfo:
         if not 0 < self.norm_epsilon <= 1:
             raise ValueError(f"norm_epsilon must be above 0 and at most 1, got {self.norm_epsilon}")
 
+    @property
+    def unused_classes(self) -> list[int]:
+        """The classes that are never found, as a background."""
+        return [k for k, name in enumerate(self.class_names) if name == NO_CATEGORY]
+
 
 class ClassifierFile(NamedTuple):
     """The content of the file of a trained classifier.
@@ -101,8 +107,13 @@ def save_classifier(
         InputError: it cannot be written; what was there before is untouched.
         ValueError: `info` names averaged weights, and there are none.
     """
-    plain = plain_values(_INFO, info)
+    plain = classifier_info_to_json(info)
     write_trained(path, CLASSIFIER, plain, weights=info.weights, raw=raw, averaged=averaged, inside=inside)
+
+
+def classifier_info_to_json(info: ClassifierInfo) -> dict[str, JsonValue]:
+    """Return what a file says of its weights as plain JSON values."""
+    return plain_values(_INFO, info)
 
 
 def read_classifier(path: Path) -> ClassifierFile:

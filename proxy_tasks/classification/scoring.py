@@ -38,6 +38,7 @@ def classify_all(
     *,
     bf16: bool,
     classes: NDArray[np.int64] | None = None,
+    unused_classes: Sequence[int] = (),
     normalisation: Normalisation = IMAGENET,
     report: Report = silent,
 ) -> Answers:
@@ -49,6 +50,7 @@ def classify_all(
         rows: the images to look at.
         bf16: compute convolutions in bfloat16.
         classes: class of the network that each label of the data is; None where they are the same.
+        unused_classes: classes of the network that are never found.
         normalisation: of the input.
         report: called after each batch of images.
 
@@ -65,6 +67,7 @@ def classify_all(
         squares = [take_crop(image, center_crop(*image.shape[:2]), part.image_size_px) for image in part.images]
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(normalised(squares, normalisation)).float().cpu().numpy()  # (B, K)
+        logits[:, list(unused_classes)] = -np.inf
 
         own = part.labels.cpu().numpy()
         labels.append(own)

@@ -89,8 +89,10 @@ def decode_boxes(codes: Tensor, anchors_xyxy: Tensor, *, counts_last_pixel: bool
     Args:
         codes: (..., 4) offsets (y, x, log height, log width).
         anchors_xyxy: (..., 4) corners in pixels.
-        counts_last_pixel: whether the codes are of sizes one pixel larger, as those of networks that tensorflow/tpu
-            has trained: sides there reach from the first pixel to the last, both counted.
+        counts_last_pixel: whether the codes are of sizes one pixel larger, as tensorflow/tpu decodes those of its
+            networks: sides there reach from the first pixel to the last, both counted. It trains them by codes that
+            are none of such sizes, as `encode_boxes` makes them; the difference stays below a pixel for boxes near
+            the size of their anchor.
 
     Source: tensorflow/tpu box_utils.py decode_boxes.
     """

@@ -52,6 +52,7 @@ def detect(
     *,
     min_score: float = MIN_SCORE,
     counts_last_pixel: bool = False,
+    candidates_per_class: bool = False,
 ) -> Detections:
     """Keep the best boxes of each image that do not overlap one of their class.
 
@@ -63,20 +64,17 @@ def detect(
         sizes_px: (B, 2) height and width of each image without its padding.
         min_score: boxes are kept whose score is above it.
         counts_last_pixel: see `decode_boxes`.
+        candidates_per_class: take the best 5000 pairs of anchor and class of each class of an image before suppression,
+            as the reference does; else the best 5000 of each image.
 
     Source: tensorflow/tpu ops/postprocess_ops.py.
-    Differs: the reference takes 5000 candidates a class before suppression, here they are 5000 an image; and it clips
-        a pixel before the edge, as its boxes include their last pixel.
+    Differs: the reference clips a pixel before the edge, as its boxes include their last pixel.
     """
     num_classes = raw.class_logits.shape[-1]
-    all_scores = raw.class_logits.float().sigmoid().flatten(1)  # (B, A * K)
+    all_scores = raw.class_logits.float().sigmoid()  # (B, A, K)
 
-    # The best pairs of anchor and class of each image, without those that score too low.
-    scores, pair = all_scores.topk(min(MAX_CANDIDATES, all_scores.shape[1]), dim=1)  # (B, candidates)
-    image, rank = torch.nonzero(scores > min_score, as_tuple=True)  # (N,) each
-    scores, pair = scores[image, rank], pair[image, rank]  # (N,)
-    anchor, labels = pair // num_classes, pair % num_classes  # (N,) each
-
+    choose = _best_of_classes if candidates_per_class else _best_of_images
+    image, anchor, labels, scores = choose(all_scores, min_score)  # (N,) each
     codes = raw.box_codes.float()[image, anchor]  # (N, 4)
     boxes = decode_boxes(codes, anchors_xyxy[anchor], counts_last_pixel=counts_last_pixel)  # (N, 4)
     corner = sizes_px.flip(-1).repeat(1, 2)[image]  # (N, 4) the image's lower right corner, twice
@@ -86,7 +84,40 @@ def detect(
     keep = suppress(boxes.double(), scores.double(), image * num_classes + labels, NMS_IOU)  # (M,)
 
     # Best first within each image, then cut each image at its limit.
-    keep = keep[torch.argsort(image[keep], stable=True)]
-    first_of_image = torch.searchsorted(image[keep].contiguous(), image[keep].contiguous())
-    keep = keep[torch.arange(len(keep), device=keep.device) - first_of_image < MAX_DETECTIONS]
+    keep = keep[_first_of_each(image[keep], MAX_DETECTIONS)]
     return Detections(image[keep], boxes[keep], labels[keep], scores[keep])
+
+
+def _best_of_images(all_scores: Tensor, min_score: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return image, anchor, class and score of the best pairs of each image, without those that score too low."""
+    num_classes = all_scores.shape[-1]
+    pairs = all_scores.flatten(1)  # (B, A * K)
+    scores, pair = pairs.topk(min(MAX_CANDIDATES, pairs.shape[1]), dim=1)  # (B, candidates)
+
+    image, rank = torch.nonzero(scores > min_score, as_tuple=True)  # (N,) each
+    pair = pair[image, rank]  # (N,)
+    return image, pair // num_classes, pair % num_classes, scores[image, rank]
+
+
+def _best_of_classes(all_scores: Tensor, min_score: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the same of the best pairs of each class of each image."""
+    image, anchor, labels = torch.nonzero(all_scores > min_score, as_tuple=True)  # (N,) each
+    scores = all_scores[image, anchor, labels]  # (N,)
+
+    best_first = torch.argsort(scores, descending=True, stable=True)
+    group = image * all_scores.shape[-1] + labels
+    kept = best_first[_first_of_each(group[best_first], MAX_CANDIDATES)]
+    return image[kept], anchor[kept], labels[kept], scores[kept]
+
+
+def _first_of_each(groups: Tensor, num: int) -> Tensor:
+    """Return the indices of the first `num` members of each group, by group and then in their order.
+
+    Args:
+        groups: (N,) the group of each member.
+        num: largest number of one group.
+    """
+    order = torch.argsort(groups, stable=True)  # (N,)
+    ordered = groups[order]
+    first = torch.searchsorted(ordered, ordered)  # (N,) where the group of each begins
+    return order[torch.arange(len(order), device=order.device) - first < num]

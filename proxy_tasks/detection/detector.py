@@ -134,6 +134,7 @@ class Detector(nn.Module):
             bf16=self.bf16,
             min_score=min_score,
             counts_last_pixel=self.info.counts_last_pixel,
+            candidates_per_class=self.info.candidates_per_class,
         ).on_cpu()
 
         boxes = (found.boxes_xyxy / fitted.scales_xy.repeat(1, 2)[found.image]).float()  # (N, 4)

@@ -42,6 +42,7 @@ class DetectorInfo:
         norm_epsilon: of its normalisation.
         head: what it finds; files of versions that had one head alone do not say it.
         counts_last_pixel: whether its box codes are of sizes one pixel larger; see `decode_boxes`.
+        candidates_per_class: whether each class has candidates of its own before suppression; see `detect`.
         recipe: how it was trained, by the names of its options.
         metrics: figures by name; AP is a fraction in [0, 1].
         run: name of the training's folder; None where it had none.
@@ -63,6 +64,7 @@ class DetectorInfo:
     norm_epsilon: float = NORM_EPSILON
     head: DetectorHead = "retinanet"
     counts_last_pixel: bool = False
+    candidates_per_class: bool = False
     recipe: Mapping[str, JsonValue] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     run: str | None = None

@@ -102,6 +102,7 @@ def score_detector(
             bf16=detector.bf16,
             labels_of_classes=scored.labels_of_classes,
             counts_last_pixel=detector.info.counts_last_pixel,
+            candidates_per_class=detector.info.candidates_per_class,
             report=report,
         )
     except BadDataError as error:

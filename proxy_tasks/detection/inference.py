@@ -27,6 +27,7 @@ def detect_all(
     bf16: bool,
     labels_of_classes: NDArray[np.int64] | None = None,
     counts_last_pixel: bool = False,
+    candidates_per_class: bool = False,
     report: Report = silent,
 ) -> ScoredBoxes:
     """Detect objects in some images of a split; the network is left in inference mode.
@@ -40,6 +41,7 @@ def detect_all(
         labels_of_classes: (K,) the label in the split's annotations that each class of the network is, -1 for a class
             that is not looked for; None where the classes are the labels.
         counts_last_pixel: see `decode_boxes`.
+        candidates_per_class: see `detect`.
         report: called after each batch of images.
 
     Raises:
@@ -63,6 +65,7 @@ def detect_all(
             unused_classes=unused_classes,
             bf16=bf16,
             counts_last_pixel=counts_last_pixel,
+            candidates_per_class=candidates_per_class,
         ).on_cpu()
 
         # The network saw the image scaled; annotations are in pixels of the original.
@@ -93,6 +96,7 @@ def detect_batch(
     bf16: bool,
     min_score: float = MIN_SCORE,
     counts_last_pixel: bool = False,
+    candidates_per_class: bool = False,
 ) -> Detections:
     """Detect objects in a batch by a network in inference mode.
 
@@ -105,13 +109,21 @@ def detect_batch(
         bf16: compute convolutions in bfloat16.
         min_score: boxes are kept whose score is above it.
         counts_last_pixel: see `decode_boxes`.
+        candidates_per_class: see `detect`.
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         raw = network(images)
 
     # A class that no category has can only be wrong.
     raw.class_logits[..., unused_classes] = -math.inf
-    return detect(raw, anchors_xyxy, sizes_px, min_score=min_score, counts_last_pixel=counts_last_pixel)
+    return detect(
+        raw,
+        anchors_xyxy,
+        sizes_px,
+        min_score=min_score,
+        counts_last_pixel=counts_last_pixel,
+        candidates_per_class=candidates_per_class,
+    )
 
 
 def own_labels(annotations: Annotations) -> NDArray[np.int64]:

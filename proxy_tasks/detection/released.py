@@ -1,12 +1,10 @@
 """Released detectors: weights out of the reference's checkpoints, as detectors of ours and as their files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
-from foundation import InputError, nearest_hint
+from foundation import InputError
 from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.coco.coco_categories import COCO_CATEGORIES
 from proxy_tasks.detection.detector import Detector, ready_detector
@@ -15,14 +13,16 @@ from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.released.checkpoint import Checkpoint
-from proxy_tasks.networks.released.filling import fill_slots
+from proxy_tasks.networks.released.class_names import named_classes
+from proxy_tasks.networks.released.filling import fill_slots, unfilled
 from proxy_tasks.networks.released.garden_names import GRAPH, GardenNames
 from proxy_tasks.networks.released.prefix import checkpoint_prefix
 from proxy_tasks.networks.released.tpu_names import CLASS_BIAS, is_of_training, retinanet_slots
 from proxy_tasks.networks.released.variables import Slot
+from proxy_tasks.networks.released.zoo import released_network
 from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RetinaNet
 from proxy_tasks.runtime import pick_device
-from search_space import ArchSpec, ModelScale, published_scale, published_spec
+from search_space import ArchSpec
 
 _TPU_NORM_EPSILON = 1e-4
 """That of tensorflow/tpu's configuration of RetinaNet; its first configurations had 1e-3."""
@@ -31,20 +31,6 @@ _GARDEN_NORM_EPSILON = 1e-3
 _NUM_COCO_CLASSES = 91
 """COCO's category ids, and the background's 0."""
 _MAX_CLASSES = 10_000
-
-
-def _released_scales() -> Mapping[str, ModelScale]:
-    """Return the scale of each released network: those named best have SiLU, as has 190, of which there is one."""
-    scales: dict[str, ModelScale] = {}
-    for name in ("spinenet-49s", "spinenet-49", "spinenet-96", "spinenet-143"):
-        scales[name] = published_scale(name)
-        scales[f"{name}-best"] = replace(published_scale(name), activation="silu")
-    scales["spinenet-190"] = replace(published_scale("spinenet-190"), activation="silu")
-    return scales
-
-
-RELEASED_SCALES = _released_scales()
-"""The released detectors that can be imported, each with its scale; all are of one spec, SpineNet-49's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +58,7 @@ def load_released(
     *,
     norm_epsilon: float | None = None,
     averages: bool = True,
+    classes: Sequence[str] = (),
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Detector:
@@ -79,10 +66,12 @@ def load_released(
 
     Args:
         path: of the checkpoint: its prefix, as `model.ckpt-187600`, one of its files, or the folder that holds it.
-        network: a name in `RELEASED_SCALES`, as `spinenet-49s` or `spinenet-49s-best`.
+        network: the name of a detector in `RELEASED`, as `spinenet-49s` or `spinenet-49s-best`.
         norm_epsilon: of its normalisation; None for that of the code that it was trained with.
         averages: take averages of weights where the checkpoint has them. In those that tensorflow/models keeps as its
             best, averages and weights have changed places.
+        classes: names of its classes but the background, class 1 first; none for COCO's where it has 91 classes, else
+            for their numbers.
         device: `cpu`, `cuda` or `auto`: the GPU where there is one.
         precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
 
@@ -91,40 +80,46 @@ def load_released(
         ValueError: the epsilon is not above 0 and at most 1.
     """
     pick_device(device)
-    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon, averages=averages)
+    built, info = read_released(Path(path), network, norm_epsilon=norm_epsilon, averages=averages, classes=classes)
     return ready_detector(built, info, device=device, precision=precision)
 
 
 def import_released(
-    path: Path, network: str, out: Path, *, norm_epsilon: float | None = None, averages: bool = True
+    path: Path,
+    network: str,
+    out: Path,
+    *,
+    norm_epsilon: float | None = None,
+    averages: bool = True,
+    classes: Sequence[str] = (),
 ) -> DetectorInfo:
     """Write the detector of a released checkpoint as a training would, and return what its file says of it.
 
     Raises:
         InputError: as `load_released`, or it cannot be written.
     """
-    built, info = read_released(path, network, norm_epsilon=norm_epsilon, averages=averages)
+    built, info = read_released(path, network, norm_epsilon=norm_epsilon, averages=averages, classes=classes)
     save_detector(out, info, raw=built.state_dict())
     return info
 
 
 def read_released(
-    path: Path, network: str, *, norm_epsilon: float | None = None, averages: bool = True
+    path: Path,
+    network: str,
+    *,
+    norm_epsilon: float | None = None,
+    averages: bool = True,
+    classes: Sequence[str] = (),
 ) -> tuple[RetinaNet, DetectorInfo]:
     """Return the network of a released checkpoint with its weights, in the processor's memory, and what it is.
 
     Raises:
         InputError: as `load_released`.
     """
-    if network not in RELEASED_SCALES:
-        known = tuple(RELEASED_SCALES)
-        raise InputError(
-            f"no released weights of {network!r} are known; known are {', '.join(known)}{nearest_hint(network, known)}"
-        )
-
+    released = released_network(network, "retinanet")
     checkpoint = Checkpoint(checkpoint_prefix(path))
     names = _names(checkpoint, averages)
-    spec, scale = published_spec("spinenet-49"), RELEASED_SCALES[network]
+    spec, scale = released.spec, released.scale
     if names.reference == "model_garden":
         # The released checkpoint of 49S has wider endpoints than either code; see `PUBLISHED_SCALES`.
         width = 128 if network.startswith("spinenet-49s") else scale.endpoint_width
@@ -133,20 +128,15 @@ def read_released(
         name=network,
         architecture=spec,
         scale=scale,
-        categories=_categories(_num_classes(checkpoint, names.class_bias)),
+        categories=_categories(_num_classes(checkpoint, names.class_bias), classes, checkpoint.prefix),
         weights="raw",
         reference=names.reference,
         norm_epsilon=names.norm_epsilon if norm_epsilon is None else norm_epsilon,
         counts_last_pixel=names.reference == "tpu",
+        candidates_per_class=True,
     )
 
-    # Without memory at first: fresh weights would be drawn for nothing.
-    with torch.device("meta"):
-        built = build_detector(spec, scale, len(info.categories), names.reference)
-    built.to_empty(device="cpu")
-    for name, buffer in built.named_buffers():
-        if name.endswith("num_batches_tracked"):
-            buffer.zero_()
+    built = unfilled(lambda: build_detector(spec, scale, len(info.categories), names.reference))
     fill_slots(names.slots(built, spec), checkpoint, network, names.is_left_out)
     return built, info
 
@@ -174,8 +164,13 @@ def _num_classes(checkpoint: Checkpoint, class_bias: str) -> int:
     return num_classes
 
 
-def _categories(num_classes: int) -> tuple[Category, ...]:
-    """Return the category of each class, whose number is its id; 0 is the background, and of 91 classes COCO's."""
-    if num_classes == _NUM_COCO_CLASSES:
+def _categories(num_classes: int, classes: Sequence[str], prefix: Path) -> tuple[Category, ...]:
+    """Return the category of each class, whose number is its id; 0 is the background.
+
+    Raises:
+        InputError: names were given that do not fit.
+    """
+    if not classes and num_classes == _NUM_COCO_CLASSES:
         return tuple(Category(k, COCO_CATEGORIES.get(k, NO_CATEGORY)) for k in range(num_classes))
-    return (Category(0, NO_CATEGORY), *(Category(k, f"class {k}") for k in range(1, num_classes)))
+    names = named_classes(classes, num_classes, prefix)
+    return (Category(0, NO_CATEGORY), *(Category(k, name) for k, name in enumerate(names, start=1)))

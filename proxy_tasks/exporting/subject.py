@@ -11,7 +11,7 @@ import torch
 from pydantic import JsonValue
 from torch import nn
 
-from foundation import InputError
+from foundation import InputError, short_path
 from proxy_tasks.coco.batches import IMAGENET, Normalisation
 from proxy_tasks.detection.anchors import make_anchors
 from proxy_tasks.detection.detector import load_detector
@@ -158,11 +158,17 @@ def detector_subject(
             one size.
 
     Raises:
-        InputError: no such file, or one that holds something else; see `load_detector`.
+        InputError: no such file, or one that holds something else; see `load_detector`; or suppression for a detector
+            whose classes have candidates of their own.
     """
     detector = load_detector(path, device="cpu", weights=which, precision="float32")
     network = detector.network.to(memory_format=torch.contiguous_format)
     info = detector.info
+    if answer == "kept" and info.candidates_per_class:
+        raise InputError(
+            f"suppression=true: {short_path(path)} gives each class candidates of its own, as imported detectors do; "
+            "exported files cannot, take boxes=true"
+        )
     architecture = info.architecture
     if isinstance(architecture, str) and architecture in published_names():
         architecture = published_spec(architecture)
@@ -191,7 +197,7 @@ def detector_subject(
         **_input(size, step, info.normalisation),
         **(_SIZES if answer == "kept" else {}),
         "weights": which or info.weights,
-        "detector": _without_gaps(info_to_json(info)),
+        "detector": without_gaps(info_to_json(info)),
     }
     return Subject(
         module.eval(),
@@ -215,12 +221,12 @@ _SIZES: dict[str, JsonValue] = {
 }
 
 
-def _without_gaps(value: JsonValue) -> JsonValue:
+def without_gaps(value: JsonValue) -> JsonValue:
     """Return a value with null for each figure that is not finite: neither JSON nor source code can say it."""
     if isinstance(value, dict):
-        return {name: _without_gaps(part) for name, part in value.items()}
+        return {name: without_gaps(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_without_gaps(part) for part in value]
+        return [without_gaps(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -8,7 +8,14 @@ from proxy_tasks.networks.layers import Reference
 
 
 def info_of(
-    plan: TrainingPlan, head: DetectorHead, data: OpenData, trained: Trained, *, reference: Reference
+    plan: TrainingPlan,
+    head: DetectorHead,
+    data: OpenData,
+    trained: Trained,
+    *,
+    reference: Reference,
+    counts_last_pixel: bool = False,
+    candidates_per_class: bool = False,
 ) -> DetectorInfo:
     """Return what the file is to say.
 
@@ -18,6 +25,8 @@ def info_of(
         data: what it was trained on.
         trained: the weights.
         reference: released code whose paddings the network has.
+        counts_last_pixel: see `DetectorInfo`.
+        candidates_per_class: the same.
     """
     annotations = data.train.annotations
     pairs = zip(annotations.category_ids, annotations.category_names, strict=True)
@@ -30,6 +39,8 @@ def info_of(
         weights="raw" if trained.averaged is None else "averaged",
         reference=reference,
         norm_epsilon=trained.norm_epsilon,
+        counts_last_pixel=counts_last_pixel,
+        candidates_per_class=candidates_per_class,
         recipe=trained.recipe,
         metrics=trained.metrics,
         run=plan.run.name,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 HeadName: TypeAlias = Literal["retinanet", "mask_rcnn", "classifier"]
@@ -38,3 +39,11 @@ HEADS: Mapping[HeadName, HeadWords] = {
 def words_of_metric(metric: str) -> str:
     """Return a figure as people read it."""
     return next((words.metric_text for words in HEADS.values() if words.metric == metric), metric)
+
+
+def trained_path(path: Path) -> Path:
+    """Return the file of a trained network of any head, where a person may name the training's folder in its place."""
+    if not path.is_dir():
+        return path
+    files = [path / words.file for words in HEADS.values()]
+    return next((file for file in files if file.exists()), files[0])

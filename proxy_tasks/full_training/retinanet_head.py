@@ -41,6 +41,10 @@ class RetinaNetHead:
         self.data = open_data(plan.data)
         self.start = None if plan.weights is None else read_start(plan.weights)
         self._reference: Reference = "tpu" if self.start is None else self.start.reference
+        # What answers are read by stays that of the weights, so that a training begins at their AP.
+        start = self.start if self.start is not None and self.start.head == "retinanet" else None
+        self._counts_last_pixel = start is not None and start.counts_last_pixel
+        self._candidates_per_class = start is not None and start.candidates_per_class
 
     @property
     def num_scored(self) -> int:
@@ -66,7 +70,15 @@ class RetinaNetHead:
 
     def find(self, network: nn.Module, rows: NDArray[np.int64], *, bf16: bool) -> ScoredBoxes:
         """Return the boxes that the network finds."""
-        return detect_all(network, self._anchors(network), self.data.scored, rows, bf16=bf16)
+        return detect_all(
+            network,
+            self._anchors(network),
+            self.data.scored,
+            rows,
+            bf16=bf16,
+            counts_last_pixel=self._counts_last_pixel,
+            candidates_per_class=self._candidates_per_class,
+        )
 
     def metrics(self, found: Sequence[ScoredBoxes]) -> dict[str, float]:
         """Return COCO's twelve figures."""
@@ -74,7 +86,15 @@ class RetinaNetHead:
 
     def save(self, path: Path, trained: Trained) -> None:
         """Write a file of a detector."""
-        info = info_of(self._plan, "retinanet", self.data, trained, reference=self._reference)
+        info = info_of(
+            self._plan,
+            "retinanet",
+            self.data,
+            trained,
+            reference=self._reference,
+            counts_last_pixel=self._counts_last_pixel,
+            candidates_per_class=self._candidates_per_class,
+        )
         save_detector(path, info, raw=trained.raw, averaged=trained.averaged, inside=self._plan.run)
 
     def _anchors(self, network: nn.Module) -> Tensor:

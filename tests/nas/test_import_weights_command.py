@@ -12,25 +12,31 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from foundation import InputError
 from proxy_tasks.base import silent
+from proxy_tasks.classification.image_classifier import load_classifier
 from proxy_tasks.coco.coco_categories import COCO_CATEGORIES
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.detector import load_detector
 from proxy_tasks.detection.detector_file import read_detector, save_detector
-from proxy_tasks.detection.released import RELEASED_SCALES, load_released
+from proxy_tasks.detection.released import load_released
 from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.networks.onnx_file import run_onnx
 from proxy_tasks.networks.released.tpu_names import retinanet_slots
+from proxy_tasks.networks.released.zoo import RELEASED
 from search_space import published_spec
 from tests.conftest import Run
+from tests.proxy_tasks.classification.test_image_classifier import is_released, tiny_checkpoint
 from tests.proxy_tasks.networks.released.checkpoint_writer import write_checkpoint
 
 SPEC = published_spec("spinenet-49")
+__all__ = ["is_released"]  # a fixture of another module
 
 
 def variables(num_classes: int = 91) -> dict[str, NDArray[np.generic]]:
     """Return random variables of SpineNet-49S, with which features stay near 1 through all layers."""
     with torch.device("meta"):
-        network = build_detector(SPEC, RELEASED_SCALES["spinenet-49s"], num_classes)
+        network = build_detector(SPEC, RELEASED["spinenet-49s"].scale, num_classes)
 
     rng = np.random.default_rng(0)
     arrays: dict[str, NDArray[np.generic]] = {"global_step": np.array(7)}
@@ -63,6 +69,7 @@ def test_released_weights_become_a_detector_that_finds_coco_classes(released: Pa
     info = read_detector(tmp_path / "made" / "49s.pt").info
     assert (info.name, info.weights, info.norm_epsilon, info.scale.activation) == ("spinenet-49s", "raw", 1e-4, "relu")
     assert info.counts_last_pixel
+    assert info.candidates_per_class
     assert info.class_names[1] == "person"
     assert info.class_names[90] == "toothbrush"
     assert info.unused_classes == [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
@@ -86,12 +93,51 @@ def test_released_weights_become_a_detector_that_finds_coco_classes(released: Pa
     assert 0 not in {result["category_id"] for result in results}
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("is_released")
+def test_released_weights_of_a_classifier_become_a_file_that_is_exported(tmp_path: Path, call: Run) -> None:
+    tiny_checkpoint(tmp_path)
+    done = call("nas.import_weights", "checkpoint=model.ckpt", "network=classifier-tiny", "out=tiny.pt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "tiny.pt: classifier-tiny with 3 classes, for images of 64 px\n"
+
+    exported = call("nas.export", "weights=tiny.pt", "format=[onnx,pt2]", "out=exported")
+    assert exported.returncode == 0, exported.stderr
+    content = (tmp_path / "exported" / "tiny.onnx").read_bytes()
+    images = torch.randn(1, 3, 64, 64)
+    (answer,) = run_onnx(content, [(images,)])
+    with torch.no_grad():
+        wanted = load_classifier(tmp_path / "tiny.pt", device="cpu", precision="float32")(images)
+    assert torch.allclose(answer[0], wanted, atol=1e-4)
+
+    for options, message in (
+        (("format=python",), "format=python: tiny.pt is a classifier, which is written as onnx or pt2"),
+        (("boxes=true",), "boxes=true is of detectors: tiny.pt is a classifier, which has logits alone"),
+        (("suppression=true",), "suppression=true is of detectors: tiny.pt is a classifier, which has logits alone"),
+        (("dynamic=[size]",), "dynamic=[size] is of detectors: tiny.pt is a classifier, which has logits alone"),
+        (("use=averaged",), "tiny.pt holds no averaged weights, there are raw"),
+    ):
+        refused = call("nas.export", "weights=tiny.pt", "out=other", *options)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert refused.stderr.endswith(f"{message}\n")
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
+    detected = call("nas.detect", "weights=tiny.pt", "images=red.png", "out=found")
+    assert (detected.returncode, detected.stderr.count("\n")) == (2, 1)
+    assert "tiny.pt holds no trained detector" in detected.stderr
+
+
 def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "model.ckpt", variables(num_classes=4))
     detector = load_released(tmp_path, "spinenet-49s-best", norm_epsilon=1e-3, device="cpu")
     assert (detector.info.scale.activation, detector.info.norm_epsilon) == ("silu", 1e-3)
     assert detector.class_names[1:] == ("class 1", "class 2", "class 3")
     assert detector.info.unused_classes == [0]
+    named = load_released(tmp_path, "spinenet-49s-best", classes=("cat", "dog", "cow"), device="cpu")
+    assert named.class_names[1:] == ("cat", "dog", "cow")
+    for classes, message in ((("cat", "cat", "dog"), "classes has 'cat' twice"), (("a", " ", "b"), "an empty name")):
+        with pytest.raises(InputError, match=message):
+            load_released(tmp_path, "spinenet-49s-best", classes=classes, device="cpu")
+
     norms = [module for module in detector.network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert {norm.eps for norm in norms} == {1e-3}
 
@@ -100,6 +146,7 @@ def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: 
     ("options", "message"),
     [
         ({"network": "spinenet-49x"}, r"no released weights of 'spinenet-49x' are known; known are spinenet-49s, .*"),
+        ({"network": "mask-rcnn-spinenet-49"}, r"network=mask-rcnn-spinenet-49 is for Python alone, .*"),
         ({"network": "r0-sp53"}, r"no released weights of 'r0-sp53' are known; .*"),
         ({"network": "spinenet-49"}, r"\S*model.ckpt-7 is of another network than spinenet-49: .* is [\dx ]+, that .*"),
         ({"network": "spinenet-96"}, r"\S*model.ckpt-7 is of another network than spinenet-96: it lacks spinenet/.*"),
@@ -109,6 +156,10 @@ def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: 
         ({"out": "there.pt"}, r"there.pt exists: name another file, or replace what is there with overwrite=true"),
         ({"out": "."}, r"out=. is a folder, needed is a file, as spinenet-49s.pt in it"),
         ({"out": "model.ckpt-7.index"}, r"out=model.ckpt-7.index has the name of a checkpoint's file; .*"),
+        ({"classes": "absent.txt"}, r"classes: cannot read absent.txt: No such file or directory"),
+        ({"classes": "binary.txt"}, r"classes: binary.txt is no text, needed is one name a line"),
+        ({"classes": "two.txt"}, r"classes has 2 names, and \S*model.ckpt-7 90 classes beside the background"),
+        ({"classes": "[cat]"}, r"classes has 1 names, and \S*model.ckpt-7 90 classes beside the background"),
         ({"norm_epsilon": "0"}, r"norm_epsilon must be from 1e-12 to 1 .*, got 0.0"),
     ],
 )  # fmt: skip
@@ -116,6 +167,8 @@ def test_mistakes_and_damaged_or_foreign_checkpoints_are_one_line_and_write_noth
     released: Path, tmp_path: Path, call: Run, options: Mapping[str, str], message: str
 ) -> None:
     (tmp_path / "there.pt").write_bytes(b"mine")
+    (tmp_path / "two.txt").write_text("cat\ndog\n")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe")
     (tmp_path / "garbage.index").write_bytes(b"garbage" * 20)
     (tmp_path / "short.index").write_bytes((released / "model.ckpt-7.index").read_bytes())
     (tmp_path / "short.data-00000-of-00001").write_bytes(b"\0" * 1000)
@@ -147,8 +200,13 @@ def test_an_imported_detector_is_scored_exported_and_fine_tuned(released: Path, 
     assert (tuned.returncode, tuned.stderr) == (0, "")
     info = read_detector(tmp_path / "tuned" / "last.pt").info
     assert (info.reference, info.norm_epsilon) == ("model_garden", 1e-4)
-    assert info.scale == RELEASED_SCALES["spinenet-49s"]
+    assert info.counts_last_pixel
+    assert info.candidates_per_class
+    assert info.scale == RELEASED["spinenet-49s"].scale
 
+    refused = call("nas.export", "weights=49s.pt", "suppression=true", "out=exported")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "suppression=true: 49s.pt gives each class candidates of its own" in refused.stderr
     exported = call("nas.export", "weights=49s.pt", "format=[pt2,python]", "image_size_px=64", "out=exported")
     assert exported.returncode == 0, exported.stderr
     source = (tmp_path / "exported" / "49s.py").read_text()

@@ -11,9 +11,12 @@ import torch
 
 from nas.training.journal import read_events
 from proxy_tasks.classification.class_shapes import CLASS_SHAPES
-from proxy_tasks.classification.classifier_file import read_classifier
+from proxy_tasks.classification.classifier_file import ClassifierInfo, read_classifier, save_classifier
+from proxy_tasks.classification.image_classifier import build_classifier
+from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.detection.detector_file import read_detector
 from proxy_tasks.full_training.checkpoint import FOLDER
+from search_space import ModelScale
 from tests.conftest import Run, start
 from tests.nas.test_train_command import TINY as TINY_DETECTOR
 from tests.nas.test_train_command import check_equal_states, wait_for_checkpoint
@@ -73,9 +76,27 @@ def test_a_classifier_is_trained_scored_and_not_trained_twice(tmp_path: Path, ca
         assert message in refused.stderr
 
 
+def test_a_background_is_never_found_by_the_command_that_scores(tmp_path: Path, call: Run) -> None:
+    scale = ModelScale(width_multiplier=0.0625, endpoint_width=8, image_size_px=64)
+    info = ClassifierInfo("mine", "r50-fpn", scale, (NO_CATEGORY, *CLASS_SHAPES), "raw")
+    network = build_classifier(info)
+    with torch.no_grad():
+        network.predict.weight.zero_()
+        network.predict.bias.copy_(torch.tensor([9.0, 1, 2, 3, 4, 5]))
+    save_classifier(tmp_path / "mine.pt", info, raw=network.state_dict())
+
+    done = call("nas.evaluate", "weights=mine.pt", *DATA, "device=cpu", "format=json", "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    # Every image is held for the last of five classes; were the background a class, four would be among the best five.
+    assert json.loads(done.stdout)["metrics"] == {"top1": 0.2, "top5": 1.0}
+
+
 @pytest.mark.long
 def test_a_classifier_gives_its_backbone_to_a_detector_and_takes_one(tmp_path: Path, call: Run) -> None:
     assert call("nas.train", *TINY).returncode == 0
+    exported = call("nas.export", "weights=classes", "format=pt2", "use=raw")
+    assert (exported.returncode, exported.stdout) == (0, "classes/export/classifier.pt2\n")
+
     # At a rate of next to nothing, so that the weights are still those that it started from.
     rates = ("protocol.learning_rate=1e-12", "protocol.warmup_rate=1e-13")
     still = ("protocol.epochs=1", "protocol.ema_decay=null", *rates)

@@ -1,10 +1,31 @@
 """Networks filled from a checkpoint: every variable is used, and every tensor is filled."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import torch
+from torch import nn
 
 from foundation import InputError
 from proxy_tasks.networks.released.checkpoint import Checkpoint
 from proxy_tasks.networks.released.variables import Slot
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def unfilled(build: Callable[[], _Network]) -> _Network:
+    """Return a new network in the processor's memory whose weights and statistics are whatever lies there.
+
+    Fresh weights would be drawn for nothing.
+    """
+    with torch.device("meta"):
+        network = build()
+    network.to_empty(device="cpu")
+
+    for name, buffer in network.named_buffers():
+        if name.endswith("num_batches_tracked"):
+            buffer.zero_()
+    return network
 
 
 def fill_slots(

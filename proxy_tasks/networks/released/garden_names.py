@@ -13,7 +13,7 @@ from torch import nn
 from foundation import InputError
 from proxy_tasks.networks.released.checkpoint import Checkpoint
 from proxy_tasks.networks.released.order import layer_groups
-from proxy_tasks.networks.released.variables import Slot, layer_slots
+from proxy_tasks.networks.released.variables import Slot, layer_kind, layer_slots
 from proxy_tasks.networks.released.wire import read_message
 from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RetinaNet, Tower
 from proxy_tasks.networks.spinenet import SpineNet
@@ -24,9 +24,14 @@ GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _AVERAGE = "/.OPTIMIZER_SLOT/optimizer/average"
 _OF_TRAINING = ("save_counter", "global_step", "optimizer")
-_LAYER = re.compile(r"(?P<model>(?:.*/)?_?)backbone/layer_with_weights-\d+/(?:(?P<part>_\w+)/)?\w+" + _VALUE)
-_PARTS = ("_shortcut", "_norm0", "_conv1", "_norm1", "_conv2", "_norm2", "_conv3", "_norm3")
-"""The layers of a unit in the order of their creation."""
+_LAYER = re.compile(r"(?P<model>(?:.*/)?_?)backbone/layer_with_weights-\d+/(?:(?P<part>_[\w/]+)/)?\w+" + _VALUE)
+_PARTS = (
+    *("_shortcut", "_conv0", "_norm0", "_conv1", "_norm1", "_conv2", "_norm2", "_conv3", "_norm3"),
+    *("_squeeze_excitation/_se_reduce", "_squeeze_excitation/_se_expand"),
+)
+"""The layers of a unit, of those that it has, in the order of their creation."""
+_BLOCKS = {"bottleneck": "bottleneck_block", "residual": "residual_block", "mbconv": "inverted_bottleneck_block"}
+"""Names of the kinds of blocks in that code."""
 _RATIOS = (1, 2, 0)
 """Places of our aspect ratios 1, 2 and 1/2 among the 1/2, 1 and 2 of tensorflow/models."""
 
@@ -40,7 +45,8 @@ class GardenNames:
     Raises:
         InputError: it is of something else than a detector with a SpineNet, or damaged.
 
-    Source: tensorflow/models spinenet.py, nn_blocks.py and dense_prediction_heads.py; checkpoints that it wrote.
+    Source: tensorflow/models spinenet.py, spinenet_mobile.py, nn_blocks.py and dense_prediction_heads.py; checkpoints
+        that it wrote.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, averages: bool = True) -> None:
@@ -86,10 +92,9 @@ class GardenNames:
     def _backbone_slots(self, backbone: SpineNet, spec: ArchSpec) -> dict[str, Slot]:
         """Return the variables of the backbone: both sides' layers of each kind come in the order of creation."""
         ours: dict[str, list[nn.Module]] = {}
-        for group in layer_groups(backbone, spec):
+        for group in layer_groups(backbone, spec, "model_garden"):
             for layer in group.layers:
-                plain = "conv2d" if isinstance(layer, nn.Conv2d) else "batch_normalization"
-                ours.setdefault(f"{group.kind}_block" if group.kind else plain, []).append(layer)
+                ours.setdefault(_BLOCKS.get(group.kind) or layer_kind(layer), []).append(layer)
 
         slots: dict[str, Slot] = {}
         theirs = self._layers()
@@ -149,6 +154,10 @@ def _tower_slots(name: str, tower: Tower, predictor: str) -> Iterator[tuple[str,
 
     # What an anchor is told is predicted for three octaves with three aspect ratios each, which come in another order.
     for variable, slot in layer_slots(tower.predict).items():
+        if variable == "depthwise_kernel":
+            # It comes before what is predicted.
+            yield f"{predictor}/{variable}", slot
+            continue
         num_values = slot.tensor.shape[0] // NUM_ANCHORS_PER_LOCATION
         anchors = [3 * octave + ratio for octave in range(3) for ratio in _RATIOS]
         rows = tuple(anchor * num_values + i for anchor in anchors for i in range(num_values))

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import nn
 
 from proxy_tasks.networks.blocks import BottleneckUnit, MBConvUnit, ResidualUnit
-from proxy_tasks.networks.layers import ConvNorm, separated
+from proxy_tasks.networks.layers import ConvNorm, Reference, separated
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec
 from search_space.spec import live_blocks
@@ -33,14 +33,20 @@ class LayerGroup:
     position: int = 0
 
 
-def layer_groups(backbone: SpineNet, spec: ArchSpec) -> Iterator[LayerGroup]:
+def layer_groups(backbone: SpineNet, spec: ArchSpec, reference: Reference) -> Iterator[LayerGroup]:
     """Yield the layers of a backbone of that spec in the order in which the released code creates its own.
 
-    Source: tensorflow/tpu spinenet.py; tensorflow/models spinenet.py has the same.
+    Args:
+        backbone: the network.
+        spec: its topology.
+        reference: the code; the two differ where a mobile unit has its gate.
+
+    Source: tensorflow/tpu spinenet.py, spinenet_mbconv.py and nn_blocks.py; tensorflow/models spinenet.py,
+        spinenet_mobile.py and nn_blocks.py.
     """
     yield LayerGroup("stem", tuple(_conv_norms(backbone.stem_conv)))
     for stem_block, chain in zip(spec.stem, backbone.stem, strict=False):
-        yield LayerGroup("stem", tuple(_chain(chain)), stem_block.kind)
+        yield LayerGroup("stem", tuple(_chain(chain, reference)), stem_block.kind)
 
     # The released code narrows a parent for each child by itself.
     num_children = Counter(parent for live in live_blocks(spec) for parent in live.parents)
@@ -55,7 +61,7 @@ def layer_groups(backbone: SpineNet, spec: ArchSpec) -> Iterator[LayerGroup]:
             narrow = [next(narrows[str(parent)])] if str(parent) in narrows else []
             layers = [layer for module in (*narrow, resample) for layer in _conv_norms(module)]
             yield LayerGroup("resampling", tuple(layers), block=live.feature, position=position)
-        layers = list(_chain(backbone.blocks[str(live.feature)]))
+        layers = list(_chain(backbone.blocks[str(live.feature)], reference))
         yield LayerGroup("block", tuple(layers), spec.features[live.feature].kind, live.feature)
 
     children = sorted(backbone.endpoints, key=lambda child: spec.features[int(child)].level)
@@ -63,16 +69,22 @@ def layer_groups(backbone: SpineNet, spec: ArchSpec) -> Iterator[LayerGroup]:
     yield LayerGroup("endpoints", tuple(endpoints))
 
 
-def _chain(chain: nn.Module) -> Iterator[nn.Module]:
-    """Yield the layers of a block's copies: a residual unit's shortcut first, a mobile unit's gate last."""
+def _chain(chain: nn.Module, reference: Reference) -> Iterator[nn.Module]:
+    """Yield the layers of a block's copies: a residual unit's shortcut comes first."""
     for unit in chain.children():
         if isinstance(unit, BottleneckUnit | ResidualUnit):
             yield from _conv_norms(unit.projection)
             yield from _conv_norms(unit.branch)
         elif isinstance(unit, MBConvUnit):
-            yield from _conv_norms(unit.branch)
-            excitation = unit.branch[2]
-            yield from excitation.children()
+            yield from _inverted_bottleneck(unit, reference)
+
+
+def _inverted_bottleneck(unit: MBConvUnit, reference: Reference) -> Iterator[nn.Module]:
+    """Yield the layers of a mobile unit: tensorflow/models creates its gate last, tensorflow/tpu where it is used."""
+    expand, filter_, gate, project = unit.branch.children()
+    parts = (expand, filter_, project, gate) if reference == "model_garden" else (expand, filter_, gate, project)
+    for part in parts:
+        yield from (part.children() if part is gate else _conv_norms(part))
 
 
 def _conv_norms(module: nn.Module) -> Iterator[nn.Module]:

@@ -1,36 +1,52 @@
-"""The names that tensorflow/tpu gives the variables of a RetinaNet with a SpineNet."""
+"""The names that tensorflow/tpu gives the variables of networks with a SpineNet: RetinaNet and the classifier."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 from torch import nn
 
+from proxy_tasks.networks.backbone import Backbone
+from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.released.order import LayerGroup, layer_groups
-from proxy_tasks.networks.released.variables import Slot, layer_slots
+from proxy_tasks.networks.released.variables import Slot, layer_kind, layer_slots
 from proxy_tasks.networks.retinanet import RetinaNet, Tower
 from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ArchSpec
+from search_space.kinds import MOBILE
 from search_space.spec import NUM_STEM_PARENTS
 
 CLASS_BIAS = "retinanet/class_net/class-predict/bias"
 """Its size is the number of anchors of a location times that of classes."""
+_DENSE = "classification_head/dense"
+CLASSIFIER_BIAS = f"{_DENSE}/bias"
+"""Its size is the number of classes."""
 
 
 def retinanet_slots(network: RetinaNet, spec: ArchSpec) -> dict[str, Slot]:
-    """Return where each variable of a checkpoint goes in a detector of that spec, of blocks of the ResNet family.
+    """Return where each variable of a checkpoint goes in a detector of that spec.
 
     Raises:
         TypeError: the backbone is no SpineNet.
 
-    Source: tensorflow/tpu spinenet.py, nn_blocks.py and heads.py; the names and shapes of a released checkpoint.
+    Source: tensorflow/tpu spinenet.py, spinenet_mbconv.py, nn_blocks.py, nn_ops.py and heads.py; the names and shapes
+        of a released checkpoint, which is of blocks of the ResNet family.
     """
-    if not isinstance(network.backbone, SpineNet):
-        raise TypeError(f"expected a SpineNet, got {type(network.backbone).__name__}")
-
-    slots = dict(_backbone_slots(network.backbone, spec))
+    slots = dict(backbone_slots(network.backbone, spec))
     for name, tower in (("class", network.class_tower), ("box", network.box_tower)):
         slots |= _tower_slots(name, tower, network.output_levels)
     return slots
+
+
+def classifier_slots(network: Classifier, spec: ArchSpec) -> dict[str, Slot]:
+    """Return where each variable of a checkpoint goes in a classifier of that spec.
+
+    Raises:
+        TypeError: the backbone is no SpineNet.
+
+    Source: tensorflow/tpu heads.py ClassificationHead.
+    """
+    layer = {f"{_DENSE}/{variable}": slot for variable, slot in layer_slots(network.predict).items()}
+    return dict(backbone_slots(network.backbone, spec)) | layer
 
 
 def is_of_training(name: str) -> bool:
@@ -38,12 +54,21 @@ def is_of_training(name: str) -> bool:
     return name == "global_step" or name.endswith("/Momentum")
 
 
-def _backbone_slots(backbone: SpineNet, spec: ArchSpec) -> Iterator[tuple[str, Slot]]:
-    """Yield the variables of the backbone: TensorFlow counts the layers of each kind within each scope."""
+def backbone_slots(backbone: Backbone, spec: ArchSpec) -> Iterator[tuple[str, Slot]]:
+    """Yield the variables of a backbone: TensorFlow counts the layers of each kind within each scope.
+
+    Raises:
+        TypeError: it is no SpineNet.
+    """
+    if not isinstance(backbone, SpineNet):
+        raise TypeError(f"expected a SpineNet, got {type(backbone).__name__}")
+
     num_layers: Counter[str] = Counter()
-    for group in layer_groups(backbone, spec):
+    is_mobile = spec.family == MOBILE
+    for group in layer_groups(backbone, spec, "tpu"):
+        scope = _scope(group, is_mobile=is_mobile)
         for layer in group.layers:
-            plain = f"{_scope(group)}/{'conv2d' if isinstance(layer, nn.Conv2d) else 'batch_normalization'}"
+            plain = f"{scope}/{layer_kind(layer)}"
             number = num_layers[plain]
             num_layers[plain] += 1
 
@@ -51,16 +76,17 @@ def _backbone_slots(backbone: SpineNet, spec: ArchSpec) -> Iterator[tuple[str, S
             yield from ((f"{name}/{variable}", slot) for variable, slot in layer_slots(layer).items())
 
 
-def _scope(group: LayerGroup) -> str:
+def _scope(group: LayerGroup, *, is_mobile: bool) -> str:
     """Return the scope of a group of layers; stem and endpoints share one."""
+    network, resampling = ("spinenet_mbconv", "sepconv") if is_mobile else ("spinenet", "alpha")
     policy = group.block - NUM_STEM_PARENTS
     match group.part:
         case "resampling":
-            return f"spinenet/sub_policy{policy}/resample_with_alpha_resample_{policy}_{group.position}"
+            return f"{network}/sub_policy{policy}/resample_with_{resampling}_resample_{policy}_{group.position}"
         case "block":
-            return f"spinenet/sub_policy{policy}/scale_permuted_block_{group.block}"
+            return f"{network}/sub_policy{policy}/scale_permuted_block_{group.block}"
         case _:
-            return "spinenet"
+            return network
 
 
 def _tower_slots(name: str, tower: Tower, levels: tuple[int, ...]) -> dict[str, Slot]:

@@ -75,6 +75,38 @@ def test_only_the_best_candidates_of_an_image_are_looked_at() -> None:
     assert sorted(found.labels.tolist()) == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
+def test_each_class_may_have_candidates_of_its_own() -> None:
+    # As above, where the last class finds nothing: here it does, and one class alone keeps to its best candidates.
+    logits = torch.full((1, len(ANCHORS), 9), -20.0)
+    best = torch.arange(MAX_CANDIDATES - 1)
+    logits[0, best // 7, best % 7] = 2.0
+    logits[0, 0, 7:] = torch.tensor([1.0, 0.9])
+    codes = encode_boxes(torch.tensor([8.0, 8.0, 40.0, 40.0]).expand(len(ANCHORS), 4), ANCHORS)[None]
+    sizes_px = torch.full((1, 2), SIZE)
+    found = detect(RawDetections(logits, codes), ANCHORS, sizes_px, candidates_per_class=True)
+    assert sorted(found.labels.tolist()) == list(range(9))
+
+    # The last anchor of all, which has a box of its own, is candidate number 5,000 of its class, or one too many.
+    anchors = make_anchors((1,), SIZE, 3.0, torch.device("cpu"))  # 9,216
+    codes = encode_boxes(torch.tensor([8.0, 8.0, 40.0, 40.0]).expand(len(anchors), 4), anchors)
+    codes[-1] = encode_boxes(torch.tensor([[50.0, 50.0, 60.0, 60.0]]), anchors[-1:])[0]
+    for num_better, expected in ((MAX_CANDIDATES - 1, 2), (MAX_CANDIDATES, 1)):
+        logits = torch.full((1, len(anchors), 2), -20.0)
+        logits[0, :num_better, 1], logits[0, -1, 1] = 2.0, 1.0
+        found = detect(RawDetections(logits, codes[None]), anchors, sizes_px, candidates_per_class=True)
+        assert len(found.scores) == expected
+
+
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=10, deadline=None)
+def test_where_candidates_are_few_it_is_all_the_same_whose_they_are(seed: int) -> None:
+    given_raw, sizes_px = raw(seed, 3, 3, -4.0), torch.full((3, 2), SIZE)
+    found = [detect(given_raw, ANCHORS, sizes_px, candidates_per_class=per_class) for per_class in (False, True)]
+    # Equal scores may come in another order.
+    rows = [sorted(torch.cat([column.reshape(len(one.image), -1) for column in one], 1).tolist()) for one in found]
+    assert rows[0] == rows[1]
+
+
 @pytest.mark.parametrize(("score", "shift", "expected"), [(0.049, 40, 1), (0.051, 40, 2), (0.9, 10, 1), (0.9, 11, 2)])
 def test_a_score_and_an_overlap_decide_what_is_found(score: float, shift: float, expected: int) -> None:
     # Boxes of 32 px: shifted by 10 they overlap by 22 / 42 = 0.52, by 11 by 21 / 43 = 0.49.

@@ -71,6 +71,16 @@ def test_the_layer_of_classes_is_new_where_they_are_others_and_nothing_else_is(t
     assert all(torch.equal(filled.state_dict()[name], new[name]) for name in fresh)
 
 
+def test_a_classifier_keeps_the_rows_of_classes_with_the_same_names(tmp_path: Path) -> None:
+    path = file_of("classifier", tmp_path)
+    filled, new, theirs = network("classifier", 1, 2), network("classifier", 1, 2), network("classifier", 0)
+    fill(filled, read_start(path), path, "classifier", ("c", "z"))
+    for name in ("predict.weight", "predict.bias"):
+        tensor = filled.state_dict()[name]
+        assert torch.equal(tensor[0], theirs.state_dict()[name][2])
+        assert torch.equal(tensor[1], new.state_dict()[name][1])
+
+
 def test_weights_of_another_network_are_one_line(tmp_path: Path) -> None:
     path = file_of("classifier", tmp_path)
     wider = network("retinanet", 1, scale=ModelScale(width_multiplier=0.125, endpoint_width=8, head_width=8))

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from foundation import InputError
 from proxy_tasks.detection.released import load_released
 from proxy_tasks.networks.released.garden_names import GRAPH
 from proxy_tasks.networks.released.table import uncompress
+from search_space import published_scale
 from tests.proxy_tasks.networks.released.checkpoint_writer import object_graph, write_checkpoint
 
 DATA = Path(__file__).parent / "data"
@@ -16,12 +18,16 @@ VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 AVERAGE = "/.OPTIMIZER_SLOT/optimizer/average" + VALUE
 
 
-def written_by_the_garden() -> tuple[dict[str, NDArray[np.generic]], dict[str, str]]:
+def written_by_the_garden(*, mobile: bool = False) -> tuple[dict[str, NDArray[np.generic]], dict[str, str]]:
     """Return random variables, and their names in the program, by the names that tensorflow/models gave them."""
     rng = np.random.default_rng(0)
     arrays: dict[str, NDArray[np.generic]] = {}
     program_names: dict[str, str] = {}
-    for line in uncompress((DATA / "names_garden_49s.tsv.snappy").read_bytes()).decode().splitlines()[1:]:
+    if mobile:
+        text = gzip.decompress((DATA / "names_garden_mobile_49.tsv.gz").read_bytes())
+    else:
+        text = uncompress((DATA / "names_garden_49s.tsv.snappy").read_bytes())
+    for line in text.decode().splitlines()[1:]:
         name, program_names[name], shape = line.split("\t")
         sizes = [int(size) for size in shape.strip("[]").split(",") if size]
         arrays[name] = np.array(7) if name.startswith("save_counter") else rng.random(sizes, dtype=np.float32)
@@ -49,6 +55,33 @@ def test_layers_are_told_apart_by_the_order_of_their_creation_and_anchors_are_pu
     theirs = arrays[f"head/_box_regressor/bias{VALUE}"].reshape(3, 3, 4)
     ours = state["box_tower.predict.bias"].reshape(3, 3, 4).numpy()
     assert np.array_equal(ours, theirs[:, [1, 2, 0]])
+
+
+def test_a_mobile_network_has_its_gates_and_separable_convolutions_in_their_places(tmp_path: Path) -> None:
+    arrays, program_names = written_by_the_garden(mobile=True)
+    write_checkpoint(tmp_path / "ckpt-1", {**arrays, GRAPH: object_graph(program_names)})
+    detector = load_released(tmp_path, "spinenet-mobile-49", device="cpu", precision="float32")
+    info, state = detector.info, detector.network.state_dict()
+    assert (info.reference, info.scale) == ("model_garden", published_scale("spinenet-mobile-49"))
+
+    # The second block of the stem is the second that was created.
+    block = "backbone/layer_with_weights-4"
+    for name, path in (
+        ("_conv1/depthwise_kernel", "1.0.weight"),
+        ("_squeeze_excitation/_se_reduce/kernel", "2.reduce.weight"),
+        ("_squeeze_excitation/_se_expand/kernel", "2.expand.weight"),
+        ("_conv2/kernel", "3.0.weight"),
+    ):
+        theirs = arrays[f"{block}/{name}{VALUE}"].transpose(2, 3, 0, 1)
+        theirs = theirs if name.endswith("depthwise_kernel") else theirs.swapaxes(0, 1)
+        assert np.array_equal(state[f"backbone.stem.1.0.branch.{path}"].numpy(), theirs)
+
+    # What comes before the prediction knows no anchors; the prediction has them in our order.
+    predictor, name = "head/_box_regressor", "box_tower.predict"
+    depthwise = arrays[f"{predictor}/depthwise_kernel{VALUE}"].transpose(2, 3, 0, 1)
+    assert np.array_equal(state[f"{name}.0.weight"].numpy(), depthwise)
+    pointwise = arrays[f"{predictor}/pointwise_kernel{VALUE}"][0, 0].T.reshape(3, 3, 4, 48)
+    assert np.array_equal(state[f"{name}.1.weight"].reshape(3, 3, 4, 48).numpy(), pointwise[:, [1, 2, 0]])
 
 
 def test_a_training_gives_its_averages_where_it_has_them(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foundation import InputError
+from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.released.checkpoint import Checkpoint
 from proxy_tasks.networks.released.filling import fill_slots
 from proxy_tasks.networks.released.table import uncompress
-from proxy_tasks.networks.released.tpu_names import is_of_training, retinanet_slots
+from proxy_tasks.networks.released.tpu_names import classifier_slots, is_of_training, retinanet_slots
+from proxy_tasks.networks.released.zoo import RELEASED
 from proxy_tasks.networks.retinanet import RetinaNet
+from proxy_tasks.networks.spinenet import SpineNet
 from search_space import ModelScale, published_scale, published_spec
 from tests.proxy_tasks.networks.released.checkpoint_writer import write_checkpoint
 
@@ -42,6 +46,42 @@ def test_every_tensor_of_a_larger_network_has_one_variable(name: str) -> None:
         network = build_detector(SPEC, published_scale(name), num_classes=91)
     counted = sum(slot.tensor.numel() for slot in retinanet_slots(network, SPEC).values())
     assert counted == sum(tensor.numel() for key, tensor in network.state_dict().items() if not _is_count(key))
+
+
+def test_names_and_shapes_of_the_mobile_network_are_those_that_the_reference_builds() -> None:
+    spec = published_spec("spinenet-mobile-49")
+    with torch.device("meta"):
+        network = build_detector(spec, published_scale("spinenet-mobile-49"), num_classes=91)
+    slots = retinanet_slots(network, spec)
+    assert {name: str(list(slot.shape)) for name, slot in slots.items()} == names_of("names_mobile_49")
+    learned = sum(slot.tensor.numel() for name, slot in slots.items() if "/moving_" not in name)
+    assert round(learned / 1e6, 2) == 2.34  # as the zoo counts them
+
+    # A mobile unit's gate stands between its convolutions, and is counted with them.
+    unit = network.get_submodule("backbone.blocks.2.0.branch")
+    scope = "spinenet_mbconv/sub_policy0/scale_permuted_block_2"
+    for name, path in (("conv2d_1", "2.reduce"), ("conv2d_2", "2.expand"), ("conv2d_3", "3.0")):
+        assert slots[f"{scope}/{name}/kernel"].tensor is unit.get_submodule(path).weight
+
+
+@pytest.mark.parametrize("name", ["49", "96", "143", "190"])
+def test_names_and_shapes_of_a_classifier_are_those_that_the_reference_builds(name: str) -> None:
+    released = RELEASED[f"classifier-spinenet-{name}"]
+    with torch.device("meta"):
+        network = Classifier(SpineNet(released.spec, released.scale), 1001)
+    slots = classifier_slots(network, released.spec)
+    if name == "49":
+        assert {key: str(list(slot.shape)) for key, slot in slots.items()} == names_of("names_classifier_49")
+
+    # As the zoo counts them.
+    learned = sum(slot.tensor.numel() for key, slot in slots.items() if "/moving_" not in key)
+    assert round(learned / 1e6, 1) == {"49": 22.1, "96": 36.5, "143": 60.5, "190": 127.1}[name]
+
+
+def names_of(file: str) -> dict[str, str]:
+    """Return the shapes of variables by name."""
+    lines = gzip.decompress((DATA / f"{file}.tsv.gz").read_bytes()).decode().splitlines()[1:]
+    return dict(line.split("\t") for line in lines)
 
 
 def test_a_checkpoint_fills_every_tensor_with_kernels_turned_and_narrow_layers_joined(tmp_path: Path) -> None:
