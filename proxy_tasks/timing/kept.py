@@ -115,16 +115,17 @@ def kept_or_measured(
         found = _read(folder / subject.file_name, subject)
         if found is not None:
             return found
-        latency = measure(turn)
 
-    kept = KeptLatency(
-        subject=subject, median_ms=latency.median_ms, quartiles_ms=latency.quartiles_ms, measured_at=time.time()
-    )
-    try:
-        keep(folder, kept)
-    except InputError as error:
-        say(f"a latency is not kept, and will be measured again: {error}")
-    return kept
+        latency = measure(turn)
+        kept = KeptLatency(
+            subject=subject, median_ms=latency.median_ms, quartiles_ms=latency.quartiles_ms, measured_at=time.time()
+        )
+        # Within the turn: the next one looks for it first.
+        try:
+            keep(folder, kept)
+        except InputError as error:
+            say(f"a latency is not kept, and will be measured again: {error}")
+        return kept
 
 
 def keep(folder: Path, kept: KeptLatency, *, inside: Path | None = None) -> None:
