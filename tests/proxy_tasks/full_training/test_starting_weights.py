@@ -9,7 +9,7 @@ from torch import nn
 from foundation import InputError
 from proxy_tasks.classification.classifier_file import ClassifierInfo, save_classifier
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_detector
-from proxy_tasks.full_training.head_names import HeadName
+from proxy_tasks.full_training.head_names import HEADS, HeadName
 from proxy_tasks.full_training.starting_weights import fill, read_start
 from proxy_tasks.networks.named_networks import build_network
 from search_space import ModelScale
@@ -30,12 +30,13 @@ def file_of(head: HeadName, folder: Path) -> Path:
         save_classifier(path, ClassifierInfo("mine", "r50-fpn", SCALE, CLASSES, "raw", norm_epsilon=1e-5), raw=raw)
     else:
         categories = tuple(Category(i, name) for i, name in enumerate(CLASSES))
-        save_detector(path, DetectorInfo("mine", "r50-fpn", SCALE, categories, "raw", norm_epsilon=1e-5), raw=raw)
+        info = DetectorInfo("mine", "r50-fpn", SCALE, categories, "raw", head=head, norm_epsilon=1e-5)
+        save_detector(path, info, raw=raw)
     return path
 
 
-@pytest.mark.parametrize("own", ["retinanet", "classifier"])
-@pytest.mark.parametrize("other", ["retinanet", "classifier"])
+@pytest.mark.parametrize("own", HEADS)
+@pytest.mark.parametrize("other", HEADS)
 def test_the_backbone_is_taken_of_any_head_and_the_rest_of_the_same_one(
     tmp_path: Path, own: HeadName, other: HeadName
 ) -> None:
@@ -44,9 +45,11 @@ def test_the_backbone_is_taken_of_any_head_and_the_rest_of_the_same_one(
     assert (start.head, start.class_names, start.norm_epsilon) == (other, CLASSES, 1e-5)
     filled, new, theirs = network(own, 1), network(own, 1).state_dict(), network(other, 0).state_dict()
     fill(filled, start, path, own, CLASSES)
+    begins, there = ("backbone.backbone." if head == "mask_rcnn" else "backbone." for head in (own, other))
     for name, tensor in filled.state_dict().items():
-        is_theirs = own == other or name.startswith("backbone.")
-        assert torch.equal(tensor, theirs[name] if is_theirs else new[name]), name
+        is_theirs = own == other or name.startswith(begins)
+        of_them = name if own == other else there + name.removeprefix(begins)
+        assert torch.equal(tensor, theirs[of_them] if is_theirs else new[name]), name
 
 
 @pytest.mark.parametrize("head", ["retinanet", "classifier"])
