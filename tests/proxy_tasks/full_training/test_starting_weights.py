@@ -9,7 +9,7 @@ from torch import nn
 from foundation import InputError
 from proxy_tasks.classification.classifier_file import ClassifierInfo, save_classifier
 from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_detector
-from proxy_tasks.full_training.head_names import HeadName
+from proxy_tasks.full_training.head_names import HEADS, HeadName
 from proxy_tasks.full_training.starting_weights import fill, read_start
 from proxy_tasks.networks.named_networks import build_network
 from search_space import ModelScale
@@ -41,8 +41,8 @@ def file_of(head: HeadName, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("own", ["retinanet", "mask_rcnn", "classifier"])
-@pytest.mark.parametrize("other", ["retinanet", "mask_rcnn", "classifier"])
+@pytest.mark.parametrize("own", HEADS)
+@pytest.mark.parametrize("other", HEADS)
 def test_the_backbone_is_taken_of_any_head_and_the_rest_of_the_same_one(
     tmp_path: Path, own: HeadName, other: HeadName
 ) -> None:
