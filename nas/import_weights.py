@@ -14,7 +14,7 @@ HELP = """\
 python -m nas.import_weights checkpoint=FILE_OR_FOLDER network=NAME out=FILE [name=value ...]
 
 Turn a checkpoint of a RetinaNet of tensorflow/tpu or tensorflow/models into the file that a training leaves, which
-nas.detect, nas.evaluate, nas.export and nas.train take; or one of a classifier into a file for Python and nas.export.
+nas.detect, nas.evaluate, nas.export and nas.train take; or one of a classifier, whose file all but nas.detect take.
 TensorFlow is not needed. Each variable's checksum is verified, and all of them must be those of the network.
 docs/released.md lists the networks.
 
@@ -51,8 +51,8 @@ def main(config: dict[str, Any]) -> None:
     head = released_network(options.network).head
     if head == "mask_rcnn":
         raise InputError(
-            f"network={options.network} is for Python alone, as no command takes a file of Mask R-CNN: use "
-            "load_released of proxy_tasks.detection.released_masks"
+            f"network={options.network} is for Python alone, as Mask R-CNNs of files pool regions in another "
+            "way: use load_released of proxy_tasks.detection.released_masks"
         )
     if head == "classifier":
         _import_classifier(options)
