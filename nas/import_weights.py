@@ -51,8 +51,8 @@ def main(config: dict[str, Any]) -> None:
     head = released_network(options.network).head
     if head == "mask_rcnn":
         raise InputError(
-            f"network={options.network} is for Python alone, as networks in files of Mask R-CNN pool regions in "
-            "another way: use load_released of proxy_tasks.detection.released_masks"
+            f"network={options.network} is for Python alone, as Mask R-CNNs of files pool regions in another "
+            "way: use load_released of proxy_tasks.detection.released_masks"
         )
     if head == "classifier":
         _import_classifier(options)
