@@ -116,9 +116,17 @@ def _classes_in(folder: Path) -> list[str]:
 
 
 def _images_in(folder: Path, classes: list[str]) -> Iterator[ListedImage]:
-    """Yield the images of each class, by name."""
+    """Yield the images of each class, by name.
+
+    Raises:
+        InputError: the folder of a class, or one below it, cannot be read.
+    """
     for index, name in enumerate(classes):
-        for below, num_bytes in sorted(_files_below(folder / name, name)):
+        try:
+            files = sorted(_files_below(folder / name, name))
+        except OSError as error:
+            raise InputError(f"cannot read {folder / name}: {error.strerror}") from None
+        for below, num_bytes in files:
             yield ListedImage(below, index, num_bytes)
 
 

@@ -92,6 +92,10 @@ def with_another_class(root: Path) -> None:
     draw(root, "val/dog/d.jpg")
 
 
+def with_a_link_to_itself(root: Path) -> None:
+    (root / "train" / "cat" / "again").symlink_to(root / "train" / "cat")
+
+
 def with_two_unreadable(root: Path) -> None:
     for name in ("b.JPEG", "a.png"):
         (root / "train" / "cat" / name).write_bytes(b"")
@@ -103,6 +107,7 @@ def with_two_unreadable(root: Path) -> None:
         (without_images, "train/empty has no images (1 of 4 classes have none): fill it, or remove it"),
         (of_one_class, "train has one class, cat: needed is a folder of images for each class, two or more"),
         (with_another_class, "val/dog: no such class among the 3 of"),
+        (with_a_link_to_itself, "train/cat: Too many levels of symbolic links"),
         (with_two_unreadable, "2 of 5 images are bad, at most 1 % may be, see data.max_bad_share"),
     ],
 )
