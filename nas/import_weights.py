@@ -4,17 +4,21 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foundation import InputError, check_range, short_path
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
 
+if TYPE_CHECKING:
+    from proxy_tasks.detection.detector_file import DetectorInfo
+
 HELP = """\
 python -m nas.import_weights checkpoint=FILE_OR_FOLDER network=NAME out=FILE [name=value ...]
 
 Turn a checkpoint of a RetinaNet of tensorflow/tpu or tensorflow/models into the file that a training leaves, which
-nas.detect, nas.evaluate, nas.export and nas.train take; or one of a classifier, whose file all but nas.detect take.
+nas.detect, nas.evaluate, nas.export and nas.train take; or one of a Mask R-CNN of tensorflow/tpu, whose file all but
+nas.export take; or one of a classifier, whose file all but nas.detect take.
 TensorFlow is not needed. Each variable's checksum is verified, and all of them must be those of the network.
 docs/released.md lists the networks.
 
@@ -48,16 +52,13 @@ def main(config: dict[str, Any]) -> None:
     # Imported here so that help does not wait for torch.
     from proxy_tasks.networks.released.zoo import released_network
 
-    head = released_network(options.network).head
-    if head == "mask_rcnn":
-        raise InputError(
-            f"network={options.network} is for Python alone, as Mask R-CNNs of files pool regions in another "
-            "way: use load_released of proxy_tasks.detection.released_masks"
-        )
-    if head == "classifier":
-        _import_classifier(options)
-    else:
-        _import_detector(options)
+    match released_network(options.network).head:
+        case "retinanet":
+            _import_detector(options)
+        case "mask_rcnn":
+            _import_mask_detector(options)
+        case "classifier":
+            _import_classifier(options)
 
 
 def _import_detector(options: Options) -> None:
@@ -72,12 +73,31 @@ def _import_detector(options: Options) -> None:
         averages=options.averages,
         classes=_classes(options),
     )
+    _say_what_it_is(options, info)
+
+
+def _say_what_it_is(options: Options, info: "DetectorInfo") -> None:
+    """Print what was imported, and how to check it on COCO."""
     out = short_path(options.out)
     num_classes = len(info.categories) - len(info.unused_classes)
     print(f"{out}: {info.name} with {num_classes} classes, for images of {info.scale.image_size_px} px")
     # The data's categories must be those of the detector, and only COCO's are known here.
     if any(category.name == "person" for category in info.categories):
         print(f"to check it on COCO: {own_command('evaluate')} {shlex.join([f'weights={out}', 'data.root=FOLDER'])}")
+
+
+def _import_mask_detector(options: Options) -> None:
+    """Import a detector with masks, and say how to check it."""
+    from proxy_tasks.segmentation.released import import_released
+
+    info = import_released(
+        options.checkpoint,
+        options.network,
+        options.out,
+        norm_epsilon=options.norm_epsilon,
+        classes=_classes(options),
+    )
+    _say_what_it_is(options, info)
 
 
 def _import_classifier(options: Options) -> None:

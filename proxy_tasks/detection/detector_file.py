@@ -11,6 +11,7 @@ from torch import Tensor
 from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.coco.batches import IMAGENET, Normalisation
 from proxy_tasks.networks.layers import NORM_EPSILON, Reference
+from proxy_tasks.networks.torchvision_backbone import REGION_SAMPLES
 from proxy_tasks.networks.trained_file import Layout, States, WhichWeights, plain_values, read_trained, write_trained
 from search_space import ArchSpec, ModelScale
 
@@ -43,6 +44,7 @@ class DetectorInfo:
         head: what it finds; files of versions that had one head alone do not say it.
         counts_last_pixel: whether its box codes are of sizes one pixel larger; see `decode_boxes`.
         candidates_per_class: whether each class has candidates of its own before suppression; see `detect`.
+        region_samples: samples along each side of a cell that a region is pooled to, where it finds masks.
         recipe: how it was trained, by the names of its options.
         metrics: figures by name; AP is a fraction in [0, 1].
         run: name of the training's folder; None where it had none.
@@ -51,7 +53,7 @@ class DetectorInfo:
         versions: of the packages that did the training, by name.
 
     Raises:
-        ValueError: there is no category, two have the same id, or the epsilon is not positive.
+        ValueError: there is no category, two have the same id, the epsilon is not positive, or regions have no samples.
     """
 
     name: str
@@ -65,6 +67,7 @@ class DetectorInfo:
     head: DetectorHead = "retinanet"
     counts_last_pixel: bool = False
     candidates_per_class: bool = False
+    region_samples: int = REGION_SAMPLES
     recipe: Mapping[str, JsonValue] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     run: str | None = None
@@ -80,6 +83,8 @@ class DetectorInfo:
             raise ValueError(f"the ids of categories must differ, got {ids}")
         if not 0 < self.norm_epsilon <= 1:
             raise ValueError(f"norm_epsilon must be above 0 and at most 1, got {self.norm_epsilon}")
+        if not 1 <= self.region_samples <= 16:
+            raise ValueError(f"region_samples must be 1 to 16, got {self.region_samples}")
 
     @property
     def class_names(self) -> tuple[str, ...]:

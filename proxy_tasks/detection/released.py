@@ -28,9 +28,10 @@ _TPU_NORM_EPSILON = 1e-4
 """That of tensorflow/tpu's configuration of RetinaNet; its first configurations had 1e-3."""
 _GARDEN_NORM_EPSILON = 1e-3
 """That of tensorflow/models' configuration of RetinaNet."""
-_NUM_COCO_CLASSES = 91
+NUM_COCO_CLASSES = 91
 """COCO's category ids, and the background's 0."""
-_MAX_CLASSES = 10_000
+MAX_CLASSES = 10_000
+"""Most classes that a checkpoint is believed to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def read_released(
         name=network,
         architecture=spec,
         scale=scale,
-        categories=_categories(_num_classes(checkpoint, names.class_bias), classes, checkpoint.prefix),
+        categories=released_categories(_num_classes(checkpoint, names.class_bias), classes, checkpoint.prefix),
         weights="raw",
         reference=names.reference,
         norm_epsilon=names.norm_epsilon if norm_epsilon is None else norm_epsilon,
@@ -152,25 +153,25 @@ def _names(checkpoint: Checkpoint, averages: bool) -> _Names:
 def _num_classes(checkpoint: Checkpoint, class_bias: str) -> int:
     """Return the number of classes that a checkpoint has; COCO's where it has none, which is then found missing."""
     if class_bias not in checkpoint:
-        return _NUM_COCO_CLASSES
+        return NUM_COCO_CLASSES
     shape = checkpoint.shape(class_bias)
     num_values = shape[0] if len(shape) == 1 else 0
     num_classes, rest = divmod(num_values, NUM_ANCHORS_PER_LOCATION)
-    if rest or not 1 < num_classes <= _MAX_CLASSES:
+    if rest or not 1 < num_classes <= MAX_CLASSES:
         raise InputError(
-            f"{checkpoint.prefix}: {class_bias} of {shape} is of no 2 to {_MAX_CLASSES:,} classes at "
+            f"{checkpoint.prefix}: {class_bias} of {shape} is of no 2 to {MAX_CLASSES:,} classes at "
             f"{NUM_ANCHORS_PER_LOCATION} anchors"
         )
     return num_classes
 
 
-def _categories(num_classes: int, classes: Sequence[str], prefix: Path) -> tuple[Category, ...]:
+def released_categories(num_classes: int, classes: Sequence[str], prefix: Path) -> tuple[Category, ...]:
     """Return the category of each class, whose number is its id; 0 is the background.
 
     Raises:
         InputError: names were given that do not fit.
     """
-    if not classes and num_classes == _NUM_COCO_CLASSES:
+    if not classes and num_classes == NUM_COCO_CLASSES:
         return tuple(Category(k, COCO_CATEGORIES.get(k, NO_CATEGORY)) for k in range(num_classes))
     names = named_classes(classes, num_classes, prefix)
     return (Category(0, NO_CATEGORY), *(Category(k, name) for k, name in enumerate(names, start=1)))

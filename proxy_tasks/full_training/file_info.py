@@ -5,6 +5,7 @@ from proxy_tasks.detection.detector_file import Category, DetectorHead, Detector
 from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.networks.layers import Reference
+from proxy_tasks.networks.torchvision_backbone import REGION_SAMPLES
 
 
 def info_of(
@@ -16,6 +17,7 @@ def info_of(
     reference: Reference,
     counts_last_pixel: bool = False,
     candidates_per_class: bool = False,
+    region_samples: int = REGION_SAMPLES,
 ) -> DetectorInfo:
     """Return what the file is to say.
 
@@ -27,6 +29,7 @@ def info_of(
         reference: released code whose paddings the network has.
         counts_last_pixel: see `DetectorInfo`.
         candidates_per_class: the same.
+        region_samples: the same.
     """
     annotations = data.train.annotations
     pairs = zip(annotations.category_ids, annotations.category_names, strict=True)
@@ -41,6 +44,7 @@ def info_of(
         norm_epsilon=trained.norm_epsilon,
         counts_last_pixel=counts_last_pixel,
         candidates_per_class=candidates_per_class,
+        region_samples=region_samples,
         recipe=trained.recipe,
         metrics=trained.metrics,
         run=plan.run.name,

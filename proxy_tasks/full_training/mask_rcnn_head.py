@@ -22,7 +22,9 @@ from proxy_tasks.full_training.head import Trained
 from proxy_tasks.full_training.plan import TrainingPlan
 from proxy_tasks.full_training.starting_weights import fill, read_start
 from proxy_tasks.networks.layers import Reference
+from proxy_tasks.networks.mask_rcnn import read_regions_as
 from proxy_tasks.networks.named_networks import build_network
+from proxy_tasks.networks.torchvision_backbone import REGION_SAMPLES
 from proxy_tasks.segmentation.mask_inference import detect_all_masks
 from proxy_tasks.segmentation.mask_objective import MaskObjective
 from proxy_tasks.segmentation.mask_scoring import ScoredMasks, score_masks
@@ -46,6 +48,10 @@ class MaskRCNNHead:
             raise InputError("none of the images to score on has an object with a mask, so there is no mask AP")
         self.start = None if plan.weights is None else read_start(plan.weights)
         self._reference: Reference = "tpu" if self.start is None else self.start.reference
+        # Codes and regions stay read as those of the weights are, so that a training begins at their AP.
+        start = self.start if self.start is not None and self.start.head == "mask_rcnn" else None
+        self._counts_last_pixel = start is not None and start.counts_last_pixel
+        self._region_samples = REGION_SAMPLES if start is None else start.region_samples
 
     @property
     def num_scored(self) -> int:
@@ -61,6 +67,7 @@ class MaskRCNNHead:
         network = build_network(
             plan.architecture, plan.scale, head="mask_rcnn", num_classes=num_classes, reference=reference
         )
+        read_regions_as(network, counts_last_pixel=self._counts_last_pixel, region_samples=self._region_samples)
         if plan.weights is not None and self.start is not None:
             names = tuple(str(name) for name in self.data.train.annotations.category_names)
             fill(network, self.start, plan.weights, "mask_rcnn", names)
@@ -89,5 +96,13 @@ class MaskRCNNHead:
 
     def save(self, path: Path, trained: Trained) -> None:
         """Write a file of a detector."""
-        info = info_of(self._plan, "mask_rcnn", self.data, trained, reference=self._reference)
+        info = info_of(
+            self._plan,
+            "mask_rcnn",
+            self.data,
+            trained,
+            reference=self._reference,
+            counts_last_pixel=self._counts_last_pixel,
+            region_samples=self._region_samples,
+        )
         save_detector(path, info, raw=trained.raw, averaged=trained.averaged, inside=self._plan.run)

@@ -12,6 +12,7 @@ from proxy_tasks.detection.detector_file import DetectorInfo, read_detector
 from proxy_tasks.full_training.class_rows import with_known_classes
 from proxy_tasks.full_training.head_names import HeadName
 from proxy_tasks.networks.layers import Reference
+from proxy_tasks.networks.torchvision_backbone import REGION_SAMPLES
 from proxy_tasks.networks.trained_file import kind_of
 from search_space import ArchSpec, ModelScale
 
@@ -45,6 +46,7 @@ class Start:
         norm_epsilon: of its normalisation.
         counts_last_pixel: see `DetectorInfo`; False of a classifier.
         candidates_per_class: the same.
+        region_samples: the same; those of new networks of a classifier.
         search: name of the search that the architecture is from; None for none.
         trial: number of the trial in that search.
         state: its weights; the averaged ones where its file names these.
@@ -59,6 +61,7 @@ class Start:
     norm_epsilon: float
     counts_last_pixel: bool
     candidates_per_class: bool
+    region_samples: int
     search: str | None
     trial: int | None
     state: Mapping[str, Tensor]
@@ -83,6 +86,7 @@ def read_start(path: Path) -> Start:
         norm_epsilon=info.norm_epsilon,
         counts_last_pixel=detector is not None and detector.counts_last_pixel,
         candidates_per_class=detector is not None and detector.candidates_per_class,
+        region_samples=REGION_SAMPLES if detector is None else detector.region_samples,
         search=info.search,
         trial=info.trial,
         state=states[info.weights],

@@ -9,6 +9,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
 from proxy_tasks.networks.anchor_grid import ASPECT_RATIOS
 from proxy_tasks.networks.backbone import Backbone
+from proxy_tasks.networks.last_pixel_coder import LastPixelCoder
 from proxy_tasks.networks.layers import NORM_EPSILON, NORM_MOMENTUM, Activation, batch_norm
 from proxy_tasks.networks.level_anchors import LevelAnchors
 from proxy_tasks.networks.retinanet import SharedConvs, init_conv3x3
@@ -117,6 +118,21 @@ def mask_rcnn(backbone: Backbone, heads: MaskHeads, num_classes: int, image_size
             _init(nn.Conv2d(heads.width, num_classes, 1)),
         ),
     )
+
+
+def read_regions_as(network: MaskRCNN, *, counts_last_pixel: bool, region_samples: int) -> None:
+    """Have a new network decode boxes and pool regions as the one did whose weights it gets.
+
+    Args:
+        network: as `mask_rcnn` made it.
+        counts_last_pixel: whether box codes are of sizes one pixel larger, as those of tensorflow/tpu are.
+        region_samples: samples along each side of a cell that a region is pooled to; tensorflow/tpu takes one.
+    """
+    if counts_last_pixel:
+        network.rpn.box_coder = LastPixelCoder((1.0, 1.0, 1.0, 1.0), encodes=False)
+        network.roi_heads.box_coder = LastPixelCoder((10.0, 10.0, 5.0, 5.0), encodes=True)
+    for pool in (network.roi_heads.box_roi_pool, network.roi_heads.mask_roi_pool):
+        pool.sampling_ratio = region_samples
 
 
 class _ProposalHead(nn.Module):

@@ -36,6 +36,10 @@ class TorchvisionBackbone(nn.Module):
         return OrderedDict(zip(self.names, self.backbone(images), strict=True))
 
 
+REGION_SAMPLES = 2
+"""Samples along each side of a cell that a region is pooled to, as torchvision takes them."""
+
+
 def roi_pool(backbone: TorchvisionBackbone, size_px: int) -> MultiScaleRoIAlign:
     """Return a pool that reads each region from the level that goes with its size, out of all levels.
 
@@ -55,7 +59,7 @@ def roi_pool(backbone: TorchvisionBackbone, size_px: int) -> MultiScaleRoIAlign:
     if backbone.levels != tuple(range(first, last + 1)):
         raise ValueError(f"levels must follow one another, got {', '.join(map(str, backbone.levels))}")
 
-    pool = MultiScaleRoIAlign(backbone.names, size_px, sampling_ratio=2)
+    pool = MultiScaleRoIAlign(backbone.names, size_px, sampling_ratio=REGION_SAMPLES)
     pool.scales = [2.0**-level for level in backbone.levels]
     pool.map_levels = LevelMapper(first, last, pool.canonical_scale, pool.canonical_level)
     return pool

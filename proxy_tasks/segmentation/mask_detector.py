@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torchvision.models.detection import MaskRCNN
 
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.coco.masks import Masks
@@ -25,6 +26,7 @@ from proxy_tasks.detection.detector import (
 from proxy_tasks.detection.detector_file import DetectorInfo, read_detector
 from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import set_norm_epsilon
+from proxy_tasks.networks.mask_rcnn import read_regions_as
 from proxy_tasks.networks.trained_file import WhichWeights
 from proxy_tasks.runtime import keep_freed_memory, pick_device, uses_bf16
 from proxy_tasks.segmentation.mask_inference import detect_regions, pasted_masks
@@ -66,7 +68,7 @@ class MaskDetector(nn.Module):
         bf16: compute convolutions in bfloat16.
     """
 
-    def __init__(self, network: nn.Module, info: DetectorInfo, *, bf16: bool = False) -> None:
+    def __init__(self, network: MaskRCNN, info: DetectorInfo, *, bf16: bool = False) -> None:
         super().__init__()
         self.network, self.info, self.bf16 = network, info, bf16
 
@@ -122,7 +124,17 @@ def load_mask_detector(
         InputError: as there, or a detector of boxes alone.
     """
     network, info = filled_network(detector_path(Path(path)), "mask_rcnn", device, weights)
+    return ready_mask_detector(network, info, device=device, precision=precision)
+
+
+def ready_mask_detector(network: MaskRCNN, info: DetectorInfo, *, device: str, precision: Precision) -> MaskDetector:
+    """Return a detector in inference mode, of a Mask R-CNN that holds its weights; see `load_mask_detector`.
+
+    Raises:
+        InputError: no such device.
+    """
     target = pick_device(device)
+    read_regions_as(network, counts_last_pixel=info.counts_last_pixel, region_samples=info.region_samples)
     set_norm_epsilon(network, info.norm_epsilon)
     keep_freed_memory()
     detector = MaskDetector(network, info, bf16=uses_bf16(precision, target.type))

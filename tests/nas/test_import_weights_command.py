@@ -146,7 +146,6 @@ def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: 
     ("options", "message"),
     [
         ({"network": "spinenet-49x"}, r"no released weights of 'spinenet-49x' are known; known are spinenet-49s, .*"),
-        ({"network": "mask-rcnn-spinenet-49"}, r"network=mask-rcnn-spinenet-49 is for Python alone, .*"),
         ({"network": "r0-sp53"}, r"no released weights of 'r0-sp53' are known; .*"),
         ({"network": "spinenet-49"}, r"\S*model.ckpt-7 is of another network than spinenet-49: .* is [\dx ]+, that .*"),
         ({"network": "spinenet-96"}, r"\S*model.ckpt-7 is of another network than spinenet-96: it lacks spinenet/.*"),

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from foundation import InputError
 from proxy_tasks.detection.anchors import decode_boxes
-from proxy_tasks.detection.released_masks import load_released
+from proxy_tasks.detection.detector_file import read_detector
+from proxy_tasks.full_training.starting_weights import read_start
 from proxy_tasks.networks.last_pixel_coder import LastPixelCoder
 from proxy_tasks.networks.mask_rcnn import mask_heads, mask_rcnn
 from proxy_tasks.networks.named_networks import build_network
@@ -19,6 +21,8 @@ from proxy_tasks.networks.released.garden_names import GRAPH
 from proxy_tasks.networks.released.mask_names import mask_rcnn_slots
 from proxy_tasks.networks.released.zoo import RELEASED, ReleasedNetwork
 from proxy_tasks.networks.spinenet import SpineNet
+from proxy_tasks.segmentation.mask_detector import MaskDetector, load_any_detector
+from proxy_tasks.segmentation.released import import_released, load_released
 from search_space import ModelScale, published_spec
 from tests.proxy_tasks.networks.released.checkpoint_writer import write_checkpoint
 
@@ -55,7 +59,8 @@ def test_names_and_shapes_are_those_that_the_reference_builds() -> None:
 def test_heads_compute_what_tensorflow_does_with_its_variables(tmp_path: Path) -> None:
     arrays = variables(num_classes=3)
     write_checkpoint(tmp_path / "model.ckpt-7", arrays | {"global_step": np.array(7)})
-    network = load_released(tmp_path, "mask-rcnn-tiny", device="cpu")
+    detector = load_released(tmp_path, "mask-rcnn-tiny", device="cpu", precision="float32")
+    network = detector.network
     heads, rng = network.roi_heads, np.random.default_rng(1)
 
     # A region is read by row, column and channel.
@@ -84,6 +89,38 @@ def test_heads_compute_what_tensorflow_does_with_its_variables(tmp_path: Path) -
         assert np.array_equal(norm.weight.detach().numpy(), arrays[f"{scope}/batch_normalization_1/gamma"])
     assert [pool.sampling_ratio for pool in (heads.box_roi_pool, heads.mask_roi_pool)] == [1, 1]
     assert not network.training
+
+
+@pytest.mark.usefixtures("is_released")
+def test_a_file_of_it_finds_the_same_and_says_how_it_reads(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    arrays = variables(num_classes=3)
+    # With such kernels features stay near 1 through all layers.
+    for name, array in arrays.items():
+        if name.endswith("kernel"):
+            arrays[name] = rng.normal(0, np.prod(array.shape[:-1]) ** -0.5, array.shape).astype(np.float32)
+    write_checkpoint(tmp_path / "model.ckpt-7", arrays | {"global_step": np.array(7)})
+    info = import_released(tmp_path, "mask-rcnn-tiny", tmp_path / "tiny.pt", classes=("a", "b"))
+    assert read_detector(tmp_path / "tiny.pt").info == info
+    assert [(category.id, category.name) for category in info.categories] == [(1, "a"), (2, "b")]
+    assert (info.head, info.counts_last_pixel, info.region_samples) == ("mask_rcnn", True, 1)
+    start = read_start(tmp_path / "tiny.pt")
+    assert (start.counts_last_pixel, start.region_samples) == (True, 1)
+
+    ours = load_any_detector(tmp_path / "tiny.pt", device="cpu", weights=None, precision="float32")
+    assert isinstance(ours, MaskDetector)
+    heads = ours.network.roi_heads
+    assert [pool.sampling_ratio for pool in (heads.box_roi_pool, heads.mask_roi_pool)] == [1, 1]
+    assert isinstance(heads.box_coder, LastPixelCoder)
+    assert isinstance(ours.network.rpn.box_coder, LastPixelCoder)
+
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8))
+    theirs = load_released(tmp_path, "mask-rcnn-tiny", classes=("a", "b"), device="cpu", precision="float32")
+    (found,), (expected,) = (one.detect([picture], min_score=0.0) for one in (ours, theirs))
+    assert len(found.scores) > 0
+    for name in ("boxes_xyxy", "labels", "scores"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
+    assert found.labels.max() < 2
 
 
 def test_codes_count_the_last_pixel_when_boxes_are_read_and_of_regions_when_targets_are_made() -> None:
