@@ -1,5 +1,6 @@
 """Detectors with masks by the commands: trained, killed and resumed, scored, used, and taken as a start."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from PIL import Image
 from nas.detect import RESULTS_FILE
 from nas.training.journal import read_events
 from proxy_tasks.coco.run_lengths import decode_mask, is_sound
-from proxy_tasks.detection.detector_file import read_detector
+from proxy_tasks.detection.detector_file import read_detector, save_detector
 from proxy_tasks.segmentation.mask_detector import load_mask_detector
 from proxy_tasks.segmentation.mask_scoring import MASK_METRIC_NAMES
 from tests.conftest import TINY_DETECTOR, Run, start
@@ -130,6 +131,21 @@ def test_detectors_with_masks_and_without_start_each_other_and_what_does_not_go_
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
         assert message in refused.stderr
     assert not list(tmp_path.glob("[ab]/*.pt"))
+
+
+@pytest.mark.long
+def test_what_is_tuned_from_a_detector_that_reads_regions_otherwise_reads_them_so(tmp_path: Path, call: Run) -> None:
+    short = ("protocol.epochs=0.2", "protocol.warmup_steps=1")
+    assert call("nas.train", *MASKS, *short).returncode == 0
+    info, states = read_detector(tmp_path / "masks" / "detector.pt")
+    # As one of tensorflow/tpu's says.
+    released = dataclasses.replace(info, counts_last_pixel=True, region_samples=1)
+    save_detector(tmp_path / "released.pt", released, **states)
+
+    tuned = call("nas.train", *MASKS, *short, "weights=released.pt", "spec=null", "run=tuned")
+    assert (tuned.returncode, tuned.stderr) == (0, "")
+    info = read_detector(tmp_path / "tuned" / "detector.pt").info
+    assert (info.counts_last_pixel, info.region_samples) == (True, 1)
 
 
 @pytest.mark.long
