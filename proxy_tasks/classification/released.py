@@ -10,7 +10,7 @@ from proxy_tasks.coco.annotations import NO_CATEGORY
 from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.classifier import Classifier
 from proxy_tasks.networks.released.checkpoint import Checkpoint
-from proxy_tasks.networks.released.class_names import named_classes
+from proxy_tasks.networks.released.class_names import named_classes, num_classes_of
 from proxy_tasks.networks.released.filling import fill_slots, unfilled
 from proxy_tasks.networks.released.garden_names import GRAPH
 from proxy_tasks.networks.released.prefix import checkpoint_prefix
@@ -22,7 +22,6 @@ _NORM_EPSILON = 1e-5
 """That of tensorflow/tpu's configuration of classifiers."""
 _NUM_IMAGENET_CLASSES = 1001
 """ImageNet's 1,000, and the background's 0."""
-_MAX_CLASSES = 100_000
 
 
 def load_released(
@@ -82,24 +81,15 @@ def read_released(
             "which none with a SpineNet was released; needed is one of tensorflow/tpu"
         )
 
+    num_classes = num_classes_of(checkpoint, CLASSIFIER_BIAS, _NUM_IMAGENET_CLASSES)
     info = ClassifierInfo(
         name=network,
         architecture=released.spec,
         scale=released.scale,
-        class_names=(NO_CATEGORY, *named_classes(classes, _num_classes(checkpoint), checkpoint.prefix)),
+        class_names=(NO_CATEGORY, *named_classes(classes, num_classes, checkpoint.prefix)),
         weights="raw",
         norm_epsilon=_NORM_EPSILON if norm_epsilon is None else norm_epsilon,
     )
     built = unfilled(lambda: build_classifier(info))
     fill_slots(classifier_slots(built, released.spec), checkpoint, network, is_of_training)
     return built, info
-
-
-def _num_classes(checkpoint: Checkpoint) -> int:
-    """Return the number of classes that a checkpoint has; ImageNet's where it has none, which is then found missing."""
-    if CLASSIFIER_BIAS not in checkpoint:
-        return _NUM_IMAGENET_CLASSES
-    shape = checkpoint.shape(CLASSIFIER_BIAS)
-    if len(shape) != 1 or not 1 < shape[0] <= _MAX_CLASSES:
-        raise InputError(f"{checkpoint.prefix}: {CLASSIFIER_BIAS} of {shape} is of no 2 to {_MAX_CLASSES:,} classes")
-    return shape[0]

@@ -13,7 +13,7 @@ from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.released.checkpoint import Checkpoint
-from proxy_tasks.networks.released.class_names import named_classes
+from proxy_tasks.networks.released.class_names import MAX_CLASSES, named_classes
 from proxy_tasks.networks.released.filling import fill_slots, unfilled
 from proxy_tasks.networks.released.garden_names import GRAPH, GardenNames
 from proxy_tasks.networks.released.prefix import checkpoint_prefix
@@ -30,8 +30,6 @@ _GARDEN_NORM_EPSILON = 1e-3
 """That of tensorflow/models' configuration of RetinaNet."""
 NUM_COCO_CLASSES = 91
 """COCO's category ids, and the background's 0."""
-MAX_CLASSES = 10_000
-"""Most classes that a checkpoint is believed to have."""
 
 
 @dataclass(frozen=True, slots=True)

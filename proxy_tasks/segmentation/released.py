@@ -7,11 +7,12 @@ from torchvision.models.detection import MaskRCNN
 
 from foundation import InputError
 from proxy_tasks.detection.detector_file import DetectorInfo, save_detector
-from proxy_tasks.detection.released import MAX_CLASSES, NUM_COCO_CLASSES, released_categories
+from proxy_tasks.detection.released import NUM_COCO_CLASSES, released_categories
 from proxy_tasks.device_options import Precision
 from proxy_tasks.networks.layers import NORM_EPSILON
 from proxy_tasks.networks.mask_rcnn import mask_heads, mask_rcnn
 from proxy_tasks.networks.released.checkpoint import Checkpoint
+from proxy_tasks.networks.released.class_names import num_classes_of
 from proxy_tasks.networks.released.filling import fill_slots, unfilled
 from proxy_tasks.networks.released.garden_names import GRAPH
 from proxy_tasks.networks.released.mask_names import BOX_CLASS_BIAS, mask_rcnn_slots
@@ -90,7 +91,7 @@ def read_released(
         )
 
     spec, scale = released.spec, released.scale
-    num_labels = _num_labels(checkpoint)
+    num_labels = num_classes_of(checkpoint, BOX_CLASS_BIAS, NUM_COCO_CLASSES)
     # The background is a label of torchvision's, and no category.
     _, *categories = released_categories(num_labels, classes, checkpoint.prefix)
     info = DetectorInfo(
@@ -108,13 +109,3 @@ def read_released(
     built = unfilled(lambda: mask_rcnn(SpineNet(spec, scale), mask_heads(scale), num_labels, scale.image_size_px))
     fill_slots(mask_rcnn_slots(built, spec), checkpoint, network, is_of_training)
     return built, info
-
-
-def _num_labels(checkpoint: Checkpoint) -> int:
-    """Return the number of classes of a checkpoint and its background; COCO's where it lacks the layer of them."""
-    if BOX_CLASS_BIAS not in checkpoint:
-        return NUM_COCO_CLASSES
-    shape = checkpoint.shape(BOX_CLASS_BIAS)
-    if len(shape) != 1 or not 1 < shape[0] <= MAX_CLASSES:
-        raise InputError(f"{checkpoint.prefix}: {BOX_CLASS_BIAS} of {shape} is of no 2 to {MAX_CLASSES:,} classes")
-    return shape[0]

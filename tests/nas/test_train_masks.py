@@ -140,7 +140,7 @@ def test_what_is_tuned_from_a_detector_that_reads_regions_otherwise_reads_them_s
     info, states = read_detector(tmp_path / "masks" / "detector.pt")
     # As one of tensorflow/tpu's says.
     released = dataclasses.replace(info, counts_last_pixel=True, region_samples=1)
-    save_detector(tmp_path / "released.pt", released, **states)
+    save_detector(tmp_path / "released.pt", released, raw=states["raw"], averaged=states.get("averaged"))
 
     tuned = call("nas.train", *MASKS, *short, "weights=released.pt", "spec=null", "run=tuned")
     assert (tuned.returncode, tuned.stderr) == (0, "")

@@ -4,6 +4,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foundation import InputError, short_path
+from proxy_tasks.networks.released.checkpoint import Checkpoint
+
+MAX_CLASSES = 100_000
+"""Most classes that a checkpoint is believed to have."""
+
+
+def num_classes_of(checkpoint: Checkpoint, bias: str, published: int) -> int:
+    """Return the number of classes of a checkpoint, the background among them.
+
+    Args:
+        checkpoint: the checkpoint.
+        bias: name of the variable that has a value for each of them.
+        published: the number where it lacks that variable, which is then found missing.
+
+    Raises:
+        InputError: the variable has no such shape.
+    """
+    if bias not in checkpoint:
+        return published
+    shape = checkpoint.shape(bias)
+    if len(shape) != 1 or not 1 < shape[0] <= MAX_CLASSES:
+        raise InputError(f"{checkpoint.prefix}: {bias} of {shape} is of no 2 to {MAX_CLASSES:,} classes")
+    return shape[0]
 
 
 def named_classes(names: Sequence[str], num_classes: int, prefix: Path) -> tuple[str, ...]:
