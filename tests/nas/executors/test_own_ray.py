@@ -5,14 +5,13 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import ray
+from ray._private import services
 
 from foundation import InputError
 from nas.executors.own_ray import OwnRay
@@ -126,28 +125,21 @@ def test_nothing_of_a_killed_search_runs_after_the_next_start(place: Path, tmp_p
 # Ray drops the processes of a start that fails without having waited for them; Python warns when it clears them away.
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 @pytest.mark.long
-def test_a_ray_that_is_not_up_in_time_is_started_again(place: Path) -> None:
-    killed: list[int] = []
-
-    def kill_first_head() -> None:
-        while not killed:
-            # A process that is seen may end before it is looked at.
-            with suppress(FileNotFoundError, ProcessLookupError):
-                for folder in place.glob(f"{PREFIX}*"):
-                    for pid in pids_of(folder):
-                        if b"gcs_server" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                            os.kill(pid, signal.SIGKILL)
-                            killed.append(pid)
-            time.sleep(0.01)
+def test_a_ray_that_is_not_up_in_time_is_started_again(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Before the program of Ray's head stands one that ends in its place the first time. A head that is killed from
+    # outside may have been connected to already, and then Ray ends this very process without a word.
+    before = tmp_path / "before"
+    before.write_text(f'#!/bin/sh\nmkdir {tmp_path}/begun && exit 1\nexec {services.GCS_SERVER_EXECUTABLE} "$@"\n')
+    before.chmod(0o755)
+    monkeypatch.setattr(services, "GCS_SERVER_EXECUTABLE", str(before))
 
     ray.shutdown()
-    thread = threading.Thread(target=kill_first_head)
-    thread.start()
     with OwnRay() as own:
+        assert (tmp_path / "begun").exists()
         own.check()
         assert ray.is_initialized()
-    thread.join()
-    assert killed
     assert list(place.iterdir()) == []
 
     # Here, and not within the next test.
