@@ -92,7 +92,7 @@ class Child:
 
     @property
     def is_sound(self) -> bool:
-        """Whether some path to the finest output has no coarser block."""
+        """True where some path to the finest output has no coarser block."""
         finest = min(self.spec.output_levels)
         return levels_above(self.spec)[finest] == 0
 
@@ -240,7 +240,7 @@ def inherit(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a tensor does in a network: two that have the same place do the same.
+    """The use of a tensor in a network: two that have the same place do the same.
 
     Attributes:
         name: what is left of the tensor's name without the numbers of blocks.
