@@ -158,10 +158,17 @@ def compare_garden_detectors() -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.released_parity")
-    parser.add_argument("heads", nargs="*", default=(), choices=get_args(TpuHead), help="kinds of networks; all")
-    parser.add_argument("--tpu", type=Path, metavar="FOLDER", help="a checkout of tensorflow/tpu")
+    parser.add_argument(
+        "heads", nargs="*", metavar="KIND", help=f"{', '.join(get_args(TpuHead))}; all if none is named"
+    )
+    parser.add_argument(
+        "--tpu", type=lambda text: Path(text).expanduser(), metavar="FOLDER", help="a checkout of tensorflow/tpu"
+    )
     options = parser.parse_args()
-    if options.tpu is None and not set(options.heads) <= {"retinanet"}:
+    unknown = set(options.heads).difference(get_args(TpuHead))
+    if unknown:
+        parser.error(f"no kind of networks is named {min(unknown)!r}; there are {', '.join(get_args(TpuHead))}")
+    if options.tpu is None and set(options.heads) - {"retinanet"}:
         parser.error("classifiers and Mask R-CNNs are those of tensorflow/tpu: name a checkout of it as --tpu FOLDER")
     if options.tpu is not None and not is_tpu_checkout(options.tpu):
         parser.error(f"{options.tpu} is no checkout of tensorflow/tpu: it has no models/official/detection")
@@ -174,7 +181,7 @@ def main() -> None:
     else:
         wrong += compare_tpu_networks(options.tpu, options.heads or get_args(TpuHead))
     if wrong:
-        sys.exit(f"error: {wrong[0]} differs by more than the tolerance")
+        sys.exit(f"error: {wrong[0]} does not agree with the reference")
 
 
 if __name__ == "__main__":
