@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# tensorflow/models, which two benchmarks compare with: in an environment of its own, as its packages clash with ours.
+# tensorflow/models, which three benchmarks compare with: in an environment of its own, as its packages clash with ours.
 REFERENCE := .venv-reference
 
 .PHONY: install search test test-of test-long browser check bench reference bench-reference schema clean
@@ -70,9 +70,10 @@ $(REFERENCE)/.installed: benchmarks/reference-requirements.txt
 	$(REFERENCE)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps tf-keras==2.19.0 tf-models-official==2.19.1
 	@touch $@
 
+# TPU=FOLDER names a checkout of tensorflow/tpu, with whose layers and heads imported networks are compared too.
 bench-reference: install reference
 	$(BIN)/python -m benchmarks.reference_parity
-	$(BIN)/python -m benchmarks.released_parity
+	$(BIN)/python -m benchmarks.released_parity $(if $(TPU),--tpu '$(TPU)')
 	$(BIN)/python -m benchmarks.backbone_speed
 
 schema: install

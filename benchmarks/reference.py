@@ -1,10 +1,11 @@
-"""tensorflow/models' SpineNet as a process beside this one."""
+"""A reference's code, on TensorFlow, as a process beside this one: tensorflow/models, or tensorflow/tpu."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -16,20 +17,28 @@ from search_space import ArchSpec, ModelScale
 from search_space.spec_file import spec_to_json
 
 ROOT = Path(__file__).parent.parent
+_SETTINGS = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_USE_LEGACY_KERAS": "1"}
 PYTHON = Path(os.environ.get("REFERENCE_PYTHON", ROOT / ".venv-reference" / "bin" / "python"))
 
 
 class Reference:
-    """Starts the worker in its own environment and asks it; `benchmarks/reference_worker.py` lists what it can do.
+    """Starts a worker in its own environment and asks it; the worker's class lists what it can do.
 
     Use as a context manager; the worker ends with it.
+
+    Args:
+        worker: name of its module, in `benchmarks`.
+        arguments: for it.
+        code: folders whose modules it can import, beside what its environment has.
 
     Attributes:
         folder: holds arrays that go to the worker and come back; deleted at the end.
         version: TensorFlow's.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, worker: str = "reference_worker", arguments: Sequence[str] = (), code: Sequence[Path] = ()
+    ) -> None:
         if not PYTHON.exists():
             sys.exit(f"error: the reference is not installed ({PYTHON} is missing): run make reference first")
 
@@ -39,7 +48,9 @@ class Reference:
         # A file, as a pipe that nobody reads would fill up and stop the worker.
         self._log = (self.folder / "worker.log").open("w+")
         self._process = subprocess.Popen(
-            [PYTHON, Path(__file__).parent / "reference_worker.py"],
+            [PYTHON, "-m", f"benchmarks.{worker}", *arguments],
+            cwd=ROOT,
+            env=os.environ | _SETTINGS | {"PYTHONPATH": os.pathsep.join(map(str, code))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

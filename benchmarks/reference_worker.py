@@ -1,18 +1,13 @@
-"""The reference's side of a comparison: tensorflow/models' SpineNet, which answers requests in lines of JSON.
+"""The reference's side of a comparison: tensorflow/models' SpineNet.
 
 It runs in an environment of its own, as TensorFlow and PyTorch ask for different versions of the same packages;
-`benchmarks/reference.py` starts it. Standard output carries one answer for each line; all else goes to standard error.
+`benchmarks/reference.py` starts it.
 """
 
-import json
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_USE_LEGACY_KERAS": "1"}
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +18,8 @@ from official.vision.modeling.backbones import spinenet, spinenet_mobile
 from official.vision.modeling.heads import dense_prediction_heads
 from official.vision.modeling.layers import detection_generator
 
-NUM_THREADS = 2
+from benchmarks.serving import assign, serve
+
 NUM_WARM_UP_STEPS = 4
 _DRAWN = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "BatchNormalization", "SyncBatchNormalization")
 _ACTIVATIONS = {"relu": "relu", "silu": "swish"}
@@ -141,9 +137,8 @@ class Worker:
         v1 = tf.compat.v1
         with v1.Graph().as_default(), v1.Session() as session:
             named = np.load(arrays)
-            variables = {key: v1.get_variable(key, named[key].shape, named[key].dtype) for key in named.files}
-            for key, variable in variables.items():
-                variable.load(named[key], session)
+            variables = [v1.get_variable(key, named[key].shape, named[key].dtype) for key in named.files]
+            assign(variables, [named[key] for key in named.files], session)
             v1.train.Saver().save(session, prefix, write_meta_graph=False)
 
     def draw(self, name: str, seed: int, path: str) -> None:
@@ -257,21 +252,5 @@ def _recorded(created: list[Any]) -> Iterator[None]:
         tf_keras.layers.Layer.__init__ = plain
 
 
-def main() -> None:
-    tf.config.threading.set_intra_op_parallelism_threads(NUM_THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(NUM_THREADS)
-
-    # Libraries print as they like; answers keep a channel of their own.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    worker = Worker()
-    print(json.dumps({"tensorflow": tf.__version__}), file=answers, flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        result = getattr(worker, request["do"])(**request["with"])
-        print(json.dumps({"result": result}), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Worker())

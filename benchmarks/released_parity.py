@@ -1,16 +1,23 @@
-"""Check that checkpoints which TensorFlow wrote become detectors that compute what tensorflow/models' do.
+"""Check that checkpoints which the released code wrote become networks that compute what its own do.
 
-make reference                          once: installs tensorflow/models beside this project, about 2 GB
-python -m benchmarks.released_parity
+make reference                                        once: installs tensorflow/models beside this project, about 2 GB
+python -m benchmarks.released_parity                               RetinaNets of tensorflow/models
+python -m benchmarks.released_parity --tpu FOLDER                  and all kinds of networks of tensorflow/tpu
+python -m benchmarks.released_parity classifier --tpu FOLDER       one kind alone: retinanet, classifier or mask_rcnn
 
-Builds RetinaNets in tensorflow/models with random weights, has it write them as checkpoints and imports these. Compared
-are class logits and box codes of random images (the largest difference, relative to their standard deviation), and the
-boxes that both find. Then TensorFlow writes variables by tensorflow/tpu's names, which must come back to the last bit.
+FOLDER is a checkout of tensorflow/tpu, which is on no package index. The networks are built by that code with random
+weights, written by it as checkpoints, and imported. Compared are features and the outputs of heads for random images
+(the largest difference, relative to their standard deviation); for tensorflow/models the boxes that both find; for
+tensorflow/tpu the names and shapes of all variables of every size. Without a checkout TensorFlow still writes variables
+by that code's names, which must come back to the last bit.
 """
 
+import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -18,7 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from benchmarks.agreement import agree, difference
 from benchmarks.reference import Reference
+from benchmarks.tpu_parity import TpuHead, compare_tpu_networks, is_tpu_checkout
 from proxy_tasks.detection.detections import Detections, detect
 from proxy_tasks.detection.detector import Detector
 from proxy_tasks.detection.released import load_released
@@ -27,7 +36,6 @@ from proxy_tasks.networks.released.tpu_names import retinanet_slots
 from proxy_tasks.networks.released.zoo import RELEASED
 from proxy_tasks.networks.retinanet import NUM_ANCHORS_PER_LOCATION, RawDetections
 
-TOLERANCE = 1e-4
 MIN_SHARE_OF_BOXES = 0.999
 SIZE_PX = 256
 BATCH_SIZE = 2
@@ -68,7 +76,7 @@ def compare_garden(reference: Reference, network: str, images: NDArray[np.float3
     share, count = share_of_boxes(found_by_ours(ours, detector), theirs)
     print(f"{network:<18} {'averages' if averages else 'weights':<9}", end="")
     print(f" logits {logits:.0e} codes {codes:.0e} boxes {share:.2%} of {count}")
-    is_close = max(logits, codes) <= TOLERANCE and share >= MIN_SHARE_OF_BOXES
+    is_close = agree(logits, codes) and share >= MIN_SHARE_OF_BOXES
     return [] if is_close else [network]
 
 
@@ -81,13 +89,6 @@ def their_values(found: Mapping[str, NDArray[np.float32]], kind: str) -> Tensor:
         values = values[..., [1, 2, 0], :]  # theirs are 1/2, 1, 2
         parts.append(values.flatten(1, 4))  # (B, A of the level, values)
     return torch.cat(parts, dim=1)
-
-
-def difference(ours: Tensor, theirs: Tensor) -> float:
-    """Return the largest difference, relative to the standard deviation."""
-    if ours.shape != theirs.shape:
-        raise ValueError(f"expected an answer of {tuple(theirs.shape)}, got {tuple(ours.shape)}")
-    return float((ours - theirs).abs().max() / theirs.std())
 
 
 def found_by_ours(raw: RawDetections, detector: Detector) -> Detections:
@@ -118,7 +119,7 @@ def share_of_boxes(ours: Detections, theirs: Mapping[str, NDArray[np.float32]]) 
     return num_found / max(num_all, 1), num_all
 
 
-def compare_tpu(reference: Reference, network: str) -> list[str]:
+def compare_tpu_names(reference: Reference, network: str) -> list[str]:
     """Have TensorFlow write random variables by tensorflow/tpu's names and return in words what comes back changed."""
     spec = RELEASED[network].spec
     with torch.device("meta"):
@@ -141,7 +142,8 @@ def compare_tpu(reference: Reference, network: str) -> list[str]:
     return changed
 
 
-def main() -> None:
+def compare_garden_detectors() -> list[str]:
+    """Compare the RetinaNets of tensorflow/models and return in words where they differ too much."""
     # Keras takes images as float32.
     images = np.random.default_rng(0).normal(size=(BATCH_SIZE, SIZE_PX, SIZE_PX, 3)).astype(np.float32)
     wrong: list[str] = []
@@ -150,9 +152,36 @@ def main() -> None:
         for network, averages in CASES:
             wrong += compare_garden(reference, network, images, averages=averages)
         for network in ("spinenet-49s", "spinenet-mobile-49"):
-            wrong += compare_tpu(reference, network)
+            wrong += compare_tpu_names(reference, network)
+    return wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks.released_parity")
+    parser.add_argument(
+        "heads", nargs="*", metavar="KIND", help=f"{', '.join(get_args(TpuHead))}; all if none is named"
+    )
+    parser.add_argument(
+        "--tpu", type=lambda text: Path(text).expanduser(), metavar="FOLDER", help="a checkout of tensorflow/tpu"
+    )
+    options = parser.parse_args()
+    unknown = set(options.heads).difference(get_args(TpuHead))
+    if unknown:
+        parser.error(f"no kind of networks is named {min(unknown)!r}; there are {', '.join(get_args(TpuHead))}")
+    if options.tpu is None and set(options.heads) - {"retinanet"}:
+        parser.error("classifiers and Mask R-CNNs are those of tensorflow/tpu: name a checkout of it as --tpu FOLDER")
+    if options.tpu is not None and not is_tpu_checkout(options.tpu):
+        parser.error(f"{options.tpu} is no checkout of tensorflow/tpu: it has no models/official/detection")
+
+    wrong: list[str] = []
+    if "retinanet" in (options.heads or ("retinanet",)):
+        wrong += compare_garden_detectors()
+    if options.tpu is None:
+        print("not compared, for want of a checkout of tensorflow/tpu (--tpu FOLDER): its layers and heads")
+    else:
+        wrong += compare_tpu_networks(options.tpu, options.heads or get_args(TpuHead))
     if wrong:
-        sys.exit(f"error: {wrong[0]} differs by more than the tolerance")
+        sys.exit(f"error: {wrong[0]} does not agree with the reference")
 
 
 if __name__ == "__main__":

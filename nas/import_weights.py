@@ -2,7 +2,9 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,9 @@ from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
 
 if TYPE_CHECKING:
+    from proxy_tasks.classification.classifier_file import ClassifierInfo
     from proxy_tasks.detection.detector_file import DetectorInfo
+    from proxy_tasks.networks.released.zoo import ReleasedHead
 
 HELP = """\
 python -m nas.import_weights checkpoint=FILE_OR_FOLDER network=NAME out=FILE [name=value ...]
@@ -45,75 +49,40 @@ class Options:
 
 
 def main(config: dict[str, Any]) -> None:
-    """Import what the configuration names."""
+    """Import what the configuration names, and say what it is."""
     options = build(Options, config, "")
     _check_out(options)
 
     # Imported here so that help does not wait for torch.
     from proxy_tasks.networks.released.zoo import released_network
 
-    match released_network(options.network).head:
-        case "retinanet":
-            _import_detector(options)
-        case "mask_rcnn":
-            _import_mask_detector(options)
-        case "classifier":
-            _import_classifier(options)
+    head = released_network(options.network).head
+    write = _writer(head, averages=options.averages)
+    classes, out = _classes(options), short_path(options.out)
+    info = write(options.checkpoint, options.network, options.out, norm_epsilon=options.norm_epsilon, classes=classes)
 
-
-def _import_detector(options: Options) -> None:
-    """Import a detector, and say how to check it."""
-    from proxy_tasks.detection.released import import_released
-
-    info = import_released(
-        options.checkpoint,
-        options.network,
-        options.out,
-        norm_epsilon=options.norm_epsilon,
-        averages=options.averages,
-        classes=_classes(options),
-    )
-    _say_what_it_is(options, info)
-
-
-def _say_what_it_is(options: Options, info: "DetectorInfo") -> None:
-    """Print what was imported, and how to check it on COCO."""
-    out = short_path(options.out)
-    num_classes = len(info.categories) - len(info.unused_classes)
+    num_classes = len(info.class_names) - len(info.unused_classes)
     print(f"{out}: {info.name} with {num_classes} classes, for images of {info.scale.image_size_px} px")
     # The data's categories must be those of the detector, and only COCO's are known here.
-    if any(category.name == "person" for category in info.categories):
+    if head != "classifier" and "person" in info.class_names:
         print(f"to check it on COCO: {own_command('evaluate')} {shlex.join([f'weights={out}', 'data.root=FOLDER'])}")
 
 
-def _import_mask_detector(options: Options) -> None:
-    """Import a detector with masks, and say how to check it."""
-    from proxy_tasks.segmentation.released import import_released
+def _writer(head: "ReleasedHead", *, averages: bool) -> "Callable[..., DetectorInfo | ClassifierInfo]":
+    """Return what writes the file of a network with that head."""
+    match head:
+        case "retinanet":
+            from proxy_tasks.detection.released import import_released as import_detector
 
-    info = import_released(
-        options.checkpoint,
-        options.network,
-        options.out,
-        norm_epsilon=options.norm_epsilon,
-        classes=_classes(options),
-    )
-    _say_what_it_is(options, info)
+            return partial(import_detector, averages=averages)
+        case "mask_rcnn":
+            from proxy_tasks.segmentation.released import import_released as import_mask_detector
 
+            return import_mask_detector
+        case "classifier":
+            from proxy_tasks.classification.released import import_released as import_classifier
 
-def _import_classifier(options: Options) -> None:
-    """Import a classifier."""
-    from proxy_tasks.classification.released import import_released
-
-    info = import_released(
-        options.checkpoint,
-        options.network,
-        options.out,
-        norm_epsilon=options.norm_epsilon,
-        classes=_classes(options),
-    )
-    num_classes = len(info.class_names) - len(info.unused_classes)
-    size = info.scale.image_size_px
-    print(f"{short_path(options.out)}: {info.name} with {num_classes} classes, for images of {size} px")
+            return import_classifier
 
 
 def _classes(options: Options) -> tuple[str, ...]:
