@@ -1,4 +1,4 @@
-"""How far an architecture is from recorded ones, and what is too far for them to say anything about it."""
+"""The distance of an architecture from recorded ones, and the one beyond which they say nothing about it."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How well a surrogate predicts architectures that it has not seen, with 95 % intervals."""
+"""Agreement of predictions with what was measured, as figures with 95 % intervals."""
 
 import math
 from dataclasses import dataclass

@@ -88,7 +88,7 @@ class TableSurrogate:
             f"{f' in {precision}' if precision else ''}; {recorded.num_left_out} others are left out",
             f"held out, with 95 % intervals: R2 {r2}, Kendall's tau {tau}, in the better half {tau_of_better}",
             f"noise of {TARGET}: {noise if recorded.num_repeated else 'none, as no architecture has two trainings'}",
-            f"refused: what is further than {surrogate.neighbourhood.reach:.1f} from every architecture in the table"
+            f"refused: what is further than {surrogate.neighbourhood.reach:.2f} from every architecture in the table"
             if self.refuse_outside
             else "refused: nothing that can be described",
         )
@@ -181,7 +181,7 @@ def _check_inside(surrogate: "Surrogate", features: Features) -> None:
     distance = around.distance(features)
     if distance > around.reach:
         raise BadSpecError(
-            f"far outside the table: {distance:.1f} from its nearest architecture, where {around.reach:.1f} is the "
+            f"far outside the table: {distance:.2f} from its nearest architecture, where {around.reach:.2f} is the "
             "furthest that one of these is from the next (task.refuse_outside=false answers all the same)"
         )
 

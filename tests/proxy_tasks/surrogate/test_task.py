@@ -91,7 +91,7 @@ def test_what_is_far_outside_the_table_fails_by_name(task: TableSurrogate) -> No
         published_spec("spinenet-49").stem,
         (BlockSpec(4, "bottleneck", (0, 1)), BlockSpec(5, "bottleneck", (1, 2), is_output=True)),
     )
-    with pytest.raises(BadSpecError, match=r"^far outside the table: \d+\.\d from its nearest architecture, where"):
+    with pytest.raises(BadSpecError, match=r"^far outside the table: \d+\.\d\d from its nearest architecture, where"):
         task.evaluate(lean, fidelity=EPOCHS, seed=0)
     assert replace(task, refuse_outside=False).evaluate(lean, fidelity=EPOCHS, seed=0).metrics["ap"] >= 0
 
