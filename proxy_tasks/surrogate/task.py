@@ -123,6 +123,11 @@ class TableSurrogate:
         surrogate = self._surrogate()
         return float(surrogate.predict(surrogate.features(spec))[0])
 
+    def highest(self) -> tuple[float, float]:
+        """Return the highest recorded AP, which no score is above, and the most recorded multiply-adds."""
+        recorded = self._recorded()
+        return float(recorded.figures[:, 0].max()), max(costs["macs"] for costs in recorded.costs)
+
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Answer for one spec, of which no weights exist; see `ProxyTask.evaluate`.
 
