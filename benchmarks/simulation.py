@@ -1,4 +1,4 @@
-"""A cluster in simulated time: a search over a closed-form score as many workers would run it, without the waiting."""
+"""A cluster in simulated time: a search on a ground as many workers would run it, without the waiting."""
 
 import heapq
 import itertools
@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,22 +17,33 @@ from nas.options.command_line import compose
 from nas.record.journal import Journal
 from nas.record.trial import Trial
 from nas.setup import Setup, build_setup
-from proxy_tasks import ProxyTask
-from proxy_tasks.landscape import Landscape
+from proxy_tasks import Evaluation, ProxyTask
+from search_space import ArchSpec
 
 NUM_WORKERS = 32
 DURATION_SPREAD = 0.4
 """Standard deviation of a trial's duration, relative to its mean."""
-OPTIONS = ("task.noise=0.025", "task.failure_rate=0.05", "fidelity.epochs=1", "executor=local")
+OPTIONS = ("fidelity.epochs=1", "executor=local")
+CLOSED_FORM = ("task.noise=0.025", "task.failure_rate=0.05")
 """The noise is 0.28 of the spread between architectures, as between two seeds of the quickstart's proxy task."""
+
+
+class Ground(Protocol):
+    """A task that knows what its noise hides."""
+
+    def score(self, spec: ArchSpec) -> float:
+        """Return the metric that a search sees, without noise."""
+        ...
 
 
 class SimulatedExecutor:
     """Runs each job at once, but hands its outcome back when a worker of a cluster would have been done with it.
 
+    A job takes as long as its evaluation says. Where that says nothing, durations are log-normal.
+
     Args:
         num_workers: jobs at a time.
-        seed: seed of the durations, which are log-normal.
+        seed: seed of the durations.
     """
 
     def __init__(self, num_workers: int, seed: int) -> None:
@@ -51,9 +62,11 @@ class SimulatedExecutor:
                 job = source.start_trial()
                 if job is None:
                     break
-                ends = now + self._rng.lognormal(sigma=sigma)
+                outcome, drawn_s = run_job(task, job), self._rng.lognormal(sigma=sigma)
+                result = outcome.result
+                recorded_s = sum(result.seconds.values()) if isinstance(result, Evaluation) else 0.0
                 # The running number decides between equal times: outcomes cannot be ordered.
-                heapq.heappush(running, (ends, next(order), run_job(task, job)))
+                heapq.heappush(running, (now + (recorded_s or drawn_s), next(order), outcome))
 
             if not running:
                 return
@@ -62,19 +75,20 @@ class SimulatedExecutor:
 
 
 def compose_config(controller: str, ground: str = "landscape") -> dict[str, Any]:
-    """Return a search on a closed-form score, with the controller's shipped options.
+    """Return a search on a ground, with the controller's shipped options.
 
     Args:
         controller: name of a choice, with further options behind it, as `guided controller.model=none`.
         ground: name of the task.
     """
     reward = ["reward=tradeoff"] if controller == "pareto_evolution" else []
-    return compose("config", [*f"controller={controller}".split(), f"task={ground}", *OPTIONS, *reward])
+    noise = () if ground == "table" else CLOSED_FORM
+    return compose("config", [*f"controller={controller}".split(), f"task={ground}", *OPTIONS, *noise, *reward])
 
 
 def seeded(config: Mapping[str, Any], seed: int, num_trials: int) -> Setup:
-    """Return the set-up of one search; its seed is the landscape's too."""
-    task = {**config["task"], "seed": seed}
+    """Return the set-up of one search; its seed is the landscape's too, where the ground is one."""
+    task = {**config["task"], "seed": seed} if "seed" in config["task"] else config["task"]
     return build_setup({**config, "seed": seed, "task": task, "num_trials": num_trials})
 
 
@@ -85,7 +99,7 @@ def simulate(setup: Setup) -> list[Trial]:
         return [journal.record.trials[number] for number in journal.record.told]
 
 
-def best_so_far(trials: Sequence[Trial], ground: Landscape) -> list[float]:
+def best_so_far(trials: Sequence[Trial], ground: Ground) -> list[float]:
     """Return the best score without noise after each result; 0 before the first that did not fail."""
     scores = (0.0 if trial.reward is None else ground.score(trial.spec) for trial in trials)
     return list(itertools.accumulate(scores, max))

@@ -1,6 +1,7 @@
 """The ground that every room stands on: a user's mistake, paths, files written whole, checks and their messages."""
 
 from foundation.errors import InputError, printable
+from foundation.file_lock import file_lock
 from foundation.files import make_folder, open_folder, opener_in, sync_folder, write_whole
 from foundation.lazy import lazy_class
 from foundation.paths import absolute_path, current_folder, short_path
@@ -14,6 +15,7 @@ __all__ = [
     "check_range",
     "check_seed",
     "current_folder",
+    "file_lock",
     "first_error",
     "lazy_class",
     "make_folder",

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation import short_path
+from foundation import file_lock, short_path
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.options.output import print_warning
 from nas.record.trainings import trainings_of
-from proxy_tasks.training_table import EMPTY_TABLE, TrainingRow, read_table, write_table
+from proxy_tasks.training_table import EMPTY_TABLE, TrainingRow, TrainingTable, read_table, write_table
 
 HELP = """\
 python -m nas.table FOLDER ... [out=FILE.jsonl.gz]
 
 Gather every completed training of runs, finished or under way, in one gzipped file: architecture, task, seed, metrics,
 loss curve and durations, and where it is from. Their replays, studies and baselines are among them. A training that
-several have is there once, and a file that exists is added to: it never loses a row. Tables are free for all to use
+several have is there once, and a file that exists is added to: it never loses a row, nor does it where several of
+these commands add to it at once. Tables are free for all to use
 (licence CC0), and proxy_tasks.training_table.read_table reads them.
 
   python -m nas.table runs/*
@@ -43,12 +44,16 @@ def main(config: dict[str, Any]) -> None:
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
 
-    # What is there is read first: a file that is none of ours must not be replaced.
-    before = read_table(options.out) if options.out.exists() else EMPTY_TABLE
+    # A file that is none of ours must not be replaced, and is refused before any run is read.
+    _table_at(options.out)
     found = trainings_of(folders, print_warning)
-    table = before.joined([found])
 
-    num_bytes = write_table(options.out, table)
+    # Read again: meanwhile another of these commands may have added to it.
+    with file_lock(options.out):
+        before = _table_at(options.out)
+        table = before.joined([found])
+        num_bytes = write_table(options.out, table)
+
     num_added = len(table.rows) - len(before.rows)
     print(f"{short_path(options.out)}: {num_added} added, {len(found.rows) - num_added} were there already")
 
@@ -72,6 +77,10 @@ def totals(rows: Sequence[TrainingRow]) -> str:
         f"{len(rows)} rows, {len(seeds)} architectures, {num_repeated} with two seeds or more, "
         f"{num_tasks} {'task' if num_tasks == 1 else 'tasks'}, {hours:.2f} hours of training"
     )
+
+
+def _table_at(path: Path) -> TrainingTable:
+    return read_table(path) if path.exists() else EMPTY_TABLE
 
 
 if __name__ == "__main__":

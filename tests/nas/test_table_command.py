@@ -4,16 +4,19 @@ import gzip
 import json
 import re
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from foundation import file_lock
 from nas.record.baselines import Baseline, write_baseline
 from nas.record.journal import FILE_NAME, read_record
 from nas.record.trial import best_trials
 from proxy_tasks import Fidelity, Numerics
-from proxy_tasks.training_table import EMPTY_TABLE, TrainingRow, TrainingTable, read_table
+from proxy_tasks.training_table import EMPTY_TABLE, TrainingRow, TrainingTable, read_table, write_table
 from search_space import ScalePermutedSpace, resnet_seed
 from tests.conftest import TINY_SEARCH, Run
 
@@ -103,6 +106,30 @@ def test_a_table_is_added_to_and_loses_no_row_of_runs_that_are_gone(call: Run, t
     shown = call("nas.table", "runs/b").stdout
     assert ", 2 tasks, " in shown
     assert len(re.findall(r"^task [0-9a-f]{16}: 5 rows, 5 architectures, ", shown, re.M)) == 2
+
+
+def test_what_is_written_while_a_table_waits_is_added_to(call: Run, tmp_path: Path) -> None:
+    search(call, "run=runs/a", "num_trials=3")
+    search(call, "run=runs/b", "num_trials=4", "seed=1")
+    other = table_of(call, tmp_path, "runs/b")
+    path = tmp_path / "table.jsonl.gz"
+    path.unlink()
+
+    has_lock = threading.Event()
+
+    def write_late() -> None:
+        with file_lock(path):
+            has_lock.set()
+            # Long enough for the command to have read and written, if it did not wait.
+            time.sleep(0.5)
+            write_table(path, other)
+
+    writer = threading.Thread(target=write_late)
+    writer.start()
+    has_lock.wait()
+    assert len(table_of(call, tmp_path, "runs/a").rows) == 7
+    writer.join()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["runs", "table.jsonl.gz"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""A proxy task that answers from recorded trainings."""
