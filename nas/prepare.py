@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation import InputError, short_path, write_whole
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
-from proxy_tasks.base import ProxyTask
+from proxy_tasks.base import ProxyTask, SampleTask
 
 HELP = """\
 python -m nas.prepare [name=value ...]
@@ -20,10 +21,15 @@ those of the search; run= of a run that was begun takes them from its record. A 
 cache; this command does it beforehand, for instance on a machine without a GPU. If it was stopped, the same command
 resumes; once all is there, it returns at once. The validation set, which replays use, is prepared with
 task.score_on=val. Full training reads images of their own size, which nas.train prepare_only=true prepares.
+show=FILE draws sixteen training images with their boxes, as the network sees them, into one picture: look at it before
+you search.
 
   python -m nas.prepare experiment=spinenet data.root=/data/coco
   python -m nas.prepare experiment=spinenet data.root=/data/coco task.score_on=val
+  python -m nas.prepare experiment=spinenet data.root=/data/coco show=samples.png
 """
+
+_NUM_SHOWN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Options:
 
     task: ProxyTask
     verify: bool
+    show: Path | None
     verbosity: Verbosity
 
 
@@ -39,7 +46,7 @@ def main(config: dict[str, Any]) -> None:
     """Prepare what the search that the configuration describes will use."""
     try:
         # Space, controller and executor are left alone: a machine that only prepares need not be able to build them.
-        options = build(Options, {name: config[name] for name in ("task", "verify", "verbosity")}, "")
+        options = build(Options, {name: config[name] for name in ("task", "verify", "show", "verbosity")}, "")
         _prepare(options)
     except KeyboardInterrupt:
         print("stopped; the same command resumes", file=sys.stderr)
@@ -47,6 +54,8 @@ def main(config: dict[str, Any]) -> None:
 
 
 def _prepare(options: Options) -> None:
+    if options.show is not None:
+        _check_shown(options.task, options.show)
     console = make_console(quiet=options.verbosity == "quiet")
     with TaskView(console) as view:
         lines = options.task.prepare(view.report)
@@ -57,6 +66,30 @@ def _prepare(options: Options) -> None:
         console.print(line, soft_wrap=True)
     if options.verify and lines:
         console.print("checksums are right")
+    if options.show is not None:
+        _show(options.task, options.show)
+        console.print(f"{short_path(options.show)}: training images as the network sees them", soft_wrap=True)
+
+
+def _check_shown(task: ProxyTask, path: Path) -> None:
+    """Check before the data is read, which may take hours, that samples of it can be shown."""
+    if not isinstance(task, SampleTask):
+        raise InputError(f"show: {type(task).__name__} has no images to show")
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"show needs the name of a picture, .png or .jpg, got {path}")
+    if path.is_dir():
+        raise InputError(f"show: {path} is a folder; name a file")
+
+
+def _show(task: ProxyTask, path: Path) -> None:
+    """Draw the first images of a training into one picture."""
+    # Imported only where something is drawn.
+    from nas.drawing.found_boxes import picture_bytes
+    from nas.drawing.sample_sheet import sample_sheet
+
+    assert isinstance(task, SampleTask)
+    samples = task.training_samples(_NUM_SHOWN, seed=0)
+    write_whole(path, picture_bytes(sample_sheet(samples), path.suffix))
 
 
 def _options_on_record(folder: Path) -> Mapping[str, Any] | None:

@@ -10,6 +10,7 @@ from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.options.output import print_warning
 from nas.record.events import MAX_TRIALS
+from nas.record.journal import read_record
 from nas.reporting import page_of, read_runs
 
 HELP = """\
@@ -17,13 +18,16 @@ python -m nas.report run=FOLDER [name=value ...]
 
 Write one HTML file about a run, finished or under way: rewards, the best architectures, AP against cost, what the
 search learned, failures, and a table of all trials. It opens from disk, without a network. Several runs are compared:
-mean best reward so far, those of one controller taken together.
+mean best reward so far, those of one controller taken together. serve=true writes nothing: it serves the page to a
+browser on this machine, where it shows new results of a running search by itself.
 
   python -m nas.report run=runs/quickstart
+  python -m nas.report run=runs/quickstart serve=true
   python -m nas.report run=[runs/evolution-0,runs/evolution-1,runs/random-0,runs/random-1] out=comparison.html
 """
 
 FILE_NAME = "report.html"
+_LAST_PORT = 2**16 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +37,45 @@ class Options:
     run: Path | tuple[Path, ...]
     out: Path | None
     top: int
+    serve: bool
+    port: int
 
     def __post_init__(self) -> None:
         check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
+        check_range("port", self.port, 0, _LAST_PORT, "0 takes any that is free")
+        if self.serve and self.out is not None:
+            raise ValueError("out and serve=true exclude each other: a page that is served is not written")
 
 
 def main(config: dict[str, Any]) -> None:
     """Write the report that the configuration asks for."""
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
+    if options.serve:
+        _serve(options, folders)
+        return
     page = page_of(read_runs(folders, print_warning), options.top)
 
     # What has the name of the page is replaced: a link there is not followed.
     out = options.out or Path(os.path.commonpath(folders)) / FILE_NAME
     write_whole(out, page.encode())
     print(f"{short_path(out)}: {len(page) / 1e6:.1f} MB, open it in a browser")
+
+
+def _serve(options: Options, folders: tuple[Path, ...]) -> None:
+    """Serve the page until the user stops it."""
+    # Imported only where something is served.
+    from nas.reporting.served import LivePage, ReportServer
+
+    # A run that is not there is a mistake; one without trials yet is waited for.
+    for folder in folders:
+        read_record(folder)
+    with ReportServer(LivePage(folders, options.top, print_warning), options.port) as server:
+        print(f"{server.url} follows {', '.join(map(short_path, folders))}; Ctrl-C ends it", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("ended")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foundation import InputError, check_range, printable
 from search_space import ArchSpec
 
@@ -280,5 +283,35 @@ class BaselineTask(ProxyTask, Protocol):
         """Build, train and score one baseline as `evaluate` does a spec, with the same metrics and exceptions.
 
         A baseline whose architecture is a spec gives what the spec gives.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSample:
+    """An image as a network is trained on it: resized, augmented, in its square.
+
+    Attributes:
+        pixels: (S, S, 3) uint8 RGB.
+        boxes_xyxy: (N, 4) corners in pixels of the square.
+        labels: (N,) class index of each box.
+        names: class of each box, in words.
+    """
+
+    pixels: NDArray[np.uint8]
+    boxes_xyxy: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+@runtime_checkable
+class SampleTask(ProxyTask, Protocol):
+    """A proxy task that shows what it trains on: wrong boxes are seen at a glance, and in no figure."""
+
+    def training_samples(self, num_images: int, *, seed: int) -> tuple[TrainingSample, ...]:
+        """Return the first images of a training with this seed, after `prepare`; fewer where there are fewer.
+
+        Raises:
+            InputError: what `prepare` makes is missing or damaged.
         """
         ...

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import hypothesis
 import pytest
 
 # Read when Ray is imported: the clusters that tests start stay on loopback; see nas/executors/ray_cluster.py.
@@ -20,6 +21,10 @@ if not Path("/dev/nvidiactl").exists():
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests run side by side, one on each core: with a thread a core in each, torch's threads wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# On a busy machine any example may take a second.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 Run: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -1,4 +1,4 @@
-"""Found objects drawn into their picture: a box, a class and a score for each, and a mask where there is one."""
+"""Objects drawn into their picture: a box and a class for each, a score if found, a mask where there is one."""
 
 import io
 import math
@@ -35,14 +35,14 @@ class FoundBox(NamedTuple):
         box_xyxy: corners in pixels of the picture.
         label: index of its class, which decides the colour.
         name: name of its class.
-        score: in [0, 1].
+        score: in [0, 1]; None for one that was not found but is given, as in training images.
         mask: (H, W) ones and zeros of the picture's size; None for a box alone.
     """
 
     box_xyxy: Rectangle
     label: int
     name: str
-    score: float
+    score: float | None = None
     mask: NDArray[np.uint8] | None = None
 
 
@@ -55,14 +55,14 @@ def draw_found(picture: Image.Image, found: Sequence[FoundBox]) -> Image.Image:
     factor = math.ceil(MIN_SIDE_PX / max(picture.size))
     width, height = picture.width * factor, picture.height * factor
     drawn = picture.resize((width, height), Image.Resampling.BICUBIC) if factor > 1 else picture.copy()
-    for one in sorted(found, key=lambda one: one.score):
+    best_first = sorted(found, key=lambda one: -(one.score or 0))
+    for one in reversed(best_first):
         if one.mask is not None:
             _tint(drawn, one.mask, _colour(one.label))
     canvas = ImageDraw.Draw(drawn)
     line_px = max(2, round(max(width, height) / 320))
 
     # Boxes before text, so that no box crosses a name; among boxes the best comes last, on top.
-    best_first = sorted(found, key=lambda one: -one.score)
     for one in reversed(best_first):
         left, top, right, bottom = (value * factor for value in one.box_xyxy)
         corners = (left, top, max(left, right), max(top, bottom))
@@ -71,7 +71,8 @@ def draw_found(picture: Image.Image, found: Sequence[FoundBox]) -> Image.Image:
     names: list[Rectangle] = []
     for one in best_first:
         corner = (one.box_xyxy[0] * factor, one.box_xyxy[1] * factor)
-        names.append(_write_name(canvas, f"{one.name} {one.score:.2f}", _colour(one.label), corner, drawn.size, names))
+        text = one.name if one.score is None else f"{one.name} {one.score:.2f}"
+        names.append(_write_name(canvas, text, _colour(one.label), corner, drawn.size, names))
     return drawn
 
 

@@ -18,6 +18,7 @@ from nas.engine.told import finite_figures, told_of
 from nas.record.events import Asked, AttemptFailed, Told
 from nas.record.journal import Journal
 from nas.record.trial import Failure, Trial
+from nas.record.waiting_list import Waiting, first_waiting, remove_from_waiting_list
 from proxy_tasks import BadSpecError, Numerics
 from search_space import ArchSpec, SearchSpace
 from search_space.kinds import added_kinds
@@ -154,7 +155,8 @@ class Search:
 
         # On disk before anything runs: a kill at any moment then loses no proposal.
         number = len(trials)
-        proposal = self._propose(number)
+        waiting = self._first_waiting(number)
+        proposal = self._propose(number) if waiting is None else Proposal(waiting.decisions)
         spec = self._space.decode(proposal.decisions)
         self._journal.append(
             Asked(
@@ -164,10 +166,30 @@ class Search:
                 rung=proposal.rung,
                 key=spec.key,
                 spec=spec,
+                queued=None if waiting is None else waiting.name,
             )
         )
+        if waiting is not None:
+            remove_from_waiting_list(self._journal.folder, waiting.name)
         self._running[number] = proposal
         return trials[number]
+
+    def _first_waiting(self, number: int) -> Waiting | None:
+        """Return what waits to be trained, once the run has trained what it begins with.
+
+        Raises:
+            InputError: its file cannot be used, or it is not of this space.
+        """
+        record, folder = self._journal.record, self._journal.folder
+        if number < len(record.created.begin_with):
+            return None
+        waiting = first_waiting(folder, record.queued)
+        if waiting is not None:
+            try:
+                self._space.decode(waiting.decisions)
+            except ValueError as error:
+                raise InputError(f"{waiting.name} on the waiting list of {folder}: {error}; delete it") from None
+        return waiting
 
     def _propose(self, number: int) -> Proposal:
         """Return the next proposal: first those that the run begins with, then promotions, then the controller's."""

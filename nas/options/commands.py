@@ -27,6 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("prepare", "prepare", "nas.setup.Setup", "read, decode and resize the images of a search beforehand"),
     Command("leaderboard", "leaderboard", "nas.leaderboard.Options", "rank the architectures of one run or several"),
     Command("report", "report", "nas.report.Options", "write what runs found as one HTML page"),
+    Command("enqueue", "enqueue", "nas.enqueue.Options", "put architectures of one's own into a search"),
     Command("replay", "replay", "nas.setup.Setup", "train the best architectures of a run again"),
     Command("proxy", "proxy", "nas.setup.Setup", "say how good a proxy is, or which of several", "nas.proxy.Options"),
     Command("table", "table", "nas.table.Options", "gather the trainings of runs in one file"),

@@ -79,7 +79,11 @@ class Created(_Event):
 
 
 class Asked(_Event):
-    """A trial was proposed. Written before it runs."""
+    """A trial was proposed. Written before it runs.
+
+    Attributes:
+        queued: name of the file on the run's waiting list that it was made of; None where the search proposed it.
+    """
 
     event: Literal["asked"] = "asked"
     trial: int
@@ -88,6 +92,7 @@ class Asked(_Event):
     rung: Annotated[int, Field(ge=0, le=MAX_RUNG)] = 0
     key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     spec: Annotated[ArchSpec, BeforeValidator(_with_shared_blocks)]
+    queued: str | None = None
 
 
 class AttemptFailed(_Event):

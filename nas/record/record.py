@@ -16,6 +16,7 @@ class Record:
         told: numbers of the trials that ended, in the order in which their results came.
         told_at: time of each of these results, in seconds since 1970.
         asked_after: number of results that were on record when each trial was proposed, by the trial's number.
+        queued: names on the run's waiting list that trials were made of, with the trials' numbers.
     """
 
     def __init__(self, created: Created) -> None:
@@ -24,6 +25,7 @@ class Record:
         self.told: list[int] = []
         self.told_at: list[float] = []
         self.asked_after: list[int] = []
+        self.queued: dict[str, int] = {}
 
     def add(self, event: Event) -> None:
         """Take in one more event.
@@ -49,6 +51,8 @@ class Record:
         proposal = Proposal(event.decisions, event.log_prob, event.rung)
         self.trials[event.trial] = Trial(event.trial, proposal, event.spec, event.key)
         self.asked_after.append(len(self.told))
+        if event.queued is not None:
+            self.queued[event.queued] = event.trial
 
     def _end(self, trial: Trial, event: Told) -> None:
         if (event.status in ("failed", "rejected")) != (event.reward is None):

@@ -94,8 +94,11 @@ class PageData:
     cards: tuple[Card, ...]
 
 
-def page_of(runs: Sequence[ReportedRun], top: int) -> str:
-    """Return the page of one run, or of several that are compared, with the `top` best architectures."""
+def page_of(runs: Sequence[ReportedRun], top: int, *, state: str | None = None) -> str:
+    """Return the page of one run, or of several that are compared, with the `top` best architectures.
+
+    A page with a state is served: it asks its server for the present one, and loads itself again where that is another.
+    """
     curves = mean_curves(runs)
     learned = learned_by_group(runs)
     losses = loss_curves(runs)
@@ -115,15 +118,17 @@ def page_of(runs: Sequence[ReportedRun], top: int) -> str:
     from plotly.offline import get_plotlyjs
 
     # The policy names scripts by the hash of their exact text, so they are made before it.
-    plotly, script = get_plotlyjs(), "\n".join(_asset(name) for name in _SCRIPTS)
+    scripts = _SCRIPTS if state is None else (*_SCRIPTS, "follow.js")
+    plotly, script = get_plotlyjs(), "\n".join(_asset(name) for name in scripts)
 
     return Template(_asset("page.html")).substitute(
-        policy=_policy((plotly, script)),
+        policy=_policy((plotly, script), asks_server=state is not None),
         title=escape(title(runs)),
         style=_asset("page.css"),
         subtitle=escape(subtitle(runs)),
         facts=facts(runs, ranking),
         caution=caution(runs),
+        live="" if state is None else f'<p class="note" id="live" data-state="{escape(state)}" aria-live="polite"></p>',
         sections=sections(runs, ranking, curves, learned, losses, top),
         data=_embedded(data),
         licence=_licence(),
@@ -164,8 +169,8 @@ def _packed(script: str) -> str:
     return base64.b64encode(zlib.compress(script.encode(), 6)).decode()
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    """Return a policy under which these scripts run and no others, and nothing is loaded.
+def _policy(scripts: Sequence[str], *, asks_server: bool) -> str:
+    """Return a policy under which these scripts run and no others, and nothing is loaded but from the page's server.
 
     `unsafe-eval` is for plotly.js, which compiles its WebGL drawing at run time.
     """
@@ -178,6 +183,8 @@ def _policy(scripts: Sequence[str]) -> str:
         "base-uri": ("'none'",),
         "form-action": ("'none'",),
     }
+    if asks_server:
+        rules = {**rules, "connect-src": ("'self'",)}
     return "; ".join(f"{name} {' '.join(values)}" for name, values in rules.items())
 
 

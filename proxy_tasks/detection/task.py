@@ -6,7 +6,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self, get_args
 
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
+from proxy_tasks.base import (
+    NO_WEIGHTS,
+    Evaluation,
+    Fidelity,
+    Numerics,
+    OptionRules,
+    Report,
+    TrainingSample,
+    Weights,
+)
 from proxy_tasks.coco.folder import MACHINE, PLACES
 from proxy_tasks.coco.image_store import FORMATS, Format
 from proxy_tasks.coco.open_data import (
@@ -212,6 +221,13 @@ class DetectionProxy:
         from proxy_tasks.detection.evaluation import evaluate_detector
 
         return evaluate_detector(self.evaluation_options, name, fidelity=fidelity, seed=seed)
+
+    def training_samples(self, num_images: int, *, seed: int) -> tuple[TrainingSample, ...]:
+        """Return the first images of a training; see `SampleTask.training_samples`."""
+        # Imported here, as in `costs`.
+        from proxy_tasks.detection.training_samples import training_samples
+
+        return training_samples(self.evaluation_options, num_images, seed=seed)
 
     def _check_packages(self) -> None:
         """Check that what writes ONNX files is there where networks are timed by them.

@@ -64,6 +64,32 @@ def test_a_search_finds_what_was_prepared(call: Run, coco: Path, tmp_path: Path)
     assert len(list((tmp_path / "data" / "cache").glob("train2017-64px-jpeg-*/cache.json"))) == 1
 
 
+def test_training_images_are_shown_in_one_picture(call: Run, coco: Path, tmp_path: Path) -> None:
+    done = call("nas.prepare", *OPTIONS, "show=samples.png")
+    assert done.returncode == 0, done.stderr
+    assert "samples.png" in done.stdout.splitlines()[-1]
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert picture.size == (4 * 480 + 3 * 8, 4 * 480 + 3 * 8)
+
+
+@pytest.mark.parametrize(("option", "word"), [("show=samples.gif", ".png or .jpg"), ("show=a.folder.png", "folder")])
+def test_a_picture_that_cannot_be_drawn_is_said_before_data_is_read(
+    call: Run, coco: Path, tmp_path: Path, option: str, word: str
+) -> None:
+    (tmp_path / "a.folder.png").mkdir()
+    done = call("nas.prepare", *OPTIONS, option)
+    assert done.returncode == 2
+    assert word in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_task_without_images_has_none_to_show(call: Run) -> None:
+    done = call("nas.prepare", "task=landscape", "show=samples.png")
+    assert done.returncode == 2
+    assert "no images to show" in done.stderr
+
+
 def test_preparing_makes_no_run_folder(call: Run, coco: Path, tmp_path: Path) -> None:
     assert call("nas.prepare", *OPTIONS).returncode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "data"]

@@ -38,7 +38,6 @@ SPACES: dict[str, SearchSpace] = {
 
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
 seeds = st.integers(0, 2**32 - 1)
-# No deadline below: on a busy machine any example may take a second.
 
 
 def draw_through_legal(space: SearchSpace, rng: np.random.Generator) -> Decisions:
@@ -60,14 +59,14 @@ def assert_is_buildable(spec: ArchSpec) -> None:
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_vector_of_legal_options_decodes(space: SearchSpace, seed: int) -> None:
     assert_is_buildable(space.decode(draw_through_legal(space, np.random.default_rng(seed))))
 
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_decoding_what_was_encoded_gives_the_spec_back(space: SearchSpace, seed: int) -> None:
     spec = space.decode(draw_through_legal(space, np.random.default_rng(seed)))
     assert space.decode(space.encode(spec)) == spec
@@ -75,7 +74,7 @@ def test_decoding_what_was_encoded_gives_the_spec_back(space: SearchSpace, seed:
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_samples_are_legal_and_repeat_with_the_seed(space: SearchSpace, seed: int) -> None:
     decisions = space.sample(np.random.default_rng(seed))
     assert decisions == space.sample(np.random.default_rng(seed))
@@ -85,7 +84,7 @@ def test_samples_are_legal_and_repeat_with_the_seed(space: SearchSpace, seed: in
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_mutants_are_legal_other_specs(space: SearchSpace, seed: int) -> None:
     rng = np.random.default_rng(seed)
     decisions = draw_through_legal(space, rng)
@@ -96,7 +95,7 @@ def test_mutants_are_legal_other_specs(space: SearchSpace, seed: int) -> None:
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_features_are_a_function_of_what_is_built_and_have_names(space: SearchSpace, seed: int) -> None:
     rng = np.random.default_rng(seed)
     decisions = draw_through_legal(space, rng)

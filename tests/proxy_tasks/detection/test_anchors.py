@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import box_iou
@@ -54,7 +54,6 @@ def test_anchors_cover_sizes_that_do_not_divide() -> None:
 
 
 @given(seed=st.integers(0, 2**31), counts=st.lists(st.integers(0, 6), min_size=1, max_size=4))
-@settings(deadline=None)
 def test_batched_matching_equals_the_slow_one(seed: int, counts: list[int]) -> None:
     generator = torch.Generator().manual_seed(seed)
     anchors = make_anchors((3, 4, 5), 128, 3.0, CPU)

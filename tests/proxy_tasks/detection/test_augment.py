@@ -118,7 +118,7 @@ def bright_box(image: torch.Tensor) -> list[float]:
 
 
 @given(seed=st.integers(0, 2**31), low=st.floats(0.5, 1.0), high=st.floats(1.0, 2.0), flip=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_boxes_follow_the_pixels(seed: int, low: float, high: float, flip: bool) -> None:
     before = batch(6, seed)
     after = augmented(before, seed, flip=flip, jitter=(low, high))

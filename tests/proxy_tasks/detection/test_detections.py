@@ -23,7 +23,7 @@ def raw(seed: int, num_images: int, num_classes: int, bias: float) -> RawDetecti
 
 
 @given(seed=st.integers(0, 2**31), bias=st.floats(-8, 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_batched_suppression_equals_one_image_and_class_at_a_time(seed: int, bias: float) -> None:
     given_raw = raw(seed, 3, 2, bias)
     sizes_px = torch.tensor([[SIZE, SIZE], [20.0, SIZE], [SIZE, 33.0]])
@@ -98,7 +98,7 @@ def test_each_class_may_have_candidates_of_its_own() -> None:
 
 
 @given(seed=st.integers(0, 2**31))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_where_candidates_are_few_it_is_all_the_same_whose_they_are(seed: int) -> None:
     given_raw, sizes_px = raw(seed, 3, 3, -4.0), torch.full((3, 2), SIZE)
     found = [detect(given_raw, ANCHORS, sizes_px, candidates_per_class=per_class) for per_class in (False, True)]

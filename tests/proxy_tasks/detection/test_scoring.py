@@ -128,7 +128,7 @@ def test_an_object_counts_in_the_figures_of_its_size(side_px: int, size: str) ->
     num_a_image=st.sampled_from([0, 5, 130]),
     crowds=st.booleans(),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_figures_equal_those_of_pycocotools(seed: int, num_images: int, num_a_image: int, crowds: bool) -> None:
     rng = np.random.default_rng(seed)
     truth = random_truth(rng, num_images, crowds)

@@ -34,7 +34,7 @@ ALL_LEVELS = (3, 4, 5, 6, 7)
     repeats=st.integers(1, 2),
     levels=st.sets(st.sampled_from(ALL_LEVELS), min_size=1) | st.just(set(ALL_LEVELS)),
 )
-@settings(max_examples=9, deadline=None)
+@settings(max_examples=9)
 def test_every_parameter_of_a_random_spec_gets_a_gradient(
     seed: int, which: int, repeats: int, levels: set[int]
 ) -> None:

@@ -1,0 +1,95 @@
+"""python -m nas.enqueue: put architectures of one's own into a search, also while it runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundation import InputError, short_path
+from nas.options.builder import build
+from nas.options.command_line import own_command, run_command
+from nas.record.architecture import find_architecture
+from nas.record.journal import read_record, refuse_links
+from nas.record.record import Record
+from nas.record.replays import replayed_run
+from nas.record.waiting_list import add_to_waiting_list, waiting_names
+from search_space import Decisions, SearchSpace
+
+HELP = """\
+python -m nas.enqueue run=FOLDER spec=NAME_OR_FILE_OR_RUN [name=value ...]
+
+Put architectures into a search. They wait in the run folder, and are trained before anything else that it proposes: by
+the search that runs now, or by its next start. Each is a trial like all others: it counts among num_trials, and the
+controller learns from it.
+
+  python -m nas.enqueue run=runs/quickstart spec=mine.json
+  python -m nas.enqueue run=runs/quickstart spec=[r0-sp53,mine.json]
+  python -m nas.enqueue run=runs/quickstart spec=runs/other trial=7
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the command; names as in `experiments/enqueue.yaml`."""
+
+    run: Path
+    spec: str | tuple[str, ...]
+    trial: int | None
+
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """The architectures asked for, each once."""
+        return tuple(dict.fromkeys(self.spec if isinstance(self.spec, tuple) else (self.spec,)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Space:
+    """The part of a run's configuration that decides what it can build."""
+
+    space: SearchSpace
+
+
+def main(config: dict[str, Any]) -> None:
+    """Put in what the configuration asks for."""
+    options = build(Options, config, "")
+    run = options.run
+    record = read_record(run)
+    if replayed_run(run) is not None:
+        raise InputError(f"{short_path(run)} is a replay: put architectures into a search")
+    refuse_links(run)
+    space = build(_Space, {"space": record.created.config.get("space")}, "").space
+
+    # All are looked at before the first is put in: one that cannot be is no reason for half of a list.
+    found: dict[str, tuple[str, Decisions]] = {}
+    for name in options.specs:
+        spec = find_architecture(name, options.trial).spec
+        _refuse_known(record, name, spec.key)
+        try:
+            found[spec.key] = name, space.encode(spec)
+        except ValueError as error:
+            raise InputError(f"spec={name} is not in the space of {short_path(run)}: {error}") from None
+
+    for key, (name, decisions) in found.items():
+        add_to_waiting_list(run, key, decisions)
+        print(f"{name} ({key[:6]}) waits in {short_path(run)}")
+    _say_what_is_lacking(run, record)
+
+
+def _refuse_known(record: Record, name: str, key: str) -> None:
+    """Check that an architecture was not trained by this run: training it again is a replay's work."""
+    for trial in record.trials.values():
+        if trial.key == key and trial.rung == 0 and trial.status in ("completed", "running"):
+            outcome = "is running" if trial.reward is None else f"has reward {trial.reward:.4f}"
+            raise InputError(f"spec={name} is trial {trial.number} of this run, which {outcome}")
+
+
+def _say_what_is_lacking(run: Path, record: Record) -> None:
+    """Say how many trials the run needs for all that waits, where it was begun with fewer."""
+    num_trials = int(record.created.config["num_trials"])
+    needed = len(record.trials) + len(waiting_names(run, record.queued))
+    if needed > num_trials:
+        command = f"{own_command('search')} run={short_path(run)} num_trials={needed}"
+        print(f"A search that has no trial left to propose takes it up with more of them: {command}")
+
+
+if __name__ == "__main__":
+    run_command("enqueue", HELP, main)
