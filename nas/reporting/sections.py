@@ -13,6 +13,7 @@ from nas.reporting.best import best_section
 from nas.reporting.cards import reward_text
 from nas.reporting.curves import MeanCurve, best_so_far
 from nas.reporting.failures import FailureRow, failure_rows
+from nas.reporting.importance import importance_section
 from nas.reporting.latencies import latencies_section
 from nas.reporting.loss_curves import NUM_BEST, LossCurves
 from nas.reporting.markup import details, note, plot_place, section, table_of
@@ -107,7 +108,7 @@ def sections(
             [run.name for run in runs], [run.record for run in runs], [run.latencies for run in runs]
         )
         parts = [_progress(runs, curves), best, baselines_section(runs, ranking), _trade_off(), latencies]
-        parts += [_learned(runs, learned), resolution_section(runs)]
+        parts += [_learned(runs, learned), importance_section(runs), resolution_section(runs)]
     else:
         parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs, ranking)]
 
