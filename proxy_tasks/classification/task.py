@@ -49,16 +49,7 @@ class ClassificationProxy(TrainedProxy):
     @property
     def data_options(self) -> DataOptions:
         """The options that decide which data the task uses."""
-        return DataOptions(
-            data=self.data,
-            image_size_px=self.scale.image_size_px,
-            score_on=self.score_on,
-            classes="dense",
-            cache_dir=self.cache_dir,
-            cache_format=Native(self.longest_side_px),
-            content=self.content,
-            check=labels_of,
-        )
+        return self._data_options(Native(self.longest_side_px), check=labels_of)
 
     def trial_head(self) -> "ClassTrialHead":
         """Return what trains and scores classes."""

@@ -54,15 +54,7 @@ class DetectionProxy(TrainedProxy):
     @property
     def data_options(self) -> DataOptions:
         """The options that decide which data the task uses."""
-        return DataOptions(
-            data=self.data,
-            image_size_px=self.scale.image_size_px,
-            score_on=self.score_on,
-            classes=self.classes,
-            cache_dir=self.cache_dir,
-            cache_format=self.cache_format,
-            content=self.content,
-        )
+        return self._data_options(self.cache_format, self.classes)
 
     def trial_head(self) -> "BoxTrialHead":
         """Return what trains and scores boxes."""

@@ -48,16 +48,7 @@ class SegmentationProxy(TrainedProxy):
     @property
     def data_options(self) -> DataOptions:
         """The options that decide which data the task uses."""
-        return DataOptions(
-            data=self.data,
-            image_size_px=self.scale.image_size_px,
-            score_on=self.score_on,
-            classes=self.classes,
-            cache_dir=self.cache_dir,
-            cache_format=Native(self.longest_side_px),
-            content=self.content,
-            with_masks=True,
-        )
+        return self._data_options(Native(self.longest_side_px), self.classes, with_masks=True)
 
     def trial_head(self) -> "MaskTrialHead":
         """Return what trains and scores boxes with masks."""

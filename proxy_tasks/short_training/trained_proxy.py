@@ -2,14 +2,18 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
+from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.folder import MACHINE, PLACES
+from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.native_images import Native
 from proxy_tasks.coco.open_data import (
+    Classes,
     Data,
     DataContent,
     DataOptions,
@@ -77,6 +81,9 @@ class TrainedProxy(ABC):
             if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
                 raise ValueError(f"{name} must be {' or '.join(get_args(hint))}, got {getattr(self, name)!r}")
 
+        # Making them checks the numbers in them.
+        _ = self.data_options
+
     @property
     @abstractmethod
     def figures(self) -> tuple[str, ...]:
@@ -140,6 +147,27 @@ class TrainedProxy(ABC):
             precision=self.precision,
             latency=self.timing,
             head=self.head,
+        )
+
+    def _data_options(
+        self,
+        cache_format: Format | Native,
+        classes: Classes = "dense",
+        *,
+        with_masks: bool = False,
+        check: Callable[[Annotations, str], object] | None = None,
+    ) -> DataOptions:
+        """Return the options of data with those that all tasks have; see `DataOptions`."""
+        return DataOptions(
+            data=self.data,
+            image_size_px=self.scale.image_size_px,
+            score_on=self.score_on,
+            classes=classes,
+            cache_dir=self.cache_dir,
+            cache_format=cache_format,
+            content=self.content,
+            with_masks=with_masks,
+            check=check,
         )
 
     def prepare(self, report: Report) -> tuple[str, ...]:

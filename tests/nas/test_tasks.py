@@ -67,6 +67,9 @@ def test_a_whole_search_through_ray_promotes_from_kept_weights_and_ends_in_a_ful
         ),
         (("task=classification", "reward=ap"), "reward: no metric ap; the task has top1, top5, loss, params, macs"),
         (("task=segmentation", "reward=weighed"), "reward: weights needs a metric with its weight, as weights.ap=0.5"),
+        (("task=segmentation", "task.longest_side_px=5"), "task: longest_side_px must be from 32 to 65500"),
+        (("task=segmentation", "task.classes=coco"), "task.classes: Input should be 'dense' or 'ids', got 'coco'"),
+        (("task=classification", "task.classification.crop_area=[0,1]"), "crop_area must be two rising shares"),
         (("task=segmentation", "data=shapes", *DATA["segmentation"]), "no object has a mask"),
         (("task=classification", "data=shapes", *DATA["segmentation"]), "a classifier learns from images of one class"),
         (
