@@ -66,7 +66,7 @@ def run(task: Landscape, num_trials: int) -> tuple[list[Trial], list[float], lis
         search = Search(
             space=space,
             controller=RandomSearch(space),
-            reward=MetricReward(),
+            reward=MetricReward("ap"),
             journal=journal,
             plan=Plan(num_trials, seed=0, fidelity=Fidelity(epochs=1)),
             on_change=note,

@@ -23,9 +23,10 @@ import yaml
 
 from proxy_tasks.coco.batches import Batch
 from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.training import train
+from proxy_tasks.detection.box_objective import BoxObjective
 from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.runtime import keep_freed_memory
+from proxy_tasks.training.loop import train
 from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale
 
@@ -74,7 +75,7 @@ def serve(scale_file: str, size_px: int, batch_size: int) -> None:
                 yield batch
             marks.append(time.process_time())
 
-        train(network, batches(), anchors, recipe, num_steps, bf16=False, seed=0)
+        train(network, BoxObjective(anchors, recipe, bf16=False), batches(), recipe, num_steps, seed=0)
         print(*np.diff(marks)[NUM_UNCOUNTED:], flush=True)
 
 

@@ -31,12 +31,13 @@ from proxy_tasks.coco.cache import cached_split
 from proxy_tasks.coco.cache_files import CacheKey
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.detection.anchors import make_anchors
+from proxy_tasks.detection.box_objective import BoxObjective
 from proxy_tasks.detection.graphed_gradients import REPLAYED, Launch
-from proxy_tasks.detection.training import train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.latency import device_name
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.runtime import has_fast_bf16, pick_device, set_up_training, wait_for
+from proxy_tasks.training.loop import train
 from proxy_tasks.training.recipe import Recipe
 
 GOAL_ON_H200 = 4000
@@ -122,7 +123,8 @@ def run(variant: Variant, key: CacheKey, device_type: str, seconds: float, all_w
             num_counted += step >= num_warm
             yield batch if variant.channels_last else batch._replace(images=batch.images.contiguous())
 
-    train(network, until_time_is_up(), anchors, recipe, 10**6, bf16=variant.bf16, seed=0, launch=variant.launch)
+    objective = BoxObjective(anchors, recipe, bf16=variant.bf16, launch=variant.launch)
+    train(network, objective, until_time_is_up(), recipe, 10**6, seed=0)
     wait_for(device)
     return num_counted * variant.batch_size / (time.perf_counter() - warm_at), warmed_up_at - started
 

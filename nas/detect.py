@@ -16,6 +16,7 @@ from nas.terminal.console import Verbosity, make_console
 from nas.terminal.progress import TaskView
 from proxy_tasks.coco.decode import UnusableImageError, decode_image
 from proxy_tasks.device_options import Precision
+from proxy_tasks.full_training.head_names import trained_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,15 +69,21 @@ class Options:
 def main(config: dict[str, Any]) -> None:
     """Find objects in the pictures that the configuration names."""
     options = build(Options, config, "")
+    weights = trained_path(options.weights)
     pictures = find_pictures(options.places)
     _check_out(options, pictures)
 
     # Imported here so that help and mistakes do not wait for torch.
+    from proxy_tasks.classification.classifier_file import CLASSIFIER
+    from proxy_tasks.networks.trained_file import kind_of
     from proxy_tasks.segmentation.mask_detector import load_any_detector
 
-    detector = load_any_detector(
-        options.weights, device=options.device, weights=options.use, precision=options.precision
-    )
+    if kind_of(weights) == CLASSIFIER.kind:
+        raise InputError(
+            f"{short_path(weights)} is a classifier, which finds no objects: nas.evaluate scores it, nas.export writes "
+            "it for other programs, load_classifier takes it in Python"
+        )
+    detector = load_any_detector(weights, device=options.device, weights=options.use, precision=options.precision)
     try:
         make_folder(options.out)
     except OSError as error:

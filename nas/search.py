@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from foundation import InputError, short_path
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_best
 from nas.options.command_line import own_command, run_command, this_command
+from nas.options.experiments import settings_of
 from nas.options.repeated import arguments_for
 from nas.record.baselines import Baseline, read_baselines
 from nas.record.failures import failure_lines
@@ -54,8 +55,8 @@ extends a finished run. So does run= alone: what is not given is taken from the 
 """
 NUM_SHOWN = 10
 """Best trials in the table of the summary."""
-_QUICKSTART = "runs/quickstart"
-"""The run whose best experiment=quickstart_train trains."""
+_QUICKSTART = ("quickstart_train", "runs/quickstart")
+"""An experiment that names the run whose best it trains."""
 NUM_RECENT = 100
 """Trials over which the share of reused ones is taken."""
 
@@ -222,15 +223,25 @@ def _training_command(setup: Setup, record: Record) -> str:
         # Classes of somebody's own, which no command line can name.
         return ""
 
-    run = short_path(setup.run)
+    run, heads = short_path(setup.run), setup.task.option_rules.full_training
     named = [f"spec={run}", f"run={run}_train"]
-    if "data=shapes" in data:
+    experiment, settings = _experiment_for(data, heads)
+    if experiment:
         # As the quickstart, which the experiment is made for: small images, and a schedule for as many.
-        own = [argument for argument in [*data, *scale] if argument not in ("data=shapes", "scale=tiny")]
-        words = ["experiment=quickstart_train", *([] if run == _QUICKSTART else named), *own]
+        own = [argument for argument in [*data, *scale] if argument not in settings]
+        words = [f"experiment={experiment}", *([] if (experiment, run) == _QUICKSTART else named), *own]
     else:
-        words = [*named, "scale=spinenet-49", *data]
+        words = [*named, *heads, "scale=spinenet-49", *data]
     return f"{own_command('train')} {shlex.join([*words, *_own_kinds(record)])}"
+
+
+def _experiment_for(data: Sequence[str], full_training: Sequence[str]) -> tuple[str, Collection[str]]:
+    """Return the experiment that trains the same head in full on the same data, and what it sets; empty for none."""
+    for name, settings in settings_of("train").items():
+        heads, head = ({one for one in some if one.startswith("head=")} for some in (settings, full_training))
+        if heads == head and settings.intersection(data):
+            return name, settings
+    return "", ()
 
 
 def _interval_command(setup: Setup, record: Record) -> str:

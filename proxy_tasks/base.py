@@ -113,6 +113,7 @@ class OptionRules:
         places: names of options that say where data lies and not what it holds, as `data.root`. They may change where
             the content of the data is on record; see `DataTask`.
         added_since: options that runs of older versions do not have, with the values that do what those runs did.
+        full_training: options of `nas.train` by which a network of the task is trained in full, as `head=mask_rcnn`.
         ignores_training: whether more training changes no metric, so that a replay would find out nothing.
         longest_command_s: the longest that programs may take which a trial waits for beside its training.
     """
@@ -124,6 +125,7 @@ class OptionRules:
     replay_label: str = ""
     places: tuple[str, ...] = ()
     added_since: Mapping[str, object] = field(default_factory=dict)
+    full_training: tuple[str, ...] = ()
     ignores_training: bool = False
     longest_command_s: float = 0
 
@@ -157,7 +159,7 @@ class ProxyTask(Protocol):
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """Names of the metrics that every evaluation has."""
+        """Names of the metrics that every evaluation has; the first is a fraction, and the task's score."""
         ...
 
     @property

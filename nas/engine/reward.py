@@ -9,6 +9,8 @@ from foundation import check_range
 
 MAX_WEIGHT = 10.0
 """Highest weight of a target; a cost twice the target then leaves a thousandth of the reward."""
+MAX_METRIC_WEIGHT = 1e6
+"""Highest weight of a metric in a sum; metrics that are fractions need none near it."""
 
 LISTED_COSTS = ("macs", "params", "latency_ms")
 """Costs that `experiments/reward/targets.yaml` lists for every task, with null for no target."""
@@ -20,7 +22,10 @@ class Reward(Protocol):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics that are looked at; the first is to be maximised, the others are costs."""
+        """Names of the metrics that are looked at; the first is to be maximised, the others are costs.
+
+        Of a `WeighedReward` all are to be maximised.
+        """
         ...
 
     def __call__(self, metrics: Mapping[str, float]) -> float:
@@ -36,20 +41,22 @@ def named_metrics(reward: Reward) -> tuple[str, ...]:
 
 def objectives_of(reward: Reward, metrics: Mapping[str, float]) -> tuple[float, ...]:
     """Return the objectives that a reward weighs up, each to be maximised: its metric, and its costs negated."""
+    if isinstance(reward, WeighedReward):
+        return tuple(metrics[name] for name in reward.metrics)
     first, *costs = reward.metrics
     return (metrics[first], *(-metrics[cost] for cost in costs))
 
 
 @dataclass(frozen=True, slots=True)
 class MetricReward:
-    """Rewards one metric, unchanged; `ap` in the paper (SpineNet, arXiv 1912.05027, section 5.1).
+    """Rewards one metric, unchanged; AP in the paper (SpineNet, arXiv 1912.05027, section 5.1).
 
     Attributes:
         metric: name of the metric to maximise.
         costs: metrics to keep low, which a controller with several objectives looks at; the reward does not.
     """
 
-    metric: str = "ap"
+    metric: str
     costs: tuple[str, ...] = ()
 
     @property
@@ -60,6 +67,42 @@ class MetricReward:
     def __call__(self, metrics: Mapping[str, float]) -> float:
         """Return the metric."""
         return metrics[self.metric]
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedReward:
+    """Rewards several metrics of one task, each to be maximised: their sum, each times its weight.
+
+    Attributes:
+        weights: weight of each metric, by its name; of one that is None the metric is not looked at.
+
+    Raises:
+        ValueError: no weight is given, or one is out of range.
+    """
+
+    weights: Mapping[str, float | None]
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise ValueError("weights needs a metric with its weight, as weights.ap=0.5")
+        for name, weight in self._given.items():
+            if not 0 < weight <= MAX_METRIC_WEIGHT:
+                raise ValueError(
+                    f"weights.{name} must be above 0 and at most {MAX_METRIC_WEIGHT:g}, or null for none, got {weight}"
+                )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that have a weight."""
+        return tuple(self._given)
+
+    def __call__(self, metrics: Mapping[str, float]) -> float:
+        """Return the sum."""
+        return sum(weight * metrics[name] for name, weight in self._given.items())
+
+    @property
+    def _given(self) -> dict[str, float]:
+        return {name: weight for name, weight in self.weights.items() if weight is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +164,7 @@ class TargetReward:
         ValueError: no target is given.
     """
 
-    def __init__(self, /, metric: str = "ap", **targets: Target) -> None:
+    def __init__(self, /, metric: str, **targets: Target) -> None:
         self._metric = metric
         self.costs = tuple(targets)
         self._targets = {name: target for name, target in targets.items() if target.target is not None}

@@ -1,6 +1,6 @@
 """Experiments by command: each is for the commands that have all the choices and options which it sets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,19 @@ def other_command(name: str, config_name: str, extra_dirs: Sequence[Path] = ()) 
     if names <= _names_known(config_name):
         return None
     return next((command.name for command in COMMANDS if names <= _names_known(command.config_name)), None)
+
+
+def settings_of(config_name: str) -> Mapping[str, frozenset[str]]:
+    """Return what each experiment of a command sets by itself, by its name: choices and options, as `data=coco`."""
+    settings = {}
+    for path in command_choices(config_name, GROUP):
+        contents = _contents(path)
+        defaults = contents.pop("defaults", None) or []
+        chosen = [pair for default in defaults if isinstance(default, dict) for pair in default.items()]
+        pairs = [*chosen, *contents.items()]
+        # As `override /data: coco`.
+        settings[path.stem] = frozenset(f"{str(name).split()[-1].removeprefix('/')}={value}" for name, value in pairs)
+    return settings
 
 
 def _names_set(name: str, extra_dirs: Sequence[Path], above: tuple[str, ...] = ()) -> Iterator[str]:

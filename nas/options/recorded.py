@@ -179,6 +179,12 @@ def _contents(path: Path, extra_dirs: Sequence[Path] = ()) -> dict[str, Any]:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(written, dict):
         raise InputError(f"{path}: needs options, as name: value")
+
+    # As `- shapes`: another choice of the group, of which this one changes something.
+    defaults = written.get("defaults")
+    for default in defaults if isinstance(defaults, list) else ():
+        if isinstance(default, str) and default != "_self_" and (path.parent / f"{default}.yaml").exists():
+            contents |= _contents(path.parent / f"{default}.yaml", extra_dirs)
     return contents | {name: value for name, value in options_of(written) if not _is_below(name, ["defaults"])}
 
 

@@ -1,4 +1,4 @@
-"""The latencies of a report: the architectures by the devices that they were timed on, each with its front of AP."""
+"""The latencies of a report: the architectures by the devices that they were timed on, each with its front."""
 
 import hashlib
 import json
@@ -94,7 +94,7 @@ def latencies_section(
     """
     trials = [trial for record in records for trial in record.trials.values()]
     rung = furthest_rung(trials)
-    score = "ap" if any("ap" in trial.metrics for trial in trials) else "reward"
+    score = _score_of(records)
 
     ambiguous = _ambiguous_labels(records)
     timed: dict[str, list[Timed]] = {}
@@ -121,6 +121,13 @@ def front_of(timed: Sequence[Timed]) -> list[Timed]:
         if not front or one.score > front[-1].score:
             front.append(one)
     return front
+
+
+def _score_of(records: Sequence[Record]) -> str:
+    """Return the metric that all these searches maximise, which no cost changes; the reward where they differ."""
+    maximised = {dict(options_of(record.created.config)).get("reward.metric") for record in records}
+    (metric,) = maximised if len(maximised) == 1 else (None,)
+    return str(metric or "reward")
 
 
 def _label(kept: KeptLatency, scale: ModelScale | None) -> str:

@@ -63,8 +63,8 @@ _OWN_VIEWS: tuple[View, ...] = ("panel", "table", "replay", "card", "hover", "pa
 
 
 def _precision(name: str, *views: View) -> Figure:
-    """Return one of COCO's twelve figures: a fraction everywhere, as pycocotools prints it."""
-    title = name.upper() if views else name
+    """Return one of COCO's twelve figures, of boxes or of masks: a fraction everywhere, as pycocotools prints it."""
+    title = name.upper().replace("MASK_", "mask ") if views else name
     return Figure(name, title, title, "fraction", "higher", views)
 
 
@@ -85,6 +85,13 @@ _TABLE: tuple[Figure, ...] = (
     *(_precision(f"ap_{size}") for size in ("small", "medium", "large")),
     *(_precision(f"ar{num_detections}") for num_detections in (1, 10, 100)),
     *(_precision(f"ar_{size}") for size in ("small", "medium", "large")),
+    _precision("mask_ap", "panel", "table", "card", "hover", "page_table"),
+    *(_precision(f"mask_{name}", "page_table") for name in ("ap50", "ap75")),
+    *(_precision(f"mask_ap_{size}") for size in ("small", "medium", "large")),
+    *(_precision(f"mask_ar{num_detections}") for num_detections in (1, 10, 100)),
+    *(_precision(f"mask_ar_{size}") for size in ("small", "medium", "large")),
+    Figure("top1", "top-1", "top-1", "fraction", "higher", ("panel", "table", "card", "hover", "page_table")),
+    Figure("top5", "top-5", "top-5", "fraction", "higher", ("table", "page_table")),
     Figure(
         "macs",
         "MACs",

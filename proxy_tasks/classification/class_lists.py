@@ -16,6 +16,8 @@ from foundation import InputError, make_folder, write_whole
 from proxy_tasks.base import Report
 from proxy_tasks.coco.image_store import num_cores
 
+PLACES = ("root", "lists_dir", "train", "val", "train_annotations", "val_annotations", "images")
+"""Options that say where images of classes and their lists lie, and nothing of what they hold."""
 _BATCH = 1024
 """Files that are looked at between two reports."""
 _UNKNOWN = (1, 1)

@@ -1,20 +1,18 @@
 """An embedded classification data set: one bright shape on a dim background in each image, a folder for each shape."""
 
-import json
 import math
-import os
-import secrets
-import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, assert_never, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from foundation import InputError, check_range, check_seed, sync_folder
+from foundation import check_range, check_seed
 from proxy_tasks.base import Report
 from proxy_tasks.classification.image_folder import ImageFolder
+from proxy_tasks.coco.drawn_folder import draw_once
 from proxy_tasks.coco.folder import CocoFolder, check_split
 from proxy_tasks.coco.shapes import MAX_BACKGROUND, MIN_FOREGROUND
 
@@ -26,7 +24,6 @@ _CROSS_WIDTH = 1 / 3
 _STAR_INNER = 0.38
 """Radius of the inner corners of a star, in radii of the outer ones."""
 _JPEG_QUALITY = 95
-_RECIPE_FILE = "shapes.json"
 _DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
 
 
@@ -66,38 +63,14 @@ class ClassShapes:
             InputError: it cannot be written, or another one has its name.
         """
         recipe = {name: getattr(self, name) for name in _DRAWN}
-        if not self.root.exists():
-            self._draw(recipe, report)
-        try:
-            found = json.loads((self.root / _RECIPE_FILE).read_bytes())
-        except (OSError, ValueError):
-            raise InputError(f"data.root={self.root} holds something else: name another folder to draw in") from None
-        if found != recipe:
-            raise InputError(
-                f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
-            )
-
+        draw_once(self.root, recipe, partial(self._draw, report=report))
         return ImageFolder(
             self.root, lists_dir=self.root / "lists", num_held_out=self.num_held_out, split_seed=self.split_seed
         ).folder(report)
 
-    def _draw(self, recipe: dict[str, int], report: Report) -> None:
-        """Draw everything into a folder of another name, which is renamed when it is whole."""
-        part = self.root.with_name(f"{self.root.name}.part-{secrets.token_hex(4)}")
-        try:
-            numbers = (self.num_train_images, self.num_val_images)
-            for split, (name, num_images) in enumerate(zip(("train", "val"), numbers, strict=True)):
-                self._draw_split(part / name, split, num_images, report)
-            (part / _RECIPE_FILE).write_text(json.dumps(recipe), encoding="utf-8")
-            os.sync()
-            part.rename(self.root)
-            sync_folder(self.root.parent)
-        except OSError as error:
-            # Another process may have drawn the same folder meanwhile: then its copy is as good.
-            if not (self.root / _RECIPE_FILE).exists():
-                raise InputError(f"cannot write {self.root}: {error.strerror}") from None
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    def _draw(self, folder: Path, report: Report) -> None:
+        self._draw_split(folder / "train", 0, self.num_train_images, report)
+        self._draw_split(folder / "val", 1, self.num_val_images, report)
 
     def _draw_split(self, folder: Path, split: int, num_images: int, report: Report) -> None:
         for i in range(num_images):

@@ -6,15 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from proxy_tasks.base import Report, silent
 from proxy_tasks.classification.crops import center_crop, take_crop
-from proxy_tasks.classification.labelled import normalised, read_labelled
+from proxy_tasks.classification.labelled import LabelledImages, normalised, read_labelled
 from proxy_tasks.coco.batches import IMAGENET, Normalisation
 from proxy_tasks.coco.cache import CachedSplit
 
-METRIC_NAMES = ("top1", "top5")
 _BATCH_SIZE = 32
 
 
@@ -64,9 +63,8 @@ def classify_all(
     network.eval()
     num_done = 0
     for chunk, part in zip(chunks, read_labelled(split, chunks, device), strict=True):
-        squares = [take_crop(image, center_crop(*image.shape[:2]), part.image_size_px) for image in part.images]
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits = network(normalised(squares, normalisation)).float().cpu().numpy()  # (B, K)
+            logits = network(middle_squares(part, normalisation)).float().cpu().numpy()  # (B, K)
         logits[:, list(unused_classes)] = -np.inf
 
         own = part.labels.cpu().numpy()
@@ -75,6 +73,12 @@ def classify_all(
         num_done += len(chunk)
         report("looking at images", num_done, len(rows))
     return Answers(np.concatenate(labels), np.concatenate(ranks))
+
+
+def middle_squares(part: LabelledImages, normalisation: Normalisation = IMAGENET) -> Tensor:
+    """Return the square in the middle of each of B images, (B, 3, S, S), normalised."""
+    squares = [take_crop(image, center_crop(*image.shape[:2]), part.image_size_px) for image in part.images]
+    return normalised(squares, normalisation)
 
 
 def ranks_of(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -139,12 +139,15 @@ def recorded_content(key: CacheKey) -> SplitContent | None:
 
 def preparing_command(key: CacheKey) -> str:
     """Return the command that makes a cache beforehand."""
-    name = "train prepare_only=true" if isinstance(key.image_format, Native) else "prepare"
-    return f"python -m nas.{name}"
+    if isinstance(key.image_format, Native):
+        return "python -m nas.train prepare_only=true (of a search: python -m nas.prepare)"
+    return "python -m nas.prepare"
 
 
 def _not_there(path: Path, state: str, key: CacheKey) -> InputError:
-    work, start = ("training", "training") if isinstance(key.image_format, Native) else ("search", "first trial")
+    # Trainings in full have native images, and searches for some heads.
+    is_native = isinstance(key.image_format, Native)
+    work, start = ("training or search", "start") if is_native else ("search", "first trial")
     return InputError(
         f"the image cache {path} is {state}: every machine needs it, made of the same images, before its {start}; "
         f"start the {work} on this machine, or run {preparing_command(key)} here, or share the folder between machines"

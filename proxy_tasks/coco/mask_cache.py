@@ -48,7 +48,7 @@ def cached_masks(
         if report is None:
             raise InputError(
                 f"the cache {folder} has no masks, or damaged ones: run python -m nas.train head=mask_rcnn "
-                "prepare_only=true first"
+                "prepare_only=true (of a search: python -m nas.prepare) first"
             )
         found = _make(folder, annotation_file, annotations, max_bad_share, report)
 

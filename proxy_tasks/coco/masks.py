@@ -87,3 +87,9 @@ def num_masks_beyond_bound(annotations: Annotations, masks: Masks, rows: NDArray
     before = np.concatenate(([0], np.cumsum(annotations.is_trained_on & masks.has_mask)))  # (M + 1,)
     counts = before[annotations.first_box[rows + 1]] - before[annotations.first_box[rows]]  # (R,)
     return int((counts - MAX_MASKS).clip(min=0).sum())
+
+
+def num_scored_masks(annotations: Annotations, masks: Masks, rows: NDArray[np.int64]) -> int:
+    """Return the number of objects with masks in some images, without crowds: what mask AP counts."""
+    spans = (slice(annotations.first_box[row], annotations.first_box[row + 1]) for row in rows)
+    return sum(int((masks.has_mask[span] & ~annotations.is_crowd[span]).sum()) for span in spans)

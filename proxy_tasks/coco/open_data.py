@@ -1,4 +1,4 @@
-"""The data of the detection task: its splits opened, checked and described."""
+"""The data of a training: its splits opened, checked and described."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from proxy_tasks.coco.folder import CocoFolder, SplitName
 from proxy_tasks.coco.held_out import recorded_split, split_held_out
 from proxy_tasks.coco.image_store import Format
 from proxy_tasks.coco.mask_file import check_names_masks
-from proxy_tasks.coco.masks import MAX_MASKS, num_masks_beyond_bound
+from proxy_tasks.coco.masks import MAX_MASKS, num_masks_beyond_bound, num_scored_masks
 from proxy_tasks.coco.native_images import Native
 
 ScoreOn: TypeAlias = Literal["held_out", "val"]
@@ -71,7 +71,7 @@ class DataContent:
 
 @dataclass(frozen=True, slots=True)
 class DataOptions:
-    """The options of a task that decide which data it uses; see `DetectionProxy` for the first ones.
+    """The options of a task that decide which data it uses; see `TrainedProxy` and `DetectionProxy` for the first ones.
 
     Attributes:
         with_masks: read the masks of objects too.
@@ -162,7 +162,7 @@ def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
         lines += describe_split("val", data.val)
     if data.lacks_scored_images:
         num_scored = len(data.scored_rows)
-        lines.append(f"AP is measured on {num_scored} of {data.num_to_score} images: the others cannot be used")
+        lines.append(f"{num_scored} of {data.num_to_score} images are scored: the others cannot be used")
     return tuple(lines)
 
 
@@ -237,7 +237,14 @@ def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None
     # Images that cannot be used may have been all of one part.
     if not len(train_rows):
         raise InputError(f"{folder.paths('train')[0]}: none of the images to train on can be used")
-    _check_scored(folder.paths("train" if val is None else "val")[0], data.scored.annotations, data.scored_rows)
+    file = folder.paths("train" if val is None else "val")[0]
+    _check_scored(file, data.scored.annotations, data.scored_rows)
+    masks = data.scored.masks
+    if masks is not None and not num_scored_masks(data.scored.annotations, masks, data.scored_rows):
+        raise InputError(
+            f"{file}: none of the {len(data.scored_rows)} images to score on has an object with a mask, so there is no "
+            "mask AP"
+        )
     return data
 
 

@@ -2,11 +2,9 @@
 
 import json
 import math
-import os
-import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, assert_never, get_args
 
@@ -14,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from foundation import InputError, check_range, check_seed, sync_folder
+from foundation import check_range, check_seed
 from proxy_tasks.base import Report
+from proxy_tasks.coco.drawn_folder import draw_once
 from proxy_tasks.coco.folder import CocoFolder, check_split
 from proxy_tasks.coco.run_lengths import encode_mask
 
@@ -37,7 +36,6 @@ MAX_BACKGROUND, MIN_FOREGROUND = 80, 150
 _JPEG_QUALITY = 95
 _MIN_IMAGE_SIZE_PX, _MAX_IMAGE_SIZE_PX = 48, 4096
 _MAX_IMAGES = 1_000_000
-_RECIPE_FILE = "shapes.json"
 _DRAWN = ("num_train_images", "num_val_images", "image_size_px", "seed")
 """The options that decide the files, without the classes, which are younger."""
 _DRAWING = 3
@@ -100,42 +98,15 @@ class Shapes:
         if self.masks:
             # Only then: without masks the files are what they always were, and so is their content on record.
             recipe["masks"] = _MASKS
-        recipe_file = self.root / _RECIPE_FILE
-        if not self.root.exists():
-            self._draw(recipe, report)
-        elif not recipe_file.exists():
-            raise InputError(f"data.root={self.root} exists and holds no embedded data; name another folder")
-        else:
-            # A run that began on a folder of an older way of drawing goes on with it.
-            found = _read_recipe(recipe_file)
-            has_older = self.num_classes == len(SHAPES) and not self.masks
-            older = [options, {**options, "drawing": 2}] if has_older else []
-            if found not in (recipe, *older):
-                raise InputError(
-                    f"data.root={self.root} was drawn with {found}, now asked for {recipe}; name another folder"
-                )
-
+        # A run that began on a folder of an older way of drawing goes on with it.
+        has_older = self.num_classes == len(SHAPES) and not self.masks
+        older = [options, {**options, "drawing": 2}] if has_older else []
+        draw_once(self.root, recipe, partial(self._draw, report=report), as_good=older)
         return CocoFolder(self.root, num_held_out=self.num_held_out, split_seed=self.split_seed)
 
-    def _draw(self, recipe: dict[str, int], report: Report) -> None:
-        """Draw everything into a folder of another name, which is renamed when it is whole."""
-        part = self.root.with_name(f"{self.root.name}.part-{secrets.token_hex(4)}")
-
-        try:
-            self._draw_split(part, "train2017", report)
-            self._draw_split(part, "val2017", report)
-            (part / _RECIPE_FILE).write_text(json.dumps(recipe), encoding="utf-8")
-
-            # Thousands of small files reach the disk together faster than one by one.
-            os.sync()
-            part.rename(self.root)
-            sync_folder(self.root.parent)
-        except OSError as error:
-            # Another process may have drawn the same folder meanwhile: then its copy is as good.
-            if not (self.root / _RECIPE_FILE).exists():
-                raise InputError(f"cannot write {self.root}: {error.strerror}") from None
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    def _draw(self, folder: Path, report: Report) -> None:
+        self._draw_split(folder, "train2017", report)
+        self._draw_split(folder, "val2017", report)
 
     def _draw_split(self, root: Path, name: Literal["train2017", "val2017"], report: Report) -> None:
         """Draw the images of a split, and write its annotations."""
@@ -169,13 +140,6 @@ class Shapes:
         document = {"images": images, "annotations": annotations, "categories": categories}
         (root / "annotations").mkdir(exist_ok=True)
         (root / "annotations" / f"instances_{name}.json").write_text(json.dumps(document), encoding="utf-8")
-
-
-def _read_recipe(path: Path) -> object:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}; delete its folder, and the data is drawn again") from None
 
 
 def draw_image(rng: np.random.Generator, size_px: int) -> tuple[Image.Image, list[tuple[Shape, BoxXywh]]]:

@@ -8,24 +8,24 @@ from torch import Tensor
 from proxy_tasks.base import TrainingSample
 from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.batches import IMAGENET, training_rows
-from proxy_tasks.coco.open_data import open_data
+from proxy_tasks.coco.open_data import DataOptions, open_data
 from proxy_tasks.detection.augment import augment, draw_augmentation
-from proxy_tasks.detection.evaluation_options import EvaluationOptions
+from proxy_tasks.training.recipe import Recipe
 
 
-def training_samples(options: EvaluationOptions, num_images: int, *, seed: int) -> tuple[TrainingSample, ...]:
+def training_samples(options: DataOptions, recipe: Recipe, num_images: int, *, seed: int) -> tuple[TrainingSample, ...]:
     """Return the first images of a training; see `SampleTask.training_samples`.
 
     Their order is that of a training with this seed. Flips and scales are drawn for all of them at once, by which they
     are not those of a training with smaller batches.
     """
-    data = open_data(options.data)
+    data = open_data(options)
     num_images = min(num_images, len(data.train_rows))
     steps = training_rows(data.train_rows, num_images, 1, seed)
     batch = next(iter(read_batches(data.train, steps, torch.device("cpu"))))
 
     drawn = draw_augmentation(np.random.default_rng(seed), num_images)
-    batch = augment(batch, drawn, flip=options.recipe.flip, jitter=options.recipe.jitter)
+    batch = augment(batch, drawn, flip=recipe.flip, jitter=recipe.jitter)
     pixels = _pixels(batch.images, batch.sizes_px)
     names = data.train.annotations.category_names
 

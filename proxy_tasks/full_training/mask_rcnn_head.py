@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection import MaskRCNN
 
-from foundation import InputError
 from proxy_tasks.coco.batch_reading import read_originals
 from proxy_tasks.coco.cache import masks_of
-from proxy_tasks.coco.masks import Masks
+from proxy_tasks.coco.masks import Masks, num_scored_masks
 from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.coco.originals import Originals
 from proxy_tasks.detection.detector_file import save_detector
@@ -44,8 +43,6 @@ class MaskRCNNHead:
     def __init__(self, plan: TrainingPlan) -> None:
         self._plan = plan
         self.data = open_data(plan.data)
-        if not self.num_scored:
-            raise InputError("none of the images to score on has an object with a mask, so there is no mask AP")
         self.start = None if plan.weights is None else read_start(plan.weights)
         self._reference: Reference = "tpu" if self.start is None else self.start.reference
         # Codes and regions stay read as those of the weights are, so that a training begins at their AP.
@@ -56,9 +53,8 @@ class MaskRCNNHead:
     @property
     def num_scored(self) -> int:
         """The number of masks that AP is measured on."""
-        scored, has_mask = self.data.scored.annotations, masks_of(self.data.scored).has_mask
-        spans = (slice(scored.first_box[row], scored.first_box[row + 1]) for row in self.data.scored_rows)
-        return sum(int((has_mask[span] & ~scored.is_crowd[span]).sum()) for span in spans)
+        scored = self.data.scored
+        return num_scored_masks(scored.annotations, masks_of(scored), self.data.scored_rows)
 
     def build(self) -> nn.Module:
         """Return the network with the weights that it starts from; one with another head gives its backbone."""

@@ -56,8 +56,8 @@ class MaskObjective:
     def __init__(self, network: MaskRCNN, recipe: Recipe, *, bf16: bool) -> None:
         self._flip, self._jitter = recipe.flip, recipe.jitter
         self._bf16 = bf16
-        self._anchors = SeededSampler(network.rpn.fg_bg_sampler)
-        self._proposals = SeededSampler(network.roi_heads.fg_bg_sampler)
+        self._anchors = SeededSampler.around(network.rpn.fg_bg_sampler)
+        self._proposals = SeededSampler.around(network.roi_heads.fg_bg_sampler)
         network.rpn.fg_bg_sampler = self._anchors
         network.roi_heads.fg_bg_sampler = self._proposals
 

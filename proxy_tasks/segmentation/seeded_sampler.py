@@ -26,6 +26,11 @@ class SeededSampler:
         self._seeds: Sequence[int] = ()
         self.num_sampled = self.num_positive = 0
 
+    @classmethod
+    def around(cls, sampler: "BalancedPositiveNegativeSampler | SeededSampler") -> "SeededSampler":
+        """Return a sampler with seeds; one that has them already, as of an earlier objective, is taken as it is."""
+        return sampler if isinstance(sampler, cls) else cls(sampler)
+
     def seed(self, seeds: Sequence[int]) -> None:
         """Set the seeds of the images that come next."""
         self._seeds = seeds

@@ -67,7 +67,7 @@ def measured_setup(limits: Mapping[str, float | None], reward: TargetReward | No
 def test_a_task_s_own_cost_can_be_limited_and_have_a_target(tmp_path: Path) -> None:
     assert isinstance(Measured(), ProxyTask)
     # Null asks for nothing, whatever the task has.
-    setup = measured_setup({"macs": None, "energy_j": 1.9}, TargetReward(energy_j=Target(1.0)))
+    setup = measured_setup({"macs": None, "energy_j": 1.9}, TargetReward("ap", energy_j=Target(1.0)))
     with Journal(tmp_path, {}) as journal:
         LocalExecutor().run(setup.search(journal), setup.task)
         trials = journal.record.trials.values()
@@ -119,7 +119,7 @@ class Named(Measured):
 
 def test_a_target_for_a_metric_that_the_task_has_not_is_one_line_that_lists_those_it_has() -> None:
     with pytest.raises(ValueError, match=r"^reward: no metric watts; the task has ap, macs, params, energy_j$"):
-        measured_setup({}, TargetReward(watts=Target(3)))
+        measured_setup({}, TargetReward("ap", watts=Target(3)))
 
 
 def test_a_target_of_null_for_a_metric_that_nobody_knows_is_refused_too() -> None:
@@ -128,7 +128,7 @@ def test_a_target_of_null_for_a_metric_that_nobody_knows_is_refused_too() -> Non
         build_setup(config_of(*given, "reward.nope.target=null"))
     # The costs that the YAML lists need not be the task's.
     assert build_setup(config_of(*given, "reward.latency_ms.target=null")).reward.metrics == ("ap", "macs")
-    measured_setup({}, TargetReward(energy_j=Target(3), latency_ms=Target()))
+    measured_setup({}, TargetReward("ap", energy_j=Target(3), latency_ms=Target()))
 
 
 def test_a_target_for_a_metric_that_an_option_adds_names_that_option() -> None:

@@ -58,6 +58,10 @@ def test_a_classifier_is_trained_scored_and_not_trained_twice(tmp_path: Path, ca
     table = call("nas.evaluate", *options, "-q", "per_class=true").stdout
     assert table.startswith("spinenet-49, averaged weights of classes/last.pt, on 10 images of 64 px\ntop-1 ")
 
+    refused = call("nas.detect", "weights=classes", "images=data/class-shapes-64/val/star", "out=found")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "classes/classifier.pt is a classifier, which finds no objects: nas.evaluate scores it" in refused.stderr
+
     # A mistake in one line.
     for arguments, message in (
         (("run=classes", "protocol.classification.label_smoothing=0.1"), "protocol.classification.label_smoothing=0.0"),

@@ -59,7 +59,7 @@ def make_search(
     controller: Controller | None = None,
     space: ScalePermutedSpace = SPACE,
     on_change: Callable[[Trial], None] = lambda trial: None,
-    reward: Reward = MetricReward(),  # noqa: B008  # frozen
+    reward: Reward = MetricReward("ap"),  # noqa: B008  # frozen
     limits: Limits = Limits(),  # noqa: B008  # frozen
     failures: FailurePolicy = FailurePolicy(),  # noqa: B008  # frozen
     promotion: Promotion = Promotion(),  # noqa: B008  # frozen

@@ -4,13 +4,13 @@ from typing import Literal
 import pytest
 
 from nas.engine.limits import Limits
-from nas.engine.reward import MetricReward, Reward, Target, TargetReward, objectives_of
+from nas.engine.reward import MetricReward, Reward, Target, TargetReward, WeighedReward, objectives_of
 
-METRICS = {"ap": 0.4, "macs": 2e9, "params": 5e6, "latency_ms": 8.0}
+METRICS = {"ap": 0.4, "mask_ap": 0.3, "macs": 2e9, "params": 5e6, "latency_ms": 8.0}
 
 
 def test_a_metric_as_it_is() -> None:
-    assert MetricReward()(METRICS) == 0.4
+    assert MetricReward("ap")(METRICS) == 0.4
     assert MetricReward("macs")(METRICS) == 2e9
 
 
@@ -27,20 +27,22 @@ def test_a_metric_as_it_is() -> None:
     ],
 )
 def test_ap_times_what_missing_the_target_means(macs: Target, expected: float) -> None:
-    assert TargetReward(macs=macs)(METRICS) == pytest.approx(expected, rel=1e-3)
+    assert TargetReward("ap", macs=macs)(METRICS) == pytest.approx(expected, rel=1e-3)
 
 
 def test_several_targets_multiply() -> None:
-    reward = TargetReward(macs=Target(1e9), params=Target(2.5e6, weight=2), latency_ms=Target(4, form="soft"))
+    reward = TargetReward("ap", macs=Target(1e9), params=Target(2.5e6, weight=2), latency_ms=Target(4, form="soft"))
     assert reward(METRICS) == pytest.approx(0.4 * 0.5 * 0.25 * 0.5)
 
 
 @pytest.mark.parametrize(
     ("reward", "expected"),
     [
-        (MetricReward(), (0.4,)),
+        (MetricReward("ap"), (0.4,)),
         (MetricReward("ap", ("params", "macs")), (0.4, -5e6, -2e9)),
-        (TargetReward(latency_ms=Target(4), macs=Target(1), params=Target()), (0.4, -8.0, -2e9)),
+        (TargetReward("ap", latency_ms=Target(4), macs=Target(1), params=Target()), (0.4, -8.0, -2e9)),
+        # Each of its metrics is to be high.
+        (WeighedReward({"ap": 0.5, "mask_ap": 2.0, "macs": None}), (0.4, 0.3)),
     ],
 )
 def test_objectives_are_the_metric_and_the_costs_negative(reward: Reward, expected: tuple[float, ...]) -> None:
@@ -50,8 +52,8 @@ def test_objectives_are_the_metric_and_the_costs_negative(reward: Reward, expect
 
 def test_a_reward_of_a_metric_that_is_not_finite_is_not_finite() -> None:
     broken = METRICS | {"ap": math.nan}
-    assert math.isnan(TargetReward(macs=Target(1e9))(broken))
-    assert math.isnan(MetricReward()(broken))
+    assert math.isnan(TargetReward("ap", macs=Target(1e9))(broken))
+    assert math.isnan(MetricReward("ap")(broken))
 
 
 @pytest.mark.parametrize(
@@ -115,3 +117,23 @@ def test_no_cost_ends_in_an_exception(form: Literal["hard", "soft"], cost: float
 def test_a_metric_of_any_name_can_have_a_target() -> None:
     reward = TargetReward("ap", **{"self": Target(1.0)})
     assert reward({"ap": 0.5, "self": 2.0}) == 0.25
+
+
+def test_several_metrics_add_up_each_with_its_weight() -> None:
+    reward = WeighedReward({"ap": 0.5, "mask_ap": 2.0, "macs": None})
+    assert reward.metrics == ("ap", "mask_ap")
+    assert reward(METRICS) == pytest.approx(0.5 * 0.4 + 2 * 0.3)
+    assert math.isnan(reward(METRICS | {"mask_ap": math.nan}))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({}, r"weights needs a metric with its weight, as weights\.ap=0\.5"),
+        ({"ap": None}, "weights needs a metric"),
+        ({"ap": 1.0, "macs": -1.0}, r"weights\.macs must be above 0 and at most 1e\+06, or null for none, got -1\.0"),
+    ],
+)
+def test_impossible_weights_are_refused(weights: dict[str, float | None], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WeighedReward(weights)

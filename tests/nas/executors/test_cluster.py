@@ -81,7 +81,7 @@ def search_on(journal: Journal, num_trials: int, on_change: Callable[[Trial], No
     return Search(
         space=SPACE,
         controller=RandomSearch(SPACE),
-        reward=MetricReward(),
+        reward=MetricReward("ap"),
         journal=journal,
         plan=Plan(num_trials, 0, Fidelity(1)),
         on_change=on_change,
@@ -360,7 +360,7 @@ def test_every_failure_ends_as_its_kind_and_the_search_goes_on(tmp_path: Path) -
         search = Search(
             space=space,
             controller=RandomSearch(space),
-            reward=MetricReward(),
+            reward=MetricReward("ap"),
             journal=journal,
             plan=Plan(10, 0, Fidelity(0.5), failures=policy),
         )

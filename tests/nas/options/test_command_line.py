@@ -75,7 +75,13 @@ def test_every_experiment_goes_with_every_choice(experiment: str, override: str)
 
 @pytest.mark.parametrize("group", sorted({group for group, _ in included_groups("config")} - {"experiment"}))
 def test_every_choice_builds(group: str) -> None:
-    needs = {"targets": ["reward.macs.target=1e9"], "pareto_evolution": ["reward=tradeoff"]}
+    needs = {
+        "targets": ["reward.macs.target=1e9"],
+        "weighed": ["reward.weights.ap=1"],
+        "mask_ap": ["task=segmentation"],
+        "top1": ["task=classification"],
+        "pareto_evolution": ["reward=tradeoff"],
+    }
     for path in (EXPERIMENTS / group).glob("*.yaml"):
         build_setup(compose("config", [f"{group}={path.stem}", *needs.get(path.stem, [])]))
 

@@ -57,7 +57,7 @@ def test_help_shows_an_open_mapping_with_its_explanation() -> None:
 
 @pytest.mark.parametrize("command", ["config", "replay", "prepare"])
 def test_every_command_of_a_search_has_its_open_mappings(command: str) -> None:
-    assert open_mappings(command) == {"limits", "block_kinds", "reward"}
+    assert open_mappings(command) == {"limits", "block_kinds", "reward", "reward.weights"}
 
 
 @pytest.mark.parametrize("command", ["draw", "profile", "report", "export", "leaderboard"])

@@ -167,7 +167,7 @@ def test_drawn_shapes_are_a_folder_by_class_and_the_same_each_time(tmp_path: Pat
     with pytest.raises(InputError, match="was drawn with"):
         ClassShapes(tmp_path / "a", 20, 5, 32, num_held_out=2).folder(silent)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(InputError, match="mine holds something else: name another folder to draw in"):
+    with pytest.raises(InputError, match="mine exists and holds no embedded data; name another folder"):
         ClassShapes(tmp_path / "mine", 20, 5, 32, num_held_out=2).folder(silent)
 
 

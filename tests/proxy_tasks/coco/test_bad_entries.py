@@ -126,7 +126,7 @@ def test_where_pictures_to_score_on_are_missing_an_evaluation_says_over_how_many
     missing = json.loads(record.read_text())["held_out"][0]
 
     (tmp_path / "pictures" / f"{missing}.png").unlink()
-    assert task.prepare(silent)[-1] == "AP is measured on 1 of 2 images: the others cannot be used"
+    assert task.prepare(silent)[-1] == "1 of 2 images are scored: the others cannot be used"
     metrics = task.evaluate(published_spec("spinenet-49"), fidelity=Fidelity(0.1), seed=0).metrics
     assert metrics["num_scored_images"] == 1
 

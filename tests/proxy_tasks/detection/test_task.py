@@ -13,10 +13,11 @@ from proxy_tasks.coco.batches import Batch, load_batches, training_rows
 from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.anchors import make_anchors
+from proxy_tasks.detection.box_objective import BoxObjective
 from proxy_tasks.detection.task import DetectionProxy
-from proxy_tasks.detection.training import mean_of_parts, train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.named_networks import build_detector
+from proxy_tasks.training.loop import mean_of_parts, train
 from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale, published_spec
 
@@ -183,4 +184,5 @@ def test_a_training_step_never_waits_for_the_gpu(folder: Path) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
     recipe = dataclasses.replace(RECIPE, jitter=(0.8, 1.2), ema_decay=0.9)
-    assert np.isfinite(train(network, watched(), anchors, recipe, len(batches), bf16=True, seed=0)).all()
+    objective = BoxObjective(anchors, recipe, bf16=True)
+    assert np.isfinite(train(network, objective, watched(), recipe, len(batches), seed=0)).all()

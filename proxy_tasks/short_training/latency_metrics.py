@@ -1,4 +1,4 @@
-"""The latency among the metrics of a trial, measured once its AP is known, and the rehearsal of it before any trial."""
+"""The latency among the metrics of a trial, measured once it is scored, and the rehearsal of it before any trial."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from foundation import InputError, printable
 from proxy_tasks.base import Report
 from proxy_tasks.coco.open_data import open_data
-from proxy_tasks.detection.evaluation_options import EvaluationOptions
+from proxy_tasks.short_training.evaluation_options import EvaluationOptions
 from proxy_tasks.timing.measured import Timing, network_latency
 from proxy_tasks.timing.network import TimedNetwork
 from search_space import ArchSpec
@@ -23,7 +23,7 @@ def latency_metrics(
         network = _timed(options, architecture, num_classes)
         kept = network_latency(network, _timing(options), options.data.cache_dir, say=remarks.append)
     except Exception as error:
-        # Whatever happens in another program, or for lack of memory: AP was paid for, and is known.
+        # Whatever happens in another program, or for lack of memory: the score was paid for, and is known.
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         remarks.append(printable(f"latency_ms was not measured: {reason}"))
         return {"latency_ms": math.nan}
@@ -65,7 +65,7 @@ def rehearse(options: EvaluationOptions, architecture: str, report: Report) -> t
 
 def _timed(options: EvaluationOptions, architecture: str | ArchSpec, num_classes: int) -> TimedNetwork:
     size = options.scale.image_size_px
-    return TimedNetwork(architecture, options.scale, (size, size), num_classes=num_classes)
+    return TimedNetwork(architecture, options.scale, (size, size), options.head, num_classes)
 
 
 def _timing(options: EvaluationOptions) -> Timing:

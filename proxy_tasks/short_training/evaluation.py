@@ -1,31 +1,28 @@
-"""One evaluation of the detection task: a network built, trained, and scored by COCO's average precision."""
+"""One evaluation of a task that trains networks: a network built, trained briefly, and scored."""
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from foundation import InputError
 from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, Weights
-from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.open_data import OpenData, open_data
-from proxy_tasks.detection.anchors import make_anchors
-from proxy_tasks.detection.evaluation_options import EvaluationOptions
-from proxy_tasks.detection.inference import detect_all
-from proxy_tasks.detection.latency_metrics import latency_metrics
-from proxy_tasks.detection.normalisation import retake_statistics
-from proxy_tasks.detection.scoring import score
-from proxy_tasks.detection.training import mean_of_parts, train
-from proxy_tasks.networks.cost import detector_cost
-from proxy_tasks.networks.named_networks import build_detector
-from proxy_tasks.networks.retinanet import RetinaNet
+from proxy_tasks.networks.cost import network_cost, on_meta
+from proxy_tasks.networks.named_networks import build_network
 from proxy_tasks.networks.torch_file import UnusableWeightsError
 from proxy_tasks.networks.weights import load_network, save_network
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
+from proxy_tasks.short_training.evaluation_options import EvaluationOptions
+from proxy_tasks.short_training.head import TrialHead
+from proxy_tasks.short_training.latency_metrics import latency_metrics
+from proxy_tasks.short_training.normalisation import retake_statistics
 from proxy_tasks.training.gpu_memory import peak_named
-from search_space import ArchSpec, ModelScale
+from proxy_tasks.training.loop import mean_of_parts, train
+from search_space import ArchSpec
 
 NUM_CURVE_POINTS = 20
 """Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
@@ -34,8 +31,9 @@ _SEEDS = 2**32
 """One more than the largest seed of a run; see `Plan`."""
 
 
-def evaluate_detector(
+def evaluate_network(
     options: EvaluationOptions,
+    head: TrialHead[Any, Any],
     architecture: str | ArchSpec,
     *,
     fidelity: Fidelity,
@@ -49,17 +47,22 @@ def evaluate_detector(
     device = pick_device(options.device)
     set_up_training(device)
     with peak_named(device, _TO_LOWER):
-        return _evaluate(options, architecture, fidelity, seed, weights)
+        return _evaluate(options, head, architecture, fidelity, seed, weights)
 
 
 def _evaluate(
-    options: EvaluationOptions, architecture: str | ArchSpec, fidelity: Fidelity, seed: int, weights: Weights
+    options: EvaluationOptions,
+    head: TrialHead[Any, Any],
+    architecture: str | ArchSpec,
+    fidelity: Fidelity,
+    seed: int,
+    weights: Weights,
 ) -> Evaluation:
     """Train and score one network.
 
     A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
     metrics then say how many it had before, as `epochs_before`. Where images to score on cannot be used, they say how
-    many AP was measured on, as `num_scored_images`.
+    many it was scored on, as `num_scored_images`.
     """
     started = time.perf_counter()
     device = pick_device(options.device)
@@ -68,28 +71,29 @@ def _evaluate(
 
     # The seed decides the random weights that the network starts from.
     torch.manual_seed(seed)
-    network = _build(architecture, options.scale, data.num_classes, device)
-    anchors = make_anchors(network.output_levels, options.scale.image_size_px, options.scale.anchor_scale, device)
+    # On the device in the layout in which convolutions are fastest.
+    network = _built(options, architecture, data.num_classes).to(device).to(memory_format=torch.channels_last)
     remarks: list[str] = []
     epochs_before = _resume(network, weights, fidelity, remarks)
 
     # A network that resumes is trained for the epochs that it lacks. Its seed is one that no run has, so it sees
     # other orders and augmentations than before.
-    rows = data.train_rows[: fidelity.max_train_images]
-    batch_size = options.recipe.batch_size
-    num_steps = max(1, round((fidelity.epochs - epochs_before) * len(rows) / batch_size))
-    training_seed = seed + _SEEDS * round(epochs_before * len(rows) / batch_size)
-    batches = read_batches(data.train, training_rows(rows, batch_size, num_steps, training_seed), device)
-    losses = train(network, batches, anchors, options.recipe, num_steps, bf16=bf16, seed=training_seed)
+    recipe, rows = options.recipe, data.train_rows[: fidelity.max_train_images]
+    num_steps = max(1, round((fidelity.epochs - epochs_before) * len(rows) / recipe.batch_size))
+    training_seed = seed + _SEEDS * round(epochs_before * len(rows) / recipe.batch_size)
+    batches = head.batches(data.train, training_rows(rows, recipe.batch_size, num_steps, training_seed), device)
+    objective = head.objective(network, recipe, bf16=bf16)
+    losses = train(network, objective, batches, recipe, num_steps, seed=training_seed)
     trained = time.perf_counter()
 
-    retake_statistics(network, data.train, rows, batch_size=batch_size, seed=seed, device=device, bf16=bf16)
+    retake_statistics(
+        network, head, data.train, rows, batch_size=recipe.batch_size, seed=seed, device=device, bf16=bf16
+    )
 
     # After the statistics, which belong to the network that a promotion resumes.
     _keep(network, weights, fidelity, remarks)
 
-    found = detect_all(network, anchors, data.scored, data.scored_rows, bf16=bf16)
-    metrics = score(data.scored.annotations, data.scored_rows, found, per_class=options.per_class_ap)
+    metrics = head.metrics(network, data, bf16=bf16)
     scored = time.perf_counter()
     seconds = {"train": trained - started, "score": scored - trained}
 
@@ -100,18 +104,27 @@ def _evaluate(
         metrics["num_scored_images"] = float(len(data.scored_rows))
     if weights.start_from is not None:
         metrics["epochs_before"] = epochs_before
-    metrics |= {"loss": float(losses[-1]), **detector_costs(options, architecture)}
+    metrics |= {"loss": float(losses[-1]), **network_costs(options, architecture)}
     return Evaluation(metrics, seconds, mean_of_parts(losses, NUM_CURVE_POINTS), tuple(remarks))
 
 
-def detector_costs(options: EvaluationOptions, architecture: str | ArchSpec) -> Mapping[str, float]:
-    """Return what a detector costs at the task's scale; see `ProxyTask.costs`."""
-    num_classes = open_data(options.data).num_classes
+def network_costs(options: EvaluationOptions, architecture: str | ArchSpec) -> Mapping[str, float]:
+    """Return what a network costs at the task's scale, head included; see `ProxyTask.costs`."""
+    num_classes, size_px = open_data(options.data).num_classes, options.scale.image_size_px
+    cost = network_cost(on_meta(lambda: _built(options, architecture, num_classes)), (size_px, size_px))
+    return {"macs": float(cost.macs), "params": float(cost.params)}
+
+
+def _built(options: EvaluationOptions, architecture: str | ArchSpec, num_classes: int) -> nn.Module:
+    """Build a network with fresh weights.
+
+    Raises:
+        BadSpecError: it cannot be built at this scale.
+    """
     try:
-        cost = detector_cost(architecture, options.scale, num_classes)
+        return build_network(architecture, options.scale, head=options.head, num_classes=num_classes)
     except ValueError as error:
         raise BadSpecError(str(error)) from error
-    return {"macs": float(cost.macs), "params": float(cost.params)}
 
 
 def _resume(network: nn.Module, weights: Weights, fidelity: Fidelity, remarks: list[str]) -> float:
@@ -142,12 +155,3 @@ def _open_data(options: EvaluationOptions) -> OpenData:
         return open_data(options.data)
     except InputError as error:
         raise BadDataError(str(error)) from error
-
-
-def _build(architecture: str | ArchSpec, scale: ModelScale, num_classes: int, device: torch.device) -> RetinaNet:
-    """Build the network on the device, in the layout in which convolutions are fastest."""
-    try:
-        network = build_detector(architecture, scale, num_classes)
-    except ValueError as error:
-        raise BadSpecError(str(error)) from error
-    return network.to(device).to(memory_format=torch.channels_last)

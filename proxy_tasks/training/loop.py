@@ -1,41 +1,35 @@
-"""The training loop of the proxy: a network trained from its first step to its last."""
+"""The training loop of the proxies: a network trained from its first step to its last."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from proxy_tasks.coco.batches import Batch
-from proxy_tasks.detection.box_objective import BoxObjective
-from proxy_tasks.detection.graphed_gradients import REPLAYED, Launch
+from proxy_tasks.training.objective import Objective, Part, Ready
 from proxy_tasks.training.recipe import Recipe
 from proxy_tasks.training.training_steps import TrainingSteps
 
 
 def train(
     network: nn.Module,
-    batches: Iterable[Batch],
-    anchors_xyxy: Tensor,
+    objective: Objective[Part, Ready],
+    batches: Iterable[Part],
     recipe: Recipe,
     num_steps: int,
     *,
-    bf16: bool,
     seed: int,
-    launch: Launch = REPLAYED,
 ) -> NDArray[np.float64]:
-    """Train a detector in place.
+    """Train a network in place.
 
     Args:
-        network: maps (B, 3, S, S) images to `RawDetections`.
+        network: on its device.
+        objective: what its steps minimise.
         batches: `num_steps` of them, on the network's device.
-        anchors_xyxy: (A, 4) the anchors that the network's outputs belong to.
-        recipe: optimizer, schedule and augmentation; see `Recipe`.
+        recipe: optimizer and schedule; see `Recipe`.
         num_steps: the schedule's length.
-        bf16: compute convolutions in bfloat16.
         seed: seed of the augmentation.
-        launch: the way in which a step on a GPU is launched.
 
     Returns:
         (num_steps,) the loss of each step; fewer where there were fewer batches.
@@ -43,13 +37,12 @@ def train(
     Raises:
         NonFiniteLossError: a loss or gradient was infinite or not a number; the message names the step.
     """
-    objective = BoxObjective(anchors_xyxy, recipe, bf16=bf16, launch=launch)
     steps = TrainingSteps(network, objective, recipe, num_steps, seed=seed)
 
     # Losses stay on the device until the end: reading one would wait for its step.
-    losses = torch.zeros(num_steps, device=anchors_xyxy.device)
+    losses = torch.zeros(num_steps, device=next(network.parameters()).device)
     for batch in batches:
-        loss = steps.take([batch], num_images=len(batch.images))
+        loss = steps.take([batch], num_images=batch.num_images)
         losses[steps.num_taken - 1] = loss
 
     steps.check_finite()

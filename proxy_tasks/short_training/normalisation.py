@@ -1,14 +1,18 @@
 """The statistics that batch normalisation uses in inference, taken again after a training."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.cache import CachedSplit
+from proxy_tasks.short_training.head import TrialHead
+from proxy_tasks.training.objective import Part, Ready
 
 _NUM_IMAGES = 320
 _NUM_BATCHES = 20
@@ -18,6 +22,7 @@ _PIXELS_AT_ONCE = 160 * 96**2
 
 def retake_statistics(
     network: nn.Module,
+    head: TrialHead[Part, Ready],
     split: CachedSplit,
     rows: NDArray[np.int64],
     *,
@@ -35,9 +40,10 @@ def retake_statistics(
 
     Args:
         network: on the device; left in the mode that it is in.
+        head: runs images through it.
         split: the images.
         rows: those that it was trained on.
-        batch_size: images of a step of its training; the batches here are as large or larger.
+        batch_size: images of a step of its training; the batches here are as large, or larger where the head lets them.
         seed: seed of the choice of images.
         device: the network's.
         bf16: compute convolutions in bfloat16.
@@ -45,10 +51,24 @@ def retake_statistics(
     Raises:
         BadDataError: the images cannot be read.
     """
-    size, num_batches = statistics_batches(batch_size, split.image_size_px, len(rows))
-    batches = read_batches(split, training_rows(rows, size, num_batches, seed), device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        update_bn((batch.images for batch in batches), network)
+    for one in head.statistics(network, bf16=bf16):
+        size, num_batches = batch_size, max(1, round(min(_NUM_IMAGES, len(rows)) / batch_size))
+        if one.in_large_batches:
+            size, num_batches = statistics_batches(batch_size, split.image_size_px, len(rows))
+        batches = head.batches(split, training_rows(rows, size, num_batches, seed), device)
+        # As calls: of a tuple `update_bn` would take the first element alone.
+        update_bn((partial(one.run, batch) for batch in batches), _Called(one.module))
+
+
+class _Called(nn.Module):
+    """A part of a network as `update_bn` takes it, which is in the mode that the part is in."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module, self.training = module, module.training
+
+    def forward(self, call: Callable[[], object]) -> object:
+        return call()
 
 
 def statistics_batches(batch_size: int, image_size_px: int, num_images: int) -> tuple[int, int]:

@@ -10,8 +10,9 @@ from proxy_tasks.base import silent
 from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.open_data import DataOptions, OpenData, open_data, prepare_data
 from proxy_tasks.coco.shapes import Shapes
-from proxy_tasks.detection.normalisation import retake_statistics, statistics_batches
+from proxy_tasks.detection.trial_head import BoxTrialHead
 from proxy_tasks.networks.named_networks import build_network
+from proxy_tasks.short_training.normalisation import retake_statistics, statistics_batches
 from search_space import ModelScale
 
 CPU = torch.device("cpu")
@@ -51,7 +52,8 @@ def test_a_network_trained_on_small_batches_sees_in_inference_what_all_images_to
 
     update_bn((images[start : start + 4] for start in range(0, len(images), 4)), network)
     of_small_batches = difference()
-    retake_statistics(network, data.train, data.train_rows, batch_size=4, seed=1, device=CPU, bf16=False)
+    head = BoxTrialHead(scale, per_class=False)
+    retake_statistics(network, head, data.train, data.train_rows, batch_size=4, seed=1, device=CPU, bf16=False)
     assert difference() < of_small_batches / 2
 
 

@@ -1,6 +1,7 @@
-"""The options of the detection task that an evaluation follows, as one value."""
+"""The options of a task that the evaluation of a trial follows, as one value."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from proxy_tasks.coco.open_data import DataOptions
 from proxy_tasks.device_options import Precision
@@ -8,10 +9,17 @@ from proxy_tasks.latency_options import LatencyOptions
 from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale
 
+if TYPE_CHECKING:
+    from proxy_tasks.networks.named_networks import Head
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """The size of networks, how they are trained, and what is measured; see `DetectionProxy` for each."""
+    """The kind and size of networks, how they are trained, and where; see `TrainedProxy` for each.
+
+    Attributes:
+        head: see `build_network`.
+    """
 
     data: DataOptions
     scale: ModelScale
@@ -19,4 +27,4 @@ class EvaluationOptions:
     device: str
     precision: Precision
     latency: LatencyOptions
-    per_class_ap: bool
+    head: "Head"

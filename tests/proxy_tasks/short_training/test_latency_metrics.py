@@ -77,7 +77,7 @@ def test_a_latency_that_fails_loses_no_ap(folder: Path) -> None:
     # A reward of AP alone has all it needs; one that needs the latency has none to give, and AP stays on record.
     told = told_of(Outcome(0, found), MetricReward("ap"))
     assert (told.status, told.reward, told.metrics, told.remarks) == ("completed", plain["ap"], plain, (remark,))
-    told = told_of(Outcome(0, found), TargetReward(latency_ms=Target(5)))
+    told = told_of(Outcome(0, found), TargetReward("ap", latency_ms=Target(5)))
     assert (told.status, told.reward, told.metrics, told.remarks) == ("failed", None, plain, (remark,))
 
 

@@ -1,0 +1,250 @@
+"""The part that all proxy tasks share which train networks on images: options, their checks, and the contract."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
+from proxy_tasks.coco.annotations import Annotations
+from proxy_tasks.coco.folder import MACHINE, PLACES
+from proxy_tasks.coco.image_store import Format
+from proxy_tasks.coco.native_images import Native
+from proxy_tasks.coco.open_data import (
+    Classes,
+    Data,
+    DataContent,
+    DataOptions,
+    ScoreOn,
+    prepare_data,
+    prepared_content,
+    verify_data,
+)
+from proxy_tasks.device_options import DEVICE_NAMES, Precision
+from proxy_tasks.latency_options import LatencyOptions, latency_options
+from proxy_tasks.onnx_extra import check_onnx_packages
+from proxy_tasks.short_training.evaluation_options import EvaluationOptions
+from proxy_tasks.training.recipe import Recipe
+from search_space import ArchSpec, ModelScale
+
+if TYPE_CHECKING:
+    from proxy_tasks.networks.named_networks import Head
+    from proxy_tasks.short_training.head import TrialHead
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedProxy(ABC):
+    """A proxy task that trains a network with one head on images, at a reduced scale.
+
+    A task of one head adds its own options, and says which head, data and figures it has.
+
+    Attributes:
+        data: the source of the images.
+        scale: size of each network that is built, and of the images.
+        recipe: how each network is trained.
+        score_on: `held_out`, or `val` for the validation set, which a search should not see.
+        cache_dir: folder that decoded images are kept in.
+        device: `cpu`, `cuda` or `auto`: the GPU where there is one.
+        precision: number format of the convolutions; `auto` is bfloat16 where the processor computes it fast.
+        latency: how to time each network on one image after training, normalisation folded, as `latency_ms`; true is
+            short for `runtime=torch`, false for none. Times are kept below `cache_dir` and not measured again.
+        content: the content that the data must have; None for whatever is there. See `tied_to_data`.
+
+    Raises:
+        ValueError: an option has a word that it does not know.
+    """
+
+    data: Data
+    scale: ModelScale
+    recipe: Recipe = field(default_factory=Recipe)
+    score_on: ScoreOn = "held_out"
+    cache_dir: Path = Path("data/cache")
+    device: str = "auto"
+    precision: Precision = "auto"
+    latency: bool | LatencyOptions = False
+    content: DataContent | None = None
+
+    places: ClassVar[tuple[str, ...]] = PLACES
+    """Options of its data that say where that lies."""
+    added_since: ClassVar[Mapping[str, object]] = {}
+    """Options that its runs of older versions do not have; see `OptionRules`."""
+    full_training: ClassVar[tuple[str, ...]] = ()
+    """Options by which `nas.train` trains its networks; see `OptionRules`."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(DEVICE_NAMES, self.device):
+            raise ValueError(f"device must be auto, cpu or cuda, got {self.device!r}")
+
+        for name, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
+                raise ValueError(f"{name} must be {' or '.join(get_args(hint))}, got {getattr(self, name)!r}")
+
+        # Making them checks the numbers in them.
+        _ = self.data_options
+
+    @property
+    @abstractmethod
+    def figures(self) -> tuple[str, ...]:
+        """Names of the figures that its head measures; the first is the one that counts."""
+
+    @property
+    @abstractmethod
+    def head(self) -> "Head":
+        """The head of its networks; see `build_network`."""
+
+    @property
+    @abstractmethod
+    def data_options(self) -> DataOptions:
+        """The options that decide which data the task uses."""
+
+    @abstractmethod
+    def trial_head(self) -> "TrialHead[Any, Any]":
+        """Return what trains and scores; its module, and torch, are imported here."""
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The figures of its head, the last training loss, and the network's cost."""
+        return (*self.figures, "loss", "params", "macs", *(["latency_ms"] if self.timing.runtime else []))
+
+    @property
+    def cost_names(self) -> tuple[str, ...]:
+        """Multiply-adds and weights of the whole network."""
+        return ("macs", "params")
+
+    @property
+    def option_rules(self) -> OptionRules:
+        """The validation set is for replays; cache folder and what is refused may differ, and data may be moved."""
+        refusal = (
+            "task.score_on=val is for nas.replay: a search that has seen the validation images cannot be judged by them"
+        )
+        return OptionRules(
+            search_refusal=refusal if self.score_on == "val" else "",
+            longest_command_s=self.timing.longest_s,
+            optional_metrics={"latency_ms": "latency=true"},
+            machine=(*MACHINE, "latency.timeout_s"),
+            replay=("score_on", "device", "precision"),
+            replay_label=self.score_on,
+            places=tuple(f"data.{name}" for name in self.places),
+            added_since=self.added_since,
+            full_training=self.full_training,
+        )
+
+    @property
+    def timing(self) -> LatencyOptions:
+        """The manner in which networks are timed."""
+        return latency_options(self.latency)
+
+    @property
+    def evaluation_options(self) -> EvaluationOptions:
+        """The options that an evaluation follows."""
+        return EvaluationOptions(
+            data=self.data_options,
+            scale=self.scale,
+            recipe=self.recipe,
+            device=self.device,
+            precision=self.precision,
+            latency=self.timing,
+            head=self.head,
+        )
+
+    def _data_options(
+        self,
+        cache_format: Format | Native,
+        classes: Classes = "dense",
+        *,
+        with_masks: bool = False,
+        check: Callable[[Annotations, str], object] | None = None,
+    ) -> DataOptions:
+        """Return the options of data with those that all tasks have; see `DataOptions`."""
+        return DataOptions(
+            data=self.data,
+            image_size_px=self.scale.image_size_px,
+            score_on=self.score_on,
+            classes=classes,
+            cache_dir=self.cache_dir,
+            cache_format=cache_format,
+            content=self.content,
+            with_masks=with_masks,
+            check=check,
+        )
+
+    def prepare(self, report: Report) -> tuple[str, ...]:
+        """Make or find the data and decode it, and time one network by way of its file; see `ProxyTask.prepare`."""
+        self._check_packages()
+        lines = prepare_data(self.data_options, report)
+        if not self.timing.needs_onnx:
+            return lines
+
+        # Imported here, as in `costs`.
+        from proxy_tasks.short_training.latency_metrics import rehearse
+
+        return (*lines, *rehearse(self.evaluation_options, self.baseline_names[0], report))
+
+    def tied_to_data(self) -> Self:
+        """Return the task that evaluates on the data just prepared alone; see `DataTask.tied_to_data`."""
+        return replace(self, content=prepared_content(self.data_options))
+
+    @property
+    def data_content(self) -> Mapping[str, str]:
+        """Hashes of the annotations and images of each split; see `DataTask.data_content`."""
+        return {} if self.content is None else self.content.parts()
+
+    def verify(self, report: Report) -> None:
+        """Compare the checksums of all images; see `ProxyTask.verify`."""
+        verify_data(self.data_options, report)
+
+    def load(self) -> None:
+        """Import torch and all that evaluates, and start the device; see `ProxyTask.load`."""
+        self._check_packages()
+
+        # Imported here, as in `costs`.
+        import proxy_tasks.short_training.evaluation  # noqa: F401  # for what importing it does
+        from proxy_tasks.runtime import pick_device, start_device
+
+        self.trial_head()
+        start_device(pick_device(self.device))
+
+    def numerics(self) -> Numerics:
+        """Return what networks are trained and scored in on this machine; see `ProxyTask.numerics`."""
+        # Imported here, as in `costs`.
+        from proxy_tasks.runtime import numerics_on
+
+        return numerics_on(self.device, self.precision)
+
+    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+        """Return what the network costs at this scale; see `ProxyTask.costs`."""
+        # Imported here: a command that only prepares data does not wait for torch.
+        from proxy_tasks.short_training.evaluation import network_costs
+
+        return network_costs(self.evaluation_options, spec)
+
+    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        """Train and score one spec; see `ProxyTask.evaluate` and, for how it is done, `evaluate_network`."""
+        return self._evaluate(spec, fidelity, seed, weights)
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """SpineNet-49's topology and ResNet-50 with a feature pyramid, both at the task's scale."""
+        return ("spinenet-49", "r50-fpn")
+
+    def evaluate_baseline(self, name: str, *, fidelity: Fidelity, seed: int) -> Evaluation:
+        """Train and score a named network; see `BaselineTask.evaluate_baseline`."""
+        return self._evaluate(name, fidelity, seed, NO_WEIGHTS)
+
+    def _evaluate(self, architecture: str | ArchSpec, fidelity: Fidelity, seed: int, weights: Weights) -> Evaluation:
+        # Imported here, as in `costs`.
+        from proxy_tasks.short_training.evaluation import evaluate_network
+
+        options, head = self.evaluation_options, self.trial_head()
+        return evaluate_network(options, head, architecture, fidelity=fidelity, seed=seed, weights=weights)
+
+    def _check_packages(self) -> None:
+        """Check that what writes ONNX files is there where networks are timed by them.
+
+        Raises:
+            InputError: it is not.
+        """
+        if self.timing.needs_onnx:
+            check_onnx_packages(f"task.latency.runtime={self.timing.runtime}")
