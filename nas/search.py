@@ -115,7 +115,7 @@ def _warm_start_numerics(warm_start: WarmStart) -> dict[str, NumericsCount]:
 def _summarise(console: Console, record: Record, setup: Setup, started: float) -> None:
     """Print how the trials ended, the best of them, and the commands that may follow."""
     statuses = Counter(trial.status for trial in record.trials.values())
-    order: tuple[Status, ...] = ("completed", "reused", "rejected", "failed", "running")
+    order: tuple[Status, ...] = ("completed", "stopped", "reused", "rejected", "failed", "running")
     counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
     console.print(f"\n{counts or 'no trials'}; {duration(time.monotonic() - started)} this time\n")
     baselines = read_baselines(setup.run)

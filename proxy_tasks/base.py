@@ -1,12 +1,15 @@
 """The contract of a proxy task: a cheap stand-in for full training that any search can use as its reward."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from foundation import InputError, check_range, printable
 from search_space import ArchSpec
+
+_ROUNDING = 1e-9
 
 Report: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many are done and how many there are."""
@@ -45,12 +48,15 @@ class Evaluation:
         loss_curve: mean training loss in each of P parts of the training, equally long and in order; empty where the
             task has none.
         remarks: a line for a person on each thing that did not go as asked, and did not stop the evaluation either.
+        stopped_at: share of the training after which a `LossLimit` ended it. Then nothing was scored: the metrics are
+            some of those that are known, and the loss curve has the parts up to there. None where it came to its end.
     """
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float] = field(default_factory=dict)
     loss_curve: tuple[float, ...] = ()
     remarks: tuple[str, ...] = ()
+    stopped_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,44 @@ class Weights:
 
 
 NO_WEIGHTS = Weights()
+
+
+@dataclass(frozen=True, slots=True)
+class LossLimit:
+    """A loss above which a training ends before its last step.
+
+    Attributes:
+        share: share of the training after which the loss is looked at.
+        max_loss: the training goes on where the loss, the mean over the part of the loss curve that ends there, is no
+            higher.
+
+    Raises:
+        ValueError: a share that is none.
+    """
+
+    share: float
+    max_loss: float
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+
+
+def check_share(share: float) -> None:
+    """Check a share of a training after which its loss is looked at.
+
+    Raises:
+        ValueError: it is not above 0 and below 1.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"a share of the training must be above 0 and below 1, got {share}")
+
+
+def parts_at(share: float, num_parts: int) -> int:
+    """Return how many of a loss curve's parts are done when a share of the training is, at least one.
+
+    Of 20 parts, 5 at 0.25 and 6 at 0.26: a part counts once it is whole.
+    """
+    return max(1, math.ceil(share * num_parts - _ROUNDING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,5 +324,33 @@ class BaselineTask(ProxyTask, Protocol):
         """Build, train and score one baseline as `evaluate` does a spec, with the same metrics and exceptions.
 
         A baseline whose architecture is a spec gives what the spec gives.
+        """
+        ...
+
+
+@runtime_checkable
+class StoppableTask(ProxyTask, Protocol):
+    """A proxy task that can end a training by itself, where its loss is higher than it may be.
+
+    A search with `stopping.shares` sends limits along with a job; nothing is sent while it runs::
+
+        limits = [LossLimit(share=0.25, max_loss=1.3)]
+        task.evaluate_within(spec, fidelity=Fidelity(2), seed=0, loss_limits=limits)
+        # the Evaluation of `evaluate`, or one with a part of the loss curve, without AP and with stopped_at=0.25
+    """
+
+    def evaluate_within(
+        self,
+        spec: ArchSpec,
+        *,
+        fidelity: Fidelity,
+        seed: int,
+        loss_limits: Sequence[LossLimit],
+        weights: Weights = NO_WEIGHTS,
+    ) -> Evaluation:
+        """Evaluate as `evaluate` does, and end the training at the first of the limits that its loss is above.
+
+        What it does up to there, and all of it where it is above none, equals what `evaluate` does. One that is stopped
+        leaves no weights.
         """
         ...

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from nas.record.trial import Failure
-from proxy_tasks import Numerics
+from proxy_tasks import LossLimit, Numerics
 from search_space import ArchSpec, BlockSpec, Decision
 
 SCHEMA_VERSION: Final = 1
@@ -79,7 +79,12 @@ class Created(_Event):
 
 
 class Asked(_Event):
-    """A trial was proposed. Written before it runs."""
+    """A trial was proposed. Written before it runs.
+
+    Attributes:
+        loss_limits: losses above which its training ends, by what was known when it was proposed; None where there are
+            none, which keeps the line as older versions wrote it.
+    """
 
     event: Literal["asked"] = "asked"
     trial: int
@@ -88,6 +93,7 @@ class Asked(_Event):
     rung: Annotated[int, Field(ge=0, le=MAX_RUNG)] = 0
     key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     spec: Annotated[ArchSpec, BeforeValidator(_with_shared_blocks)]
+    loss_limits: tuple[LossLimit, ...] | None = None
 
 
 class AttemptFailed(_Event):
@@ -104,11 +110,12 @@ class Told(_Event):
     Attributes:
         remarks: see `Evaluation`; None where there are none, which keeps the line as older versions wrote it.
         numerics: None where the task does not depend on it, and in journals of older versions.
+        stopped_at: see `Evaluation`.
     """
 
     event: Literal["told"] = "told"
     trial: int
-    status: Literal["completed", "failed", "reused", "rejected"]
+    status: Literal["completed", "stopped", "failed", "reused", "rejected"]
     reward: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
@@ -117,6 +124,7 @@ class Told(_Event):
     reused_from: int | None = None
     remarks: tuple[str, ...] | None = None
     numerics: Numerics | None = None
+    stopped_at: float | None = None
 
 
 Event: TypeAlias = Asked | AttemptFailed | Told

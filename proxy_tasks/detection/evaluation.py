@@ -1,13 +1,13 @@
 """One evaluation of the detection task: a network built, trained, and scored by COCO's average precision."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
 from foundation import InputError
-from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, Weights
+from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, LossLimit, Weights
 from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.open_data import OpenData, open_data
@@ -17,7 +17,7 @@ from proxy_tasks.detection.inference import detect_all
 from proxy_tasks.detection.latency_metrics import latency_metrics
 from proxy_tasks.detection.normalisation import retake_statistics
 from proxy_tasks.detection.scoring import score
-from proxy_tasks.detection.training import mean_of_parts, train
+from proxy_tasks.detection.training import train
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.networks.retinanet import RetinaNet
@@ -25,10 +25,9 @@ from proxy_tasks.networks.torch_file import UnusableWeightsError
 from proxy_tasks.networks.weights import load_network, save_network
 from proxy_tasks.runtime import pick_device, set_up_training, uses_bf16
 from proxy_tasks.training.gpu_memory import peak_named
+from proxy_tasks.training.loss_curve import loss_curve, share_done
 from search_space import ArchSpec, ModelScale
 
-NUM_CURVE_POINTS = 20
-"""Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
 _TO_LOWER = "recipe.batch_size, scale.image_size_px or the number of trials that share the GPU"
 _SEEDS = 2**32
 """One more than the largest seed of a run; see `Plan`."""
@@ -41,19 +40,25 @@ def evaluate_detector(
     fidelity: Fidelity,
     seed: int,
     weights: Weights = NO_WEIGHTS,
+    loss_limits: Sequence[LossLimit] = (),
 ) -> Evaluation:
-    """Train and score one spec, or one network by its name, as the options say; see `ProxyTask.evaluate`.
+    """Train and score one spec, or one network by its name, as the options say; see `StoppableTask.evaluate_within`.
 
     A lack of the GPU's memory says how much was taken, and what to lower.
     """
     device = pick_device(options.device)
     set_up_training(device)
     with peak_named(device, _TO_LOWER):
-        return _evaluate(options, architecture, fidelity, seed, weights)
+        return _evaluate(options, architecture, fidelity, seed, weights, loss_limits)
 
 
 def _evaluate(
-    options: EvaluationOptions, architecture: str | ArchSpec, fidelity: Fidelity, seed: int, weights: Weights
+    options: EvaluationOptions,
+    architecture: str | ArchSpec,
+    fidelity: Fidelity,
+    seed: int,
+    weights: Weights,
+    loss_limits: Sequence[LossLimit],
 ) -> Evaluation:
     """Train and score one network.
 
@@ -80,8 +85,15 @@ def _evaluate(
     num_steps = max(1, round((fidelity.epochs - epochs_before) * len(rows) / batch_size))
     training_seed = seed + _SEEDS * round(epochs_before * len(rows) / batch_size)
     batches = read_batches(data.train, training_rows(rows, batch_size, num_steps, training_seed), device)
-    losses = train(network, batches, anchors, options.recipe, num_steps, bf16=bf16, seed=training_seed)
+    losses = train(
+        network, batches, anchors, options.recipe, num_steps, bf16=bf16, seed=training_seed, loss_limits=loss_limits
+    )
     trained = time.perf_counter()
+    curve = loss_curve(losses, num_steps)
+    known = {"loss": float(losses[-1]), **detector_costs(options, architecture)}
+    if len(losses) < num_steps:
+        seconds = {"train": trained - started}
+        return Evaluation(known, seconds, curve, tuple(remarks), stopped_at=share_done(curve, num_steps))
 
     retake_statistics(network, data.train, rows, batch_size=batch_size, seed=seed, device=device, bf16=bf16)
 
@@ -100,8 +112,7 @@ def _evaluate(
         metrics["num_scored_images"] = float(len(data.scored_rows))
     if weights.start_from is not None:
         metrics["epochs_before"] = epochs_before
-    metrics |= {"loss": float(losses[-1]), **detector_costs(options, architecture)}
-    return Evaluation(metrics, seconds, mean_of_parts(losses, NUM_CURVE_POINTS), tuple(remarks))
+    return Evaluation(metrics | known, seconds, curve, tuple(remarks))
 
 
 def detector_costs(options: EvaluationOptions, architecture: str | ArchSpec) -> Mapping[str, float]:

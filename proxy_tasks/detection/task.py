@@ -1,12 +1,12 @@
 """The detection proxy task: its options and their checks, and the contract that a search calls."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self, get_args
 
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, LossLimit, Numerics, OptionRules, Report, Weights
 from proxy_tasks.coco.folder import MACHINE, PLACES
 from proxy_tasks.coco.image_store import FORMATS, Format
 from proxy_tasks.coco.open_data import (
@@ -196,10 +196,24 @@ class DetectionProxy:
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
         """Train and score one spec; see `ProxyTask.evaluate` and, for how it is done, `evaluate_detector`."""
+        return self.evaluate_within(spec, fidelity=fidelity, seed=seed, loss_limits=(), weights=weights)
+
+    def evaluate_within(
+        self,
+        spec: ArchSpec,
+        *,
+        fidelity: Fidelity,
+        seed: int,
+        loss_limits: Sequence[LossLimit],
+        weights: Weights = NO_WEIGHTS,
+    ) -> Evaluation:
+        """Train one spec and, unless its loss is above a limit, score it; see `StoppableTask.evaluate_within`."""
         # Imported here, as in `costs`.
         from proxy_tasks.detection.evaluation import evaluate_detector
 
-        return evaluate_detector(self.evaluation_options, spec, fidelity=fidelity, seed=seed, weights=weights)
+        return evaluate_detector(
+            self.evaluation_options, spec, fidelity=fidelity, seed=seed, weights=weights, loss_limits=loss_limits
+        )
 
     @property
     def baseline_names(self) -> tuple[str, ...]:
