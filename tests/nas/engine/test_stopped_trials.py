@@ -11,7 +11,6 @@ import pytest
 
 from controllers.base import Controller
 from controllers.random_search import RandomSearch
-from nas.engine.failures import FailurePolicy
 from nas.engine.job import Job, Outcome
 from nas.engine.loop import Search
 from nas.engine.plan import Plan
@@ -41,14 +40,15 @@ def make_search(
     space: SearchSpace = SPACE,
     stopping: Stopping = STOPPING,
     promotion: Promotion = Promotion(),  # noqa: B008  # frozen
+    seed: int = 0,
 ) -> Search:
-    plan = Plan(num_trials, 0, Fidelity(1), promotion=promotion, failures=FailurePolicy(), stopping=stopping)
+    plan = Plan(num_trials, seed, Fidelity(1), promotion=promotion, stopping=stopping)
     return Search(space=space, controller=controller or RandomSearch(space), reward=REWARD, journal=journal, plan=plan)
 
 
-def run_all(search: Search) -> None:
+def run_all(search: Search, task: Learning = TASK) -> None:
     while (job := search.start_trial()) is not None:
-        search.finish_trial(run_job(TASK, job))
+        search.finish_trial(run_job(task, job))
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
