@@ -65,9 +65,8 @@ class Controller(Protocol):
 
         Args:
             proposal: what was evaluated.
-            reward: number to maximise; None where the evaluation failed, or was stopped as its loss was among the worst,
-                or the proposal was rejected. What a stopped one would have reached nobody knows: it is no parent and
-                teaches no model.
+            reward: number to maximise; None where the evaluation failed, the proposal was rejected, or its training was
+                stopped. What that would have reached nobody knows: it is no parent and teaches no model.
             objectives: what the reward is a compromise of, each to be maximised; equally many throughout a search, none
                 for a failure. A controller whose `min_objectives` is 1 ignores them.
         """

@@ -329,6 +329,16 @@ class BaselineTask(ProxyTask, Protocol):
 
 
 @runtime_checkable
+class ImageTask(ProxyTask, Protocol):
+    """A proxy task that trains on images, and knows their number once they are prepared."""
+
+    @property
+    def num_train_images(self) -> int:
+        """Images of an epoch, where the fidelity does not take fewer; called after `prepare`."""
+        ...
+
+
+@runtime_checkable
 class StoppableTask(ProxyTask, Protocol):
     """A proxy task that can end a training by itself, where its loss is higher than it may be.
 

@@ -1,4 +1,4 @@
-"""What a rule that stops trainings would have saved and cost, in searches that trained everything to its end."""
+"""Figures of rules that stop trainings: savings and losses in searches that trained everything to its end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,7 +64,7 @@ class RuleFigures:
 
     @property
     def is_safe(self) -> bool:
-        """Whether so few of the best are stopped that the rule could be on by default."""
+        """True where so few of the best are stopped that the rule could be on by default."""
         found = self.top_stopped
         return found.value <= MAX_TOP_STOPPED and found.high <= MAX_TOP_STOPPED_HIGH
 

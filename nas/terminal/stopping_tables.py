@@ -1,4 +1,4 @@
-"""What rules that stop trainings would have saved and cost, in a terminal."""
+"""Rules that stop trainings in a terminal: a row for each, with the savings and losses it would have had."""
 
 from rich.table import Table
 
@@ -45,8 +45,8 @@ def verdict_lines(assessment: RulesAssessment) -> list[str]:
     if assessment.chosen is not None:
         stopped, saved, top = _texts(assessment.chosen)
         lines.append(
-            f"Each search under the rule that the others would have chosen: {stopped} of the trainings stopped, {saved} "
-            f"of the image passes saved, {top} of the best tenth stopped."
+            f"Each search under the rule that the others would have chosen: {stopped} of the trainings stopped, "
+            f"{saved} of the image passes saved, {top} of the best tenth stopped."
         )
     elif assessment.left_out:
         lines.append("For none of the searches would the others have chosen a rule: each stops some of their best.")

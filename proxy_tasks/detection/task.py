@@ -15,6 +15,7 @@ from proxy_tasks.coco.open_data import (
     DataContent,
     DataOptions,
     ScoreOn,
+    open_data,
     prepare_data,
     prepared_content,
     verify_data,
@@ -165,6 +166,11 @@ class DetectionProxy:
     def data_content(self) -> Mapping[str, str]:
         """Hashes of the annotations and images of each split; see `DataTask.data_content`."""
         return {} if self.content is None else self.content.parts()
+
+    @property
+    def num_train_images(self) -> int:
+        """Images that a trial may train on, those held out not among them; see `ImageTask.num_train_images`."""
+        return len(open_data(self.data_options).train_rows)
 
     def verify(self, report: Report) -> None:
         """Compare the checksums of all images; see `ProxyTask.verify`."""
