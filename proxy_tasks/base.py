@@ -9,6 +9,7 @@ from typing import Protocol, Self, TypeAlias, runtime_checkable
 from foundation import InputError, check_range, printable
 from search_space import ArchSpec
 
+_LEAST_SHARE = 1e-6
 _ROUNDING = 1e-9
 
 Report: TypeAlias = Callable[[str, int, int], None]
@@ -50,6 +51,9 @@ class Evaluation:
         remarks: a line for a person on each thing that did not go as asked, and did not stop the evaluation either.
         stopped_at: share of the training after which a `LossLimit` ended it. Then nothing was scored: the metrics are
             some of those that are known, and the loss curve has the parts up to there. None where it came to its end.
+
+    Raises:
+        ValueError: `stopped_at` is no share of a training.
     """
 
     metrics: Mapping[str, float]
@@ -57,6 +61,10 @@ class Evaluation:
     loss_curve: tuple[float, ...] = ()
     remarks: tuple[str, ...] = ()
     stopped_at: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.stopped_at is not None:
+            check_share(self.stopped_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,7 @@ def check_share(share: float) -> None:
     Raises:
         ValueError: it is not above 0 and below 1.
     """
-    if not 0 < share < 1:
+    if not _LEAST_SHARE <= share < 1:
         raise ValueError(f"a share of the training must be above 0 and below 1, got {share}")
 
 

@@ -5,10 +5,11 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 
 from nas.record.trial import Failure
 from proxy_tasks import LossLimit, Numerics
+from proxy_tasks.base import check_share
 from search_space import ArchSpec, BlockSpec, Decision
 
 SCHEMA_VERSION: Final = 1
@@ -125,6 +126,13 @@ class Told(_Event):
     remarks: tuple[str, ...] | None = None
     numerics: Numerics | None = None
     stopped_at: float | None = None
+
+    @field_validator("stopped_at")
+    @classmethod
+    def _is_share(cls, stopped_at: float | None) -> float | None:
+        if stopped_at is not None:
+            check_share(stopped_at)
+        return stopped_at
 
 
 Event: TypeAlias = Asked | AttemptFailed | Told

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.learning import Learning
 from proxy_tasks import Evaluation, Fidelity, LossLimit, ProxyTask, silent
 from proxy_tasks.base import BaselineTask, DataTask, StoppableTask
 from proxy_tasks.coco.shapes import Shapes
@@ -26,7 +27,6 @@ from search_space import (
     published_spec,
     resnet_seed,
 )
-from tests.nas.engine.learning import Learning
 
 FIDELITY = Fidelity(epochs=1, max_train_images=16)
 

@@ -1,10 +1,13 @@
 """What a rule would have cost, by hand, and against a search that really had it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.learning import Learning
 from foundation import InputError
 from nas.assessment.binomial import fewest_with_none, share_estimate
 from nas.assessment.stopping import assess_rules, outcome_under
@@ -12,15 +15,17 @@ from nas.record.journal import Journal, read_record
 from nas.record.record import Record
 from nas.record.stopping import Stopping
 from tests.nas.engine import test_loop
-from tests.nas.engine.learning import Learning
+from tests.nas.engine.test_loop import SPACE
 from tests.nas.engine.test_stopped_trials import make_search, run_all
 
 NOISY = Learning(loss_noise=0.3)
 RULE = Stopping((0.25, 0.5), worst=0.5, min_results=10)
 
 
-def searched(folder: Path, stopping: Stopping, num_trials: int = 60, seed: int = 0) -> Record:
-    with Journal(folder, {}) as journal:
+def searched(
+    folder: Path, stopping: Stopping, num_trials: int = 60, seed: int = 0, config: Mapping[str, Any] | None = None
+) -> Record:
+    with Journal(folder, config or {}, decisions=SPACE.decisions) as journal:
         run_all(make_search(journal, num_trials, stopping=stopping, seed=seed), NOISY)
     return read_record(folder)
 

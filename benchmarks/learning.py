@@ -1,4 +1,4 @@
-"""A task of the tests: a closed-form score with a loss curve that tells most of it, in microseconds."""
+"""A landscape with a loss that falls and tells most of the score, in microseconds: for searches that stop trainings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ class Learning(Landscape):
     loss_noise: float = 0.02
 
     def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+        """Score one spec, with its whole curve."""
         found = Landscape.evaluate(self, spec, fidelity=fidelity, seed=seed)
         return Evaluation(found.metrics, {"train": 20.0}, self._curve(spec))
 
@@ -36,6 +37,7 @@ class Learning(Landscape):
         loss_limits: Sequence[LossLimit],
         weights: Weights = NO_WEIGHTS,
     ) -> Evaluation:
+        """Score one spec, unless its loss is above a limit; see `StoppableTask.evaluate_within`."""
         curve = self._curve(spec)
         for num_done, max_loss in sorted((parts_at(limit.share, NUM_PARTS), limit.max_loss) for limit in loss_limits):
             if curve[num_done - 1] > max_loss:
