@@ -135,7 +135,7 @@ def outcome_under(record: Record, stopping: Stopping, name: str) -> RunOutcome:
     Raises:
         InputError: as `assess_rules`.
     """
-    if any(trial.loss_limits for trial in record.trials.values()):
+    if any(trial.status == "stopped" for trial in record.trials.values()):
         raise InputError(f"{name}: it stopped trainings itself, so how they would have ended is not known")
 
     history = LossHistory(stopping)

@@ -100,6 +100,9 @@ def test_a_rule_that_stops_nothing_of_many_is_safe_and_one_that_stops_some_of_th
 def test_a_search_that_stopped_trainings_or_has_no_losses_tells_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="mine: it stopped trainings itself"):
         outcome_under(searched(tmp_path / "stopped", RULE), RULE, "mine")
+    # One whose limits stopped none has trained everything.
+    rule = replace(RULE, margin=10.0)
+    assert set(outcome_under(searched(tmp_path / "all", rule), rule, "mine").share_done) == {1.0}
     with Journal(tmp_path / "plain", {}) as journal:
         test_loop.run_all(test_loop.make_search(journal, 3))
     with pytest.raises(InputError, match="none of its trials has both a reward and a loss curve"):
