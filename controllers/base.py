@@ -38,7 +38,7 @@ class Controller(Protocol):
         >>> controller.ask(rng(0)) == first  # asking changed nothing
         True
         >>> controller.tell(second, 0.4, (0.4, -1.5))  # results come in any order
-        >>> controller.tell(first, None)  # this evaluation failed
+        >>> controller.tell(first, None)  # this evaluation failed, or was stopped
         >>> third = controller.ask(rng(2))  # rests on both results
         >>> fresh.tell(second, 0.4, (0.4, -1.5))  # a resumed search tells what is on record ...
         >>> fresh.tell(first, None)
@@ -65,7 +65,8 @@ class Controller(Protocol):
 
         Args:
             proposal: what was evaluated.
-            reward: number to maximise; None where the evaluation failed or the proposal was rejected.
+            reward: number to maximise; None where the evaluation failed, the proposal was rejected, or its training was
+                stopped. What that would have reached nobody knows: it is no parent and teaches no model.
             objectives: what the reward is a compromise of, each to be maximised; equally many throughout a search, none
                 for a failure. A controller whose `min_objectives` is 1 ignores them.
         """

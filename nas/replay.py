@@ -33,6 +33,7 @@ from nas.record.numerics import count_numerics, mixture_line
 from nas.record.promotion import Promotion
 from nas.record.record import Record
 from nas.record.replays import REPLAYS, differences_to_search, rung_trained_as
+from nas.record.stopping import Stopping
 from nas.record.trial import Trial
 from nas.running import (
     MAX_SEEDS,
@@ -172,9 +173,10 @@ def _train(
             run=folder,
             num_trials=len(record.trials),
             controller=RandomSearch(setup.space),  # never asked: every trial is on record
-            # What the search has found is trained whatever it costs, and once with each seed.
+            # What the search has found is trained whatever it costs, to the end, and once with each seed.
             limits={},
             promotion=Promotion(),
+            stopping=Stopping(),
         )
 
         title = f"replay of {short_path(setup.run)}, seed {setup.seed}"

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from foundation import InputError, short_path
+from nas.engine.cost import Trainings, measured_cost, plain_trainings, search_trainings
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_best
 from nas.options.command_line import own_command, run_command, this_command
@@ -20,8 +21,8 @@ from nas.options.experiments import settings_of
 from nas.options.repeated import arguments_for
 from nas.record.baselines import Baseline, read_baselines
 from nas.record.failures import failure_lines
-from nas.record.identity import check_data, open_run, options_on_record, present_options
-from nas.record.journal import has_trials
+from nas.record.identity import check_config, check_data, may_change, open_run, options_on_record, present_options
+from nas.record.journal import has_trials, read_record
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.record import Record
 from nas.record.replays import comparing_options, replayed_run
@@ -37,9 +38,10 @@ from nas.running import (
 )
 from nas.setup import Setup, build_setup
 from nas.terminal.baselines import standing_line
+from nas.terminal.cost_table import cost_table, rate_line, stopping_line
 from nas.terminal.figures import duration
 from nas.terminal.tables import leaderboard_table
-from proxy_tasks.base import DataTask
+from proxy_tasks.base import DataTask, ImageTask
 from search_space import Decisions
 
 HELP = """\
@@ -52,6 +54,9 @@ extends a finished run. So does run= alone: what is not given is taken from the 
   python -m nas.search experiment=quickstart                          minutes, on data it draws itself
   python -m nas.search experiment=spinenet data.root=/path/to/coco    the paper's search
   python -m nas.search run=runs/quickstart num_trials=24              resumes or extends a run
+
+With --cost it makes the data ready as ever, says what the search costs in image passes, and in hours where trials are
+on record, beside the search without rungs and stopping, and trains nothing.
 """
 NUM_SHOWN = 10
 """Best trials in the table of the summary."""
@@ -92,6 +97,37 @@ def main(config: dict[str, Any]) -> None:
         run_and_show(setup, journal, consoles, Shown(here, summarise, beside=beside))
 
 
+def show_cost(config: dict[str, Any]) -> None:
+    """Print what the search that the configuration describes costs, without beginning it."""
+    setup = build_setup(config)
+    _refuse_replay(setup.run)
+    console = make_consoles(setup.verbosity).problems
+    task, plan = prepare_task(setup.task, console), setup.plan
+    measured = None
+    if has_trials(setup.run):
+        record = read_record(setup.run)
+        check_config(record, setup.run, config, task, may_change(task))
+        measured = measured_cost(record)
+
+    num_images = None
+    if isinstance(task, ImageTask):
+        num_images = min(task.num_train_images, plan.fidelity.max_train_images or task.num_train_images)
+    trainings = search_trainings(plan, None if measured is None else measured.share_done)
+    baselines = Trainings("baselines", len(setup.baseline_names), plan.fidelity.epochs)
+
+    seconds_per_epoch = None if measured is None else measured.seconds / plan.fidelity.epochs
+    console.print(cost_table(trainings, plain_trainings(plan), baselines, num_images, seconds_per_epoch))
+    console.print()
+    console.print(rate_line(measured, num_images and num_images * plan.fidelity.epochs), soft_wrap=True)
+    if plan.stopping.shares:
+        console.print(stopping_line(trainings[0], measured), soft_wrap=True)
+    console.print(
+        "The plain search trains as many architectures, each for as long as the furthest. All of it at most: what is "
+        "proposed again, or over a limit, is not trained.",
+        soft_wrap=True,
+    )
+
+
 def _refuse_replay(folder: Path) -> None:
     """Check that a folder holds no replay: what a controller proposes is none of the best of its run.
 
@@ -116,7 +152,7 @@ def _warm_start_numerics(warm_start: WarmStart) -> dict[str, NumericsCount]:
 def _summarise(console: Console, record: Record, setup: Setup, started: float) -> None:
     """Print how the trials ended, the best of them, and the commands that may follow."""
     statuses = Counter(trial.status for trial in record.trials.values())
-    order: tuple[Status, ...] = ("completed", "reused", "rejected", "failed", "running")
+    order: tuple[Status, ...] = ("completed", "stopped", "reused", "rejected", "failed", "running")
     counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
     console.print(f"\n{counts or 'no trials'}; {duration(time.monotonic() - started)} this time\n")
     baselines = read_baselines(setup.run)
@@ -262,4 +298,4 @@ def reused_share(record: Record) -> float:
 
 
 if __name__ == "__main__":
-    run_command("config", HELP, main, options_on_record, needs_output=False)
+    run_command("config", HELP, main, options_on_record, needs_output=False, other_actions={"--cost": show_cost})

@@ -22,10 +22,11 @@ from nas.record.baselines import BASELINE_NAME, Baseline
 from nas.record.journal import Journal
 from nas.record.promotion import Promotion
 from nas.record.ranking import OWN_COLUMNS
+from nas.record.stopping import Stopping
 from nas.record.trial import Trial
 from nas.terminal.console import Verbosity
 from nas.tracking.base import Tracker
-from proxy_tasks.base import BaselineTask, Fidelity, Numerics, ProxyTask
+from proxy_tasks.base import BaselineTask, Fidelity, Numerics, ProxyTask, StoppableTask
 from search_space import ModelScale, SearchSpace
 
 SHARED_NODES = ("data", "recipe", "block_kinds")
@@ -56,6 +57,7 @@ class Setup:
     limits: Mapping[str, float | None]
     warm_start: WarmStart
     promotion: Promotion
+    stopping: Stopping
     failures: FailurePolicy
     max_reused_share: float
     verbosity: Verbosity
@@ -69,6 +71,7 @@ class Setup:
         self._check_reward()
         self._check_baselines()
         self._check_timeout()
+        self._check_stopping()
         if all(decision.num_options == 1 for decision in self.space.decisions):
             raise ValueError("space: holds one architecture only, there is nothing to search")
         if len(self.reward.metrics) < self.controller.min_objectives:
@@ -86,6 +89,7 @@ class Setup:
             limits=Limits(self.limits),
             promotion=self.promotion,
             failures=self.failures,
+            stopping=self.stopping,
         )
 
     @property
@@ -161,6 +165,14 @@ class Setup:
             raise ValueError(
                 f"executor.timeout_s must be above {longest_s:g} (task.latency.num_calls times "
                 f"task.latency.timeout_s), by the time that a trial is trained for, got {limit_s:g}"
+            )
+
+    def _check_stopping(self) -> None:
+        """Check that the task can end a training early where that is asked for."""
+        if self.stopping.shares and not isinstance(self.task, StoppableTask):
+            raise ValueError(
+                f"stopping.shares: {type(self.task).__name__} cannot end a training early (see StoppableTask in "
+                "proxy_tasks/base.py); leave them out"
             )
 
     def _check_reward(self) -> None:

@@ -14,6 +14,7 @@ from nas.record.identity import check_decisions, open_run
 from nas.record.journal import has_trials, read_record, refuse_links
 from nas.record.promotion import Promotion
 from nas.record.record import Record
+from nas.record.stopping import Stopping
 from nas.record.trial import best_trials
 from nas.running import Consoles, Shown, is_finished, prepare_task, run_and_show
 from nas.setup import Setup
@@ -126,9 +127,10 @@ def _run(
         seed=seed,
         num_trials=count,
         controller=RandomSearch(proxy.setup.space),  # never asked: the run begins with all that it trains
-        # Every architecture is trained, whatever it costs, and once.
+        # Every architecture is trained, whatever it costs, to the end, and once.
         limits={},
         promotion=Promotion(),
+        stopping=Stopping(),
         warm_start=WarmStart(),
         # A study is about how proxies rank architectures of the space.
         baselines=False,

@@ -1,15 +1,17 @@
 """The contract of a proxy task: a cheap stand-in for full training that any search can use as its reward."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from foundation import InputError, check_range, printable
+from proxy_tasks.training_sample import TrainingSample
 from search_space import ArchSpec
+
+_LEAST_SHARE = 1e-6
+_ROUNDING = 1e-9
 
 Report: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many are done and how many there are."""
@@ -48,12 +50,22 @@ class Evaluation:
         loss_curve: mean training loss in each of P parts of the training, equally long and in order; empty where the
             task has none.
         remarks: a line for a person on each thing that did not go as asked, and did not stop the evaluation either.
+        stopped_at: share of the training after which a `LossLimit` ended it. Then nothing was scored: the metrics are
+            some of those that are known, and the loss curve has the parts up to there. None where it came to its end.
+
+    Raises:
+        ValueError: `stopped_at` is no share of a training.
     """
 
     metrics: Mapping[str, float]
     seconds: Mapping[str, float] = field(default_factory=dict)
     loss_curve: tuple[float, ...] = ()
     remarks: tuple[str, ...] = ()
+    stopped_at: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.stopped_at is not None:
+            check_share(self.stopped_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,44 @@ class Weights:
 
 
 NO_WEIGHTS = Weights()
+
+
+@dataclass(frozen=True, slots=True)
+class LossLimit:
+    """A loss above which a training ends before its last step.
+
+    Attributes:
+        share: share of the training after which the loss is looked at.
+        max_loss: the training goes on where the loss, the mean over the part of the loss curve that ends there, is no
+            higher.
+
+    Raises:
+        ValueError: a share that is none.
+    """
+
+    share: float
+    max_loss: float
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+
+
+def check_share(share: float) -> None:
+    """Check a share of a training after which its loss is looked at.
+
+    Raises:
+        ValueError: it is not above 0 and below 1.
+    """
+    if not _LEAST_SHARE <= share < 1:
+        raise ValueError(f"a share of the training must be above 0 and below 1, got {share}")
+
+
+def parts_at(share: float, num_parts: int) -> int:
+    """Return how many of a loss curve's parts are done when a share of the training is, at least one.
+
+    Of 20 parts, 5 at 0.25 and 6 at 0.26: a part counts once it is whole.
+    """
+    return max(1, math.ceil(share * num_parts - _ROUNDING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,23 +339,6 @@ class BaselineTask(ProxyTask, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingSample:
-    """An image as a network is trained on it: resized, augmented, in its square.
-
-    Attributes:
-        pixels: (S, S, 3) uint8 RGB.
-        boxes_xyxy: (N, 4) corners in pixels of the square.
-        labels: (N,) class index of each box.
-        names: class of each box, in words.
-    """
-
-    pixels: NDArray[np.uint8]
-    boxes_xyxy: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    names: tuple[str, ...]
-
-
 @runtime_checkable
 class SampleTask(ProxyTask, Protocol):
     """A proxy task that shows what it trains on: wrong boxes are seen at a glance, and in no figure."""
@@ -315,5 +348,43 @@ class SampleTask(ProxyTask, Protocol):
 
         Raises:
             InputError: what `prepare` makes is missing or damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class ImageTask(ProxyTask, Protocol):
+    """A proxy task that trains on images, and knows their number once they are prepared."""
+
+    @property
+    def num_train_images(self) -> int:
+        """Images of an epoch, where the fidelity does not take fewer; called after `prepare`."""
+        ...
+
+
+@runtime_checkable
+class StoppableTask(ProxyTask, Protocol):
+    """A proxy task that can end a training by itself, where its loss is higher than it may be.
+
+    A search with `stopping.shares` sends limits along with a job; nothing is sent while it runs::
+
+        limits = [LossLimit(share=0.25, max_loss=1.3)]
+        task.evaluate_within(spec, fidelity=Fidelity(2), seed=0, loss_limits=limits)
+        # the Evaluation of `evaluate`, or one with a part of the loss curve, without AP and with stopped_at=0.25
+    """
+
+    def evaluate_within(
+        self,
+        spec: ArchSpec,
+        *,
+        fidelity: Fidelity,
+        seed: int,
+        loss_limits: Sequence[LossLimit],
+        weights: Weights = NO_WEIGHTS,
+    ) -> Evaluation:
+        """Evaluate as `evaluate` does, and end the training at the first of the limits that its loss is above.
+
+        What it does up to there, and all of it where it is above none, equals what `evaluate` does. One that is stopped
+        leaves no weights.
         """
         ...

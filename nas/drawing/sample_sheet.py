@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from nas.drawing.found_boxes import FoundBox, draw_found
-from proxy_tasks.base import TrainingSample
+from proxy_tasks.training_sample import TrainingSample
 
 _TILE_PX = 480
 _GAP_PX = 8

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from nas.record.trial import Failure
-from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, Weights
+from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, LossLimit, Numerics, Weights
 from search_space import ArchSpec, BlockKind
 
 
@@ -19,6 +19,7 @@ class Job:
         seed: seed of the training.
         weights: file that its network starts from, and file that it is kept in.
         kinds: block kinds from outside the package, which a worker's process does not know.
+        loss_limits: losses above which its training ends.
     """
 
     trial: int
@@ -27,6 +28,7 @@ class Job:
     seed: int
     weights: Weights = NO_WEIGHTS
     kinds: tuple[BlockKind, ...] = ()
+    loss_limits: tuple[LossLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class KnownArchitectures:
         >>> known.begin(trial)        # True: train it
         >>> known.begin(same)         # False: `same` waits for `trial`
         >>> known.end(trial)          # [same.number]: take it up again
-        >>> known.trained_by(same, numerics)    # trial.number, if that one was completed in these; else `begin` it
+        >>> known.trained_by(same, numerics)    # trial.number, if that did not fail and was in these; else `begin` it
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,8 @@ class KnownArchitectures:
     def trained_by(self, trial: Trial, numerics: Numerics | None = None) -> int | None:
         """Return the first trial that gave the same architecture as much training in this arithmetic; None before one.
 
-        Results in another arithmetic do not count: the same training would have ended elsewhere.
+        One that was stopped counts: the same training would fall as far behind. Results in another arithmetic do not:
+        the same training would have ended elsewhere.
         """
         return self._trained.get((_training(trial), numerics))
 
@@ -54,11 +55,11 @@ class KnownArchitectures:
         Returns:
             Numbers of the trials that waited for it, in the order in which they came.
         """
-        if trial.status not in ("completed", "failed"):
+        if trial.status not in ("completed", "stopped", "failed"):
             return []
         training = _training(trial)
         self._in_training.discard(training)
-        if trial.status == "completed":
+        if trial.status != "failed":
             self._trained.setdefault((training, trial.numerics), trial.number)
 
         # All are released, even after a failure: the first one then begins, and the others wait for that one.

@@ -17,6 +17,7 @@ from nas.engine.successive_halving import SuccessiveHalving
 from nas.engine.told import finite_figures, told_of
 from nas.record.events import Asked, AttemptFailed, Told
 from nas.record.journal import Journal
+from nas.record.stopping import LossHistory
 from nas.record.trial import Failure, Trial
 from nas.record.waiting_list import Waiting, first_waiting, remove_from_waiting_list
 from proxy_tasks import BadSpecError, Numerics
@@ -79,6 +80,7 @@ class Search:
         self._numerics: set[Numerics] = set()
         self._why_stopped: str | None = None
         self._halving = SuccessiveHalving(num_rungs, plan.promotion.reduction)
+        self._losses = LossHistory(plan.stopping)
         self._known = KnownArchitectures()
         self._watch = FailureWatch(plan.failures)
 
@@ -158,6 +160,10 @@ class Search:
         waiting = self._first_waiting(number)
         proposal = self._propose(number) if waiting is None else Proposal(waiting.decisions)
         spec = self._space.decode(proposal.decisions)
+
+        # The limits too, so that a trial which is run again ends where it would have ended. What was promoted is among
+        # the best, and is trained to its end.
+        limits = () if proposal.rung else self._losses.limits()
         self._journal.append(
             Asked(
                 trial=number,
@@ -167,6 +173,7 @@ class Search:
                 key=spec.key,
                 spec=spec,
                 queued=None if waiting is None else waiting.name,
+                loss_limits=limits or None,
             )
         )
         if waiting is not None:
@@ -234,7 +241,9 @@ class Search:
         promotion = self._plan.promotion
         fidelity = promotion.fidelity(self._plan.fidelity, trial.rung)
         weights = promotion.weights(self._journal.folder, trial.key, trial.rung)
-        return Job(trial.number, trial.spec, fidelity, self._plan.seed, weights, added_kinds())
+        return Job(
+            trial.number, trial.spec, fidelity, self._plan.seed, weights, added_kinds(), loss_limits=trial.loss_limits
+        )
 
     def _fail(self, told: Told, failure: Failure) -> None:
         """End a failed trial, or leave it open, as the policy says for this kind of failure."""
@@ -269,18 +278,19 @@ class Search:
 
         if trial.status == "rejected":
             self._stop_if_nothing_fits()
-        elif trial.status in ("completed", "failed"):
+        elif trial.status in ("completed", "stopped", "failed"):
             self._watch.note(trial)
             too_many_failed = self._watch.why_stop()
             if too_many_failed is not None:
                 self.stop(too_many_failed)
 
     def _learn(self, trial: Trial) -> None:
-        """Tell the controller, and the rungs above, of a trial that ended."""
+        """Tell the controller, and the rungs above, of a trial that ended; one that was stopped has no reward."""
         if trial.rung == 0:
             objectives = () if trial.reward is None else objectives_of(self._reward, trial.metrics)
             self._controller.tell(trial.proposal, trial.reward, objectives)
         self._halving.note(trial.proposal, trial.reward)
+        self._losses.note(trial)
 
     def _stop_if_nothing_fits(self) -> None:
         """Stop a search if every proposal so far was over a limit: the space holds hardly any other."""

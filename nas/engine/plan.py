@@ -1,4 +1,4 @@
-"""The plan of a search: how many trials, how each is trained, and how limits, promotions and failures are handled."""
+"""The plan of a search: its number of trials, how each is trained, limited, stopped and promoted, and failures."""
 
 from dataclasses import dataclass, field
 
@@ -7,6 +7,7 @@ from nas.engine.failures import FailurePolicy
 from nas.engine.limits import Limits
 from nas.record.events import MAX_TRIALS
 from nas.record.promotion import Promotion
+from nas.record.stopping import Stopping
 from proxy_tasks import Fidelity
 
 _SEEDS = 2**32
@@ -24,6 +25,7 @@ class Plan:
         limits: costs above which an architecture is never trained.
         promotion: how the best are promoted to more training.
         failures: how failed trials are handled.
+        stopping: which trainings end early.
 
     Raises:
         ValueError: a number out of range.
@@ -35,6 +37,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     promotion: Promotion = field(default_factory=Promotion)
     failures: FailurePolicy = field(default_factory=FailurePolicy)
+    stopping: Stopping = field(default_factory=Stopping)
 
     def __post_init__(self) -> None:
         check_range("num_trials", self.num_trials, 1, MAX_TRIALS, "their journal has 20 GB")

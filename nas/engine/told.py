@@ -12,11 +12,26 @@ from nas.record.trial import Failure
 def told_of(outcome: Outcome, reward: Reward) -> Told:
     """Return the end of a trial by the outcome of its job.
 
-    A figure that the reward looks at and that is not finite makes it a failed one; metrics that are finite are kept.
+    One whose training was stopped has no reward. A figure that the reward looks at and that is not finite makes it a
+    failed one; metrics that are finite are kept.
     """
     evaluation = outcome.result
     if isinstance(evaluation, Failure):
         return Told(trial=outcome.trial, status="failed", failure=evaluation, numerics=outcome.numerics)
+
+    is_curve_finite = all(math.isfinite(loss) for loss in evaluation.loss_curve)
+    curve = evaluation.loss_curve if is_curve_finite else ()
+    if evaluation.stopped_at is not None:
+        return Told(
+            trial=outcome.trial,
+            status="stopped",
+            metrics=finite_figures(evaluation.metrics),
+            seconds=dict(evaluation.seconds),
+            loss_curve=curve,
+            remarks=evaluation.remarks or None,
+            numerics=outcome.numerics,
+            stopped_at=evaluation.stopped_at,
+        )
 
     value = reward(evaluation.metrics)
     objectives = objectives_of(reward, evaluation.metrics)
@@ -28,14 +43,13 @@ def told_of(outcome: Outcome, reward: Reward) -> Told:
     elif not all(math.isfinite(objective) for objective in objectives):
         failure = Failure("nan", "a cost is not finite")
 
-    is_curve_finite = all(math.isfinite(loss) for loss in evaluation.loss_curve)
     return Told(
         trial=outcome.trial,
         status="completed" if failure is None else "failed",
         reward=value if failure is None else None,
         metrics=finite_figures(evaluation.metrics),
         seconds=dict(evaluation.seconds),
-        loss_curve=evaluation.loss_curve if is_curve_finite else (),
+        loss_curve=curve,
         failure=failure,
         remarks=evaluation.remarks or None,
         numerics=outcome.numerics,

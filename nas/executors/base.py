@@ -10,7 +10,7 @@ from nas.engine.job import AnyJob, BaselineJob, Outcome
 from nas.engine.workers import OnWorkers, ignore_workers
 from nas.record.trial import Failure, FailureKind
 from proxy_tasks import BadDataError, BadSpecError, Evaluation, NonFiniteLossError, Numerics, ProxyTask
-from proxy_tasks.base import BaselineTask
+from proxy_tasks.base import BaselineTask, StoppableTask
 from proxy_tasks.gpu_failures import is_gpu_lost, is_out_of_memory
 from search_space import add_kind
 
@@ -93,7 +93,13 @@ def _evaluation(task: ProxyTask, job: AnyJob) -> Evaluation:
 
     for kind in job.kinds:
         add_kind(kind)
-    return task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
+    if not job.loss_limits:
+        return task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
+    if not isinstance(task, StoppableTask):
+        raise TypeError(f"{type(task).__name__} cannot end a training early, and is sent limits of its loss")
+    return task.evaluate_within(
+        job.spec, fidelity=job.fidelity, seed=job.seed, loss_limits=job.loss_limits, weights=job.weights
+    )
 
 
 def _failure(error: Exception, trace: str) -> Failure:

@@ -4,7 +4,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
 from pathlib import Path
@@ -29,6 +29,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_READER_GONE = 128 + signal.SIGPIPE
 """The status that a shell gives to a program that SIGPIPE ended."""
+_NO_OTHERS: Mapping[str, Callable[[dict[str, Any]], None]] = {}
 _SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
 
 
@@ -40,6 +41,7 @@ def run_command(
     *,
     needs_output: bool = True,
     words: str = "",
+    other_actions: Mapping[str, Callable[[dict[str, Any]], None]] = _NO_OTHERS,
 ) -> NoReturn:
     """Parse the command line, call `action` with the composed configuration, and exit; see `exit_after`.
 
@@ -50,11 +52,14 @@ def run_command(
         on_record: for a command that takes the options of the run that `run=` names, where it is not told otherwise.
         needs_output: see `exit_after`.
         words: the option that takes words without `=`, as a shell makes them of `runs/*`; empty where none does.
+        other_actions: what is done in place of the work where a flag asks for it, by the flag.
     """
 
     def work() -> None:
         arguments = _with_words(sys.argv[1:], words) if words else sys.argv[1:]
-        _answer(config_name, summary, action, arguments, on_record)
+        asked = [flag for flag in other_actions if flag in arguments]
+        chosen = other_actions[asked[0]] if asked else action
+        _answer(config_name, summary, chosen, [word for word in arguments if word not in asked], on_record)
 
     exit_after(work, needs_output=needs_output)
 

@@ -30,6 +30,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("enqueue", "enqueue", "nas.enqueue.Options", "put architectures of one's own into a search"),
     Command("replay", "replay", "nas.setup.Setup", "train the best architectures of a run again"),
     Command("proxy", "proxy", "nas.setup.Setup", "say how good a proxy is, or which of several", "nas.proxy.Options"),
+    Command("stopping", "stopping", "nas.stopping.Options", "say what stopping trainings early would save and cost"),
     Command("table", "table", "nas.table.Options", "gather the trainings of runs in one file"),
     Command("train", "train", "nas.train.Options", "train one architecture in full, to weights that people use"),
     Command("evaluate", "evaluate", "nas.evaluate.Options", "score a trained detector on COCO-format data"),

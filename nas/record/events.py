@@ -5,10 +5,11 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 
 from nas.record.trial import Failure
-from proxy_tasks import Numerics
+from proxy_tasks import LossLimit, Numerics
+from proxy_tasks.base import check_share
 from search_space import ArchSpec, BlockSpec, Decision
 
 SCHEMA_VERSION: Final = 1
@@ -83,6 +84,8 @@ class Asked(_Event):
 
     Attributes:
         queued: name of the file on the run's waiting list that it was made of; None where the search proposed it.
+        loss_limits: losses above which its training ends, by what was known when it was proposed; None where there are
+            none, which keeps the line as older versions wrote it.
     """
 
     event: Literal["asked"] = "asked"
@@ -93,6 +96,7 @@ class Asked(_Event):
     key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     spec: Annotated[ArchSpec, BeforeValidator(_with_shared_blocks)]
     queued: str | None = None
+    loss_limits: tuple[LossLimit, ...] | None = None
 
 
 class AttemptFailed(_Event):
@@ -109,11 +113,12 @@ class Told(_Event):
     Attributes:
         remarks: see `Evaluation`; None where there are none, which keeps the line as older versions wrote it.
         numerics: None where the task does not depend on it, and in journals of older versions.
+        stopped_at: see `Evaluation`.
     """
 
     event: Literal["told"] = "told"
     trial: int
-    status: Literal["completed", "failed", "reused", "rejected"]
+    status: Literal["completed", "stopped", "failed", "reused", "rejected"]
     reward: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
@@ -122,6 +127,14 @@ class Told(_Event):
     reused_from: int | None = None
     remarks: tuple[str, ...] | None = None
     numerics: Numerics | None = None
+    stopped_at: float | None = None
+
+    @field_validator("stopped_at")
+    @classmethod
+    def _is_share(cls, stopped_at: float | None) -> float | None:
+        if stopped_at is not None:
+            check_share(stopped_at)
+        return stopped_at
 
 
 Event: TypeAlias = Asked | AttemptFailed | Told

@@ -52,6 +52,7 @@ OPTIONS: Mapping[str, Meaning] = {
     "fidelity": Meaning(changes="in a replay", concern="problem"),
     "controller": Meaning(changes="never", concern="searcher"),
     "promotion": Meaning(changes="never", concern="searcher"),
+    "stopping": Meaning(changes="never", concern="searcher"),
 }
 """The options that differ from the rest; which of a task's own options may change is said by the task."""
 
@@ -73,6 +74,10 @@ ADDED_SINCE: Mapping[str, object] = {
     "promotion.num_rungs": 1,
     "promotion.reduction": 4,
     "promotion.keep_weights": True,
+    "stopping.shares": [],
+    "stopping.worst": 0.5,
+    "stopping.min_results": 20,
+    "stopping.margin": 0.0,
     "scale.stem_width": 64,
 }
 """Options that older runs do not have, with the values that do what those runs did; a task says which of its own."""

@@ -49,14 +49,17 @@ class Record:
         if event.trial != len(self.trials):
             raise ValueError(f"trial {len(self.trials)} should be asked next, not {event.trial}")
         proposal = Proposal(event.decisions, event.log_prob, event.rung)
-        self.trials[event.trial] = Trial(event.trial, proposal, event.spec, event.key)
+        limits = event.loss_limits or ()
+        self.trials[event.trial] = Trial(event.trial, proposal, event.spec, event.key, loss_limits=limits)
         self.asked_after.append(len(self.told))
         if event.queued is not None:
             self.queued[event.queued] = event.trial
 
     def _end(self, trial: Trial, event: Told) -> None:
-        if (event.status in ("failed", "rejected")) != (event.reward is None):
+        if (event.reward is None) != self._has_no_reward(event):
             raise ValueError(f"trial {event.trial} is {event.status} with reward {event.reward}")
+        if (event.status == "stopped") != (event.stopped_at is not None):
+            raise ValueError(f"trial {event.trial} is {event.status} and was stopped at {event.stopped_at}")
 
         self.trials[event.trial] = replace(
             trial,
@@ -69,8 +72,16 @@ class Record:
             reused_from=event.reused_from,
             remarks=event.remarks or (),
             numerics=event.numerics,
+            stopped_at=event.stopped_at,
         )
 
         # The order matters: a resumed run tells its controller in it.
         self.told.append(event.trial)
         self.told_at.append(event.time)
+
+    def _has_no_reward(self, event: Told) -> bool:
+        """Return whether a result of this status has no reward; one that was reused has none where the first had."""
+        if event.status != "reused":
+            return event.status in ("stopped", "failed", "rejected")
+        first = self.trials.get(-1 if event.reused_from is None else event.reused_from)
+        return first is not None and first.status == "stopped"

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from controllers import Proposal
 from foundation import printable
-from proxy_tasks import Numerics
+from proxy_tasks import LossLimit, Numerics
 from search_space import ArchSpec
 
 FailureKind: TypeAlias = Literal[
@@ -21,7 +21,7 @@ FailureKind: TypeAlias = Literal[
     "error",
     "over_limit",
 ]
-Status: TypeAlias = Literal["running", "completed", "failed", "reused", "rejected"]
+Status: TypeAlias = Literal["running", "completed", "stopped", "failed", "reused", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,10 @@ class Trial:
         proposal: decisions that the controller, or a promotion, proposed.
         spec: architecture that the decisions describe.
         key: canonical key of the spec.
-        status: `running` until it is told; `reused` when an earlier trial had the same key; `rejected` when it was over
-            a hard limit and never trained.
-        reward: what the controller was told; None while running, when failed and when rejected.
+        status: `running` until it is told; `stopped` when its loss was above a limit; `reused` when an earlier trial
+            had the same key; `rejected` when it was over a hard limit and never trained.
+        reward: what the controller was told; None while running, when failed, stopped and rejected, and where a stopped
+            trial was reused.
         metrics: the proxy task's metrics; those of the earlier trial where reused; the costs where rejected.
         seconds: durations of the evaluation; empty where nothing was trained.
         loss_curve: mean training loss in equally long parts of the training; empty where nothing was trained.
@@ -66,6 +67,8 @@ class Trial:
         remarks: lines on what did not go as asked, and did not stop the evaluation either.
         numerics: the arithmetic that its metrics were computed in; None where that is not on record.
         attempts: failures of earlier attempts, after which it was run again.
+        loss_limits: losses above which its training ends.
+        stopped_at: share of its training after which it was stopped; None where it was not.
     """
 
     number: int
@@ -82,11 +85,18 @@ class Trial:
     remarks: tuple[str, ...] = ()
     numerics: Numerics | None = None
     attempts: tuple[Failure, ...] = ()
+    loss_limits: tuple[LossLimit, ...] = ()
+    stopped_at: float | None = None
 
     @property
     def rung(self) -> int:
         """Number of times that the architecture was promoted to more training before this trial."""
         return self.proposal.rung
+
+    @property
+    def share_done(self) -> float:
+        """Share of its training that was done, where it was trained: below 1 where it was stopped."""
+        return 1.0 if self.stopped_at is None else self.stopped_at
 
 
 def ranking_key(trial: Trial) -> tuple[int, float, int]:

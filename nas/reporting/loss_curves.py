@@ -22,16 +22,21 @@ class LossCurves:
     Attributes:
         index: (C,) index of the trial in the columns of all trials.
         loss: (C,) mean loss in equally long parts of its training, in order; figures have five digits.
-        num_found: trials with a curve and a reward, those included that are left out.
+        done: (C,) share of its training that was done: below 1 where it was stopped.
+        num_found: trials with a curve and a reward, and those that were stopped, with those that are left out.
     """
 
     index: tuple[int, ...]
     loss: tuple[tuple[float, ...], ...]
+    done: tuple[float, ...]
     num_found: int
 
 
 def loss_curves(runs: Sequence[ReportedRun]) -> LossCurves:
-    """Return the curves of each rung's best trials over all runs, and of others evenly spaced over the ranking."""
+    """Return the curves of each rung's best trials over all runs, and of others evenly spaced over the ranking.
+
+    Behind them come those that were stopped, of which no ranking is known.
+    """
     trials = [trial for run in runs for trial in run.record.trials.values()]
     found = [index for index, trial in enumerate(trials) if trial.loss_curve and trial.reward is not None]
     ranked = sorted(found, key=lambda index: ranking_key(trials[index])[:2])
@@ -39,7 +44,15 @@ def loss_curves(runs: Sequence[ReportedRun]) -> LossCurves:
     drawn: list[int] = []
     for rung in dict.fromkeys(trials[index].rung for index in ranked):
         drawn += _drawn([index for index in ranked if trials[index].rung == rung])
-    return LossCurves(tuple(drawn), tuple(_losses(trials[index]) for index in drawn), len(found))
+
+    stopped = [index for index, trial in enumerate(trials) if trial.loss_curve and trial.status == "stopped"]
+    drawn += _drawn(stopped)
+    return LossCurves(
+        index=tuple(drawn),
+        loss=tuple(_losses(trials[index]) for index in drawn),
+        done=tuple(trials[index].share_done for index in drawn),
+        num_found=len(found) + len(stopped),
+    )
 
 
 def _drawn(ranked: Sequence[int]) -> Sequence[int]:

@@ -63,7 +63,12 @@ def facts(runs: Sequence[ReportedRun], ranking: ReportRanking) -> str:
 
     shown.append(("trials", f"{len(trials):,}"))
     statuses = Counter(trial.status for trial in trials)
-    names = {"completed": "trained", "reused": "known already", "rejected": "over a limit"}
+    names = {
+        "completed": "trained",
+        "stopped": "stopped early",
+        "reused": "known already",
+        "rejected": "over a limit",
+    }
     shown += [(names.get(status, status), f"{number:,}") for status, number in statuses.most_common()]
 
     seconds = sum(sum(trial.seconds.values()) for trial in trials)
@@ -180,6 +185,8 @@ def _learned(runs: Sequence[ReportedRun], learned: Mapping[str, Learned]) -> str
 
 def _training_curves(losses: LossCurves, num_rungs: int) -> str:
     text = "Each line is a trial: the mean loss in equal parts of its training, each at its end."
+    if min(losses.done) < 1:
+        text += " Grey ones were stopped where they end."
     if len(losses.index) < losses.num_found:
         of_which = " of each rung" if num_rungs > 1 else ""
         text += f" Here are {len(losses.index):,} of {losses.num_found:,}: the best {NUM_BEST}{of_which}, and others "

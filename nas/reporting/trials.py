@@ -18,7 +18,7 @@ class TrialColumns:
         trial: number in its run.
         run: index of its run among those reported.
         result: 1 for the first result of its run, 2 for the second; None while it is running.
-        status: running, completed, failed, reused or rejected.
+        status: running, completed, stopped, failed, reused or rejected.
         rung: how often its architecture had been promoted.
         reward: what the controller was told.
         seconds: time of the evaluation, all parts together.

@@ -18,6 +18,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 _ASCII_SPARKS = "_.:-=+*#"
 _COUNTED: tuple[tuple[Status, str, str], ...] = (
     ("completed", "trained", "green"),
+    ("stopped", "stopped early", "yellow"),
     ("running", "running", "cyan"),
     ("reused", "known already", "default"),
     ("rejected", "over a limit", "yellow"),

@@ -25,9 +25,11 @@ def describe(trial: Trial | Baseline) -> str:
         return f"{trial.status} ({trial.failure.kind}): {trial.failure.message}"
     reward = "" if trial.reward is None else f"reward {trial.reward:.4f}"
     if isinstance(trial, Trial) and trial.status == "reused":
-        return f"{reward}  same as trial {trial.reused_from}, not trained again"
+        return f"{reward or 'stopped'}  same as trial {trial.reused_from}, not trained again"
 
     words = [reward]
+    if isinstance(trial, Trial) and trial.stopped_at is not None:
+        words = [f"stopped at {trial.stopped_at:.0%} of its training"]
     if isinstance(trial, Trial) and trial.rung:
         words.append(f"rung {trial.rung}")
     words += [figure.terminal_words(trial.metrics[figure.name]) for figure in shown_figures(trial.metrics, "line")]

@@ -19,7 +19,7 @@ class TrialPage:
         name: `trial 7` for the trial of that number.
         begun_at: when its evaluation began, in seconds since 1970.
         ended_at: when its result came.
-        is_completed: whether it has a reward; else it failed.
+        is_completed: whether it has a reward, or was stopped as it was behind; else it failed.
         hyperparameters: the architecture as columns of a table: its key, its short form, and each block's
             parts.
         losses: points of the loss curve, each with the percent of the training that was done.
@@ -56,7 +56,8 @@ class Result:
     @property
     def trained(self) -> Trial | None:
         """The trial where it is more than a proposal: reused and rejected ones were never trained."""
-        return self.trial if self.trial is not None and self.trial.status in ("completed", "failed") else None
+        is_trained = self.trial is not None and self.trial.status in ("completed", "stopped", "failed")
+        return self.trial if is_trained else None
 
     def page(self) -> TrialPage:
         """Return a trained trial as trackers show it by itself.
@@ -71,9 +72,9 @@ class Result:
             name=f"trial {trial.number}",
             begun_at=self.time - sum(trial.seconds.values()),
             ended_at=self.time,
-            is_completed=trial.status == "completed",
+            is_completed=trial.status != "failed",
             hyperparameters=_hyperparameters(trial),
-            losses=_loss_by_percent(trial.loss_curve),
+            losses=_loss_by_percent(trial),
             figures=_figures(trial),
         )
 
@@ -115,9 +116,9 @@ def _figures(trial: Trial) -> dict[str, float]:
     return reward | dict(trial.metrics) | seconds
 
 
-def _loss_by_percent(loss_curve: tuple[float, ...]) -> tuple[tuple[int, float], ...]:
-    num_parts = len(loss_curve)
-    return tuple((round(100 * part / num_parts), loss) for part, loss in enumerate(loss_curve, start=1))
+def _loss_by_percent(trial: Trial) -> tuple[tuple[int, float], ...]:
+    percent, num_parts = 100 * trial.share_done, len(trial.loss_curve)
+    return tuple((round(percent * part / num_parts), loss) for part, loss in enumerate(trial.loss_curve, start=1))
 
 
 def _hyperparameters(trial: Trial) -> dict[str, str | float]:

@@ -110,9 +110,9 @@ def _page_file(result: Result) -> bytes:
     _write(file, page.begun_at, summary=start)
 
     # The evaluation begins with its training.
-    train_s = 0.0 if result.trial is None else result.trial.seconds.get("train", 0.0)
+    percent_s = 0.0 if result.trial is None else result.trial.seconds.get("train", 0.0) / result.trial.share_done / 100
     for percent, loss in page.losses:
-        _write_scalars(file, {"loss_curve": loss}, percent, page.begun_at + percent / 100 * train_s)
+        _write_scalars(file, {"loss_curve": loss}, percent, page.begun_at + percent * percent_s)
     _write_scalars(file, page.figures, result.number, page.ended_at)
 
     status = api_pb2.STATUS_SUCCESS if page.is_completed else api_pb2.STATUS_FAILURE

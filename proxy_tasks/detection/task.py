@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from proxy_tasks.base import TrainingSample
 from proxy_tasks.coco.image_store import Format
 from proxy_tasks.coco.open_data import Classes, DataOptions
 from proxy_tasks.detection.scoring import METRIC_NAMES
 from proxy_tasks.latency_options import LatencyOptions
 from proxy_tasks.short_training.trained_proxy import TrainedProxy
+from proxy_tasks.training_sample import TrainingSample
 
 if TYPE_CHECKING:
     from proxy_tasks.detection.trial_head import BoxTrialHead

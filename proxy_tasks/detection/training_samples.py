@@ -5,12 +5,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from proxy_tasks.base import TrainingSample
 from proxy_tasks.coco.batch_reading import read_batches
 from proxy_tasks.coco.batches import IMAGENET, training_rows
 from proxy_tasks.coco.open_data import DataOptions, open_data
 from proxy_tasks.detection.augment import augment, draw_augmentation
 from proxy_tasks.training.recipe import Recipe
+from proxy_tasks.training_sample import TrainingSample
 
 
 def training_samples(options: DataOptions, recipe: Recipe, num_images: int, *, seed: int) -> tuple[TrainingSample, ...]:

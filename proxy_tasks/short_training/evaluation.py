@@ -1,14 +1,14 @@
 """One evaluation of a task that trains networks: a network built, trained briefly, and scored."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from foundation import InputError
-from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, Weights
+from proxy_tasks.base import NO_WEIGHTS, BadDataError, BadSpecError, Evaluation, Fidelity, LossLimit, Weights
 from proxy_tasks.coco.batches import training_rows
 from proxy_tasks.coco.open_data import OpenData, open_data
 from proxy_tasks.networks.cost import network_cost, on_meta
@@ -21,11 +21,10 @@ from proxy_tasks.short_training.head import TrialHead
 from proxy_tasks.short_training.latency_metrics import latency_metrics
 from proxy_tasks.short_training.normalisation import retake_statistics
 from proxy_tasks.training.gpu_memory import peak_named
-from proxy_tasks.training.loop import mean_of_parts, train
+from proxy_tasks.training.loop import train
+from proxy_tasks.training.loss_curve import loss_curve, share_done
 from search_space import ArchSpec
 
-NUM_CURVE_POINTS = 20
-"""Points of a trial's loss curve: enough to see it fall or diverge, and little to keep for 100,000 trials."""
 _TO_LOWER = "recipe.batch_size, scale.image_size_px or the number of trials that share the GPU"
 _SEEDS = 2**32
 """One more than the largest seed of a run; see `Plan`."""
@@ -39,15 +38,16 @@ def evaluate_network(
     fidelity: Fidelity,
     seed: int,
     weights: Weights = NO_WEIGHTS,
+    loss_limits: Sequence[LossLimit] = (),
 ) -> Evaluation:
-    """Train and score one spec, or one network by its name, as the options say; see `ProxyTask.evaluate`.
+    """Train and score one spec, or one network by its name, as the options say; see `StoppableTask.evaluate_within`.
 
     A lack of the GPU's memory says how much was taken, and what to lower.
     """
     device = pick_device(options.device)
     set_up_training(device)
     with peak_named(device, _TO_LOWER):
-        return _evaluate(options, head, architecture, fidelity, seed, weights)
+        return _evaluate(options, head, architecture, fidelity, seed, weights, loss_limits)
 
 
 def _evaluate(
@@ -57,6 +57,7 @@ def _evaluate(
     fidelity: Fidelity,
     seed: int,
     weights: Weights,
+    loss_limits: Sequence[LossLimit],
 ) -> Evaluation:
     """Train and score one network.
 
@@ -83,8 +84,13 @@ def _evaluate(
     training_seed = seed + _SEEDS * round(epochs_before * len(rows) / recipe.batch_size)
     batches = head.batches(data.train, training_rows(rows, recipe.batch_size, num_steps, training_seed), device)
     objective = head.objective(network, recipe, bf16=bf16)
-    losses = train(network, objective, batches, recipe, num_steps, seed=training_seed)
+    losses = train(network, objective, batches, recipe, num_steps, seed=training_seed, loss_limits=loss_limits)
     trained = time.perf_counter()
+    curve = loss_curve(losses, num_steps)
+    known = {"loss": float(losses[-1]), **network_costs(options, architecture)}
+    if len(losses) < num_steps:
+        seconds = {"train": trained - started}
+        return Evaluation(known, seconds, curve, tuple(remarks), stopped_at=share_done(curve, num_steps))
 
     retake_statistics(
         network, head, data.train, rows, batch_size=recipe.batch_size, seed=seed, device=device, bf16=bf16
@@ -104,8 +110,7 @@ def _evaluate(
         metrics["num_scored_images"] = float(len(data.scored_rows))
     if weights.start_from is not None:
         metrics["epochs_before"] = epochs_before
-    metrics |= {"loss": float(losses[-1]), **network_costs(options, architecture)}
-    return Evaluation(metrics, seconds, mean_of_parts(losses, NUM_CURVE_POINTS), tuple(remarks))
+    return Evaluation(metrics | known, seconds, curve, tuple(remarks))
 
 
 def network_costs(options: EvaluationOptions, architecture: str | ArchSpec) -> Mapping[str, float]:

@@ -2,12 +2,12 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
-from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
+from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, LossLimit, Numerics, OptionRules, Report, Weights
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.folder import MACHINE, PLACES
 from proxy_tasks.coco.image_store import Format
@@ -18,6 +18,7 @@ from proxy_tasks.coco.open_data import (
     DataContent,
     DataOptions,
     ScoreOn,
+    open_data,
     prepare_data,
     prepared_content,
     verify_data,
@@ -191,6 +192,11 @@ class TrainedProxy(ABC):
         """Hashes of the annotations and images of each split; see `DataTask.data_content`."""
         return {} if self.content is None else self.content.parts()
 
+    @property
+    def num_train_images(self) -> int:
+        """Images that a trial may train on, those held out not among them; see `ImageTask.num_train_images`."""
+        return len(open_data(self.data_options).train_rows)
+
     def verify(self, report: Report) -> None:
         """Compare the checksums of all images; see `ProxyTask.verify`."""
         verify_data(self.data_options, report)
@@ -224,6 +230,18 @@ class TrainedProxy(ABC):
         """Train and score one spec; see `ProxyTask.evaluate` and, for how it is done, `evaluate_network`."""
         return self._evaluate(spec, fidelity, seed, weights)
 
+    def evaluate_within(
+        self,
+        spec: ArchSpec,
+        *,
+        fidelity: Fidelity,
+        seed: int,
+        loss_limits: Sequence[LossLimit],
+        weights: Weights = NO_WEIGHTS,
+    ) -> Evaluation:
+        """Train one spec and, unless its loss is above a limit, score it; see `StoppableTask.evaluate_within`."""
+        return self._evaluate(spec, fidelity, seed, weights, loss_limits)
+
     @property
     def baseline_names(self) -> tuple[str, ...]:
         """SpineNet-49's topology and ResNet-50 with a feature pyramid, both at the task's scale."""
@@ -233,12 +251,21 @@ class TrainedProxy(ABC):
         """Train and score a named network; see `BaselineTask.evaluate_baseline`."""
         return self._evaluate(name, fidelity, seed, NO_WEIGHTS)
 
-    def _evaluate(self, architecture: str | ArchSpec, fidelity: Fidelity, seed: int, weights: Weights) -> Evaluation:
+    def _evaluate(
+        self,
+        architecture: str | ArchSpec,
+        fidelity: Fidelity,
+        seed: int,
+        weights: Weights,
+        loss_limits: Sequence[LossLimit] = (),
+    ) -> Evaluation:
         # Imported here, as in `costs`.
         from proxy_tasks.short_training.evaluation import evaluate_network
 
         options, head = self.evaluation_options, self.trial_head()
-        return evaluate_network(options, head, architecture, fidelity=fidelity, seed=seed, weights=weights)
+        return evaluate_network(
+            options, head, architecture, fidelity=fidelity, seed=seed, weights=weights, loss_limits=loss_limits
+        )
 
     def _check_packages(self) -> None:
         """Check that what writes ONNX files is there where networks are timed by them.

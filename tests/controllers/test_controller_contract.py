@@ -181,3 +181,42 @@ def test_results_with_odd_probabilities_are_survived(make: Make, log_prob: float
     proposal = controller.ask(rng(0))
     SPACE.decode(proposal.decisions)
     assert proposal.log_prob is None or math.isfinite(proposal.log_prob)
+
+
+STOPPED = [Proposal(SPACE.sample(rng(trial, seed=9)), log_prob=-50.0) for trial in range(4)]
+"""Results without a reward: failed, rejected or stopped, as their loss was among the worst."""
+
+
+@every_controller
+def test_what_has_no_reward_is_not_a_parent_and_moves_no_policy(make: Make) -> None:
+    plain, told_more = make(SPACE), make(SPACE)
+    for trial in range(12):
+        result = Proposal(SPACE.sample(rng(trial, seed=5)), log_prob=-50.0)
+        for controller in (plain, told_more):
+            controller.tell(result, reward_of(result), objectives_of(result))
+        if trial % 3 == 0:
+            told_more.tell(STOPPED[trial // 3], None)
+    assert [told_more.ask(rng(t)) for t in range(10)] == [plain.ask(rng(t)) for t in range(10)]
+
+
+def test_guided_search_does_not_propose_again_what_was_stopped() -> None:
+    controller = CONTROLLERS["guided"](SPACE)
+    for trial in range(8):
+        result = Proposal(SPACE.sample(rng(trial, seed=5)))
+        controller.tell(result, reward_of(result))
+    for _ in range(5):
+        proposal = controller.ask(rng(0))
+        controller.tell(proposal, None)
+        assert controller.ask(rng(0)) != proposal
+
+
+def test_local_search_leaves_a_peak_around_which_too_many_were_stopped() -> None:
+    controller = CONTROLLERS["local_search"](SPACE)
+    peak = Proposal(SPACE.sample(rng(0, seed=5)))
+    controller.tell(peak, 0.5)
+    for trial in range(5):
+        # A mutant shares nearly all decisions with the peak, what is drawn anew does not.
+        proposal = controller.ask(rng(trial))
+        assert sum(a == b for a, b in zip(proposal.decisions, peak.decisions, strict=True)) > len(peak.decisions) / 2
+        controller.tell(proposal, None)
+    assert controller.ask(rng(9)) == Proposal(SPACE.sample(rng(9)))

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proxy_tasks import Fidelity, ProxyTask, silent
-from proxy_tasks.base import BaselineTask, DataTask
+from benchmarks.learning import Learning
+from proxy_tasks import Evaluation, Fidelity, LossLimit, ProxyTask, silent
+from proxy_tasks.base import BaselineTask, DataTask, StoppableTask
 from proxy_tasks.classification.class_shapes import ClassShapes
 from proxy_tasks.classification.task import ClassificationProxy
 from proxy_tasks.coco.shapes import Shapes
@@ -75,6 +76,7 @@ TASKS: dict[str, Callable[[Path], ProxyTask]] = {
     "resolution_landscape": lambda folder: ResolutionLandscape(),
     # Some specs of this suite are far outside any table.
     "table": lambda folder: TableSurrogate(TABLE, ScalePermutedSpace(resnet_seed("r0-sp53")), refuse_outside=False),
+    "learning": lambda folder: Learning(),
 }
 
 
@@ -193,3 +195,27 @@ def test_baselines_have_the_metrics_of_trials_and_are_the_spec_of_their_name(tas
         assert all(math.isfinite(value) for value in metrics.values())
         if name in published_names():
             assert metrics == task.evaluate(published_spec(name), fidelity=FIDELITY, seed=0).metrics
+
+
+def test_a_training_that_can_end_early_ends_at_the_first_limit_that_it_is_above_and_is_whole_below(
+    task: ProxyTask,
+) -> None:
+    spec = random_spec(0)
+    whole = task.evaluate(spec, fidelity=FIDELITY, seed=0)
+    assert whole.stopped_at is None
+    # A task that cannot is never sent limits: a search that would is refused.
+    if not isinstance(task, StoppableTask):
+        return
+
+    def within(*limits: LossLimit) -> Evaluation:
+        return task.evaluate_within(spec, fidelity=FIDELITY, seed=0, loss_limits=limits)
+
+    below = within(LossLimit(0.5, max(whole.loss_curve)))
+    assert (below.metrics, below.loss_curve, below.stopped_at) == (whole.metrics, whole.loss_curve, None)
+    above = within(LossLimit(0.5, min(whole.loss_curve) / 2))
+    assert above.stopped_at is not None
+    assert 0 < above.stopped_at < 1
+    assert len(above.loss_curve) == round(above.stopped_at * len(whole.loss_curve))
+    assert above.loss_curve == whole.loss_curve[: len(above.loss_curve)]
+    assert set(above.metrics) < set(task.metric_names)
+    assert {name: above.metrics[name] for name in task.cost_names} == task.costs(spec)

@@ -23,9 +23,12 @@ function drawTrainingCurves() {
 }
 
 function trainingCurves(rung) {
-  const { index, loss } = data.loss_curves;
+  const { index, loss, done } = data.loss_curves;
+  const found = index.map((i, c) => ({ i, values: loss[c], end: 100 * done[c] }));
+  const own = found.filter(({ i }) => trials.rung[i] === rung);
+  const stopped = own.filter(({ i }) => trials.status[i] === "stopped");
   // The best come first there; they are drawn last, so that they lie on top.
-  const curves = index.map((i, c) => ({ i, values: loss[c] })).filter(({ i }) => trials.rung[i] === rung);
+  const curves = own.filter(({ i }) => trials.status[i] !== "stopped");
   curves.reverse();
 
   const rewards = curves.map(({ i }) => trials.reward[i]);
@@ -33,10 +36,12 @@ function trainingCurves(rung) {
   const range = Math.max(...rewards) - lowest;
   const isCrowded = curves.length > 60;
 
-  const traces = shadedLines(isCrowded);
-  for (const { i, values } of curves) {
-    const share = range ? (trials.reward[i] - lowest) / range : 1;
-    addCurve(traces[Math.round(share * (NUM_SHADES - 1))], i, values);
+  const behind = curveTrace(faded(css("faint"), 0.6), true);
+  for (const curve of stopped) addCurve(behind, curve);
+  const traces = [behind, ...shadedLines(isCrowded)];
+  for (const curve of curves) {
+    const share = range ? (trials.reward[curve.i] - lowest) / range : 1;
+    addCurve(traces[1 + Math.round(share * (NUM_SHADES - 1))], curve);
   }
   return [...traces.filter((trace) => trace.x.length), lastLosses(curves, rewards, isCrowded)];
 }
@@ -50,23 +55,20 @@ const curveLook = {
 function shadedLines(isCrowded) {
   return Array.from({ length: NUM_SHADES }, (_, number) => {
     const color = mixed(css("early"), css("late"), number / (NUM_SHADES - 1));
-    return {
-      ...curveLook,
-      mode: "lines",
-      x: [],
-      y: [],
-      customdata: [],
-      text: [],
-      line: { width: isCrowded ? 1 : 1.6, color: faded(color, isCrowded ? 0.5 : 1) },
-    };
+    return curveTrace(faded(color, isCrowded ? 0.5 : 1), isCrowded);
   });
 }
 
-// Add the points of a trial's curve to a trace, and a gap behind them.
-function addCurve(trace, i, values) {
+function curveTrace(color, isThin) {
+  const look = { width: isThin ? 1 : 1.6, color };
+  return { ...curveLook, mode: "lines", x: [], y: [], customdata: [], text: [], line: look };
+}
+
+// Add the points of a trial's curve to a trace, and a gap behind them; one that was stopped ends before the others.
+function addCurve(trace, { i, values, end }) {
   const text = hover(i);
   values.forEach((value, part) => {
-    trace.x.push((100 * (part + 1)) / values.length);
+    trace.x.push((end * (part + 1)) / values.length);
     trace.y.push(value);
   });
   trace.x.push(null);

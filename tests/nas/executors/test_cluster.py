@@ -31,6 +31,7 @@ from nas.engine.successive_halving import SuccessiveHalving
 from nas.engine.workers import Workers
 from nas.executors.ray_cluster import RayExecutor
 from nas.record.journal import FILE_NAME, Journal, read_record
+from nas.record.stopping import LossHistory, Stopping
 from nas.record.trial import Trial
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights, silent
 from proxy_tasks.coco.shapes import Shapes
@@ -161,13 +162,13 @@ def test_gpus_are_shared_or_taken_together(
 
 SLOW_TASK = '''
 import os, time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from proxy_tasks import NO_WEIGHTS
 from proxy_tasks.landscape import Landscape
 
 @dataclass(frozen=True)
 class Slow(Landscape):
-    """Takes 0.2 s, and notes on disk when each spec was begun."""
+    """Takes 0.2 s, and notes on disk when each spec was begun; its loss is what its score lacks, in 20 parts."""
 
     log: str = ""
 
@@ -175,20 +176,34 @@ class Slow(Landscape):
         with open(self.log, "a") as file:
             file.write(f"{time.time()} {spec.key} {fidelity.epochs}\\n")
         time.sleep(0.2)
-        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+        found = super().evaluate(spec, fidelity=fidelity, seed=seed)
+        return replace(found, loss_curve=(1 - found.metrics["ap"],) * 20)
+
+    def evaluate_within(self, spec, *, fidelity, seed, loss_limits, weights=NO_WEIGHTS):
+        found = self.evaluate(spec, fidelity=fidelity, seed=seed)
+        (limit,) = loss_limits
+        if found.loss_curve[0] <= limit.max_loss:
+            return found
+        return replace(found, metrics=self.costs(spec), loss_curve=found.loss_curve[:5], stopped_at=0.25)
 '''
 
 
-@pytest.mark.parametrize("promotion", [(), ("promotion.num_rungs=3", "promotion.reduction=3")], ids=["plain", "rungs"])
+RUNGS = ("promotion.num_rungs=3", "promotion.reduction=3")
+STOPPING = ("stopping.shares=[0.25]", "stopping.min_results=5")
+
+
+@pytest.mark.parametrize(
+    ("promotion", "stopping"), [((), ()), (RUNGS, ()), ((), STOPPING)], ids=["plain", "rungs", "stopping"]
+)
 def test_a_driver_killed_at_twenty_moments_loses_and_repeats_nothing(
-    cluster: Cluster, tmp_path: Path, promotion: tuple[str, ...]
+    cluster: Cluster, tmp_path: Path, promotion: tuple[str, ...], stopping: tuple[str, ...]
 ) -> None:
     for _ in range(2):
         cluster.add_node(**NODE)
     (tmp_path / "slow_task.py").write_text(SLOW_TASK)
     (tmp_path / "mine" / "task").mkdir(parents=True)
     (tmp_path / "mine" / "task" / "slow.yaml").write_text(f"_target_: slow_task.Slow\nlog: {tmp_path / 'log'}\n")
-    arguments = ["--config-dir", "mine", "task=slow", "run=run", "fidelity.epochs=1", *promotion]
+    arguments = ["--config-dir", "mine", "task=slow", "run=run", "fidelity.epochs=1", *promotion, *stopping]
     arguments += [
         "controller.population_size=10",
         "controller.tournament_size=3",
@@ -223,7 +238,8 @@ def test_a_driver_killed_at_twenty_moments_loses_and_repeats_nothing(
     told = [event["trial"] for event in events if event["event"] == "told"]
     assert sorted(told) == list(range(num_trials))
     record = read_record(tmp_path / "run")
-    told_at = {e["trial"]: e["time"] for e in events if e["event"] == "told" and e["status"] == "completed"}
+    trained = ("completed", "stopped")
+    told_at = {e["trial"]: e["time"] for e in events if e["event"] == "told" and e["status"] in trained}
     num_begun = 0
     for line in (tmp_path / "log").read_text().splitlines():
         begun_at, key, epochs = line.split()
@@ -253,6 +269,16 @@ def test_a_driver_killed_at_twenty_moments_loses_and_repeats_nothing(
             halving.note(proposal, trial.reward)
             if proposal.rung == 0:
                 controller.tell(proposal, trial.reward)
+    if stopping:
+        # Each has the limits that follow from what the journal holds up to it, whoever proposed it.
+        history = LossHistory(Stopping((0.25,), min_results=5))
+        for event in events:
+            trial = record.trials[event["trial"]]
+            if event["event"] == "asked":
+                assert trial.loss_limits == history.limits()
+            elif event["event"] == "told":
+                history.note(trial)
+        assert sum(trial.status == "stopped" for trial in record.trials.values()) >= 3
     if promotion:
         assert Counter(trial.rung for trial in record.trials.values())[2] >= 3
 

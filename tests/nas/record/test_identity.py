@@ -272,7 +272,7 @@ def test_the_table_names_options_that_there_are() -> None:
 
 
 def test_an_option_belongs_to_one_aspect_of_a_run() -> None:
-    assert SEARCHER == ("controller", "promotion")
+    assert SEARCHER == ("controller", "promotion", "stopping")
     assert concern_of("controller.population_size") == "searcher"
     assert concern_of("seed") == "repetition"
     assert concern_of("executor._target_") == "machine"

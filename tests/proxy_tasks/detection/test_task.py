@@ -17,7 +17,7 @@ from proxy_tasks.detection.box_objective import BoxObjective
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.networks.named_networks import build_detector
-from proxy_tasks.training.loop import mean_of_parts, train
+from proxy_tasks.training.loop import train
 from proxy_tasks.training.recipe import Recipe
 from search_space import ModelScale, published_spec
 
@@ -65,12 +65,6 @@ def test_the_loss_curve_has_the_mean_of_each_part_and_falls(folder: Path) -> Non
     assert found.loss_curve[-1] < found.loss_curve[0]
     # The last part is the last step, with five digits.
     assert found.loss_curve[-1] == pytest.approx(found.metrics["loss"], rel=1e-4)
-
-
-def test_parts_are_as_equal_as_can_be() -> None:
-    assert mean_of_parts(np.array([1.0, 3.0, 5.0, 123456.0]), 2) == (2.0, 61730.0)
-    assert mean_of_parts(np.array([1.0, 3.0, 5.0]), 2) == (2.0, 5.0)
-    assert mean_of_parts(np.array([1.0, 3.0]), 20) == (1.0, 3.0)
 
 
 def test_a_diverging_loss_ends_training_with_its_step(folder: Path) -> None:

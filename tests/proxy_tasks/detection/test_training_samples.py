@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from proxy_tasks import silent
-from proxy_tasks.base import TrainingSample
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.training.recipe import Recipe
+from proxy_tasks.training_sample import TrainingSample
 from search_space import ModelScale
 
 HEIGHT_PX = 40
