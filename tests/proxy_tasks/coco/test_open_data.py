@@ -180,7 +180,9 @@ def test_missing_data_is_one_line_that_says_where_to_put_it(tmp_path: Path) -> N
 
 def test_a_held_out_split_larger_than_the_data_is_refused(folder: Path) -> None:
     shapes = dataclasses.replace(task(folder).data, num_held_out=96)  # type: ignore[type-var]  # it is a Shapes
-    with pytest.raises(InputError, match=r"data: num_held_out must leave .*: 1 to 95 of 96 images, got 96"):
+    with pytest.raises(
+        InputError, match=r"data: num_held_out must leave .*: 1 to 95 of 96 images or a share of them, as 0.1; got 96"
+    ):
         task(folder, data=shapes).prepare(silent)
 
 
