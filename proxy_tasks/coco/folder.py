@@ -74,8 +74,10 @@ class CocoFolder:
         Raises:
             InputError: no layout fits, or several, or the data set has a mistake that its layout shows.
         """
-        if self.root is None or not self.root.is_dir():
+        if self.root is None or not self.root.exists():
             return self
+        if not self.root.is_dir():
+            raise InputError(f"data.root={self.root} is a file: name the folder of the data set, {self.root.parent}")
         layout = self._layout(self.root, report)
         if layout is None:
             return self

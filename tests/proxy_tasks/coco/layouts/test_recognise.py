@@ -70,6 +70,12 @@ def test_an_unknown_layout_is_one_line_that_says_what_is_there(
     assert "\n" not in str(raised.value)
 
 
+def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
+    write_text(tmp_path, {"data.yaml": "train: images/train\nnames: [cow]\n", **LABELS})
+    with pytest.raises(InputError, match=r"data\.root=.*data\.yaml is a file: name the folder of the data set, /"):
+        prepare(tmp_path / "data.yaml")
+
+
 def test_a_share_is_held_out(tmp_path: Path) -> None:
     root = tmp_path / "set"
     names = [f"{i:02d}.jpg" for i in range(24)]
