@@ -136,8 +136,15 @@ class OpenData:
         return self.held_out_rows if self.val is None else np.arange(self.val.annotations.num_images)
 
 
-def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
+def prepare_data(
+    options: DataOptions, report: Report, summary: Callable[[OpenData], tuple[str, ...]] = lambda data: ()
+) -> tuple[str, ...]:
     """Make the caches that are missing, or made of other images than there are now, and describe the data.
+
+    Args:
+        options: which data.
+        report: called while caches are made.
+        summary: returns lines of the caller's own on the data.
 
     Raises:
         InputError: the data cannot be used.
@@ -158,6 +165,7 @@ def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
         if num_beyond:
             lines.append(f"  {num_beyond} masks not trained on: they are beyond the first {MAX_MASKS} of their image")
 
+    lines += summary(data)
     if data.val is None:
         lines.append(_why_not_val(folder))
     else:

@@ -19,6 +19,7 @@ from proxy_tasks.coco.open_data import (
     prepared_content,
     verify_data,
 )
+from proxy_tasks.detection.data_summary import data_summary
 from proxy_tasks.detection.evaluation_options import EvaluationOptions
 from proxy_tasks.detection.scoring import METRIC_NAMES
 from proxy_tasks.device_options import DEVICE_NAMES, Precision
@@ -148,7 +149,7 @@ class DetectionProxy:
     def prepare(self, report: Report) -> tuple[str, ...]:
         """Make or find the data and decode it, and time one network by way of its file; see `ProxyTask.prepare`."""
         self._check_packages()
-        lines = prepare_data(self.data_options, report)
+        lines = prepare_data(self.data_options, report, lambda data: data_summary(data, self.scale))
         if not self.timing.needs_onnx:
             return lines
 
