@@ -128,11 +128,17 @@ class CocoFolder:
             )
 
         for path in (self.root / annotations, self.root / images):
-            if not path.exists():
+            if path.exists():
+                continue
+            if split == "val":
                 raise InputError(
-                    f"no data: {path} does not exist; put the data set into {self.root} "
-                    f"({annotations} and {images}/) or name the folder that holds it"
+                    f"no data: {path} does not exist; the validation set goes there, or data.val_annotations= and "
+                    "data.val_images= name it"
                 )
+            raise InputError(
+                f"no data: {path} does not exist; put the data set into {self.root} "
+                f"({annotations} and {images}/) or name the folder that holds it"
+            )
         return self.root / annotations, self.root / images
 
     def cache_key(
