@@ -1,6 +1,5 @@
 """A training as a person sees it: where it starts, lines on how it stands, and each measurement."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -9,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from nas.training.journal import TrainingJournal
+from proxy_tasks.detection.data_summary import largest_error
 from proxy_tasks.full_training.head_names import HEADS, HeadWords
 from proxy_tasks.full_training.trainer import Standing
 
@@ -61,12 +61,10 @@ class TrainingView:
         resumed = f", resumed at step {step}" if step else ""
         self._console.print(f"training on {num_images} images, {num_steps} steps{resumed}")
         if num_scored < _FEW_OBJECTS:
-            # That of a share of independent objects, at its largest.
-            half_width = min(1, 1.96 * 0.5 / math.sqrt(num_scored))
             metric, scored = self._words.metric_text, self._words.scored
             self._console.print(
-                f"{metric} is measured on {num_scored} {scored}: it may be {half_width:.2f} off (95 %), and "
-                "smaller differences between trainings say nothing",
+                f"{metric} is measured on {num_scored} {scored}: it may be {largest_error(num_scored):.2f} off (95 %), "
+                "and smaller differences between trainings say nothing",
                 soft_wrap=True,
             )
 

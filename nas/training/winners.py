@@ -14,6 +14,7 @@ from nas.record.trial import Failure, FailureKind, Trial
 from nas.training.journal import FILE_NAME, metric_of, read_events
 from nas.training.launch import train_by_command
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
+from proxy_tasks.coco.folder import MACHINE
 from proxy_tasks.full_training.head_names import words_of_metric
 from search_space import ArchSpec
 from search_space.kinds import added_kinds
@@ -80,8 +81,20 @@ def is_finished(folder: Path, config: Mapping[str, Any]) -> bool:
         return False
     events = read_events(folder)
     configs = [event.get("config", {}) for event in events if event["event"] == "started"]
-    is_same = bool(configs) and all(configs[-1].get(name) == config.get(name) for name in _SAME)
+    is_same = bool(configs) and _what_counts(configs[-1]) == _what_counts(config)
     return is_same and any(event["event"] == "finished" for event in events)
+
+
+def _what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a training must have been finished with, without those of its data that do not count."""
+    left_out = {name.removeprefix("data.") for name in MACHINE}
+    if config.get("score_on") == "val":
+        # All images are trained on.
+        left_out |= {"num_held_out", "split_seed"}
+    data = config.get("data")
+    if isinstance(data, Mapping):
+        data = {name: value for name, value in data.items() if name not in left_out}
+    return {**{name: config.get(name) for name in _SAME}, "data": data}
 
 
 def arguments_of(winner: Winner, search: Path, given: Sequence[str]) -> tuple[str, ...]:

@@ -6,22 +6,15 @@ So images of classes are cached, checked and read by the same code as images wit
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image
-
 from foundation import InputError, make_folder, write_whole
 from proxy_tasks.base import Report
-from proxy_tasks.coco.image_store import num_cores
+from proxy_tasks.coco.image_sizes import sizes_of, stored_size
 
 PLACES = ("root", "lists_dir", "train", "val", "train_annotations", "val_annotations", "images")
 """Options that say where images of classes and their lists lie, and nothing of what they hold."""
-_BATCH = 1024
-"""Files that are looked at between two reports."""
-_UNKNOWN = (1, 1)
-"""Size of a file that is no image: decoding it says what is wrong, and it is counted as bad."""
 
 
 class ListedImage(NamedTuple):
@@ -64,7 +57,7 @@ def written_list(
         make_folder(folder)
     except OSError as error:
         raise InputError(f"cannot write the list of images {path}: {error.strerror}; see data.lists_dir") from None
-    sizes = _sizes_of(image_dir, images, report)
+    sizes = sizes_of(images, lambda image: image.size_px or stored_size(image_dir / image.name), report)
     document = {
         "images": [
             {"id": i, "file_name": image.name, "height": size[0], "width": size[1]}
@@ -91,26 +84,3 @@ def _hash_of(images: Sequence[ListedImage], classes: Sequence[str]) -> str:
     for image in images:
         digest.update(json.dumps(image).encode())
     return digest.hexdigest()[:16]
-
-
-def _sizes_of(image_dir: Path, images: Sequence[ListedImage], report: Report) -> list[tuple[int, int]]:
-    """Return height and width of each image, as its file has them."""
-
-    def size_of(image: ListedImage) -> tuple[int, int]:
-        return image.size_px or stored_size(image_dir / image.name)
-
-    sizes: list[tuple[int, int]] = []
-    with ThreadPoolExecutor(num_cores(), "sizes") as pool:
-        for start in range(0, len(images), _BATCH):
-            sizes += pool.map(size_of, images[start : start + _BATCH])
-            report("reading the sizes of images", len(sizes), len(images))
-    return sizes
-
-
-def stored_size(file: Path) -> tuple[int, int]:
-    """Return height and width of an image file, without decoding it; of one that is no image, one pixel."""
-    try:
-        with Image.open(file) as opened:
-            return opened.height, opened.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return _UNKNOWN

@@ -10,9 +10,7 @@ from proxy_tasks.base import Report
 from proxy_tasks.classification.class_lists import ListedImage, written_list
 from proxy_tasks.coco.bad_entries import MAX_BAD_SHARE
 from proxy_tasks.coco.folder import CocoFolder
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""Endings of image files, in either case, as torchvision's ImageFolder has them; other files are no images."""
+from proxy_tasks.coco.image_names import SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

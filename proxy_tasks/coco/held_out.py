@@ -20,8 +20,18 @@ class _Choice(BaseModel):
     held_out: list[int]
 
 
-def split_held_out(num_images: int, num_held_out: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def held_out_count(num_images: int, num_held_out: float) -> int:
+    """Return how many of all images are held out: a number as it is, of a share below 1 the nearest, one at least."""
+    return max(1, round(num_images * num_held_out)) if isinstance(num_held_out, float) else num_held_out
+
+
+def split_held_out(num_images: int, num_held_out: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split the rows of images into those to train on and those held out for the reward.
+
+    Args:
+        num_images: number of images to choose from.
+        num_held_out: number of images that are held out, or below 1 their share.
+        seed: seed of the choice.
 
     Returns:
         Training rows in shuffled order, held-out rows ascending. The same arguments give the same split.
@@ -29,17 +39,18 @@ def split_held_out(num_images: int, num_held_out: int, seed: int) -> tuple[NDArr
     Raises:
         InputError: nothing would be left to train on, or nothing to score on.
     """
-    if not 1 <= num_held_out < num_images:
+    num = held_out_count(num_images, num_held_out)
+    if not 1 <= num < num_images:
         raise InputError(
             f"data: num_held_out must leave something to train on and to score: 1 to {num_images - 1} of {num_images} "
-            f"images, got {num_held_out}"
+            f"images or a share of them, as 0.1; got {num_held_out}"
         )
     order = np.random.default_rng([seed, num_images]).permutation(num_images)
-    return order[num_held_out:], np.sort(order[:num_held_out])
+    return order[num:], np.sort(order[:num])
 
 
 def recorded_split(
-    split: CachedSplit, num_held_out: int, seed: int, *, may_choose: bool = True
+    split: CachedSplit, num_held_out: float, seed: int, *, may_choose: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the choice of `split_held_out` when it was first asked, without images that cannot be used.
 
@@ -48,15 +59,16 @@ def recorded_split(
 
     Args:
         split: images to choose from.
-        num_held_out: number of images that are held out.
+        num_held_out: number of images that are held out, or below 1 their share.
         seed: seed of the choice.
         may_choose: choose where there is no record; trials must not, each machine on its own.
 
     Raises:
         InputError: as `split_held_out`; the record cannot be written, is damaged, or is missing.
     """
-    path = split.path.parent / f"held_out-{num_held_out}-seed{seed}-{split.content.annotations}.json"
     listed = split.listed_ids
+    num = held_out_count(len(listed), num_held_out)
+    path = split.path.parent / f"held_out-{num}-seed{seed}-{split.content.annotations}.json"
     try:
         if not path.exists():
             if not may_choose:
@@ -70,7 +82,7 @@ def recorded_split(
     except ValidationError:
         raise _damaged(path) from None
 
-    if len(choice.held_out) != num_held_out or sorted([*choice.train, *choice.held_out]) != listed.tolist():
+    if len(choice.held_out) != num or sorted([*choice.train, *choice.held_out]) != listed.tolist():
         raise _damaged(path)
 
     # Rows change when an image is left out or repaired, ids do not.

@@ -2,6 +2,9 @@
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""Endings of image files, in either case, as torchvision's ImageFolder has them; other files are no images."""
+
 
 def name_below(image_dir: Path, file_name: str) -> str | None:
     """Return a file's name relative to the image folder; None where it leads out of it.

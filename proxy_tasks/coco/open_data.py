@@ -21,14 +21,16 @@ from proxy_tasks.coco.cache import (
     recorded_content,
     with_masks,
 )
-from proxy_tasks.coco.cache_files import SplitContent
+from proxy_tasks.coco.cache_files import CacheKey, SplitContent
 from proxy_tasks.coco.description import describe_split
 from proxy_tasks.coco.folder import CocoFolder, SplitName
-from proxy_tasks.coco.held_out import recorded_split, split_held_out
+from proxy_tasks.coco.held_out import held_out_count, recorded_split, split_held_out
 from proxy_tasks.coco.image_store import Format
 from proxy_tasks.coco.mask_file import check_names_masks
 from proxy_tasks.coco.masks import MAX_MASKS, num_masks_beyond_bound, num_scored_masks
 from proxy_tasks.coco.native_images import Native
+from proxy_tasks.coco.overlap import overlap_lines
+from proxy_tasks.coco.sources import read_sources
 
 ScoreOn: TypeAlias = Literal["held_out", "val"]
 Classes: TypeAlias = Literal["dense", "ids"]
@@ -134,8 +136,15 @@ class OpenData:
         return self.held_out_rows if self.val is None else np.arange(self.val.annotations.num_images)
 
 
-def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
+def prepare_data(
+    options: DataOptions, report: Report, summary: Callable[[OpenData], tuple[str, ...]] = lambda data: ()
+) -> tuple[str, ...]:
     """Make the caches that are missing, or made of other images than there are now, and describe the data.
+
+    Args:
+        options: which data.
+        report: called while caches are made.
+        summary: returns lines of the caller's own on the data.
 
     Raises:
         InputError: the data cannot be used.
@@ -156,10 +165,12 @@ def prepare_data(options: DataOptions, report: Report) -> tuple[str, ...]:
         if num_beyond:
             lines.append(f"  {num_beyond} masks not trained on: they are beyond the first {MAX_MASKS} of their image")
 
+    lines += summary(data)
     if data.val is None:
         lines.append(_why_not_val(folder))
     else:
         lines += describe_split("val", data.val)
+    lines += _overlap(options, folder, data.train)
     if data.lacks_scored_images:
         num_scored = len(data.scored_rows)
         lines.append(f"{num_scored} of {data.num_to_score} images are scored: the others cannot be used")
@@ -231,7 +242,8 @@ def _read_splits(options: DataOptions, folder: CocoFolder, report: Report | None
     train_rows, held_out_rows = recorded_split(
         train, folder.num_held_out, folder.split_seed, may_choose=report is not None
     )
-    num_to_score = folder.num_held_out if val is None else len(val.listed_ids)
+    num_held_out = held_out_count(len(train.listed_ids), folder.num_held_out)
+    num_to_score = num_held_out if val is None else len(val.listed_ids)
     data = OpenData(train, train_rows, held_out_rows, num_to_score, val)
 
     # Images that cannot be used may have been all of one part.
@@ -256,7 +268,7 @@ def _open_split(
     check: Callable[[Annotations], None],
 ) -> CachedSplit:
     """Open one split; make its cache only where a `report` is given."""
-    key = folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
+    key = _key(options, folder, name)
     if report is not None:
         split = cached_split(key, report, check)
     else:
@@ -266,7 +278,7 @@ def _open_split(
 
 
 def _prepared_split(options: DataOptions, folder: CocoFolder, name: SplitName) -> SplitContent:
-    key = folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
+    key = _key(options, folder, name)
     content = recorded_content(key)
     if content is None:
         raise InputError(f"{key.image_dir} has not been prepared: run {preparing_command(key)} first")
@@ -291,6 +303,20 @@ def _check_scored(file: Path, annotations: Annotations, rows: NDArray[np.int64])
     spans = (slice(annotations.first_box[row], annotations.first_box[row + 1]) for row in rows)
     if not any((~annotations.is_crowd[span]).any() for span in spans):
         raise InputError(f"{file}: none of the {len(rows)} images to score on has a box, so there is no AP")
+
+
+def _overlap(options: DataOptions, folder: CocoFolder, train: CachedSplit) -> tuple[str, ...]:
+    """Return a line on pictures that are in both sets; none where there is no validation set."""
+    in_train = read_sources(_key(options, folder, "train").source_record(train.content.annotations))
+    try:
+        folder.paths("val")
+    except InputError:
+        return ()
+    return () if in_train is None else overlap_lines(in_train, _key(options, folder, "val"))
+
+
+def _key(options: DataOptions, folder: CocoFolder, name: SplitName) -> CacheKey:
+    return folder.cache_key(name, options.image_size_px, options.cache_format, options.cache_dir)
 
 
 def _why_not_val(folder: CocoFolder) -> str:

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from proxy_tasks.coco.image_store import Format
-from proxy_tasks.coco.open_data import Classes, DataOptions
+from proxy_tasks.coco.open_data import Classes, DataOptions, OpenData
+from proxy_tasks.detection.data_summary import data_summary
 from proxy_tasks.detection.scoring import METRIC_NAMES
 from proxy_tasks.latency_options import LatencyOptions
 from proxy_tasks.short_training.trained_proxy import TrainedProxy
@@ -62,6 +63,10 @@ class DetectionProxy(TrainedProxy):
         from proxy_tasks.detection.trial_head import BoxTrialHead
 
         return BoxTrialHead(self.scale, per_class=self.per_class_ap)
+
+    def summary(self, data: OpenData) -> tuple[str, ...]:
+        """Say how large objects are beside the anchors, and what AP on so many of them can tell."""
+        return data_summary(data, self.scale)
 
     def training_samples(self, num_images: int, *, seed: int) -> tuple[TrainingSample, ...]:
         """Return the first images of a training; see `SampleTask.training_samples`."""

@@ -17,6 +17,7 @@ from proxy_tasks.coco.open_data import (
     Data,
     DataContent,
     DataOptions,
+    OpenData,
     ScoreOn,
     open_data,
     prepare_data,
@@ -171,10 +172,14 @@ class TrainedProxy(ABC):
             check=check,
         )
 
+    def summary(self, data: OpenData) -> tuple[str, ...]:
+        """Return lines on what the data means for the head, for the end of `prepare`."""
+        return ()
+
     def prepare(self, report: Report) -> tuple[str, ...]:
         """Make or find the data and decode it, and time one network by way of its file; see `ProxyTask.prepare`."""
         self._check_packages()
-        lines = prepare_data(self.data_options, report)
+        lines = prepare_data(self.data_options, report, self.summary)
         if not self.timing.needs_onnx:
             return lines
 

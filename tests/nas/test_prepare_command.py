@@ -12,6 +12,7 @@ from PIL import Image
 from proxy_tasks import silent
 from proxy_tasks.coco.shapes import Shapes
 from tests.conftest import TINY_SEARCH, Run, start
+from tests.proxy_tasks.coco.layouts.small_sets import draw, write_text
 
 # What the tiny search says of its data, for a folder that is there already.
 OPTIONS = (
@@ -53,6 +54,36 @@ def test_the_summary_says_what_there_is_and_how_the_validation_set_is_prepared(c
     assert re.search(r"data/cache/train2017-64px-raw-\w+ \(0\.\d+ GB\)", done.stdout)
     assert "16 images to train on, 8 held out for the reward" in done.stdout
     assert "task.score_on=val" in done.stdout
+
+
+def test_a_yolo_data_set_is_searched_with_its_folder_alone(call: Run, tmp_path: Path) -> None:
+    root = tmp_path / "yolo"
+    draw(root / "images" / "train", [f"{i:02d}.jpg" for i in range(20)])
+    write_text(root, {f"labels/train/{i:02d}.txt": "0 0.5 0.5 0.4 0.4\n" for i in range(20)})
+    write_text(root, {"data.yaml": "path: .\ntrain: images/train\nval: images/val\nnames: [cat]\n"})
+    options = [option for option in OPTIONS if not option.startswith("data.")]
+
+    done = call("nas.prepare", *options, "data.root=yolo")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("reading labels of yolo-train: 20\nreading the sizes of images: 20\nYOLO's layout, ")
+    assert "train: 20 images, 0 of them without a box; 20 boxes of 1 categories, ids 1 to 1" in done.stdout
+    assert "18 images to train on, 2 held out for the reward" in done.stdout
+    assert done.stdout.endswith("val: not there, so not prepared; nas.replay wants it, nas.search does not\n")
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["cache", "converted"]
+
+    done = call("nas.search", *options, "data.root=yolo", "executor=local", "num_trials=1")
+    assert done.returncode == 0, done.stderr
+    assert "decoding" not in done.stdout
+    assert "1 completed" in done.stdout
+
+
+def test_mistakes_of_a_layout_are_one_line(call: Run, tmp_path: Path) -> None:
+    options = [option for option in OPTIONS if not option.startswith("data.")]
+    (tmp_path / "empty").mkdir()
+    done = call("nas.prepare", *options, "data.root=empty")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: no data: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
 
 
 def test_a_search_finds_what_was_prepared(call: Run, coco: Path, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_options_of_data_and_recipe_count_only_where_something_refers_to_them(tm
     begun(tmp_path / "own", own)
     other = {**older["data"], "num_held_out": 8}
     changed = {**own, "data": other, "task": {**own["task"], "data": other}}
-    with pytest.raises(InputError, match=r"was made with data\.num_held_out=7392, now it is 8;"):
+    with pytest.raises(InputError, match=r"was made with data\.num_held_out=0\.1, now it is 8;"):
         open_run(tmp_path / "own", changed, Landscape(), SPACE)
 
 
@@ -177,6 +177,21 @@ def test_the_share_of_bad_data_may_differ_between_two_starts_and_older_runs_have
     begun(tmp_path, {"data": {"num_held_out": 8}, "task": {"data": {"num_held_out": 8}}})
     data = {"num_held_out": 8, "max_bad_share": 0.3}
     open_run(tmp_path, {"data": data, "task": {"data": data}}, task, SPACE).close()
+
+
+def test_runs_that_held_out_the_paper_s_number_and_knew_one_layout_resume(tmp_path: Path) -> None:
+    task = DetectionProxy(CocoFolder(None), ModelScale())
+    now = compose("config", ["experiment=spinenet", "data.root=/data/coco"])
+    older = copy.deepcopy(now)
+    for data in (older["data"], older["task"]["data"]):
+        del data["converted_dir"]
+    assert older["data"]["num_held_out"] == 7392
+    begun(tmp_path, older)
+    open_run(tmp_path, {**now, "num_trials": 20_000}, task, SPACE).close()
+
+    # Where converted annotations lie is no part of what a run is.
+    moved = compose("config", ["experiment=spinenet", "data.root=/data/coco", "data.converted_dir=/tmp/converted"])
+    open_run(tmp_path, moved, task, SPACE).close()
 
 
 @pytest.mark.parametrize(

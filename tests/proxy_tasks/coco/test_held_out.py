@@ -31,7 +31,10 @@ def test_held_out_images_are_never_trained_on_and_the_split_repeats() -> None:
 
 @pytest.mark.parametrize("num_held_out", [0, 100, 101])
 def test_a_split_without_training_or_scoring_images_is_refused(num_held_out: int) -> None:
-    with pytest.raises(InputError, match=f"num_held_out must leave .*: 1 to 99 of 100 images, got {num_held_out}"):
+    with pytest.raises(
+        InputError,
+        match=f"num_held_out must leave .*: 1 to 99 of 100 images or a share of them, as 0.1; got {num_held_out}",
+    ):
         split_held_out(100, num_held_out, seed=0)
 
 

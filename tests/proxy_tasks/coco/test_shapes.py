@@ -171,7 +171,7 @@ def test_with_one_class_the_same_boxes_are_shapes(tmp_path: Path) -> None:
         ({"image_size_px": 10**6}, "image_size_px must be 48 to 4096, got 1000000"),
         ({"seed": -1}, "seed must be from 0 to 1.84467e+19 (a seed has 64 bits), got -1"),
         ({"num_classes": 2}, "num_classes must be 1 or 3, got 2"),
-        ({"num_held_out": 0}, "num_held_out must be 1 or more, got 0"),
+        ({"num_held_out": 0}, "num_held_out must be 1 or more, a whole number, or a share below 1, got 0"),
         ({"split_seed": -1}, "split_seed must be from 0 to 1.84467e+19 (a seed has 64 bits), got -1"),
     ],
 )
