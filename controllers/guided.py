@@ -103,6 +103,7 @@ class Guided:
         self._results: list[_Result] = []
         self._parents: list[tuple[float, int]] = []
         self._known: set[Decisions] = set()
+        self._rewarded: set[Decisions] = set()
         # All of it follows from the results, and is kept so that it is computed once.
         self._features: dict[Decisions, Floats] = {}
         self._choices: dict[int, tuple[Floats, Hyperparameters]] = {}
@@ -124,10 +125,10 @@ class Guided:
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Learn a result; a reused one is no further training, and counts once."""
-        is_new = proposal.decisions not in self._known
         self._known.add(proposal.decisions)
-        if reward is None or not is_new:
+        if reward is None or proposal.decisions in self._rewarded:
             return
+        self._rewarded.add(proposal.decisions)
 
         # Of equal rewards the earlier is the better parent.
         entry = (reward, -len(self._results))

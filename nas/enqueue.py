@@ -19,7 +19,7 @@ python -m nas.enqueue run=FOLDER spec=NAME_OR_FILE_OR_RUN [name=value ...]
 
 Put architectures into a search. They wait in the run folder, and are trained before anything else that it proposes: by
 the search that runs now, or by its next start. Each is a trial like all others: it counts among num_trials, and the
-controller learns from it.
+controller learns from it. A search that stops trainings early trains these to their end.
 
   python -m nas.enqueue run=runs/quickstart spec=mine.json
   python -m nas.enqueue run=runs/quickstart spec=[r0-sp53,mine.json]

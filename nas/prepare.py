@@ -22,11 +22,11 @@ cache; this command does it beforehand, for instance on a machine without a GPU.
 resumes; once all is there, it returns at once. The validation set, which replays use, is prepared with
 task.score_on=val. Full training reads images of their own size, which nas.train prepare_only=true prepares.
 show=FILE draws sixteen training images with their boxes, as the network sees them, into one picture: look at it before
-you search.
+you search. --show is short for show=training-samples.png.
 
   python -m nas.prepare experiment=spinenet data.root=/data/coco
   python -m nas.prepare experiment=spinenet data.root=/data/coco task.score_on=val
-  python -m nas.prepare experiment=spinenet data.root=/data/coco show=samples.png
+  python -m nas.prepare experiment=spinenet data.root=/data/coco --show
 """
 
 _NUM_SHOWN = 16

@@ -78,7 +78,8 @@ class RulesAssessment:
         rules: figures of each rule, over all searches.
         left_out: for each search the rule that saved most in the others, among those that stopped at most
             `MAX_TOP_STOPPED` of their best; None where there was none. Empty for a single search.
-        chosen: figures of these rules, each in the search that it was not chosen by; None where there are none.
+        chosen: figures of these rules, each in the search that it was not chosen by, where nothing is stopped without
+            one; None where there are none.
     """
 
     runs: tuple[str, ...]
@@ -111,21 +112,26 @@ def assess_rules(records: Mapping[str, Record], rules: Sequence[Stopping]) -> Ru
         usable = [i for i, found in enumerate(others) if found.num_top_stopped <= MAX_TOP_STOPPED * found.num_top]
         chosen.append(max(usable, key=lambda i: others[i].saved.value, default=None))
 
-    found = [outcomes[i][run] for run, i in enumerate(chosen) if i is not None]
+    # Where no rule is chosen nothing is stopped, and nothing saved: left out, such searches would flatter the others.
+    found = [
+        outcome_under(record, Stopping(), name) if i is None else outcomes[i][run]
+        for run, ((name, record), i) in enumerate(zip(records.items(), chosen, strict=True))
+    ]
+    is_any_chosen = any(i is not None for i in chosen)
     return RulesAssessment(
         runs=tuple(records),
         rules=tuple(figures),
         left_out=tuple(None if i is None else rules[i] for i in chosen),
-        chosen=_figures(Stopping(), found) if found else None,
+        chosen=_figures(Stopping(), found) if is_any_chosen else None,
     )
 
 
 def outcome_under(record: Record, stopping: Stopping, name: str) -> RunOutcome:
     """Return the trainings of a search as they would have ended under a rule.
 
-    Each has the limits of the results that were on record when it was proposed, and what would have been stopped is
-    known to those after it up to there alone. What was proposed is as it was: another controller than random search
-    would have proposed something else from then on.
+    Each has the limits of the results that were on record when it was proposed, none where people put it in, and what
+    would have been stopped is known to those after it up to there alone. What was proposed is as it was: another
+    controller than random search would have proposed something else from then on.
 
     Args:
         record: of the search.
@@ -144,7 +150,7 @@ def outcome_under(record: Record, stopping: Stopping, name: str) -> RunOutcome:
     for number in record.told:
         trial = record.trials[number]
         if trial.status == "completed" and trial.rung == 0 and trial.loss_curve:
-            trial = _under(limits[record.asked_after[number]], trial)
+            trial = _under(() if record.is_given(number) else limits[record.asked_after[number]], trial)
             trained.append(trial)
         history.note(trial)
         limits.append(history.limits())

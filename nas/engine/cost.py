@@ -34,15 +34,17 @@ def search_trainings(plan: Plan, share_done: float | None = None) -> list[Traini
 
     Args:
         plan: of the search.
-        share_done: share of the first rung's trainings that is done where some are stopped; None where that is not
-            known. It is then between what is done where the worst of all are stopped at once, and all.
+        share_done: share that is done of trainings with a limit, which the first `min_results` do not have; None where
+            that is not known. It is then between what is done where the worst are stopped at once, and all.
     """
-    promotion, epochs = plan.promotion, plan.fidelity.epochs
-    done = (1.0, 1.0)
-    if plan.stopping.shares:
-        least = 1 - plan.stopping.worst * (1 - min(plan.stopping.shares))
-        done = (least, 1.0) if share_done is None else (share_done, share_done)
+    promotion, epochs, stopping = plan.promotion, plan.fidelity.epochs, plan.stopping
     first = _num_first(plan)
+    done = (1.0, 1.0)
+    if stopping.shares:
+        share_limited = 1 - min(stopping.min_results, first) / first
+        low = 1 - stopping.worst * (1 - min(stopping.shares)) if share_done is None else share_done
+        high = 1.0 if share_done is None else share_done
+        done = (1 - share_limited * (1 - low), 1 - share_limited * (1 - high))
     found = [Trainings("trials", first, epochs, done)]
 
     for rung in range(1, promotion.num_rungs):
@@ -65,7 +67,7 @@ class MeasuredCost:
     Attributes:
         num_trials: those of the first rung that were trained to their end.
         seconds: what one of them takes on its worker, scoring included.
-        share_done: share of the first rung's trainings that was done, where some had a limit; None where none had.
+        share_done: share that was done of the first rung's trainings with a limit; None where none had one.
     """
 
     num_trials: int

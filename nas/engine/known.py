@@ -25,16 +25,20 @@ class KnownArchitectures:
 
     def __init__(self) -> None:
         self._trained: dict[tuple[_Training, Numerics | None], int] = {}
+        self._stopped: dict[tuple[_Training, Numerics | None], int] = {}
         self._in_training: set[_Training] = set()
         self._waiting: list[Trial] = []
 
     def trained_by(self, trial: Trial, numerics: Numerics | None = None) -> int | None:
         """Return the first trial that gave the same architecture as much training in this arithmetic; None before one.
 
-        One that was stopped counts: the same training would fall as far behind. Results in another arithmetic do not:
-        the same training would have ended elsewhere.
+        One that was stopped counts for a trial with limits: the same training would fall as far behind. For one without
+        it does not, which is to be trained to its end. Nor do results in another arithmetic: the same training would
+        have ended elsewhere.
         """
-        return self._trained.get((_training(trial), numerics))
+        training = _training(trial), numerics
+        whole = self._trained.get(training)
+        return self._stopped.get(training) if whole is None and trial.loss_limits else whole
 
     def begin(self, trial: Trial) -> bool:
         """Return whether to train a trial now; if not, it waits until the one in training ends."""
@@ -60,7 +64,8 @@ class KnownArchitectures:
         training = _training(trial)
         self._in_training.discard(training)
         if trial.status != "failed":
-            self._trained.setdefault((training, trial.numerics), trial.number)
+            ended = self._stopped if trial.status == "stopped" else self._trained
+            ended.setdefault((training, trial.numerics), trial.number)
 
         # All are released, even after a failure: the first one then begins, and the others wait for that one.
         released = [waiting.number for waiting in self._waiting if _training(waiting) == training]

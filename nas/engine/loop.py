@@ -162,8 +162,9 @@ class Search:
         spec = self._space.decode(proposal.decisions)
 
         # The limits too, so that a trial which is run again ends where it would have ended. What was promoted is among
-        # the best, and is trained to its end.
-        limits = () if proposal.rung else self._losses.limits()
+        # the best, and what people put in they want to know the reward of: both are trained to their end.
+        is_given = waiting is not None or number < len(self._journal.record.created.begin_with)
+        limits = () if proposal.rung or is_given else self._losses.limits()
         self._journal.append(
             Asked(
                 trial=number,

@@ -1,32 +1,26 @@
 """The help of a command, made from the comments in its YAML files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from foundation import InputError, nearest_hint
 from nas.options.experiments import command_choices
+from nas.options.flags import flags_of
 from nas.options.help_layout import explained, filled, listed
 from nas.options.listed import (
     EXPERIMENTS,
     Option,
     included_groups,
-    option_names,
     options_in,
     own_files,
     package_of,
 )
-
-VERBOSITY_FLAGS: Mapping[str, tuple[str, str]] = {"quiet": ("-q", "--quiet"), "verbose": ("-v", "--verbose")}
 
 _FLAGS = (
     ("-h, --help [GROUP]", "this text, or its part on the options of one group"),
     ("--version", "print the version of the package"),
     ("--cfg", "print the composed configuration and stop"),
     ("--config-dir DIR", "look for YAML files in DIR too, laid out as the package's experiments/"),
-)
-_FLAGS_OF_LONG_WORK = (
-    ("-q, --quiet", "print only what goes wrong"),
-    ("-v, --verbose", "print also which trial starts, where a failure was raised, how many workers there are"),
 )
 _CHOICES = "Choices, as group=choice (* is the default) and their options, as group.name=value:"
 _FLAG_COLUMN = 22
@@ -38,9 +32,8 @@ def help_text(config_name: str, summary: str, extra_dirs: Sequence[Path] = (), w
 
     Choices in the folders `extra_dirs` are shown too. Lines fit `width`, unless a name alone is longer.
     """
-    # Flags stand for an option, so a command without the option has no such flags.
     lines = [*filled(summary, width), "", "Flags:"]
-    for name, text in _FLAGS + _FLAGS_OF_LONG_WORK * ("verbosity" in option_names(config_name)):
+    for name, text in (*_FLAGS, *((", ".join(flag.names), flag.text) for flag in flags_of(config_name))):
         lines += explained(f"  {name}", text, width, _FLAG_COLUMN)
 
     lines += ["", "Options, as name=value:"]

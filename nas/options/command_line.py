@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from foundation import InputError, current_folder, nearest_hint, short_path
 from nas.options.block_kinds import BUILT_BY, RECORDED_BY, join_block_kinds
-from nas.options.command_help import VERBOSITY_FLAGS, group_help, help_text
+from nas.options.command_help import group_help, help_text
 from nas.options.experiments import command_choices, other_command
+from nas.options.flags import SHORT_FOR, check_flags
 from nas.options.help_layout import terminal_width
 from nas.options.listed import EXPERIMENTS, all_options, included_groups, open_mappings, option_names
 from nas.options.output import Output
@@ -30,7 +31,6 @@ EXIT_INTERRUPTED = 130
 EXIT_READER_GONE = 128 + signal.SIGPIPE
 """The status that a shell gives to a program that SIGPIPE ended."""
 _NO_OTHERS: Mapping[str, Callable[[dict[str, Any]], None]] = {}
-_SHORT_FOR = {name: f"verbosity={value}" for value, names in VERBOSITY_FLAGS.items() for name in names}
 
 
 def run_command(
@@ -163,9 +163,7 @@ def compose(config_name: str, arguments: Sequence[str], on_record: OptionsOnReco
     # Hydra asks for this folder, relative paths start from it, and workers are sent to it.
     current_folder()
     given, extra_dirs = split_flags(arguments)
-    short = [argument for argument in arguments if argument in _SHORT_FOR]
-    if short and "verbosity" not in option_names(config_name):
-        raise InputError(f"unknown flag {short[0]}; --help lists flags and options")
+    check_flags(arguments, config_name)
 
     # Hydra looks for choices in further folders where an option of its own names them.
     groups = {group for group, _ in included_groups(config_name)}
@@ -268,8 +266,8 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
             extra_dirs.append(_existing_dir(next(rest, "")))
         elif argument.startswith("--config-dir="):
             extra_dirs.append(_existing_dir(argument.partition("=")[2]))
-        elif argument in _SHORT_FOR:
-            overrides.append(_SHORT_FOR[argument])
+        elif argument in SHORT_FOR:
+            overrides.append(SHORT_FOR[argument])
 
         elif argument.startswith("-"):
             raise InputError(f"unknown flag {argument}; --help lists flags and options")

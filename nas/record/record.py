@@ -45,6 +45,10 @@ class Record:
         else:
             self._end(trial, event)
 
+    def is_given(self, number: int) -> bool:
+        """Return whether people put a trial in: the run began with it, or it was on the waiting list."""
+        return number < len(self.created.begin_with) or number in self.queued.values()
+
     def _begin(self, event: Asked) -> None:
         if event.trial != len(self.trials):
             raise ValueError(f"trial {len(self.trials)} should be asked next, not {event.trial}")

@@ -123,7 +123,6 @@ def _baseline_row(baseline: Baseline, created: Created, task: str) -> TrainingRo
 def _sources(folder: Path, record: Record) -> Iterator[Source]:
     """Yield for each trial, by number, where it is from."""
     created = record.created
-    num_given, queued = len(created.begin_with), set(record.queued.values())
     num_drawn = _num_rewards_before_learning(present_options(created.config))
 
     # Rewards that the controller had been told when it was asked for a trial: it alone decides what that draws.
@@ -135,7 +134,7 @@ def _sources(folder: Path, record: Record) -> Iterator[Source]:
     for trial in record.trials.values():
         if folder.parent.name == REPLAYS:
             yield "replay"
-        elif trial.number < num_given or trial.number in queued:
+        elif record.is_given(trial.number):
             yield "given"
         elif trial.rung > 0:
             yield "promoted"

@@ -63,7 +63,7 @@ def rate_line(measured: MeasuredCost | None, images_per_trial: float | None) -> 
 def stopping_line(trainings: Trainings, measured: MeasuredCost | None) -> str:
     """Return what is known of the share of the first rung that stopping leaves."""
     if measured is not None and measured.share_done is not None:
-        return f"Stopping leaves {measured.share_done:.0%} of the first rung, by the trials on record that had a limit."
+        return f"Stopping leaves {measured.share_done:.0%} of a training with a limit, by those on record."
     least = trainings.share_done[0]
     return (
         f"What stopping saves is not known before trials are on record: at most {1 - least:.0%} of the first rung. "

@@ -44,9 +44,11 @@ def verdict_lines(assessment: RulesAssessment) -> list[str]:
 
     if assessment.chosen is not None:
         stopped, saved, top = _texts(assessment.chosen)
+        num_none = assessment.left_out.count(None)
+        without = f" ({num_none} of them without one)" if num_none else ""
         lines.append(
-            f"Each search under the rule that the others would have chosen: {stopped} of the trainings stopped, "
-            f"{saved} of the image passes saved, {top} of the best tenth stopped."
+            f"Each search under the rule that the others would have chosen{without}: {stopped} of the trainings "
+            f"stopped, {saved} of the image passes saved, {top} of the best tenth stopped."
         )
     elif assessment.left_out:
         lines.append("For none of the searches would the others have chosen a rule: each stops some of their best.")

@@ -76,6 +76,17 @@ def test_a_reused_result_counts_once() -> None:
     assert once.ask(np.random.default_rng(9)) == twice.ask(np.random.default_rng(9))
 
 
+def test_a_reward_counts_though_the_same_was_stopped_or_failed_before() -> None:
+    once, again = (Guided(SPACE, "none", num_parents=1, num_random=2) for _ in range(2))
+    proposals = [Proposal(SPACE.sample(np.random.default_rng(i))) for i in range(3)]
+    again.tell(proposals[2], None)
+    for i, proposal in enumerate(proposals):
+        for controller in (once, again):
+            controller.tell(proposal, i / 10)
+    # The last is the best, and so the only parent.
+    assert once.ask(np.random.default_rng(9)) == again.ask(np.random.default_rng(9))
+
+
 def test_of_many_results_the_best_and_the_latest_are_fitted() -> None:
     controller = Guided(SPACE)
     rewards = np.random.default_rng(0).permutation(20) / 20

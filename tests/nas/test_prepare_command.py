@@ -95,11 +95,14 @@ def test_a_search_finds_what_was_prepared(call: Run, coco: Path, tmp_path: Path)
     assert len(list((tmp_path / "data" / "cache").glob("train2017-64px-jpeg-*/cache.json"))) == 1
 
 
-def test_training_images_are_shown_in_one_picture(call: Run, coco: Path, tmp_path: Path) -> None:
-    done = call("nas.prepare", *OPTIONS, "show=samples.png")
+@pytest.mark.parametrize(("option", "name"), [("show=samples.png", "samples.png"), ("--show", "training-samples.png")])
+def test_training_images_are_shown_in_one_picture(
+    call: Run, coco: Path, tmp_path: Path, option: str, name: str
+) -> None:
+    done = call("nas.prepare", *OPTIONS, option)
     assert done.returncode == 0, done.stderr
-    assert "samples.png" in done.stdout.splitlines()[-1]
-    with Image.open(tmp_path / "samples.png") as picture:
+    assert done.stdout.splitlines()[-1].startswith(f"{name}: ")
+    with Image.open(tmp_path / name) as picture:
         assert picture.size == (4 * 480 + 3 * 8, 4 * 480 + 3 * 8)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.learning import Learning
-from proxy_tasks import Evaluation, Fidelity, LossLimit, ProxyTask, silent
+from proxy_tasks import Evaluation, Fidelity, LossLimit, ProxyTask, Weights, silent
 from proxy_tasks.base import BaselineTask, DataTask, StoppableTask
 from proxy_tasks.classification.class_shapes import ClassShapes
 from proxy_tasks.classification.task import ClassificationProxy
@@ -198,20 +198,21 @@ def test_baselines_have_the_metrics_of_trials_and_are_the_spec_of_their_name(tas
 
 
 def test_a_training_that_can_end_early_ends_at_the_first_limit_that_it_is_above_and_is_whole_below(
-    task: ProxyTask,
+    task: ProxyTask, tmp_path: Path
 ) -> None:
     spec = random_spec(0)
     whole = task.evaluate(spec, fidelity=FIDELITY, seed=0)
     assert whole.stopped_at is None
-    # A task that cannot is never sent limits: a search that would is refused.
+    # A task that cannot is never sent limits: a search that would is refused. Only what trains nothing may be one.
     if not isinstance(task, StoppableTask):
+        assert not whole.loss_curve
         return
 
-    def within(*limits: LossLimit) -> Evaluation:
-        return task.evaluate_within(spec, fidelity=FIDELITY, seed=0, loss_limits=limits)
+    kept = Weights(keep_in=tmp_path / "kept.pt")
 
-    below = within(LossLimit(0.5, max(whole.loss_curve)))
-    assert (below.metrics, below.loss_curve, below.stopped_at) == (whole.metrics, whole.loss_curve, None)
+    def within(*limits: LossLimit) -> Evaluation:
+        return task.evaluate_within(spec, fidelity=FIDELITY, seed=0, loss_limits=limits, weights=kept)
+
     above = within(LossLimit(0.5, min(whole.loss_curve) / 2))
     assert above.stopped_at is not None
     assert 0 < above.stopped_at < 1
@@ -219,3 +220,7 @@ def test_a_training_that_can_end_early_ends_at_the_first_limit_that_it_is_above_
     assert above.loss_curve == whole.loss_curve[: len(above.loss_curve)]
     assert set(above.metrics) < set(task.metric_names)
     assert {name: above.metrics[name] for name in task.cost_names} == task.costs(spec)
+    assert not (tmp_path / "kept.pt").exists()
+
+    below = within(LossLimit(0.5, max(whole.loss_curve)))
+    assert (below.metrics, below.loss_curve, below.stopped_at) == (whole.metrics, whole.loss_curve, None)

@@ -62,6 +62,28 @@ def test_what_a_rule_would_have_done_to_random_search_is_what_it_does(tmp_path: 
     assert {0.25, 0.5, 1.0} == set(does)
 
 
+def test_what_people_put_in_has_no_limits_in_a_judged_search_either(tmp_path: Path) -> None:
+    begin_with = [trial.proposal.decisions for trial in searched(tmp_path / "first", Stopping()).trials.values()]
+    for name, rule in (("whole", Stopping()), ("stopped", RULE)):
+        with Journal(tmp_path / name, {}, begin_with[:40]) as journal:
+            run_all(make_search(journal, 60, stopping=rule), NOISY)
+    whole, stopped = read_record(tmp_path / "whole"), read_record(tmp_path / "stopped")
+    does = [stopped.trials[number].share_done for number in stopped.told]
+    assert list(outcome_under(whole, RULE, "whole").share_done) == does
+    assert set(does[:40]) == {1.0}
+    assert min(does[40:]) < 1
+
+
+def test_where_no_rule_would_have_been_chosen_nothing_is_saved_and_the_search_counts(tmp_path: Path) -> None:
+    records = {f"run{seed}": searched(tmp_path / f"{seed}", Stopping(), seed=seed) for seed in range(3)}
+    rules = [replace(RULE, shares=(share,), worst=worst) for share in (0.25, 0.5) for worst in (0.3, 0.5, 0.7)]
+    found = assess_rules(records, rules)
+    assert {type(rule) for rule in found.left_out} == {Stopping, type(None)}
+    assert found.chosen is not None
+    assert found.chosen.num_trainings == 180
+    assert found.chosen.num_top == 18
+
+
 def test_the_figures_are_counts_over_all_searches(tmp_path: Path) -> None:
     records = {f"run{seed}": searched(tmp_path / f"{seed}", Stopping(), seed=seed) for seed in range(3)}
     rules = [RULE, replace(RULE, worst=0.1), replace(RULE, worst=0.9)]
@@ -80,7 +102,7 @@ def test_the_figures_are_counts_over_all_searches(tmp_path: Path) -> None:
     # Each search has the rule that the others choose: none that lost a top one there.
     assert len(found.left_out) == 3
     assert found.chosen is not None
-    assert found.chosen.num_trainings <= 180
+    assert found.chosen.num_trainings == 180
 
 
 def test_without_other_searches_nothing_is_left_out(tmp_path: Path) -> None:

@@ -36,12 +36,15 @@ def test_a_search_without_rungs_and_stopping_is_the_plain_one() -> None:
 
 
 def test_stopping_leaves_between_all_and_what_is_left_of_the_worst_until_it_is_measured() -> None:
-    plan = replace(PLAN, stopping=Stopping((0.5, 0.25), worst=0.4))
+    plan = replace(PLAN, stopping=Stopping((0.5, 0.25), worst=0.4, min_results=21))
     first, *promoted = search_trainings(plan)
-    # Of 0.4 of the trainings three quarters are saved at most.
-    assert first.share_done == pytest.approx((0.7, 1.0))
-    assert search_trainings(plan, 0.9)[0].share_done == (0.9, 0.9)
+    # 21 of 81 have no limit. Of 0.4 of the 60 others three quarters are saved at most.
+    assert first.total_epochs == pytest.approx((21 + 60 * 0.7, 81))
+    assert search_trainings(plan, 0.9)[0].total_epochs == pytest.approx((21 + 60 * 0.9,) * 2)
     assert all(one.share_done == (1.0, 1.0) for one in promoted)
+    # A search that ends before limits are known stops nothing.
+    short = replace(plan, num_trials=5, promotion=Promotion())
+    assert search_trainings(short)[0].share_done == search_trainings(short, 0.5)[0].share_done == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("num_trials", [1, 2, 5, 13, 40, 61])

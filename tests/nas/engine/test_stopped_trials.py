@@ -13,6 +13,7 @@ from benchmarks.learning import Learning
 from controllers.base import Controller
 from controllers.random_search import RandomSearch
 from nas.engine.job import Job, Outcome
+from nas.engine.known import KnownArchitectures
 from nas.engine.loop import Search
 from nas.engine.plan import Plan
 from nas.engine.reward import MetricReward
@@ -21,6 +22,7 @@ from nas.record.journal import FILE_NAME, Journal, read_record
 from nas.record.promotion import Promotion
 from nas.record.stopping import LossHistory, Stopping
 from nas.record.trial import Failure
+from nas.record.waiting_list import add_to_waiting_list
 from proxy_tasks import Evaluation, Fidelity, LossLimit
 from proxy_tasks.landscape import Landscape
 from search_space import SearchSpace
@@ -161,9 +163,13 @@ def test_an_architecture_that_was_stopped_stays_stopped_where_it_is_proposed_aga
 
 def test_trials_that_wait_for_one_that_is_stopped_are_not_trained(tmp_path: Path) -> None:
     with Journal(tmp_path, {}) as journal:
-        search = make_search(journal, 8, space=SMALL_SPACE, stopping=replace(STOPPING, min_results=1, margin=0))
+        search = make_search(journal, 9, space=SMALL_SPACE, stopping=replace(STOPPING, min_results=1, margin=0))
+        known, job = search.start_trial(), None
+        assert known is not None
+        search.finish_trial(run_job(TASK, known))
         job = search.start_trial()
         assert job is not None
+        assert job.loss_limits
         # All further ones are proposed meanwhile; those of its architecture wait.
         others = list(iter(search.start_trial, None))
         curve = (1.0,) * 5
@@ -175,6 +181,57 @@ def test_trials_that_wait_for_one_that_is_stopped_are_not_trained(tmp_path: Path
     waited = [trial for trial in trials.values() if trial.key == job.spec.key and trial.number != job.trial]
     assert waited
     assert {(trial.status, trial.reused_from) for trial in waited} == {("reused", job.trial)}
+
+
+def test_what_people_put_in_is_trained_to_its_end_as_none_before_it_was(tmp_path: Path) -> None:
+    with Journal(tmp_path / "run", {}) as journal:
+        run_all(make_search(journal))
+        stopped = next(trial for trial in journal.record.trials.values() if trial.status == "stopped")
+    # What was stopped has no reward: a person who puts it in wants one.
+    add_to_waiting_list(tmp_path / "run", stopped.key, stopped.proposal.decisions)
+    with Journal(tmp_path / "run", {}) as journal:
+        assert make_search(journal, 31).start_trial() is not None
+    with Journal(tmp_path / "run", {}) as journal:
+        run_all(make_search(journal, 31))
+    given = read_record(tmp_path / "run").trials[30]
+    assert (given.key, given.status, given.loss_limits) == (stopped.key, "completed", ())
+    assert given.reward is not None
+
+    # So too what a search begins with, though limits are known before the last of it.
+    bad = [trial.proposal.decisions for trial in journal.record.trials.values() if trial.status == "stopped"][:6]
+    with Journal(tmp_path / "begun", {}, bad) as journal:
+        run_all(make_search(journal, 10, stopping=replace(STOPPING, min_results=1)))
+    statuses = [(trial.status, bool(trial.loss_limits)) for trial in read_record(tmp_path / "begun").trials.values()]
+    assert statuses[:6] == [("completed", False)] * 6
+    assert all(has_limits for _, has_limits in statuses[6:])
+
+
+def test_one_that_people_put_in_while_it_trains_is_trained_once_that_is_stopped(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal, 8)
+        for _ in range(4):
+            first = search.start_trial()
+            assert first is not None
+            search.finish_trial(run_job(TASK, first))
+        job = search.start_trial()
+        assert job is not None
+        trial = journal.record.trials[job.trial]
+        add_to_waiting_list(tmp_path, trial.key, trial.proposal.decisions)
+        other = search.start_trial()
+        assert other is not None
+        assert other.trial == job.trial + 2
+
+        search.finish_trial(Outcome(job.trial, Evaluation({}, loss_curve=(9.0,) * 5, stopped_at=0.25)))
+        again = search.start_trial()
+        assert again is not None
+        assert (again.trial, again.spec.key, again.loss_limits) == (job.trial + 1, trial.key, ())
+        search.finish_trial(run_job(TASK, again))
+        search.finish_trial(run_job(TASK, other))
+    # What the controller proposes again from now on has its reward.
+    known = KnownArchitectures()
+    for number in journal.record.told:
+        known.end(journal.record.trials[number])
+    assert known.trained_by(trial) == again.trial
 
 
 def test_a_stopped_trial_is_never_promoted_and_what_is_promoted_is_never_stopped(tmp_path: Path) -> None:

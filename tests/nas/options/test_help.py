@@ -1,6 +1,7 @@
 """Help as a person reads it: in the width of the terminal, whole or by group."""
 
 import importlib
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from foundation import InputError
 from nas.options.command_help import group_help, help_text
 from nas.options.commands import COMMANDS, Command
+from nas.options.flags import SHORT_FOR, flags_of
 from nas.options.help_layout import filled
 from tests.conftest import Run
 
@@ -44,6 +46,23 @@ def test_help_of_a_command_is_as_wide_as_its_terminal(call: Run, monkeypatch: py
         monkeypatch.setenv("COLUMNS", columns)
         for module in (*(f"nas.{command.name}" for command in COMMANDS), "nas"):
             assert max(len(line) for line in call(module, "--help").stdout.splitlines()) <= int(columns)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_flag_that_is_short_for_an_option_is_in_the_help_and_sets_it(command: Command) -> None:
+    for flag in flags_of(command.config_name):
+        text = help_text(command.config_name, summary_of(command))
+        assert f"  {', '.join(flag.names)} " in text
+        assert {SHORT_FOR[name] for name in flag.names} == {f"{flag.option}={flag.value}"}
+        assert re.search(rf"^  {re.escape(flag.option)}=", text, re.M)
+
+
+def test_only_the_command_that_shows_images_has_a_flag_for_it(call: Run) -> None:
+    assert "  --show " in call("nas.prepare", "--help").stdout
+    composed = call("nas.prepare", "task=landscape", "--show", "--cfg")
+    assert "show: training-samples.png" in composed.stdout.splitlines()
+    refused = call("nas.search", "task=landscape", "--show")
+    assert (refused.returncode, refused.stderr) == (2, "error: unknown flag --show; --help lists flags and options\n")
 
 
 def test_help_can_be_asked_by_group(call: Run) -> None:
