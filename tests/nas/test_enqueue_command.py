@@ -65,6 +65,8 @@ def test_mistakes_are_one_line_and_nothing_is_put_in(call: Run, tmp_path: Path) 
         (["run=run", "spec=no.json"], "no.json"),
         ([f"run={replay}", "spec=spinenet-49"], "is a replay"),
         (["run=run"], "spec"),
+        (["run=run", "spec=[]"], "spec: needs an architecture"),
+        (["run=run", "spec=spinenet-49", "space.window=7"], "space.window is 5 in run, not 7; leave it out"),
     ):
         done = call("nas.enqueue", *options)
         assert done.returncode == 2, options
