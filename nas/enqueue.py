@@ -14,7 +14,7 @@ from nas.record.identity import complete_options, options_on_record
 from nas.record.journal import read_record, refuse_links
 from nas.record.record import Record
 from nas.record.replays import replayed_run
-from nas.record.waiting_list import add_to_waiting_list, waiting_names
+from nas.record.waiting_list import add_to_waiting_list, waiting_names, waits
 from search_space import Decisions, SearchSpace
 
 HELP = """\
@@ -63,7 +63,7 @@ def main(config: dict[str, Any]) -> None:
     found: dict[str, tuple[str, Decisions]] = {}
     for name in options.specs:
         spec = find_architecture(name, options.trial).spec
-        _refuse_known(record, name, spec.key)
+        _refuse_known(record, run, name, spec.key)
         try:
             found[spec.key] = name, options.space.encode(spec)
         except ValueError as error:
@@ -100,8 +100,14 @@ def _check_space(record: Record, run: Path, config: Mapping[str, Any]) -> None:
             )
 
 
-def _refuse_known(record: Record, name: str, key: str) -> None:
-    """Check that an architecture was not trained by this run: training it again is a replay's work."""
+def _refuse_known(record: Record, run: Path, name: str, key: str) -> None:
+    """Check that an architecture neither waits nor was trained by this run: training it again is a replay's work.
+
+    Raises:
+        InputError: it does, or was.
+    """
+    if waits(run, key, record.queued):
+        raise InputError(f"spec={name} waits in {short_path(run)} already")
     for trial in record.trials.values():
         if trial.key == key and trial.rung == 0 and trial.status in ("completed", "running"):
             outcome = "is running" if trial.reward is None else f"has reward {trial.reward:.4f}"

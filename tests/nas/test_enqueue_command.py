@@ -21,6 +21,9 @@ def test_what_is_put_in_is_trained_when_the_search_is_extended(call: Run, tmp_pa
     key = published_spec("spinenet-49").key
     assert f"spinenet-49 ({key[:6]}) waits in run" in done.stdout
     assert "nas.search run=run num_trials=4" in done.stdout
+    twice = call("nas.enqueue", "run=run", "spec=[r0-sp53,spinenet-49]")
+    assert (twice.returncode, twice.stderr) == (2, "error: spec=spinenet-49 waits in run already\n")
+    assert len(list((tmp_path / "run" / FOLDER).iterdir())) == 1
 
     assert call("nas.search", "run=run", "num_trials=5").returncode == 0
     trials = read_record(tmp_path / "run").trials
