@@ -14,7 +14,7 @@ from proxy_tasks.surrogate.forest import Features, Floats, grow_forest
 from proxy_tasks.surrogate.quality import Quality, kendall_tau_b, r_squared
 from proxy_tasks.surrogate.recorded import Recorded
 from search_space import ArchSpec
-from search_space.features import ArchitectureFeatures
+from search_space.features import features_of_all
 
 NUM_FOLDS = 10
 TREES_PER_FOLD = 20
@@ -37,11 +37,7 @@ class Surrogate:
 
     def __init__(self, recorded: Recorded, path: Path) -> None:
         self.recorded = recorded
-        self._described = ArchitectureFeatures(
-            num_intermediates=max(_num_intermediates(spec) for spec in recorded.specs),
-            output_levels=tuple(sorted({level for spec in recorded.specs for level in spec.output_levels})),
-            kinds=tuple(sorted({block.kind for spec in recorded.specs for block in spec.blocks})),
-        )
+        self._described = features_of_all(recorded.specs)
         features = np.array([self._described.of(spec) for spec in recorded.specs], np.float32)
         self.neighbourhood = Neighbourhood(self._described.names, features)
 
@@ -89,10 +85,6 @@ class Surrogate:
             kendall_tau_b(true, self._held_out),
             kendall_tau_b(true[is_better], self._held_out[is_better]),
         )
-
-
-def _num_intermediates(spec: ArchSpec) -> int:
-    return sum(not block.is_output for block in spec.blocks)
 
 
 def _counter(recorded: Recorded, path: Path) -> DetectorCosts:
