@@ -2,7 +2,7 @@
 
 from foundation.errors import InputError, printable
 from foundation.file_lock import file_lock
-from foundation.files import make_folder, open_folder, opener_in, sync_folder, write_whole
+from foundation.files import check_writable, make_folder, open_folder, opener_in, sync_folder, write_whole
 from foundation.lazy import lazy_class
 from foundation.paths import absolute_path, current_folder, short_path
 from foundation.ranges import check_range, check_seed
@@ -14,6 +14,7 @@ __all__ = [
     "absolute_path",
     "check_range",
     "check_seed",
+    "check_writable",
     "current_folder",
     "file_lock",
     "first_error",

@@ -112,6 +112,30 @@ def make_folder(folder: Path) -> None:
         sync_folder(path.parent)
 
 
+def check_writable(folder: Path, remedy: str, *, inside: Path | None = None) -> None:
+    """Check, before long work, that files can be made in a folder that is there, or in one that can be made.
+
+    Args:
+        folder: the folder.
+        remedy: what a person can do where it cannot, for the message.
+        inside: see `open_folder`.
+
+    Raises:
+        InputError: they cannot.
+    """
+    absolute = folder.absolute()
+    nearest = next(path for path in (absolute, *absolute.parents) if path.is_symlink() or path.exists())
+    if inside is not None and folder.is_symlink():
+        why = "is a link"
+    elif not nearest.is_dir():
+        why = "is no folder"
+    elif not os.access(nearest, os.W_OK):
+        why = "cannot be written to"
+    else:
+        return
+    raise InputError(f"{short_path(nearest)} {why}: {remedy}")
+
+
 def sync_folder(folder: Path) -> None:
     """Put a folder's entries on disk: without that a crash may take a new or renamed file out of it again."""
     descriptor = os.open(folder, os.O_RDONLY)

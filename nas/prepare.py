@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation import InputError, short_path, write_whole
+from foundation import InputError, check_writable, short_path, write_whole
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.terminal.console import Verbosity, make_console
@@ -76,9 +76,10 @@ def _check_shown(task: ProxyTask, path: Path) -> None:
     if not isinstance(task, SampleTask):
         raise InputError(f"show: {type(task).__name__} has no images to show")
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"show needs the name of a picture, .png or .jpg, got {path}")
+        raise InputError(f"show needs the name of a picture, .png or .jpg, got {short_path(path)}")
     if path.is_dir():
-        raise InputError(f"show: {path} is a folder; name a file")
+        raise InputError(f"show: {short_path(path)} is a folder; name a file")
+    check_writable(path.parent, "show=... needs another place")
 
 
 def _show(task: ProxyTask, path: Path) -> None:

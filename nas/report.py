@@ -65,10 +65,11 @@ def main(config: dict[str, Any]) -> None:
 def _serve(options: Options, folders: tuple[Path, ...]) -> None:
     """Serve the page until the user stops it."""
     # Imported only where something is served.
+    from nas.reporting.runs import different_folders
     from nas.reporting.served import LivePage, ReportServer
 
     # A run that is not there is a mistake; one without trials yet is waited for.
-    for folder in folders:
+    for folder in different_folders(folders):
         read_record(folder)
     with ReportServer(LivePage(folders, options.top, print_warning), options.port) as server:
         print(f"{server.url} follows {', '.join(map(short_path, folders))}; Ctrl-C ends it", flush=True)

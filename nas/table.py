@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation import file_lock, short_path
+from foundation import check_writable, file_lock, short_path
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.options.output import print_warning
@@ -18,9 +18,8 @@ python -m nas.table FOLDER ... [out=FILE.jsonl.gz]
 
 Gather every completed training of runs, finished or under way, in one gzipped file: architecture, task, seed, metrics,
 loss curve and durations, and where it is from. Their replays, studies and baselines are among them. A training that
-several have is there once, and a file that exists is added to: it never loses a row, nor does it where several of
-these commands add to it at once. Tables are free for all to use
-(licence CC0), and proxy_tasks.training_table.read_table reads them.
+several have is there once. A file that exists is added to and never loses a row, also where several of these commands
+add to it at once. Tables are free for all to use (licence CC0), and proxy_tasks.training_table.read_table reads them.
 
   python -m nas.table runs/*
   python -m nas.table runs/evolution runs/random out=trainings.jsonl.gz
@@ -45,6 +44,7 @@ def main(config: dict[str, Any]) -> None:
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
 
     # A file that is none of ours must not be replaced, and is refused before any run is read.
+    check_writable(options.out.parent, "out=... needs another place")
     _table_at(options.out)
     found = trainings_of(folders, print_warning)
 

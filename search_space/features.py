@@ -134,6 +134,15 @@ class ArchitectureFeatures:
         return built
 
 
+def features_of_all(specs: Sequence[ArchSpec]) -> ArchitectureFeatures:
+    """Return features that fit each of some architectures, of which there is at least one."""
+    return ArchitectureFeatures(
+        num_intermediates=max(sum(not block.is_output for block in spec.blocks) for spec in specs),
+        output_levels=tuple(sorted({level for spec in specs for level in spec.output_levels})),
+        kinds=tuple(sorted({block.kind for spec in specs for block in spec.blocks})),
+    )
+
+
 def _counts_of_blocks(built: Sequence[_Built]) -> Iterator[_Named]:
     for block in built:
         role = "output" if block.is_output else "intermediate"

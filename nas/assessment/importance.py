@@ -14,8 +14,7 @@ from nas.assessment.correlation import Floats
 from nas.assessment.interval import Estimate, estimate
 from proxy_tasks.surrogate.forest import Features, grow_forest
 from search_space import ArchSpec
-from search_space.features import ArchitectureFeatures
-from search_space.spec import live_blocks
+from search_space.features import features_of_all
 
 MAX_ARCHITECTURES = 500
 """Most architectures that the model is fitted to: growing and asking it takes one to two seconds then."""
@@ -68,8 +67,9 @@ class Importance:
 def importance_of(specs: Sequence[ArchSpec], rewards: Sequence[float]) -> Importance:
     """Return the importance of features for (N,) rewards that compare, of N different architectures, 5 or more.
 
-    Of more than `MAX_ARCHITECTURES` some are drawn. Intervals are by bootstrap over architectures, the model being
-    given: they say how sure the figure is for this model, not how other models would differ.
+    Figures are NaN where these are all equal. Of more than `MAX_ARCHITECTURES` some are drawn. Intervals are by
+    bootstrap over architectures, the model being given: they say how sure the figure is for this model, not how other
+    models would differ.
 
     Source: Breiman, Random Forests (Machine Learning 45, 2001), section 10.
     Differs: features that say one thing are shuffled together, as the model would read one off the other.
@@ -78,6 +78,8 @@ def importance_of(specs: Sequence[ArchSpec], rewards: Sequence[float]) -> Import
     chosen = np.sort(rng.permutation(len(specs))[:MAX_ARCHITECTURES])
     names, features = _features([specs[i] for i in chosen])
     target = np.array([rewards[i] for i in chosen], dtype=np.float64)
+    # Shares of a variance have no unit, and squares in some units are no numbers.
+    target = (target - target.min()) / (np.ptp(target) or 1.0)
 
     folds = rng.permutation(np.arange(len(target)) % _NUM_FOLDS)
     forest = grow_forest(features, target[:, None], folds, _TREES_PER_FOLD)
@@ -87,24 +89,27 @@ def importance_of(specs: Sequence[ArchSpec], rewards: Sequence[float]) -> Import
         return squared
 
     own = errors(features)
-    explained = estimate(lambda error, value: 1 - error.mean(-1) / value.var(-1), own, target)
+    explained = estimate(lambda error, value: 1 - _share(error, value), own, target)
     found = []
     for title, columns in _sorts_of(names).items():
         if not features[:, columns].std(0).any():
             continue
         shuffled = np.mean([errors(_shuffled(features, columns, rng)) for _ in range(_NUM_SHUFFLES)], axis=0)
-        lost = estimate(lambda more, value: more.mean(-1) / value.var(-1), shuffled - own, target)
+        lost = estimate(_share, shuffled - own, target)
         found.append(FeatureImportance(title, lost))
     return Importance(len(target), explained, tuple(sorted(found, key=lambda one: -one.lost.value)))
 
 
+def _share(squares: Floats, values: Floats) -> Floats:
+    """Return the mean of (..., N) squares as a share of the variance of (..., N) values; not finite without any."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share: Floats = squares.mean(-1) / values.var(-1)
+    return share
+
+
 def _features(specs: Sequence[ArchSpec]) -> tuple[tuple[str, ...], Features]:
     """Return the names of features that fit all architectures, (F,), and their values, (N, F)."""
-    described = ArchitectureFeatures(
-        num_intermediates=max(sum(not live.is_output for live in live_blocks(spec)) for spec in specs),
-        output_levels=tuple(sorted({level for spec in specs for level in spec.output_levels})),
-        kinds=tuple(sorted({block.kind for spec in specs for block in spec.blocks})),
-    )
+    described = features_of_all(specs)
     return described.names, np.array([described.of(spec) for spec in specs], np.float32)
 
 

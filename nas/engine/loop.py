@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from controllers.base import Controller, Proposal
-from foundation import InputError
+from foundation import InputError, short_path
 from nas.engine.failures import FailureWatch
 from nas.engine.job import Job, Outcome
 from nas.engine.known import KnownArchitectures
@@ -19,7 +19,7 @@ from nas.record.events import Asked, AttemptFailed, Told
 from nas.record.journal import Journal
 from nas.record.stopping import LossHistory
 from nas.record.trial import Failure, Trial
-from nas.record.waiting_list import Waiting, first_waiting, remove_from_waiting_list
+from nas.record.waiting_list import FOLDER, Waiting, first_waiting, remove_from_waiting_list
 from proxy_tasks import BadSpecError, Numerics
 from search_space import ArchSpec, SearchSpace
 from search_space.kinds import added_kinds
@@ -157,7 +157,12 @@ class Search:
 
         # On disk before anything runs: a kill at any moment then loses no proposal.
         number = len(trials)
-        waiting = self._first_waiting(number)
+        try:
+            waiting = self._first_waiting(number)
+        except InputError as error:
+            # Not raised: what is being trained is worth more than the file.
+            self.stop(str(error))
+            return None
         proposal = self._propose(number) if waiting is None else Proposal(waiting.decisions)
         spec = self._space.decode(proposal.decisions)
 
@@ -196,7 +201,7 @@ class Search:
             try:
                 self._space.decode(waiting.decisions)
             except ValueError as error:
-                raise InputError(f"{waiting.name} on the waiting list of {folder}: {error}; delete it") from None
+                raise InputError(f"{short_path(folder / FOLDER / waiting.name)}: {error}; delete it") from None
         return waiting
 
     def _propose(self, number: int) -> Proposal:

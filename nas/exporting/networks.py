@@ -1,6 +1,5 @@
 """Export of networks: files that other programs run, each checked before it is written."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue
 
-from foundation import InputError, short_path, write_whole
+from foundation import InputError, check_writable, short_path, write_whole
 from nas.exporting.formats import SUFFIXES
 from nas.options.output import print_aside
 from nas.record.architecture import trial_name
@@ -60,7 +59,7 @@ class NetworkExport:
             check_compiler("aot=true")
 
         for folder in {stem.parent for stem in stems}:
-            _check_writable(folder, self.inside)
+            check_writable(folder, "name a folder for the files with out=...", inside=self.inside)
         there = [path for stem in stems for path in self.paths(stem) if path.is_symlink() or path.exists()]
         if there and not self.overwrite:
             raise InputError(
@@ -91,25 +90,6 @@ class NetworkExport:
         for path, content in zip(paths, contents, strict=True):
             write_whole(path, content, inside=self.inside)
         return paths
-
-
-def _check_writable(folder: Path, inside: Path | None) -> None:
-    """Check that files can be made in a folder that is there, or in one that can be made.
-
-    Raises:
-        InputError: they cannot.
-    """
-    absolute = folder.absolute()
-    nearest = next(path for path in (absolute, *absolute.parents) if path.is_symlink() or path.exists())
-    if inside is not None and folder.is_symlink():
-        why = "is a link"
-    elif not nearest.is_dir():
-        why = "is no folder"
-    elif not os.access(nearest, os.W_OK):
-        why = "cannot be written to"
-    else:
-        return
-    raise InputError(f"{short_path(nearest)} {why}: name a folder for the files with out=...")
 
 
 def trial_stems(trials: Sequence[Trial], out: Path) -> list[Path]:

@@ -54,6 +54,11 @@ def waiting_names(run: Path, taken: Collection[str]) -> list[str]:
     return sorted(path.name for path in (run / FOLDER).glob("*.json") if path.name not in taken)
 
 
+def waits(run: Path, key: str, taken: Collection[str]) -> bool:
+    """Return whether an architecture is on a run's list."""
+    return any(name.endswith(f"-{key}.json") for name in waiting_names(run, taken))
+
+
 def first_waiting(run: Path, taken: Collection[str]) -> Waiting | None:
     """Return the oldest architecture on a run's list; None for an empty list.
 

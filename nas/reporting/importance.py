@@ -1,5 +1,6 @@
 """The features of architectures that the rewards of a run depend on, as a section of its report."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -27,10 +28,12 @@ def importance_section(runs: Sequence[ReportedRun]) -> str:
         if trial.reward is not None and compares(trial):
             scored.setdefault(trial.key, (trial.spec, trial.reward))
 
-    rewards = [reward for _, reward in scored.values()]
-    if len(scored) < MIN_ARCHITECTURES or min(rewards) == max(rewards):
+    if len(scored) < MIN_ARCHITECTURES:
         return ""
-    importance = importance_of([spec for spec, _ in scored.values()], rewards)
+    specs, rewards = zip(*scored.values(), strict=True)
+    importance = importance_of(specs, rewards)
+    if math.isnan(importance.explained.value):
+        return ""
     return section("What the reward depends on", note(_TEXT), note(_explained(importance)), _table(importance))
 
 
@@ -53,8 +56,8 @@ def _table(importance: Importance) -> str:
         f'<td class="number">{one.lost.low:.3f} to {one.lost.high:.3f}</td></tr>'
         for one in shown
     ]
-    rest = note(f"Of {others} further ones the part cannot be told from nothing.") if others else ""
     if not rows:
-        return rest
+        return note("No group of features adds anything that can be told from zero.")
+    rest = note(f"Groups of features that add nothing that can be told from zero: {others}.") if others else ""
     table = table_of(("features", "R² lost", "95 % interval"), rows, numbers_from=1)
     return f'<div class="scroll">{table}</div>{rest}'

@@ -54,13 +54,7 @@ def read_runs(folders: Sequence[Path], warn: Callable[[str], None] = lambda line
     Raises:
         InputError: no folder, one given twice, no run in it, a damaged journal, or one without trials.
     """
-    if not folders:
-        raise InputError("run: name one folder or more")
-    paths = [absolute_path(folder) for folder in folders]
-    for folder, path in zip(folders, paths, strict=True):
-        if paths.count(path) > 1:
-            raise InputError(f"run: {folder} is given twice")
-
+    paths = different_folders(folders)
     records = [read_record(path) for path in paths]
     for path, record in zip(paths, records, strict=True):
         if not record.trials:
@@ -76,6 +70,21 @@ def read_runs(folders: Sequence[Path], warn: Callable[[str], None] = lambda line
     latencies = [read_latencies(path, record, warn) for path, record in zip(paths, records, strict=True)]
     parts = zip(names, groups, options, records, paths, replays, baselines, latencies, strict=True)
     return [ReportedRun(*own) for own in parts]
+
+
+def different_folders(folders: Sequence[Path]) -> list[Path]:
+    """Return the absolute paths of one folder or more, none of them given twice.
+
+    Raises:
+        InputError: there is none, or one is.
+    """
+    if not folders:
+        raise InputError("run: name one folder or more")
+    paths = [absolute_path(folder) for folder in folders]
+    for folder, path in zip(folders, paths, strict=True):
+        if paths.count(path) > 1:
+            raise InputError(f"run: {folder} is given twice")
+    return paths
 
 
 def cautions(runs: Sequence[ReportedRun]) -> list[str]:

@@ -5,6 +5,7 @@ seconds, and loads itself again when that has changed.
 """
 
 import hashlib
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from html import escape
@@ -103,7 +104,9 @@ class ReportServer(ThreadingHTTPServer):
         return f"http://{ADDRESS}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as socketserver has it
-        """Keep silent about a browser that has gone before it had its answer."""
+        """Keep silent about a browser that has gone before it had its answer; show any other error."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -116,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer."""
         # A page of another site may have its own name point to this machine; only these names are ours.
-        host = self.headers.get("Host", "").rpartition(":")[0]
+        host = self.headers.get("Host", "").partition(":")[0]
         if host not in (ADDRESS, "localhost"):
             self._send(HTTPStatus.FORBIDDEN, b"not served under this name", "text/plain")
         elif self.path == "/state":

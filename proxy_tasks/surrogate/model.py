@@ -8,12 +8,13 @@ from foundation import InputError, short_path
 from proxy_tasks.base import BadSpecError
 from proxy_tasks.networks.additive_cost import DetectorCosts
 from proxy_tasks.networks.cost import detector_cost
+from proxy_tasks.networks.released.class_names import MAX_CLASSES
 from proxy_tasks.surrogate.distance import Neighbourhood
 from proxy_tasks.surrogate.forest import Features, Floats, grow_forest
 from proxy_tasks.surrogate.quality import Quality, kendall_tau_b, r_squared
 from proxy_tasks.surrogate.recorded import Recorded
 from search_space import ArchSpec
-from search_space.features import ArchitectureFeatures
+from search_space.features import features_of_all
 
 NUM_FOLDS = 10
 TREES_PER_FOLD = 20
@@ -36,11 +37,7 @@ class Surrogate:
 
     def __init__(self, recorded: Recorded, path: Path) -> None:
         self.recorded = recorded
-        self._described = ArchitectureFeatures(
-            num_intermediates=max(_num_intermediates(spec) for spec in recorded.specs),
-            output_levels=tuple(sorted({level for spec in recorded.specs for level in spec.output_levels})),
-            kinds=tuple(sorted({block.kind for spec in recorded.specs for block in spec.blocks})),
-        )
+        self._described = features_of_all(recorded.specs)
         features = np.array([self._described.of(spec) for spec in recorded.specs], np.float32)
         self.neighbourhood = Neighbourhood(self._described.names, features)
 
@@ -80,16 +77,14 @@ class Surrogate:
     def quality(self) -> tuple[Quality, Quality, Quality]:
         """Return R2, Kendall's tau, and tau within the better half, of AP of architectures that trees had not seen."""
         true = self.recorded.figures[:, 0]
-        is_better = true > np.median(true)
+        # None is above the median where half of them are equally good: the better half are those then.
+        median = np.median(true)
+        is_better = true > median if true.max() > median else true == median
         return (
             r_squared(true, self._held_out),
             kendall_tau_b(true, self._held_out),
             kendall_tau_b(true[is_better], self._held_out[is_better]),
         )
-
-
-def _num_intermediates(spec: ArchSpec) -> int:
-    return sum(not block.is_output for block in spec.blocks)
 
 
 def _counter(recorded: Recorded, path: Path) -> DetectorCosts:
@@ -100,13 +95,15 @@ def _counter(recorded: Recorded, path: Path) -> DetectorCosts:
     """
     first, scale = recorded.specs[0], recorded.scale
     one, two = (detector_cost(first, scale, num_classes).params for num_classes in (1, 2))
-    num_classes = 1 + round((recorded.costs[0]["params"] - one) / (two - one))
+    told = 1 + round((recorded.costs[0]["params"] - one) / (two - one))
+    num_classes = min(max(told, 1), MAX_CLASSES)
 
     for spec, costs in ((first, recorded.costs[0]), (recorded.specs[-1], recorded.costs[-1])):
-        counted = detector_cost(spec, scale, max(num_classes, 1))
-        if (counted.params, counted.macs) != (costs["params"], costs["macs"]):
-            raise InputError(
-                f"{short_path(path)}: architecture {spec.key} has {costs['params']:.0f} parameters there, and "
-                f"{counted.params} in this version: the table is of other networks"
-            )
+        counted = detector_cost(spec, scale, num_classes)
+        for name, number in (("params", counted.params), ("macs", counted.macs)):
+            if number != costs[name]:
+                raise InputError(
+                    f"{short_path(path)}: architecture {spec.key} has {costs[name]:.15g} {name} there, and {number} in "
+                    "this version: the table is of other networks"
+                )
     return DetectorCosts(scale, num_classes)

@@ -20,7 +20,9 @@ class Quality:
     high: float
 
     def __str__(self) -> str:
-        """Return all three, as `0.31 (0.20 to 0.41)`."""
+        """Return all three, as `0.31 (0.20 to 0.41)`; words where no value differs from another."""
+        if math.isnan(self.value):
+            return "none, as there is nothing to tell apart"
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 

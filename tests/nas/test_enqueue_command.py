@@ -21,6 +21,9 @@ def test_what_is_put_in_is_trained_when_the_search_is_extended(call: Run, tmp_pa
     key = published_spec("spinenet-49").key
     assert f"spinenet-49 ({key[:6]}) waits in run" in done.stdout
     assert "nas.search run=run num_trials=4" in done.stdout
+    twice = call("nas.enqueue", "run=run", "spec=[r0-sp53,spinenet-49]")
+    assert (twice.returncode, twice.stderr) == (2, "error: spec=spinenet-49 waits in run already\n")
+    assert len(list((tmp_path / "run" / FOLDER).iterdir())) == 1
 
     assert call("nas.search", "run=run", "num_trials=5").returncode == 0
     trials = read_record(tmp_path / "run").trials
@@ -65,6 +68,8 @@ def test_mistakes_are_one_line_and_nothing_is_put_in(call: Run, tmp_path: Path) 
         (["run=run", "spec=no.json"], "no.json"),
         ([f"run={replay}", "spec=spinenet-49"], "is a replay"),
         (["run=run"], "spec"),
+        (["run=run", "spec=[]"], "spec: needs an architecture"),
+        (["run=run", "spec=spinenet-49", "space.window=7"], "space.window is 5 in run, not 7; leave it out"),
     ):
         done = call("nas.enqueue", *options)
         assert done.returncode == 2, options

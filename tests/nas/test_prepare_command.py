@@ -106,11 +106,19 @@ def test_training_images_are_shown_in_one_picture(
         assert picture.size == (4 * 480 + 3 * 8, 4 * 480 + 3 * 8)
 
 
-@pytest.mark.parametrize(("option", "word"), [("show=samples.gif", ".png or .jpg"), ("show=a.folder.png", "folder")])
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        ("show=samples.gif", ".png or .jpg"),
+        ("show=a.folder.png", "a.folder.png is a folder"),
+        ("show=a.file/below/samples.png", "a.file is no folder: show=... needs another place"),
+    ],
+)
 def test_a_picture_that_cannot_be_drawn_is_said_before_data_is_read(
     call: Run, coco: Path, tmp_path: Path, option: str, word: str
 ) -> None:
     (tmp_path / "a.folder.png").mkdir()
+    (tmp_path / "a.file").touch()
     done = call("nas.prepare", *OPTIONS, option)
     assert done.returncode == 2
     assert word in done.stderr

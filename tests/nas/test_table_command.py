@@ -241,8 +241,11 @@ def test_mistakes_are_one_line_and_leave_the_file_as_it_is(call: Run, tmp_path: 
         assert re.fullmatch(f"error: {message}\n", done.stderr), done.stderr
         assert (tmp_path / "out.gz").read_bytes() == content
 
+    # Damaged too: a place that cannot be written is said before any run is read.
     journal = tmp_path / "runs" / "a" / FILE_NAME
     journal.write_bytes(journal.read_bytes().replace(b'"trial":1,', b'"trial":9,'))
+    below = call("nas.table", "runs/a", "out=out.gz/below.gz")
+    assert (below.returncode, below.stderr) == (2, "error: out.gz is no folder: out=... needs another place\n")
     for arguments, message in (
         (("runs/a",), r"\S+journal.jsonl, line \d+: .*"),
         (("runs/b",), "no run at runs/b: there is no such folder"),

@@ -51,3 +51,11 @@ def test_figures_do_not_depend_on_the_unit_of_rewards(reward: float) -> None:
     plain, moved = of(rewards), of([1e3 * own + reward for own in rewards])
     assert [one.title for one in plain.features[:2]] == [one.title for one in moved.features[:2]]
     assert plain.features[0].lost.value == pytest.approx(moved.features[0].lost.value, rel=0.05)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-200, 1e200])
+def test_rewards_that_nearly_all_are_equal_have_figures_in_any_unit(unit: float) -> None:
+    # Two in a hundred and twenty: one in seven resamples has neither, and so no variance.
+    found = of([unit if number in (7, 70) else 0.0 for number in range(len(SPECS))])
+    assert found == of([1.0 if number in (7, 70) else 0.0 for number in range(len(SPECS))])
+    assert found.explained.low < found.explained.value < found.explained.high

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foundation import InputError
+from foundation import short_path
 from nas.engine.loop import Search
 from nas.record.journal import Journal, read_record
 from nas.record.waiting_list import FOLDER, add_to_waiting_list, first_waiting
@@ -79,14 +79,22 @@ def test_proposals_after_it_are_those_of_a_search_that_began_with_its_result(tmp
     ("content", "words"),
     [("{", "Invalid JSON"), ('{"decisions": [1, 2]}', "decisions"), ('{"spec": 1}', "decisions")],
 )
-def test_a_damaged_entry_is_one_line_that_names_it(tmp_path: Path, content: str, words: str) -> None:
+def test_a_damaged_entry_stops_the_search_with_a_line_that_names_it(tmp_path: Path, content: str, words: str) -> None:
     with Journal(tmp_path, {}) as journal:
         search = make_search(journal)
-        run_trials(search, 1)
+        running = search.start_trial()
+        assert running is not None
         path = tmp_path / FOLDER / "1-mine.json"
         path.parent.mkdir()
         path.write_text(content)
-        with pytest.raises(InputError, match=r"mine\.json") as raised:
-            search.start_trial()
-    assert words in str(raised.value)
-    assert "delete it" in str(raised.value)
+        assert search.start_trial() is None
+
+        # What is being trained is awaited: it costs more than a file is worth.
+        search.finish_trial(evaluate(running))
+        assert search.start_trial() is None
+    line = search.why_stopped
+    assert line is not None
+    assert line.startswith(short_path(path))
+    assert words in line
+    assert line.endswith("; delete it")
+    assert [trial.status for trial in read_record(tmp_path).trials.values()] == ["completed"]

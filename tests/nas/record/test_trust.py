@@ -42,8 +42,9 @@ def test_classes_named_in_a_journal_are_never_built(call: Run, run: Path, tmp_pa
     ):
         call(module, *arguments)
     # With run= alone, the options are those on record, but classes only where a choice of the package names them.
-    for module in ("nas.replay", "nas.search", "nas.prepare"):
-        refused = call(module, "run=run")
+    for command in ("nas.replay", "nas.search", "nas.prepare", "nas.enqueue spec=spinenet-49"):
+        module, *options = command.split()
+        refused = call(module, "run=run", *options)
         assert re.fullmatch(r"error: the run has space\._target_=os\.mkdir on record, .*\n", refused.stderr)
     assert not (tmp_path / "built").exists()
 

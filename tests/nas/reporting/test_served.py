@@ -83,7 +83,38 @@ def test_nothing_else_is_served(server: ReportServer, run: Path) -> None:
     # A page of another site whose name was made to point here must not read it.
     assert answer(server, "/", host=f"evil.example:{server.server_port}")[0] == 403
     assert answer(server, "/", host=f"localhost:{server.server_port}")[0] == 200
+    # At port 80 a browser leaves it out.
+    assert answer(server, "/", host=ADDRESS)[0] == 200
+    assert answer(server, "/", host=f"{ADDRESS}.evil.example")[0] == 403
     assert sorted(run.rglob("*")) == before
+
+
+def test_a_fault_of_the_report_is_seen_and_a_browser_that_has_gone_is_not(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(line: str) -> None:
+        raise RuntimeError("a fault of the report")
+
+    # What is left out of a report is warned of.
+    (run / "replays").mkdir()
+    (run / "replays" / "seed1").symlink_to(write_run(tmp_path / "elsewhere", rewards_of(2)))
+    with ReportServer(LivePage((run,), 3, broken), 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(http.client.RemoteDisconnected):
+                answer(server, "/")
+            assert answer(server, "/state")[0] == 200
+        finally:
+            server.shutdown()
+            thread.join()
+        assert "RuntimeError: a fault of the report" in capfd.readouterr().err
+
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            server.handle_error(None, (ADDRESS, 1))
+        assert capfd.readouterr().err == ""
 
 
 def test_a_run_without_trials_is_waited_for(tmp_path: Path) -> None:
@@ -146,6 +177,8 @@ def test_mistakes_are_one_line(call: Run, run: Path) -> None:
             ([f"run={run}", "serve=true", "port=70000"], "port must be from 0 to 65535"),
             ([f"run={run}", "serve=true", "out=page.html"], "is not written"),
             (["run=nowhere", "serve=true"], "nowhere"),
+            (["run=[]", "serve=true"], "one folder or more"),
+            ([f"run=[{run},{run}]", "serve=true"], "given twice"),
         ):
             done = call("nas.report", *options)
             assert done.returncode == 2

@@ -72,6 +72,14 @@ def test_metrics_that_not_all_trainings_have_are_left_out() -> None:
     assert set(taken(FEW.rows).metric_names) - set(found.metric_names) == {"ap_small"}
 
 
+@pytest.mark.parametrize("name", ["ap", "macs", "params"])
+def test_trainings_without_ap_or_costs_are_left_out(name: str) -> None:
+    row = FEW.rows[3]
+    lacking = replace(row, metrics={own: value for own, value in row.metrics.items() if own != name})
+    found = taken((*FEW.rows[:3], lacking, *FEW.rows[4:]))
+    assert (len(found.specs), found.num_left_out) == (11, 1)
+
+
 def test_tables_that_say_too_little_are_refused() -> None:
     with pytest.raises(
         InputError, match=r"^table.jsonl.gz: has 9 architectures that task=detection trained alike, and"

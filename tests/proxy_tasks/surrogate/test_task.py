@@ -74,7 +74,7 @@ def test_noise_is_as_wide_as_the_seeds_of_one_architecture_differ(noisy_task: Ta
 def test_what_preparing_says(task: TableSurrogate, noisy_task: TableSurrogate) -> None:
     table, quality, noise, refusal = noisy_task.prepare(silent)
     assert table == "table: 24 trainings of 12 architectures, 4 epochs in float32; 0 others are left out"
-    figure = r"(-?\d+\.\d\d|nan) \((-?\d+\.\d\d|nan) to (-?\d+\.\d\d|nan)\)"
+    figure = r"(-?\d+\.\d\d \(-?\d+\.\d\d to -?\d+\.\d\d\)|none, as there is nothing to tell apart)"
     assert re.fullmatch(
         f"held out, with 95 % intervals: R2 {figure}, Kendall's tau {figure}, in the better half {figure}", quality
     )
@@ -156,8 +156,28 @@ def test_a_table_that_is_missing_or_changes_is_named(task: TableSurrogate, tmp_p
         _ = task.metric_names
 
 
-def test_a_table_of_networks_that_cost_otherwise_is_refused(tmp_path: Path) -> None:
-    rows = [replace(row, metrics={**row.metrics, "macs": row.metrics["macs"] + 1}) for row in ROWS[:12]]
+def test_a_table_whose_trainings_all_score_the_same_says_so(tmp_path: Path) -> None:
+    rows = [replace(row, metrics={**row.metrics, "ap": 0.0}) for row in ROWS[:12]]
+    lines = task_on(tmp_path, replace(SHIPPED, rows=tuple(rows))).prepare(silent)
+    none = "none, as there is nothing to tell apart"
+    assert lines[1] == (f"held out, with 95 % intervals: R2 {none}, Kendall's tau {none}, in the better half {none}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("macs", 7e8, r"has 700000000 macs there, and \d+ in this version"),
+        # More classes than any data has; a network of them would not fit in memory.
+        ("params", 1e300, "has 1e[+]300 params there"),
+        ("params", 1.0, "has 1 params there"),
+    ],
+)
+def test_a_table_of_networks_that_cost_otherwise_is_refused(
+    tmp_path: Path, name: str, value: float, words: str
+) -> None:
+    rows = [replace(row, metrics={**row.metrics, name: value}) for row in ROWS[:12]]
     task = task_on(tmp_path, replace(SHIPPED, rows=tuple(rows)))
-    with pytest.raises(InputError, match=r"table.jsonl.gz: architecture .* the table is of other networks"):
+    with pytest.raises(
+        InputError, match=rf"table.jsonl.gz: architecture \w+ {words}.*: the table is of other networks"
+    ):
         task.prepare(silent)
