@@ -61,9 +61,11 @@ def _of_equal_names(in_train: Sources, val: CacheKey) -> tuple[tuple[str, str], 
     shared = []
     for name in _names_in(val):
         of_this_name = by_name.get(PurePath(name).name)
-        content = None if of_this_name is None else _content_of(val.image_dir / name)
-        if of_this_name is not None and content in of_this_name:
-            shared.append((of_this_name[content], name))
+        if of_this_name is None:
+            continue
+        found = _content_of(val.image_dir / name)
+        if found is not None and found in of_this_name:
+            shared.append((of_this_name[found], name))
     return tuple(shared)
 
 
