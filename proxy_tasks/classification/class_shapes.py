@@ -46,7 +46,7 @@ class ClassShapes:
     num_val_images: int = 500
     image_size_px: int = 64
     seed: int = 0
-    num_held_out: int = 250
+    num_held_out: int | float = 250
     split_seed: int = 0
 
     def __post_init__(self) -> None:

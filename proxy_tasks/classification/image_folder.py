@@ -34,7 +34,7 @@ class ImageFolder:
     train: str = "train"
     val: str = "val"
     lists_dir: Path = Path("data/lists")
-    num_held_out: int = 10_000
+    num_held_out: int | float = 10_000
     split_seed: int = 0
     max_images: int | None = None
     max_bad_share: float = MAX_BAD_SHARE

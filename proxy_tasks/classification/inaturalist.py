@@ -64,7 +64,7 @@ class INaturalist:
     val_annotations: str = "val2017.json"
     images: str = "."
     lists_dir: Path = Path("data/lists")
-    num_held_out: int = 10_000
+    num_held_out: int | float = 10_000
     split_seed: int = 0
     max_images: int | None = None
     max_bad_share: float = MAX_BAD_SHARE

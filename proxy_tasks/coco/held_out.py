@@ -40,6 +40,8 @@ def split_held_out(num_images: int, num_held_out: float, seed: int) -> tuple[NDA
         InputError: nothing would be left to train on, or nothing to score on.
     """
     num = held_out_count(num_images, num_held_out)
+    if num_images < 2:
+        raise InputError(f"data: {num_images} image is too few: one is needed to train on, and one to score on")
     if not 1 <= num < num_images:
         raise InputError(
             f"data: num_held_out must leave something to train on and to score: 1 to {num_images - 1} of {num_images} "

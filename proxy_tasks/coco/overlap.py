@@ -52,22 +52,28 @@ def _contents(sources: Sources) -> list[bytes]:
 
 def _of_equal_names(in_train: Sources, val: CacheKey) -> tuple[tuple[str, str], ...]:
     """Return the pictures of equal names and equal content."""
-    by_name = {PurePath(name).name: i for i, name in enumerate(in_train.file_names)}
     contents = _contents(in_train)
+    # Names that are equal but for their folders, as a/1.jpg and b/1.jpg, are those of several pictures.
+    by_name: dict[str, dict[bytes, str]] = {}
+    for name, content in zip(in_train.file_names, contents, strict=True):
+        by_name.setdefault(PurePath(name).name, {})[content] = name
 
     shared = []
     for name in _names_in(val):
-        i = by_name.get(PurePath(name).name)
-        if i is not None and _is_file_of(val.image_dir / name, contents[i]):
-            shared.append((in_train.file_names[i], name))
+        of_this_name = by_name.get(PurePath(name).name)
+        if of_this_name is None:
+            continue
+        found = _content_of(val.image_dir / name)
+        if found is not None and found in of_this_name:
+            shared.append((of_this_name[found], name))
     return tuple(shared)
 
 
-def _is_file_of(file: Path, content: bytes) -> bool:
+def _content_of(file: Path) -> bytes | None:
     try:
-        return content != NO_CONTENT and content_hash(file) == content
+        return content_hash(file)
     except OSError:
-        return False
+        return None
 
 
 def _names_in(val: CacheKey) -> Sequence[str]:

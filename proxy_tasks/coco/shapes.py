@@ -72,7 +72,7 @@ class Shapes:
     seed: int = 0
     num_classes: int = 3
     masks: bool = False
-    num_held_out: int = 300
+    num_held_out: int | float = 300
     split_seed: int = 0
 
     def __post_init__(self) -> None:

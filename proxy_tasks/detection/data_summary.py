@@ -25,7 +25,7 @@ def data_summary(data: OpenData, scale: ModelScale) -> tuple[str, ...]:
         data: as it was prepared.
         scale: of the networks, which decides the anchors.
     """
-    return (*_sizes(data, scale), *_scored(data.scored.annotations, data.scored_rows))
+    return (*_sizes(data, scale), *scored_summary(data))
 
 
 def largest_error(num_objects: int) -> float:
@@ -69,8 +69,9 @@ def _sizes(data: OpenData, scale: ModelScale) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _scored(annotations: Annotations, rows: NDArray[np.int64]) -> tuple[str, ...]:
-    """Return lines on the objects that AP is measured on."""
+def scored_summary(data: OpenData) -> tuple[str, ...]:
+    """Return lines on the objects that AP is measured on, and on how far it can be trusted."""
+    annotations, rows = data.scored.annotations, data.scored_rows
     spans = [np.arange(annotations.first_box[row], annotations.first_box[row + 1]) for row in rows]
     boxes = np.concatenate(spans)
     labels = annotations.labels[boxes[~annotations.is_crowd[boxes]]]

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
-from proxy_tasks.coco.open_data import Classes, DataOptions
+from proxy_tasks.coco.open_data import Classes, DataOptions, OpenData
+from proxy_tasks.detection.data_summary import scored_summary
 from proxy_tasks.detection.scoring import METRIC_NAMES
 from proxy_tasks.segmentation.mask_scoring import MASK_METRIC_NAMES
 from proxy_tasks.short_training.trained_proxy import TrainedProxy
@@ -55,3 +56,7 @@ class SegmentationProxy(TrainedProxy):
         from proxy_tasks.segmentation.trial_head import MaskTrialHead
 
         return MaskTrialHead(per_class=self.per_class_ap)
+
+    def summary(self, data: OpenData) -> tuple[str, ...]:
+        """Say what AP on so many objects can tell."""
+        return scored_summary(data)

@@ -26,7 +26,7 @@ from proxy_tasks.coco.open_data import (
 )
 from proxy_tasks.device_options import DEVICE_NAMES, Precision
 from proxy_tasks.latency_options import LatencyOptions, latency_options
-from proxy_tasks.onnx_extra import check_onnx_packages
+from proxy_tasks.onnx_extra import check_onnx_head, check_onnx_packages
 from proxy_tasks.short_training.evaluation_options import EvaluationOptions
 from proxy_tasks.training.recipe import Recipe
 from search_space import ArchSpec, ModelScale
@@ -178,7 +178,7 @@ class TrainedProxy(ABC):
 
     def prepare(self, report: Report) -> tuple[str, ...]:
         """Make or find the data and decode it, and time one network by way of its file; see `ProxyTask.prepare`."""
-        self._check_packages()
+        self._check_onnx()
         lines = prepare_data(self.data_options, report, self.summary)
         if not self.timing.needs_onnx:
             return lines
@@ -208,7 +208,7 @@ class TrainedProxy(ABC):
 
     def load(self) -> None:
         """Import torch and all that evaluates, and start the device; see `ProxyTask.load`."""
-        self._check_packages()
+        self._check_onnx()
 
         # Imported here, as in `costs`.
         import proxy_tasks.short_training.evaluation  # noqa: F401  # for what importing it does
@@ -272,11 +272,12 @@ class TrainedProxy(ABC):
             options, head, architecture, fidelity=fidelity, seed=seed, weights=weights, loss_limits=loss_limits
         )
 
-    def _check_packages(self) -> None:
-        """Check that what writes ONNX files is there where networks are timed by them.
+    def _check_onnx(self) -> None:
+        """Check that networks can be written as ONNX files where they are timed by them, before any data is made.
 
         Raises:
-            InputError: it is not.
+            InputError: the head allows none, or a package is missing.
         """
         if self.timing.needs_onnx:
+            check_onnx_head(self.head, "task.latency: ")
             check_onnx_packages(f"task.latency.runtime={self.timing.runtime}")

@@ -11,6 +11,7 @@ from proxy_tasks.networks.folding import fold_norms
 from proxy_tasks.networks.named_networks import Head, build_network
 from proxy_tasks.networks.onnx_file import TOLERANCE, difference_of, onnx_bytes, run_onnx, runtime
 from proxy_tasks.networks.tracing import plain_outputs
+from proxy_tasks.onnx_extra import check_onnx_head
 from search_space import ArchSpec, ModelScale, published_names, published_spec
 
 _SEED = 0
@@ -55,8 +56,7 @@ class TimedNetwork:
         Raises:
             InputError: it cannot be exported, or onnxruntime computes something else of it.
         """
-        if self.head == "mask_rcnn":
-            raise InputError("head=mask_rcnn cannot be written as an ONNX file: time it with runtime=torch")
+        check_onnx_head(self.head)
         network = self._build()
         about = {"key": self.key, "weights": "fresh: a time does not depend on them"}
         content = onnx_bytes(network, self.image_size_px, output_names=None, about=about, batch_size=batch_size)

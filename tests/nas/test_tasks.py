@@ -59,6 +59,28 @@ def test_a_whole_search_through_ray_promotes_from_kept_weights_and_ends_in_a_ful
 
 
 @pytest.mark.parametrize(
+    ("task", "data"), [("detection", "shapes"), ("segmentation", "shapes_masks"), ("classification", "class_shapes")]
+)
+def test_a_share_of_any_data_may_be_held_out(call: Run, task: str, data: str) -> None:
+    drawn = (f"data={data}", "data.root=drawn", "data.num_train_images=24", "data.num_val_images=6")
+    options = [drawn, ("data=image_folder", "data.root=drawn")] if task == "classification" else [drawn]
+    for chosen in options:
+        done = call("nas.prepare", f"task={task}", "scale=tiny", *chosen, "data.num_held_out=0.25")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "18 images to train on, 6 held out for the reward" in done.stdout
+        # What AP on so many objects can tell.
+        assert ("objects may be" in done.stdout) == (task != "classification")
+
+
+def test_an_onnx_file_of_mask_rcnn_is_refused_before_data_is_made(tmp_path: Path, call: Run) -> None:
+    done = call("nas.prepare", "task=segmentation", "data=shapes_masks", "task.latency.runtime=onnxruntime")
+    assert done.stderr == (
+        "error: task.latency: head=mask_rcnn cannot be written as an ONNX file: time it with runtime=torch\n"
+    )
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (

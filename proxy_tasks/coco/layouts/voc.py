@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from foundation import InputError
 from proxy_tasks.base import Report
-from proxy_tasks.coco.image_names import SUFFIXES
+from proxy_tasks.coco.image_names import SUFFIXES, name_below
 from proxy_tasks.coco.image_sizes import stored_size
 from proxy_tasks.coco.layouts.converted import VERSION, Box, Picture, coco_document, written
 from proxy_tasks.coco.layouts.layout import Layout, Place
@@ -93,12 +93,18 @@ def _lists(folder: Path) -> tuple[Path | None, Path]:
 
 def _described(annotations: Path, image_dir: Path, names: Path | None, report: Report) -> list[_Described]:
     """Return the pictures of a list."""
-    files = sorted(annotations.rglob("*.xml")) if names is None else _listed(annotations, names)
+    files = _all_files(annotations) if names is None else _listed(annotations, names)
     what = f"reading {annotations.name}" if names is None else f"reading {annotations.name} of {names.stem}"
     report(what, 0, len(files))
     pictures = [_read(file, image_dir, file.parent.relative_to(annotations)) for file in files]
     report(what, len(files), len(files))
     return sorted(pictures, key=lambda picture: picture.name)
+
+
+def _all_files(annotations: Path) -> list[Path]:
+    """Return all XML files but hidden ones, which macOS leaves in archives and Jupyter in folders."""
+    files = sorted(annotations.rglob("*.xml"))
+    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(annotations).parts)]
 
 
 def _listed(annotations: Path, names: Path) -> list[Path]:
@@ -108,22 +114,31 @@ def _listed(annotations: Path, names: Path) -> list[Path]:
         InputError: one is not there, or the list is empty.
     """
     try:
-        lines = names.read_text(encoding="utf-8").splitlines()
+        lines = names.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {names}: {error}") from None
 
     files: dict[Path, None] = {}
     for number, line in enumerate(lines, start=1):
-        name = _PRESENCE.sub("", line.strip()).strip('"')
-        if not name:
+        whole = line.strip().strip('"')
+        if not whole:
             continue
-        file = annotations / f"{name}.xml"
-        if not file.is_file():
-            raise InputError(f"{names}, line {number}: there is no {file}")
+
+        # A name may end as a second column does.
+        name = _PRESENCE.sub("", whole).strip('"')
+        file = _file_of(annotations, whole) or _file_of(annotations, name)
+        if file is None:
+            raise InputError(f"{names}, line {number}: there is no {name}.xml in {annotations}")
         files[file] = None
     if not files:
         raise InputError(f"{names} lists no pictures")
     return list(files)
+
+
+def _file_of(annotations: Path, name: str) -> Path | None:
+    """Return the XML file of a name on a list; None where there is none in the folder."""
+    below = name_below(annotations, f"{name}.xml")
+    return annotations / below if below is not None and (annotations / below).is_file() else None
 
 
 def _read(file: Path, image_dir: Path, below: Path) -> _Described:
@@ -132,7 +147,8 @@ def _read(file: Path, image_dir: Path, below: Path) -> _Described:
         tree = ET.fromstring(file.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
-    except ET.ParseError as error:
+    # Of an encoding that the parser does not know the other two are raised.
+    except (ET.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{file}: no XML that can be parsed: {error}") from None
     if tree.tag != "annotation":
         raise InputError(f"{file}: its first element is <{tree.tag}>, that of Pascal VOC is <annotation>")
@@ -149,7 +165,7 @@ def _picture_name(image_dir: Path, below: Path, stem: str, named: str) -> str:
     """Return the name of a picture; some tools leave in the XML another suffix, or none, or a whole path."""
     last = re.split(r"[/\\]", named)[-1]
     candidates = [last] if last else []
-    candidates += [f"{stem}{suffix}" for suffix in SUFFIXES]
+    candidates += [f"{stem}{ending}" for suffix in SUFFIXES for ending in (suffix, suffix.upper())]
     there = (name for name in candidates if (image_dir / below / name).is_file())
     return str(below / next(there, candidates[0]))
 

@@ -6,6 +6,7 @@ Source: Ultralytics' documentation of detection and segmentation data, and how i
 import hashlib
 import json
 import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,10 +106,7 @@ def _config(root: Path, file: Path) -> _Config:
     Raises:
         InputError: it is no YAML, or says not what is needed.
     """
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read {file}: {' '.join(str(error).split())}") from None
+    content = _plain_content(file)
     if not isinstance(content, dict) or not content.get("train"):
         raise InputError(f"{file}: needed is train:, the folder or list of the training pictures")
 
@@ -131,13 +129,26 @@ def _config(root: Path, file: Path) -> _Config:
     )
 
 
+def _plain_content(file: Path) -> object:
+    """Return what a YAML file holds: plain values alone, whatever its tags say.
+
+    Raises:
+        InputError: it cannot be read, or is no YAML.
+    """
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    # A date that there is not is a ValueError, and what is nested too deeply a RecursionError.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read {file}: {' '.join(str(error).split())}") from None
+
+
 def _entries(file: Path, split: str, value: object) -> list[str]:
     """Return the folders and lists that a split is made of."""
     if not value:
         return []
     entries = value if isinstance(value, list) else [value]
     if not all(isinstance(entry, str) for entry in entries):
-        raise InputError(f"{file}: {split}: needed is a path or a list of paths, got {value!r}")
+        raise InputError(f"{file}: {split}: needed is a path or a list of paths, got {reprlib.repr(value)}")
     return [str(entry) for entry in entries]
 
 
@@ -172,6 +183,10 @@ def _names(file: Path, content: Mapping[str, Any]) -> dict[int, str]:
     if not isinstance(names, dict) or not names:
         raise InputError(f"{file}: names: needed are the classes, as a list or as a mapping from their numbers")
 
+    for name in names.values():
+        if name is None or isinstance(name, list | dict):
+            raise InputError(f"{file}: names: needed is a text for each class, got {reprlib.repr(name)}")
+
     try:
         by_index = {int(index): str(name) for index, name in names.items()}
     except (TypeError, ValueError):
@@ -187,7 +202,7 @@ def _num_keypoint_numbers(file: Path, content: Mapping[str, Any]) -> int:
     if shape is None:
         return 0
     if not isinstance(shape, list) or len(shape) != 2 or not all(isinstance(number, int) for number in shape):
-        raise InputError(f"{file}: kpt_shape: needed are two whole numbers, got {shape!r}")
+        raise InputError(f"{file}: kpt_shape: needed are two whole numbers, got {reprlib.repr(shape)}")
     return int(shape[0]) * int(shape[1])
 
 
@@ -210,10 +225,18 @@ def _pictures_below(folder: Path) -> list[Path]:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Return all files in a folder and those below it, without hidden ones."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    """Return all files in a folder and those below it, without hidden ones; links to folders are followed, once."""
+    found: list[Path] = []
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        # A link may lead back to a folder that holds it.
+        real = Path(parent).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     return found
 
@@ -233,7 +256,7 @@ def _without_picture(folder: Path) -> set[Path]:
 def _listed(file: Path, source: Path) -> set[Path]:
     """Return the pictures that a text file lists; relative ones lie beside it, or below the YAML file's folder."""
     try:
-        lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: {source} is no list of pictures: {error}") from None
 
@@ -246,7 +269,9 @@ def _listed(file: Path, source: Path) -> set[Path]:
 
 def _label_of(image: Path) -> Path:
     """Return the label of a picture: below `labels` where the picture is below `images`, or else beside it."""
-    return Path(_labels_in_place_of_images(str(image))).with_suffix(".txt")
+    label = Path(_labels_in_place_of_images(str(image))).with_suffix(".txt")
+    # A folder above the data set may be called images, too.
+    return label if label.parent.is_dir() else image.with_suffix(".txt")
 
 
 def _labels_in_place_of_images(path: str) -> str:
@@ -274,7 +299,7 @@ def _num_bytes(file: Path) -> int:
 def _names_pictures(file: Path) -> bool:
     """Return whether a YAML file describes a data set."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        content = _plain_content(file)
+    except InputError:
         return False
     return isinstance(content, dict) and "train" in content and bool({"names", "nc"} & content.keys())

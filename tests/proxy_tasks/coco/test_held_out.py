@@ -108,3 +108,8 @@ def test_a_damaged_record_is_refused(split: CachedSplit, content: str) -> None:
     path.write_text(content)
     with pytest.raises(InputError, match=re.escape(f"{path} is damaged: delete it, and the split is chosen again")):
         recorded_split(split, 5, 0)
+
+
+def test_a_single_image_is_too_few() -> None:
+    with pytest.raises(InputError, match=r"data: 1 image is too few: one is needed to train on, and one to score on"):
+        split_held_out(1, 0.1, seed=0)

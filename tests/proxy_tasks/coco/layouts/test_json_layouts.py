@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,18 @@ def test_a_picture_in_both_splits_is_said_by_its_content(roboflow: Path) -> None
     (roboflow / "valid" / "d.jpg").write_bytes((roboflow / "train" / "a.jpg").read_bytes())
     line = "pictures that are in both sets: 1, as d.jpg (a.jpg in the training set); AP on the validation set"
     assert any(text.startswith(line) for text in prepare(roboflow, "val").lines)
+
+
+def test_a_shared_picture_is_found_among_those_of_its_name_in_several_folders(roboflow: Path) -> None:
+    names = ("one/a.jpg", "two/a.jpg")
+    for name in names:
+        (roboflow / "train" / name).parent.mkdir()
+    draw(roboflow / "train", names)
+    write_json(roboflow / "train" / "_annotations.coco.json", coco(names))
+    for name in names:
+        shutil.copy(roboflow / "train" / name, roboflow / "valid" / "a.jpg")
+        lines = prepare(roboflow).lines
+        assert any(line.startswith(f"pictures that are in both sets: 1, as a.jpg ({name} in the") for line in lines)
 
 
 def test_a_picture_of_one_name_in_both_splits_is_said_before_the_validation_set_is_prepared(roboflow: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,34 @@ def test_trainval_is_trained_on_where_there_is_no_train(voc: Path) -> None:
         prepare(voc, "val")
 
 
+def test_a_list_with_a_byte_order_mark_is_read(voc: Path) -> None:
+    write_text(voc, {"ImageSets/Main/train.txt": "\ufeffa\r\nb\r\n"})
+    assert prepare(voc).data.train.annotations.num_images == 2
+
+
+def test_a_name_that_ends_like_a_second_column_is_a_name(voc: Path) -> None:
+    for kind, ending in (("Annotations", "xml"), ("JPEGImages", "jpg")):
+        (voc / kind / f"a.{ending}").rename(voc / kind / f"scene 1.{ending}")
+    write_text(voc, {"ImageSets/Main/train.txt": "scene 1\nb\n"})
+    assert [Path(name).stem for name in prepare(voc).data.train.annotations.file_names] == ["b", "scene 1"]
+
+
+@pytest.mark.parametrize("name", ["{elsewhere}/a", "../../elsewhere/a"])
+def test_a_list_does_not_lead_out_of_the_folder(voc: Path, name: str) -> None:
+    elsewhere = voc.parent / "elsewhere"
+    write_text(elsewhere, {"a.xml": xml(voc_object("dog", 1, 1, 5, 5))})
+    write_text(voc, {"ImageSets/Main/train.txt": f"{name.format(elsewhere=elsewhere)}\nb\n"})
+    with pytest.raises(InputError, match=r"train\.txt, line 1: there is no .*a\.xml in .*set/Annotations$"):
+        prepare(voc)
+
+
+def test_hidden_files_are_no_annotations(voc: Path) -> None:
+    shutil.rmtree(voc / "ImageSets")
+    # As macOS leaves them in archives, and Jupyter in folders.
+    write_text(voc, {"Annotations/._a.xml": "\0", "Annotations/.ipynb_checkpoints/b.xml": ""})
+    assert prepare(voc).data.train.annotations.num_images == 4
+
+
 def test_a_list_with_a_second_column_is_read(voc: Path) -> None:
     write_text(voc, {"ImageSets/Main/train.txt": "a  1\nb -1\nc  0\n\n"})
     assert prepare(voc).data.train.annotations.num_images == 3
@@ -82,9 +111,10 @@ def test_pictures_are_found_whatever_name_the_xml_gives_them(voc: Path) -> None:
     box = voc_object("dog", 11, 6, 30, 15)
     write_text(voc, {"Annotations/d.xml": xml(box, filename="d.jpg")})
     (voc / "JPEGImages" / "b.jpg").rename(voc / "JPEGImages" / "b.png")
+    (voc / "JPEGImages" / "c.jpg").rename(voc / "JPEGImages" / "c.JPG")
     names = {"a": r"C:\photos\a.jpg", "b": "b.jpg", "c": ""}
     write_text(voc, {f"Annotations/{stem}.xml": xml(box, filename=name) for stem, name in names.items()})
-    assert prepare(voc).data.train.annotations.file_names == ("a.jpg", "b.png", "c.jpg")
+    assert prepare(voc).data.train.annotations.file_names == ("a.jpg", "b.png", "c.JPG")
 
 
 def test_a_size_that_is_left_out_is_read_from_the_picture(voc: Path) -> None:
@@ -104,6 +134,8 @@ def test_missing_pictures_count_as_bad_ones(voc: Path) -> None:
     [
         ("<annotation><object>", r"a\.xml: no XML that can be parsed: "),
         ("", r"a\.xml: no XML that can be parsed: "),
+        ("<?xml version='1.0' encoding='gb2312'?><annotation/>", r"a\.xml: no XML that can be parsed: multi-byte"),
+        ("<?xml version='1.0' encoding='none'?><annotation/>", r"a\.xml: no XML that can be parsed: unknown encoding"),
         ("<annotations></annotations>", r"a\.xml: its first element is <annotations>, that of Pascal VOC is"),
         (xml("<object><name>dog</name></object>"), r"a\.xml: an object 'dog' has no box: needed are bndbox and in it"),
         (xml(voc_object("", 1, 1, 2, 2)), r"a\.xml: an object has no name"),
@@ -132,7 +164,7 @@ def test_entities_that_grow_without_end_are_refused(voc: Path) -> None:
 
 def test_a_list_that_names_what_is_not_there_is_one_line(voc: Path) -> None:
     write_text(voc, {"ImageSets/Main/train.txt": "a\nz\n"})
-    with pytest.raises(InputError, match=r"train\.txt, line 2: there is no .*Annotations/z\.xml"):
+    with pytest.raises(InputError, match=r"train\.txt, line 2: there is no z\.xml in .*set/Annotations$"):
         prepare(voc)
     write_text(voc, {"ImageSets/Main/train.txt": "\n"})
     with pytest.raises(InputError, match=r"train\.txt lists no pictures"):

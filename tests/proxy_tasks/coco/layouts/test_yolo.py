@@ -110,6 +110,30 @@ def test_relative_paths_from_python_are_understood(yolo: Path, monkeypatch: pyte
     assert folder.paths("train")[0].parent == yolo.parent / "converted"
 
 
+def test_a_list_with_a_byte_order_mark_is_read(yolo: Path) -> None:
+    listed = "".join(f"images/train/{name}\r\n" for name in NAMES)
+    write_text(yolo, {"data.yaml": "train: train.txt\nnames: [cat, dog]\n", "train.txt": f"\ufeff{listed}"})
+    assert all(prepare(yolo, max_bad_share=0).boxes(name) == BOXES for name in NAMES)
+
+
+def test_labels_beside_the_pictures_are_found_below_a_folder_called_images(yolo: Path) -> None:
+    root = yolo.parent / "images" / "mine"
+    shutil.copytree(yolo / "images" / "train", root / "train")
+    write_text(root, {"data.yaml": "train: train\nnames: [cat, dog]\n"})
+    write_text(root, {f"train/{Path(name).stem}.txt": LABEL for name in NAMES})
+    assert all(prepare(root).boxes(name) == BOXES for name in NAMES)
+
+
+def test_folders_that_are_links_are_followed_and_each_once(yolo: Path) -> None:
+    for kind in ("images", "labels"):
+        (yolo / kind / "train").rename(yolo.parent / kind)
+        (yolo / kind / "train").symlink_to(yolo.parent / kind)
+    (yolo / "images" / "again").symlink_to(yolo / "images")
+    write_text(yolo, {"data.yaml": "train: images\nnames: [cat, dog]\n"})
+    names = prepare(yolo).data.train.annotations.file_names
+    assert names == tuple(f"{split}/{name}" for split in ("train", "val") for name in NAMES)
+
+
 def test_several_folders_are_one_split(yolo: Path) -> None:
     write_text(yolo, {"data.yaml": "train: [images/train, images/val]\nnames: [cat, dog]\n"})
     data = prepare(yolo).data
@@ -235,6 +259,12 @@ def test_a_label_that_is_no_text_is_one_line(yolo: Path) -> None:
     ("yaml", "message"),
     [
         ("train: [", r"cannot read .*data\.yaml: "),
+        (
+            "train: images/train\nnames: [cat]\ndate: 2024-13-01\n",
+            r"cannot read .*data\.yaml: month must be in 1\.\.12",
+        ),
+        (f"train: {'[' * 3000}\nnames: [cat]\n", r"cannot read .*data\.yaml: "),
+        ("train: images/train\nnames: [cat, [dog]]\n", r"names: needed is a text for each class, got \['dog'\]"),
         ("- a\n", r"data\.yaml: needed is train:, the folder or list of the training pictures"),
         ("names: [cat]\n", r"data\.yaml: needed is train:"),
         ("train: 3\nnames: [cat]\n", r"data\.yaml: train: needed is a path or a list of paths, got 3"),
