@@ -187,7 +187,7 @@ def train_family(
             )
         for form in FORMS:
             if (name := f"{child.spec.key} {form.name}") not in results:
-                results.add(name, **asdict(form), **train_child(task, child, form, states, folder))
+                results.add(name, form=asdict(form), **train_child(task, child, form, states, folder))
 
 
 def train_child(

@@ -25,6 +25,7 @@ def told(controller: Guided, num_results: int, seed: int = 0) -> list[float]:
     return rewards
 
 
+@pytest.mark.long
 def test_the_model_finds_better_architectures_than_mutation_alone() -> None:
     def best(model: Model, seed: int) -> float:
         return max(told(Guided(SPACE, model), 80, seed))

@@ -152,6 +152,7 @@ def test_a_replay_trains_the_baselines_that_its_run_has_and_a_study_none(call: R
     assert list((tmp_path / "run" / "proxy").rglob(FOLDER)) == []
 
 
+@pytest.mark.long
 def test_a_replay_trains_baselines_as_it_is_told_and_else_where_its_run_has_them(call: Run, tmp_path: Path) -> None:
     assert call("nas.search", *NOISY, "baselines=true").returncode == 0
     assert call("nas.search", *NOISY, "run=without").returncode == 0

@@ -39,6 +39,7 @@ def call_anew(call: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
     return run
 
 
+@pytest.mark.long
 def test_a_kind_of_ones_own_is_searched_ranked_and_drawn(command: Run, call_anew: Run, tmp_path: Path) -> None:
     done = command("nas.search", *TINY_LANDSCAPE, KIND, SPACE)
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import TINY_SEARCH, Run
 
 SEARCH = (*TINY_SEARCH, "executor=local", "tracking=none", "fidelity.max_train_images=4")
@@ -28,6 +30,7 @@ def test_a_run_never_goes_on_with_other_pictures(call: Run, tmp_path: Path) -> N
     assert not (tmp_path / "run" / "replays").exists()
 
 
+@pytest.mark.long
 def test_data_may_move_between_two_starts_and_before_a_replay(call: Run, tmp_path: Path) -> None:
     assert call("nas.search", *SEARCH, "num_trials=1", "data.root=shapes").returncode == 0
     shutil.move(tmp_path / "shapes", tmp_path / "elsewhere")

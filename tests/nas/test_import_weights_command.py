@@ -126,6 +126,7 @@ def test_released_weights_of_a_classifier_become_a_file_that_is_exported(tmp_pat
     assert "tiny.pt holds no trained detector" in detected.stderr
 
 
+@pytest.mark.long
 def test_networks_named_best_have_silu_and_other_classes_are_numbered(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "model.ckpt", variables(num_classes=4))
     detector = load_released(tmp_path, "spinenet-49s-best", norm_epsilon=1e-3, device="cpu")

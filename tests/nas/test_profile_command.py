@@ -61,6 +61,7 @@ def test_profile_measures_the_latency_once(profile: Profile, tmp_path: Path) -> 
     assert "Latency" not in profile(*given, f"cache_dir={tmp_path}", "latency=false")
 
 
+@pytest.mark.long
 def test_profile_times_an_onnx_file_by_a_command(call: Run) -> None:
     given = ("spec=r50-fpn", "scale=tiny", "image_size_px=64", "head=none", "latency.runtime=command")
     command = "latency.command=head -c 0 {file} && awk 'BEGIN {print 3.5}'"

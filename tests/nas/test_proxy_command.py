@@ -158,6 +158,7 @@ def test_a_task_that_ignores_the_architecture_does_not_rank(call: Run, own_tasks
     assert "\nconfiguration: does not rank: " in done.stdout
 
 
+@pytest.mark.long
 def test_a_study_that_is_killed_resumes_where_it_was(command: Run, tmp_path: Path, own_tasks: None) -> None:
     arguments = ("--config-dir", "mine", "task=timed", *STUDY[1:4], "num_architectures=6", TARGET, "format=json")
     (tmp_path / "kill").touch()

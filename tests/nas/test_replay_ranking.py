@@ -88,6 +88,7 @@ def test_replayed_architectures_come_first_by_their_mean_in_every_format(call: R
     assert (by_mean[0]["trial"], by_mean[0]["standing"]) == (0, "behind")
 
 
+@pytest.mark.long
 def test_baselines_that_were_replayed_have_means_everywhere_and_an_interval_to_the_best(call: Run, run: Path) -> None:
     folders = {run: 0.75, **{run / "replays" / f"epochs5.0-seed{seed}": 0.5 + seed / 50 for seed in (1, 2)}}
     for folder, reward in folders.items():
@@ -125,6 +126,7 @@ def test_baselines_that_were_replayed_have_means_everywhere_and_an_interval_to_t
     assert "best less this" not in text
 
 
+@pytest.mark.long
 def test_export_and_a_run_as_a_spec_take_the_best_that_the_leaderboard_shows_and_say_so(
     call: Run, tmp_path: Path
 ) -> None:

@@ -65,7 +65,7 @@ def test_a_whole_search_through_ray_with_real_training(command: Run, call: Run, 
     assert len(read_record(tmp_path / "run").told) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_search_resumes_and_equals_one_that_was_not(call: Run, tmp_path: Path) -> None:
     arguments = (*TINY_SEARCH, "executor=local")
     process = start("nas.search", arguments, tmp_path)
@@ -108,7 +108,7 @@ def test_trials_that_diverge_fail_and_the_search_goes_on(call: Run, tmp_path: Pa
     [
         pytest.param("local", signal.SIGINT, marks=pytest.mark.long),
         ("local", signal.SIGTERM),
-        pytest.param("ray", signal.SIGINT, marks=pytest.mark.ray),
+        pytest.param("ray", signal.SIGINT, marks=[pytest.mark.ray, pytest.mark.long]),
         pytest.param("ray", signal.SIGTERM, marks=[pytest.mark.ray, pytest.mark.long]),
     ],
 )
@@ -378,6 +378,7 @@ def test_a_search_with_limits_says_what_it_rejected(call: Run, tmp_path: Path) -
     assert re.search(r"^\d+ of 30 proposals were over a limit and never trained: ", tight.stdout, re.M)
 
 
+@pytest.mark.long
 def test_a_search_for_several_objectives_names_the_command_that_shows_their_front(call: Run, tmp_path: Path) -> None:
     experiment = tmp_path / "my choices" / "experiment" / "two.yaml"
     experiment.parent.mkdir(parents=True)

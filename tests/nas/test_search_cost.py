@@ -38,7 +38,7 @@ def test_the_cost_is_known_before_a_search_and_nothing_is_trained(call: Run, tmp
     assert rows(few.stdout)["plain search"][3] == "7.31K"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_hours_are_at_the_rate_of_the_trials_on_record(call: Run, tmp_path: Path) -> None:
     assert call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=1").returncode == 0
     journal = (tmp_path / "run" / "journal.jsonl").read_bytes()

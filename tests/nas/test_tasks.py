@@ -21,7 +21,7 @@ def search_of(task: str) -> tuple[str, ...]:
     return (f"experiment=quickstart_{task}", "run=run", *NETWORK, *DATA[task], *COMMON, "fidelity.epochs=0.5")
 
 
-@pytest.mark.parametrize("task", list(DATA))
+@pytest.mark.parametrize("task", [pytest.param("segmentation", marks=pytest.mark.long), "classification"])
 def test_a_search_maximises_what_its_task_measures_and_resumes(tmp_path: Path, call: Run, task: str) -> None:
     done = call("nas.search", *search_of(task), "executor=local", "num_trials=1")
     assert (done.returncode, done.stderr) == (0, "")

@@ -308,7 +308,8 @@ def test_a_training_that_is_killed_at_ten_random_steps_ends_with_the_weights_of_
 
 
 # Two processes may also be resumed as one.
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("processes", [1, 2])
 def test_sigterm_leaves_a_checkpoint_and_the_same_command_resumes(tmp_path: Path, call: Run, processes: int) -> None:
     arguments = [*TINY, "protocol.epochs=8", "validate_every_epochs=2"]
     running = start("nas.train", [*arguments, f"processes={processes}"], tmp_path)

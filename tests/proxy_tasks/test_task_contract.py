@@ -80,7 +80,12 @@ TASKS: dict[str, Callable[[Path], ProxyTask]] = {
 }
 
 
-@pytest.fixture(params=list(TASKS.values()), ids=list(TASKS))
+# Mask R-CNN on the smallest images there are takes several times what the others do.
+_LONG = ("segmentation",)
+_PARAMS = [pytest.param(make, marks=pytest.mark.long if name in _LONG else (), id=name) for name, make in TASKS.items()]
+
+
+@pytest.fixture(params=_PARAMS)
 def task(request: pytest.FixtureRequest, tmp_path: Path) -> ProxyTask:
     made: ProxyTask = request.param(tmp_path)
     made.prepare(silent)

@@ -70,6 +70,14 @@ SEEDS: Mapping[str, Callable[[Any], object]] = {
     "seed of shapes": lambda value: Shapes("x", seed=value),  # type: ignore[arg-type]  # no path is looked at
     "split_seed": lambda value: Shapes("x", split_seed=value),  # type: ignore[arg-type]  # as above
 }
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "pareto_evolution": ("reward=tradeoff",),
+    "targets": ("reward.macs.target=1e9",),
+    "weighed": ("reward.weights.ap=0.5",),
+    "mask_ap": ("task=segmentation",),
+    "top1": ("task=classification",),
+}
+"""Options without which some choices are refused, whatever numbers they have."""
 
 
 @pytest.mark.parametrize("absurd", ABSURD)
@@ -110,9 +118,7 @@ def choices() -> Iterator[tuple[str, ...]]:
             if group in ("config", "experiment", "tracking"):
                 continue
             task = ["task=detection"] if group in ("data", "scale", "recipe") else []
-            reward = ["reward=tradeoff"] if path.stem == "pareto_evolution" else []
-            target = ["reward.macs.target=1e9"] if path.stem == "targets" else []
-            yield (f"{group}={path.stem}", *task, *reward, *target)
+            yield (f"{group}={path.stem}", *task, *NEEDED.get(path.stem, ()))
 
 
 def numbers_of(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -502,8 +502,10 @@ def test_several_runs_are_compared_beside_their_folders(tmp_path: Path, call: Ru
     [
         (300, None, ""),
         (301, None, "Here are 300 of 301: the best 100, and others evenly spaced over the ranking of the rest."),
-        (600, 300, ""),
-        (600, 299, "Here are 599 of 600: the best 100 of each rung, and others evenly"),
+        pytest.param(600, 300, "", marks=pytest.mark.long),
+        pytest.param(
+            600, 299, "Here are 599 of 600: the best 100 of each rung, and others evenly", marks=pytest.mark.long
+        ),
     ],
 )
 def test_the_page_says_when_training_curves_are_left_out(

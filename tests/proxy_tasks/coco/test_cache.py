@@ -368,7 +368,10 @@ def large_set(tmp_path_factory: pytest.TempPathFactory) -> CacheKey:
     return write_coco(tmp_path_factory.mktemp("large"), [(320, 240)] * 900, image_size_px=128)
 
 
-@pytest.mark.parametrize("image_format", ["raw", "jpeg", Native(128)])
+@pytest.mark.parametrize(
+    "image_format",
+    ["raw", pytest.param("jpeg", marks=pytest.mark.long), pytest.param(Native(128), marks=pytest.mark.long)],
+)
 def test_killed_at_any_moment_it_resumes_where_it_stopped(
     large_set: CacheKey, tmp_path: Path, image_format: Format | Native
 ) -> None:

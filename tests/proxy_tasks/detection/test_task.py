@@ -80,6 +80,7 @@ def test_max_train_images_shortens_an_epoch(folder: Path) -> None:
     assert reports[0] != reports[1]
 
 
+@pytest.mark.long
 def test_an_average_of_the_weights_is_scored_where_asked_for(folder: Path) -> None:
     # Decayed almost not at all, the average is the last weights; slowly, it lags behind them.
     plain, fast, slow = (

@@ -20,7 +20,11 @@ SPEC = published_spec("spinenet-49")
 
 @pytest.fixture(
     scope="module",
-    params=[tiny_detection, pytest.param(tiny_segmentation, marks=pytest.mark.long), tiny_classification],
+    params=[
+        tiny_detection,
+        pytest.param(tiny_segmentation, marks=pytest.mark.long),
+        pytest.param(tiny_classification, marks=pytest.mark.long),
+    ],
     ids=["detection", "segmentation", "classification"],
 )
 def task(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TrainedProxy:

@@ -65,6 +65,7 @@ def test_a_latency_is_a_metric_with_its_conditions_and_changes_no_other(folder: 
     assert {name: again.metrics[name] for name in own} == own
 
 
+@pytest.mark.long
 def test_a_latency_that_fails_loses_no_ap(folder: Path) -> None:
     failing = task(folder, command("echo no such host >&2; exit 255"))
     plain = task(folder).evaluate(SPEC, fidelity=QUICK, seed=0).metrics
