@@ -34,10 +34,10 @@ browser:
 	command -v chromium-headless-shell chromium || (apt-get update && apt-get install -y --no-install-recommends chromium-headless-shell)
 
 # What takes long: drivers, workers and nodes killed again and again, pages in a browser, longer trainings.
-# Those of proxy tasks run two at a time: most trace a network on one core, and nothing in them is timed or starts Ray.
+# Those that start Ray have the machine to themselves, as their clusters are watched by the clock; the others run two at a time.
 test-long: install
-	$(BIN)/python -m pytest -m long --ignore=tests/proxy_tasks
-	$(BIN)/python -m pytest -m long -n 2 --dist worksteal tests/proxy_tasks
+	$(BIN)/python -m pytest -m "long and ray"
+	$(BIN)/python -m pytest -m "long and not ray" -n 2 --dist worksteal
 
 check: install
 	$(BIN)/ruff format --check .

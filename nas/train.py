@@ -16,6 +16,7 @@ from nas.executors.threads import wait_without_long_spinning
 from nas.options.builder import build
 from nas.options.command_line import own_command, run_command
 from nas.options.listed import choice_files
+from nas.options.stop_signals import stop_signals_held_back
 from nas.record.architecture import find_architecture, highest_ranked, is_run, trial_name
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import FILE_NAME as JOURNAL
@@ -191,9 +192,10 @@ def main(config: dict[str, Any]) -> None:
 
 def _train(options: Options, config: Mapping[str, Any], place: "Place | None") -> None:
     """Train in this process, alone or with others."""
-    from nas.training.running import run_training
-    from proxy_tasks.full_training.gathering import OthersEndedError, any_wants, lost_others
-    from proxy_tasks.full_training.joining import device_of, joined
+    with stop_signals_held_back():
+        from nas.training.running import run_training
+        from proxy_tasks.full_training.gathering import OthersEndedError, any_wants, lost_others
+        from proxy_tasks.full_training.joining import device_of, joined
 
     device = device_of(options.device, place)
     plan = _plan(options, device)

@@ -47,6 +47,19 @@ def hangup_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
+@contextmanager
+def stop_signals_held_back() -> Iterator[None]:
+    """Let the signals that stop a command wait until the end, as where large libraries are imported.
+
+    Parts of these import others from C++ code, and an interrupt that is raised there ends the process with an abort.
+    """
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
 def interrupt_by(number: int) -> KeyboardInterrupt:
     """Return the interrupt that stands for a signal."""
     return KeyboardInterrupt("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)

@@ -123,7 +123,7 @@ def test_released_weights_of_a_classifier_become_a_file_that_is_exported(tmp_pat
     Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
     detected = call("nas.detect", "weights=tiny.pt", "images=red.png", "out=found")
     assert (detected.returncode, detected.stderr.count("\n")) == (2, 1)
-    assert "tiny.pt holds no trained detector" in detected.stderr
+    assert "tiny.pt is a classifier, which finds no objects" in detected.stderr
 
 
 @pytest.mark.long
