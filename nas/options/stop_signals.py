@@ -64,8 +64,8 @@ def stop_signals_held_back() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        for number in arrived[:1]:
-            signal.raise_signal(number)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 def interrupt_by(number: int) -> KeyboardInterrupt:
