@@ -1,4 +1,4 @@
-"""The architectures that searches start from: blocks of known networks, split between a fixed stem and a searched part."""
+"""The architectures that searches start from: known blocks, split between a fixed stem and a searched part."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class BlockBudget:
     intermediate: Mapping[int, int]
 
 
-# SpineNet (arXiv 1912.05027), table 1: R[N]-SP[M] keeps N layers of ResNet-50 as the stem and permutes M. Google's Vertex
-# AI NAS (google/vertex-ai-nas, tunable_spinenet_search_space.py) permutes one block of level 5 more.
+# SpineNet (arXiv 1912.05027), table 1: R[N]-SP[M] keeps N layers of ResNet-50 as the stem and permutes M. Vertex AI NAS
+# (google/vertex-ai-nas, tunable_spinenet_search_space.py) permutes one block of level 5 more.
 BUDGETS: Mapping[str, BlockBudget] = {
     "r35-sp18": BlockBudget(stem={2: 2, 3: 3, 4: 5, 5: 1}, intermediate={2: 1}),
     "r23-sp30": BlockBudget(stem={2: 2, 3: 2, 4: 2, 5: 1}, intermediate={2: 1, 3: 1, 4: 3}),

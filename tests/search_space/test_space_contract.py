@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_space import ArchSpec, Decision, Decisions, ScalePermutedSpace, SearchSpace, mobile_seed, published_spec, resnet_seed
+from search_space import (
+    ArchSpec,
+    Decision,
+    Decisions,
+    ScalePermutedSpace,
+    SearchSpace,
+    mobile_seed,
+    published_spec,
+    resnet_seed,
+)
 from search_space.spec import live_blocks, short_form
 
 SPACES: dict[str, SearchSpace] = {

@@ -21,7 +21,9 @@ def closed_form(counts: Mapping[int, int], num_offsets: int, num_kinds: int, win
     orders = math.factorial(num_inner) * math.factorial(NUM_OUTPUTS)
     inner = math.prod(math.comb(min(2 + i, window), 2) for i in range(num_inner))
     outer = math.prod(math.comb(2 + num_inner + i, 2) for i in range(NUM_OUTPUTS))
-    return orders * inner * outer * num_offsets**num_inner * num_kinds ** (num_inner + NUM_OUTPUTS)
+    kinds: int = num_kinds ** (num_inner + NUM_OUTPUTS)
+    levels: int = num_offsets**num_inner
+    return orders * inner * outer * levels * kinds
 
 
 # SpineNet (arXiv 1912.05027), table 1, and google/vertex-ai-nas, tunable_spinenet_search_space.py.
