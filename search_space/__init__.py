@@ -3,9 +3,9 @@
 from search_space.base import Decision, Decisions, SearchSpace
 from search_space.kinds import BlockKind, add_kind, kind_named, kind_names
 from search_space.published import PUBLISHED_SCALES, load_spec, published_names, published_scale, published_spec
-from search_space.resnet_seeds import resnet_seed
 from search_space.scale import ModelScale
 from search_space.scale_permuted import ScalePermutedSpace
+from search_space.seeds import mobile_seed, resnet_seed
 from search_space.spec import ArchSpec, BlockSpec, StemBlock
 from search_space.spec_file import SpecFile, read_spec, write_spec
 
@@ -25,6 +25,7 @@ __all__ = [
     "kind_named",
     "kind_names",
     "load_spec",
+    "mobile_seed",
     "published_names",
     "published_scale",
     "published_spec",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from controllers.base import Controller, Proposal
+from controllers.base import Controller, NothingLeftError, Proposal
 from foundation import InputError, short_path
 from nas.engine.failures import FailureWatch
 from nas.engine.job import Job, Outcome
@@ -79,6 +79,7 @@ class Search:
         self._on_numerics = on_numerics
         self._numerics: set[Numerics] = set()
         self._why_stopped: str | None = None
+        self._is_over = False
         self._halving = SuccessiveHalving(num_rungs, plan.promotion.reduction)
         self._losses = LossHistory(plan.stopping)
         self._known = KnownArchitectures()
@@ -145,6 +146,12 @@ class Search:
             self._why_stopped = why
             self._on_stop(why)
 
+    def _note_the_end(self, why: str) -> None:
+        """Report that the search ends before its last trial although nothing went wrong."""
+        if not self._is_over:
+            self._is_over = True
+            self._on_stop(why)
+
     def _next_trial(self) -> Trial | None:
         """Return the next trial to run, asked and on record."""
         trials = self._journal.record.trials
@@ -163,7 +170,13 @@ class Search:
             # Not raised: what is being trained is worth more than the file.
             self.stop(str(error))
             return None
-        proposal = self._propose(number) if waiting is None else Proposal(waiting.decisions)
+        try:
+            proposal = self._propose(number) if waiting is None else Proposal(waiting.decisions)
+        except NothingLeftError as error:
+            # Not for good while trials run: one of them may be promoted.
+            if not self._running:
+                self._note_the_end(str(error))
+            return None
         spec = self._space.decode(proposal.decisions)
 
         # The limits too, so that a trial which is run again ends where it would have ended. What was promoted is among
@@ -205,7 +218,11 @@ class Search:
         return waiting
 
     def _propose(self, number: int) -> Proposal:
-        """Return the next proposal: first those that the run begins with, then promotions, then the controller's."""
+        """Return the next proposal: first those that the run begins with, then promotions, then the controller's.
+
+        Raises:
+            NothingLeftError: there is none, and may be none again.
+        """
         begin_with = self._journal.record.created.begin_with
         if number < len(begin_with):
             return Proposal(begin_with[number])
@@ -214,7 +231,8 @@ class Search:
             return promoted
 
         # Seeded by the trial's number: a resumed run draws what the uninterrupted one would have drawn.
-        return self._controller.ask(np.random.default_rng([self._plan.seed, number]))
+        running = [proposal.decisions for proposal in self._running.values() if proposal.rung == 0]
+        return self._controller.ask(np.random.default_rng([self._plan.seed, number]), running)
 
     def _told_without_training(self, trial: Trial, numerics: Numerics | None) -> Told | None:
         """Return the result of a trial that need not run, as it was trained before or costs too much; else None."""

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_space import ArchSpec, Decision, Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
+from search_space import (
+    ArchSpec,
+    Decision,
+    Decisions,
+    ScalePermutedSpace,
+    SearchSpace,
+    mobile_seed,
+    published_spec,
+    resnet_seed,
+)
 from search_space.spec import live_blocks, short_form
 
 SPACES: dict[str, SearchSpace] = {
@@ -25,6 +34,8 @@ SPACES: dict[str, SearchSpace] = {
     "seven stem blocks": ScalePermutedSpace(resnet_seed("r23-sp30")),
     "one intermediate": ScalePermutedSpace(resnet_seed("r35-sp18")),
     "mobile": ScalePermutedSpace(published_spec("spinenet-mobile-49"), level_offsets=(), kinds=("mbconv",)),
+    "mobile seed": ScalePermutedSpace(mobile_seed(), kinds=(), window=4),
+    "vertex": ScalePermutedSpace(resnet_seed("vertex-spinenet"), window=4),
     "resolution paths": ScalePermutedSpace(resnet_seed("r0-sp53"), resolution_paths=True),
     "resolution paths, no window": ScalePermutedSpace(resnet_seed("r14-sp39"), window=None, resolution_paths=True),
     "resolution paths, connections only": ScalePermutedSpace(
