@@ -1,6 +1,7 @@
 """Search spaces: architectures as plain values, and the spaces that hold them. Imports no torch."""
 
 from search_space.base import Decision, Decisions, SearchSpace
+from search_space.candidate import Candidate
 from search_space.kinds import BlockKind, add_kind, kind_named, kind_names
 from search_space.published import PUBLISHED_SCALES, load_spec, published_names, published_scale, published_spec
 from search_space.resnet_seeds import resnet_seed
@@ -14,6 +15,7 @@ __all__ = [
     "ArchSpec",
     "BlockKind",
     "BlockSpec",
+    "Candidate",
     "Decision",
     "Decisions",
     "ModelScale",

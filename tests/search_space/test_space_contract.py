@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_space import ArchSpec, Decision, Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
+from search_space import (
+    ArchSpec,
+    Candidate,
+    Decision,
+    Decisions,
+    ScalePermutedSpace,
+    SearchSpace,
+    published_spec,
+    resnet_seed,
+)
 from search_space.spec import live_blocks, short_form
 
 SPACES: dict[str, SearchSpace] = {
@@ -61,15 +70,15 @@ def assert_is_buildable(spec: ArchSpec) -> None:
 @given(seed=seeds)
 @settings(max_examples=50)
 def test_every_vector_of_legal_options_decodes(space: SearchSpace, seed: int) -> None:
-    assert_is_buildable(space.decode(draw_through_legal(space, np.random.default_rng(seed))))
+    assert_is_buildable(space.decode(draw_through_legal(space, np.random.default_rng(seed))).spec)
 
 
 @every_space
 @given(seed=seeds)
 @settings(max_examples=50)
 def test_decoding_what_was_encoded_gives_the_spec_back(space: SearchSpace, seed: int) -> None:
-    spec = space.decode(draw_through_legal(space, np.random.default_rng(seed)))
-    assert space.decode(space.encode(spec)) == spec
+    spec = space.decode(draw_through_legal(space, np.random.default_rng(seed))).spec
+    assert space.decode(space.encode(Candidate(spec))).spec == spec
 
 
 @every_space
@@ -90,7 +99,7 @@ def test_mutants_are_legal_other_specs(space: SearchSpace, seed: int) -> None:
     decisions = draw_through_legal(space, rng)
     mutant = space.mutate(decisions, rng)
     assert all(type(option) is int for option in mutant)
-    assert space.decode(mutant) != space.decode(decisions)
+    assert space.decode(mutant).spec != space.decode(decisions).spec
 
 
 @every_space
