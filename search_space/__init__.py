@@ -7,6 +7,7 @@ from search_space.published import PUBLISHED_SCALES, load_spec, published_names,
 from search_space.resnet_seeds import resnet_seed
 from search_space.scale import ModelScale
 from search_space.scale_permuted import ScalePermutedSpace
+from search_space.scaling import ScalingSpace
 from search_space.spec import ArchSpec, BlockSpec, StemBlock
 from search_space.spec_file import SpecFile, read_spec, write_spec
 
@@ -20,6 +21,7 @@ __all__ = [
     "Decisions",
     "ModelScale",
     "ScalePermutedSpace",
+    "ScalingSpace",
     "SearchSpace",
     "SpecFile",
     "StemBlock",

@@ -120,7 +120,7 @@ def test_random_architectures_have_resolution_paths_as_often_as_was_measured() -
 def test_features_are_the_same_in_every_process() -> None:
     code = (
         "from search_space import *; space = ScalePermutedSpace(resnet_seed('r0-sp53')); "
-        "print(hash(space.features(space.encode(published_spec('spinenet-49')))))"
+        "print(hash(space.features(space.encode(Candidate(published_spec('spinenet-49'))))))"
     )
     # Python hashes floats alike everywhere, texts by this seed.
     environment = {**os.environ, "PYTHONHASHSEED": "1"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from proxy_tasks import Fidelity, NonFiniteLossError, silent
+from proxy_tasks import BadSpecError, Fidelity, NonFiniteLossError, silent
 from proxy_tasks.coco.batches import Batch, load_batches, training_rows
 from proxy_tasks.coco.open_data import open_data
 from proxy_tasks.coco.shapes import Shapes
@@ -186,3 +186,35 @@ def test_a_training_step_never_waits_for_the_gpu(folder: Path) -> None:
     recipe = dataclasses.replace(RECIPE, jitter=(0.8, 1.2), ema_decay=0.9)
     objective = BoxObjective(anchors, recipe, bf16=True)
     assert np.isfinite(train(network, objective, watched(), recipe, len(batches), seed=0)).all()
+
+
+def test_a_scale_of_a_candidates_own_wins_and_its_smaller_images_come_from_the_same_cache(folder: Path) -> None:
+    small = dataclasses.replace(SCALE, image_size_px=48, width_multiplier=0.25)
+    found = task(folder).evaluate(Candidate(SPEC, small), fidelity=Fidelity(0.1), seed=0).metrics
+    cost = detector_cost(SPEC, small, num_classes=3)
+    assert (found["params"], found["macs"]) == (cost.params, cost.macs)
+    assert task(folder).costs(Candidate(SPEC, small)) == {"macs": cost.macs, "params": cost.params}
+    # The same scale is the same training, whoever says it.
+    own = task(folder).evaluate(Candidate(SPEC, SCALE), fidelity=Fidelity(0.1), seed=0).metrics
+    assert own == task(folder).evaluate(Candidate(SPEC), fidelity=Fidelity(0.1), seed=0).metrics
+
+
+def test_a_candidate_with_larger_images_than_are_cached_is_a_bad_spec(folder: Path) -> None:
+    large = dataclasses.replace(SCALE, image_size_px=96)
+    with pytest.raises(BadSpecError, match="image_size_px: 96 is above the 64 px at which images are cached"):
+        task(folder).evaluate(Candidate(SPEC, large), fidelity=Fidelity(0.1), seed=0)
+
+
+def test_images_read_at_a_smaller_size_show_the_same_and_keep_their_boxes_in_place(folder: Path) -> None:
+    data = open_data(task(folder).data_options)
+    small = data.at_size(32)
+    rows = data.train_rows[:4]
+    (large_batch,), (small_batch,) = (
+        list(load_batches(split, [rows], torch.device("cpu"))) for split in (data.train, small.train)
+    )
+    assert small_batch.images.shape == (4, 3, 32, 32)
+    assert torch.equal(small_batch.sizes_px * 2, large_batch.sizes_px)
+    torch.testing.assert_close(small_batch.boxes_xyxy * 2, large_batch.boxes_xyxy)
+    # A filter of another shape differs at edges alone.
+    halved = torch.nn.functional.avg_pool2d(large_batch.images, 2)
+    assert (small_batch.images - halved).abs().mean() < 0.1
