@@ -21,7 +21,7 @@ from nas.record.stopping import LossHistory
 from nas.record.trial import Failure, Trial
 from nas.record.waiting_list import FOLDER, Waiting, first_waiting, remove_from_waiting_list
 from proxy_tasks import BadSpecError, Numerics
-from search_space import ArchSpec, SearchSpace
+from search_space import Candidate, SearchSpace
 from search_space.kinds import added_kinds
 
 MAX_FIRST_REJECTED = 200
@@ -41,7 +41,7 @@ class Search:
         reward: metrics to reward.
         journal: journal of this run; what it begins with is proposed before the controller is asked.
         plan: how many trials, and how each is handled.
-        costs: what a spec costs, under the names that `plan.limits` has; called only where there is a limit.
+        costs: what a candidate costs, under the names that `plan.limits` has; called only where there is a limit.
         on_change: called with each trial as it starts, as an attempt at it fails, and as it ends.
         on_stop: called once with the reason when the search stops before its last trial. Running ones are awaited.
         on_numerics: called once with each arithmetic that trials are computed in.
@@ -58,7 +58,7 @@ class Search:
         reward: Reward,
         journal: Journal,
         plan: Plan,
-        costs: Callable[[ArchSpec], Mapping[str, float]] = lambda spec: {},
+        costs: Callable[[Candidate], Mapping[str, float]] = lambda candidate: {},
         on_change: Callable[[Trial], None] = lambda trial: None,
         on_stop: Callable[[str], None] = lambda why: None,
         on_numerics: Callable[[Numerics], None] = lambda numerics: None,
@@ -177,7 +177,7 @@ class Search:
             if not self._running:
                 self._note_the_end(str(error))
             return None
-        spec = self._space.decode(proposal.decisions)
+        candidate = self._space.decode(proposal.decisions)
 
         # The limits too, so that a trial which is run again ends where it would have ended. What was promoted is among
         # the best, and what people put in they want to know the reward of: both are trained to their end.
@@ -189,8 +189,9 @@ class Search:
                 decisions=proposal.decisions,
                 log_prob=proposal.log_prob,
                 rung=proposal.rung,
-                key=spec.key,
-                spec=spec,
+                key=candidate.key,
+                spec=candidate.spec,
+                scale=candidate.scale,
                 queued=None if waiting is None else waiting.name,
                 loss_limits=limits or None,
             )
@@ -252,7 +253,7 @@ class Search:
         if not self._plan.limits.names:
             return None
         try:
-            costs = self._costs(trial.spec)
+            costs = self._costs(trial.candidate)
         except BadSpecError as error:
             return Told(trial=trial.number, status="failed", failure=Failure("bad_spec", str(error)))
         violation = self._plan.limits.violation(costs)
@@ -266,7 +267,13 @@ class Search:
         fidelity = promotion.fidelity(self._plan.fidelity, trial.rung)
         weights = promotion.weights(self._journal.folder, trial.key, trial.rung)
         return Job(
-            trial.number, trial.spec, fidelity, self._plan.seed, weights, added_kinds(), loss_limits=trial.loss_limits
+            trial.number,
+            trial.candidate,
+            fidelity,
+            self._plan.seed,
+            weights,
+            added_kinds(),
+            loss_limits=trial.loss_limits,
         )
 
     def _fail(self, told: Told, failure: Failure) -> None:

@@ -16,7 +16,7 @@ from nas.training.launch import train_by_command
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
 from proxy_tasks.coco.folder import MACHINE
 from proxy_tasks.full_training.head_names import words_of_metric
-from search_space import ArchSpec
+from search_space import Candidate
 from search_space.kinds import added_kinds
 
 OWN_OPTIONS = ("search", "top", "run", "spec", "trial", "executor")
@@ -148,17 +148,19 @@ class FullTraining:
         """Return None: trainings are not compared with those of a record."""
         return None
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
         """Return nothing, see `cost_names`."""
         return {}
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         """Train an architecture to the end, or resume that; fidelity and seed stand in the command.
 
         Raises:
             InputError: the training cannot begin or go on; the message is the command's.
         """
-        arguments, folder = self.commands[spec.key]
+        arguments, folder = self.commands[candidate.key]
         _await_release(folder)
         train_by_command(arguments, self.current_folder)
         return Evaluation({})
@@ -200,7 +202,7 @@ class Winners:
         number = self._waiting.popleft()
         winner = self._winners[number]
         self._say(f"{winner.name}: trained in {short_path(winner.folder)}")
-        return Job(number, winner.trial.spec, Fidelity(1), seed=0, kinds=added_kinds())
+        return Job(number, winner.trial.candidate, Fidelity(1), seed=0, kinds=added_kinds())
 
     def finish_trial(self, outcome: Outcome) -> None:
         """Take the outcome of a training; one whose worker was lost is resumed, from its last checkpoint."""

@@ -81,7 +81,18 @@ def test_every_choice_builds(group: str) -> None:
         "mask_ap": ["task=segmentation"],
         "top1": ["task=classification"],
         "pareto_evolution": ["reward=tradeoff"],
-        "grid": ["space=around_spec", "space.base.spec=r23-sp30", "space.connections=false", "space.kinds=[]", "space.level_offsets=[0,1]"],
+        "grid": [
+            *("space=around_spec", "space.base.spec=r23-sp30", "space.connections=false"),
+            *("space.kinds=[]", "space.level_offsets=[0,1]"),
+        ],
+            "space=around_spec",
+            "space.base.spec=r23-sp30",
+            "space.connections=false",
+            "space.kinds=[]",
+            "space.level_offsets=[0,1]",
+        ],
+        "spinenet_scaling": ["scale=spinenet-49"],
+        "joint": ["scale=spinenet-49"],
     }
     for path in (EXPERIMENTS / group).glob("*.yaml"):
         build_setup(compose("config", [f"{group}={path.stem}", *needs.get(path.stem, [])]))

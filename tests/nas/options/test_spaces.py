@@ -52,4 +52,4 @@ def test_a_space_is_as_large_as_its_source_says(
 def test_the_mobile_search_has_mobile_blocks_at_a_mobile_scale() -> None:
     setup = build_setup(compose("config", ["experiment=spinenet_mobile", "data.root=/data/coco"]))
     assert setup.scale == PUBLISHED_SCALES["spinenet-mobile-49xs"]
-    assert setup.space.decode(setup.space.sample(np.random.default_rng(0))).family == MOBILE
+    assert setup.space.decode(setup.space.sample(np.random.default_rng(0))).spec.family == MOBILE
