@@ -85,12 +85,6 @@ def test_every_choice_builds(group: str) -> None:
             *("space=around_spec", "space.base.spec=r23-sp30", "space.connections=false"),
             *("space.kinds=[]", "space.level_offsets=[0,1]"),
         ],
-            "space=around_spec",
-            "space.base.spec=r23-sp30",
-            "space.connections=false",
-            "space.kinds=[]",
-            "space.level_offsets=[0,1]",
-        ],
         "spinenet_scaling": ["scale=spinenet-49"],
         "joint": ["scale=spinenet-49"],
     }
