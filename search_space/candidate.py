@@ -43,7 +43,7 @@ class Candidate:
 
         >>> from search_space import published_spec
         >>> Candidate(published_spec("r0-sp53"), ModelScale(width_multiplier=0.8, image_size_px=512)).short_form
-        '2 4r 3 4 6r 4r 5 7r 5r 5 4|4 5 3 6 7'
+        '2 3 3 4 4 3 5 4 4 4|3 4 5 7 6 at 512px w0.8 a0.5 r1 e256 h4x256'
         """
         blocks = short_form(self.spec.blocks)
         return blocks if self.scale is None else f"{blocks} at {self.scale.short_form}"
