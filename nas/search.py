@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -25,7 +24,7 @@ from nas.record.identity import check_config, check_data, may_change, open_run, 
 from nas.record.journal import has_trials, read_record
 from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.record import Record
-from nas.record.replays import comparing_options, replayed_run
+from nas.record.replays import comparing_options
 from nas.record.trial import Status, Trial
 from nas.reporting.ranked import ranking_of_run
 from nas.running import (
@@ -34,6 +33,7 @@ from nas.running import (
     make_consoles,
     prepare_task,
     print_tracking_hints,
+    refuse_replay,
     run_and_show,
 )
 from nas.setup import Setup, build_setup
@@ -69,7 +69,7 @@ NUM_RECENT = 100
 def main(config: dict[str, Any]) -> None:
     """Run the search that the configuration describes."""
     setup = build_setup(config)
-    _refuse_replay(setup.run)
+    refuse_replay(setup.run)
     if setup.task.option_rules.search_refusal:
         raise InputError(setup.task.option_rules.search_refusal)
     consoles = make_consoles(setup.verbosity)
@@ -100,7 +100,7 @@ def main(config: dict[str, Any]) -> None:
 def show_cost(config: dict[str, Any]) -> None:
     """Print what the search that the configuration describes costs, without beginning it."""
     setup = build_setup(config)
-    _refuse_replay(setup.run)
+    refuse_replay(setup.run)
     console = make_consoles(setup.verbosity).problems
     task, plan = prepare_task(setup.task, console), setup.plan
     measured = None
@@ -126,20 +126,6 @@ def show_cost(config: dict[str, Any]) -> None:
         "proposed again, or over a limit, is not trained.",
         soft_wrap=True,
     )
-
-
-def _refuse_replay(folder: Path) -> None:
-    """Check that a folder holds no replay: what a controller proposes is none of the best of its run.
-
-    Raises:
-        InputError: it does.
-    """
-    run = replayed_run(folder)
-    if run is not None:
-        raise InputError(
-            f"{short_path(folder)} is a replay of {short_path(run)}; to resume it, use nas.replay "
-            f"run={short_path(run)} with the options that it was begun with"
-        )
 
 
 def _warm_start_numerics(warm_start: WarmStart) -> dict[str, NumericsCount]:

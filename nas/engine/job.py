@@ -30,6 +30,10 @@ class Job:
     kinds: tuple[BlockKind, ...] = ()
     loss_limits: tuple[LossLimit, ...] = ()
 
+    def __str__(self) -> str:
+        # Programs that run our jobs make names of folders of it.
+        return f"trial {self.trial}"
+
 
 @dataclass(frozen=True, slots=True)
 class BaselineJob:

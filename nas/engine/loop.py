@@ -119,6 +119,18 @@ class Search:
                 return self._job(trial)
         return None
 
+    def take_up(self, number: int) -> bool:
+        """Note that a trial on record as running is run by somebody already, so that it is not given out again.
+
+        Returns:
+            Whether its outcome can be handed in: False where it has ended, or was given out in this start.
+        """
+        if number not in self._queue:
+            return False
+        self._queue.remove(number)
+        self._known.begin(self._journal.record.trials[number])
+        return True
+
     def finish_trial(self, outcome: Outcome) -> None:
         """Record the outcome of a job, then tell the controller, unless the trial is to be run again.
 
