@@ -163,7 +163,7 @@ class TuneSearch(Searcher):
             InputError: the folder holds another run, or is in use by another process.
         """
         self._take_over()
-        self._live = {}
+        self._live, self._left = {}, set()
         put_back(self._run, Path(checkpoint_path).read_bytes())
 
     def restore_from_dir(self, checkpoint_dir: str) -> None:
