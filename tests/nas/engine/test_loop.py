@@ -442,3 +442,23 @@ def test_a_journal_with_promotions_is_refused_by_a_search_without(tmp_path: Path
 def test_an_impossible_plan_is_refused(num_trials: int, seed: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Plan(num_trials, seed, Fidelity(1))
+
+
+def test_a_trial_that_somebody_runs_already_is_not_given_out(tmp_path: Path) -> None:
+    with Journal(tmp_path, {}) as journal:
+        search = make_search(journal)
+        jobs = [search.start_trial() for _ in range(3)]
+        assert jobs[0] is not None
+        search.finish_trial(evaluate(jobs[0]))
+        assert not search.take_up(1)
+
+    with Journal(tmp_path, {}) as journal:
+        resumed = make_search(journal)
+        assert [resumed.take_up(number) for number in (0, 1, 1, 9)] == [False, True, False, False]
+        assert resumed.start_trial() == jobs[2]
+        following = resumed.start_trial()
+        assert following is not None
+        assert following.trial == 3
+        assert jobs[1] is not None
+        resumed.finish_trial(evaluate(jobs[1]))
+        assert journal.record.told == [0, 1]

@@ -29,8 +29,8 @@ def snapshot(search: TuneSearch, folder: Path, trials: Mapping[str, tuple[dict[s
     states = []
     for trial_id, (config, status) in trials.items():
         trial = Trial("architecture", stub=True, config=config, trial_id=trial_id)
-        trial.create_placement_group_factory()
-        trial.set_status(status)
+        trial.create_placement_group_factory()  # type: ignore[no-untyped-call]
+        trial.set_status(status)  # type: ignore[no-untyped-call]
         states.append(list(trial.get_json_state()))
 
     folder.mkdir(exist_ok=True)
