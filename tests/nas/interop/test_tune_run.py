@@ -13,6 +13,7 @@ import pytest
 from nas.record.journal import FILE_NAME, read_record
 from nas.record.record import Record
 from tests.nas.interop.test_ray_tune import LANDSCAPE, run_by_our_loop, told
+from tests.proxy_tasks.networks.test_use_elsewhere import code_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 
@@ -40,6 +41,17 @@ if __name__ == "__main__":
                 run_config=tune.RunConfig(name="search", storage_path=str(storage), verbose=0),
             )
         results = tuner.fit()
+    print("results", len(results), "errors", results.num_errors)
+"""
+
+DRIVER_OF_DOCS = """
+import runpy
+
+from nas.executors.own_ray import OwnRay
+
+if __name__ == "__main__":
+    with OwnRay():
+        results = runpy.run_path("code.py")["results"]
     print("results", len(results), "errors", results.num_errors)
 """
 
@@ -83,6 +95,18 @@ def figures(record: Record) -> list[tuple[object, ...]]:
         (trial.metrics, trial.loss_curve, trial.numerics, trial.failure and (trial.failure.kind, trial.failure.message))
         for trial in trials
     ]
+
+
+def test_the_code_in_the_docs_runs_and_restores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where Tune keeps its results unless it is told.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for code in code_of("Ray Tune"):
+        small = code.replace('"experiment=quickstart", "baselines=false"', '"task=landscape", "num_trials=4"')
+        assert small != code
+        Path("code.py").write_text(small)
+        Path("driver.py").write_text(DRIVER_OF_DOCS)
+        assert finished(start_driver()) == "results 4 errors 0"
+    assert read_record(Path("runs", "in_tune")).told == [0, 1, 2, 3]
 
 
 def test_an_experiment_with_a_failing_trainable_equals_our_own_loop() -> None:

@@ -42,3 +42,8 @@ def test_the_code_in_timm_s_manner_prints_what_it_says(capsys: pytest.CaptureFix
 def test_code_that_was_not_run_says_so_and_is_python(section: str) -> None:
     assert SECTIONS[section].lstrip().startswith("Not run.")
     assert [compile(code, section, "exec") for code in code_of(section)]
+
+
+def test_the_code_for_ray_tune_is_python() -> None:
+    # The tests of nas/interop run it.
+    assert [compile(code, "Ray Tune", "exec") for code in code_of("Ray Tune")]
