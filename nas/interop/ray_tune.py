@@ -17,6 +17,7 @@ from nas.interop.saved_journal import journal_bytes, put_back
 from nas.interop.tune_trial import JOB, Trainable, outcome_of, trainable_of
 from nas.options.block_kinds import join_block_kinds
 from nas.options.command_line import command_config
+from nas.options.output import print_warning
 from nas.record.identity import open_run, options_on_record
 from nas.record.journal import Journal, has_trials
 from nas.record.trial import Failure
@@ -80,8 +81,7 @@ class TuneSearch(Searcher):
         )
 
         # A mistake is then found before Ray is started.
-        self._opened()
-        self.close()
+        self._opened_journal().close()
 
     @property
     def run(self) -> Path:
@@ -151,6 +151,8 @@ class TuneSearch(Searcher):
         if outcome.numerics is not None:
             self._numerics.add(outcome.numerics)
         search.finish_trial(outcome)
+        if search.why_stopped is not None and not self._live:
+            self.close()
 
     def save(self, checkpoint_path: str) -> None:
         """Write what the run's journal holds to a file."""
@@ -203,17 +205,11 @@ class TuneSearch(Searcher):
         if self._search is not None:
             return self._search
 
-        self._take_over()
-        # A controller that has been told nothing.
+        # With a controller that has been told nothing.
         self._built = None
-        setup = self._setup()
-        begin_with = () if has_trials(self._run) else setup.warm_start.decisions(setup.space)
-        self._journal = open_run(self._run, self._config, setup.task, setup.space, begin_with)
-        _HOLDERS[self._run] = self
-        # A searcher that nobody has any more would keep the lock as long as the process lasts.
-        finalize(self, self._journal.close)
+        self._journal = self._opened_journal()
         try:
-            search = setup.search(self._journal)
+            search = self._setup().search(self._journal, on_stop=print_warning)
         except BaseException:
             self.close()
             raise
@@ -225,6 +221,18 @@ class TuneSearch(Searcher):
         self._live = {trial_id: number for trial_id, number in self._live.items() if search.take_up(number)}
         self._search = search
         return search
+
+    def _opened_journal(self) -> Journal:
+        """Return the run's journal, opened, or begun where there is none."""
+        self._take_over()
+        setup = self._setup()
+        begin_with = () if has_trials(self._run) else setup.warm_start.decisions(setup.space)
+        journal = open_run(self._run, self._config, setup.task, setup.space, begin_with)
+
+        _HOLDERS[self._run] = self
+        # A searcher that nobody has any more would keep the lock as long as the process lasts.
+        finalize(self, journal.close)
+        return journal
 
     def _take_over(self) -> None:
         """Close the journal where this process has it open: a searcher may not know that its Tune has ended."""

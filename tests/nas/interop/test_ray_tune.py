@@ -1,6 +1,8 @@
 """A search inside Ray Tune: the searcher, called as Tune calls it; `test_tune_run.py` has Tune itself."""
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -147,13 +149,15 @@ def test_a_trial_that_is_lost_is_suggested_again_and_then_fails() -> None:
 
 
 @pytest.mark.usefixtures("in_own_folder")
-def test_failures_that_stop_a_search_end_the_experiment() -> None:
+def test_failures_that_stop_a_search_end_the_experiment_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     search = TuneSearch(*LANDSCAPE, "run=run", "num_trials=9", "failures.worker_lost=stop")
     suggested(search, "a")
-    suggested(search, "b")
+    second = suggested(search, "b")
     search.on_trial_complete("a", error=True)
+    assert "trial 0 failed (worker_lost): Tune's trial ended with an error" in capsys.readouterr().err
     assert search.suggest("c") == Searcher.FINISHED
-    assert [trial.status for trial in read_record(search.run).trials.values()] == ["running", "running"]
+    search.on_trial_complete("b", figures_of(second))
+    assert [trial.status for trial in read_record(search.run).trials.values()] == ["running", "completed"]
 
 
 @pytest.mark.usefixtures("in_own_folder")
@@ -266,6 +270,7 @@ def test_known_architectures_are_told_without_a_trial_of_tune() -> None:
     [
         (("experiment=quickstart",), "baselines: a search inside Ray Tune trains none"),
         (("controler=random",), "controler"),
+        (("experiment=spinenet", "task.score_on=val"), "task.score_on"),
     ],
 )
 def test_what_tune_cannot_serve_is_refused_before_a_folder_is_made(
@@ -274,3 +279,27 @@ def test_what_tune_cannot_serve_is_refused_before_a_folder_is_made(
     with pytest.raises(InputError, match=message):
         TuneSearch(*options, "run=run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("in_own_folder")
+def test_the_folder_of_a_replay_is_refused() -> None:
+    run_to_its_end(TuneSearch(*LANDSCAPE, "run=run", "num_trials=1"))
+    replay = Path("run/replays/epochs50.0-seed1")
+    run_by_our_loop(*LANDSCAPE, f"run={replay}", "num_trials=1", "seed=1")
+    with pytest.raises(InputError, match="is a replay of run"):
+        TuneSearch(*LANDSCAPE, f"run={replay}", "num_trials=2", "seed=1")
+
+
+@pytest.mark.usefixtures("in_own_folder")
+def test_a_folder_that_another_process_has_is_refused() -> None:
+    options = (*LANDSCAPE, "run=run", "num_trials=2")
+    holds = "import sys; from nas.interop.ray_tune import TuneSearch; s = TuneSearch(*sys.argv[1:]); s.suggest('a')"
+    code = f"{holds}; print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(InputError, match=f"is in use by process {holder.pid}"):
+            TuneSearch(*options)
+        holder.communicate("")
