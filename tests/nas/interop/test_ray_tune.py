@@ -303,3 +303,19 @@ def test_a_folder_that_another_process_has_is_refused() -> None:
         with pytest.raises(InputError, match=f"is in use by process {holder.pid}"):
             TuneSearch(*options)
         holder.communicate("")
+
+
+@pytest.mark.usefixtures("in_own_folder")
+@pytest.mark.parametrize("devices", [("cpu AVX512",), ("cpu AVX512", "cpu AVX2")])
+def test_results_are_reused_while_all_of_them_share_one_arithmetic(devices: tuple[str, ...]) -> None:
+    scales = ("space=spinenet_scaling", "scale.image_size_px=640")
+    search = TuneSearch(*LANDSCAPE, "controller=random", *scales, "num_trials=60", "run=run")
+    number = 0
+    while (answer := search.suggest(f"{number}")) != Searcher.FINISHED:
+        assert isinstance(answer, dict)
+        device = devices[number % len(devices)]
+        numerics = {"numerics/precision": "float32", "numerics/device": device, "numerics/threads": 1}
+        search.on_trial_complete(f"{number}", figures_of(answer) | numerics)
+        number += 1
+    reused = [trial for trial in read_record(search.run).trials.values() if trial.status == "reused"]
+    assert bool(reused) == (len(devices) == 1)
