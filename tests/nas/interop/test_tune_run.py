@@ -30,7 +30,8 @@ if __name__ == "__main__":
     storage = Path("tune").resolve()
     search = TuneSearch(*sys.argv[1:])
     with OwnRay():
-        if tune.Tuner.can_restore(str(storage / "search")):
+        is_restored = tune.Tuner.can_restore(str(storage / "search"))
+        if is_restored:
             tuner = tune.Tuner.restore(str(storage / "search"), search.trainable)
         else:
             tuner = tune.Tuner(
@@ -41,7 +42,7 @@ if __name__ == "__main__":
                 run_config=tune.RunConfig(name="search", storage_path=str(storage), verbose=0),
             )
         results = tuner.fit()
-    print("results", len(results), "errors", results.num_errors)
+    print("restored" if is_restored else "new", "results", len(results), "errors", results.num_errors)
 """
 
 DRIVER_OF_DOCS = """
@@ -51,7 +52,7 @@ from nas.executors.own_ray import OwnRay
 
 if __name__ == "__main__":
     with OwnRay():
-        results = runpy.run_path("code.py")["results"]
+        results = runpy.run_path("from_the_docs.py")["results"]
     print("results", len(results), "errors", results.num_errors)
 """
 
@@ -103,10 +104,10 @@ def test_the_code_in_the_docs_runs_and_restores(tmp_path: Path, monkeypatch: pyt
     for code in code_of("Ray Tune"):
         small = code.replace('"experiment=quickstart", "baselines=false"', '"task=landscape", "num_trials=4"')
         assert small != code
-        Path("code.py").write_text(small)
+        Path("from_the_docs.py").write_text(small)
         Path("driver.py").write_text(DRIVER_OF_DOCS)
         assert finished(start_driver()) == "results 4 errors 0"
-    assert read_record(Path("runs", "in_tune")).told == [0, 1, 2, 3]
+    assert sorted(read_record(Path("runs", "in_tune")).told) == [0, 1, 2, 3]
 
 
 def test_an_experiment_with_a_failing_trainable_equals_our_own_loop() -> None:
@@ -118,7 +119,7 @@ def test_an_experiment_with_a_failing_trainable_equals_our_own_loop() -> None:
     assert told(record) == told(ours)
     assert figures(record) == figures(ours)
     num_failed = sum(trial.status == "failed" for trial in record.trials.values())
-    assert last == f"results 8 errors {num_failed}"
+    assert last == f"new results 8 errors {num_failed}"
 
 
 def test_a_killed_experiment_is_restored_and_loses_and_repeats_nothing() -> None:
@@ -133,7 +134,7 @@ def test_a_killed_experiment_is_restored_and_loses_and_repeats_nothing() -> None
     driver.communicate()
     before = journal.read_bytes()
 
-    finished(start_driver(*options, "run=tunes"))
+    assert finished(start_driver(*options, "run=tunes")).startswith("restored results")
     after = journal.read_bytes()
     assert after.startswith(before[: before.rfind(b"\n") + 1])
     assert told(read_record(Path("tunes"))) == told(ours)
