@@ -1,5 +1,6 @@
 """Grid search: every architecture of a small space once."""
 
+import math
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
@@ -61,9 +62,7 @@ def _points(space: SearchSpace, max_points: int) -> dict[str, Decisions]:
 
         points.setdefault(space.decode(prefix).key, prefix)
         if len(points) > max_points:
-            most = 1.0
-            for decision in space.decisions:
-                most *= decision.num_options
+            most = math.prod(float(decision.num_options) for decision in space.decisions)
             raise InputError(
                 f"controller=grid: the space has more than {max_points} architectures (its decisions have {most:.3g} "
                 "combinations); search it with another controller, or raise controller.max_points"

@@ -8,7 +8,7 @@ from typing import Any
 from foundation import InputError, short_path
 from nas.reporting.trained import TrainedNetwork
 from nas.training.journal import FILE_NAME, read_events
-from nas.training.winners import highest_figure
+from nas.training.winners import highest_of
 
 
 def trained_networks(folders: Sequence[Path]) -> list[TrainedNetwork]:
@@ -39,7 +39,7 @@ def _trained(folder: Path) -> TrainedNetwork:
         name=folder.name,
         network=str(network),
         trial=config.get("trial"),
-        figure=highest_figure(folder),
+        figure=highest_of(events),
         num_epochs=max((event["epoch"] for event in events if "epoch" in event), default=0.0),
         seconds=seconds,
         is_finished=any(event["event"] == "finished" for event in events),

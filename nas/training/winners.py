@@ -54,9 +54,12 @@ def highest_figure(folder: Path) -> tuple[str, float] | None:
     Raises:
         InputError: its journal is damaged.
     """
-    if not (folder / FILE_NAME).is_file():
-        return None
-    measured = [event for event in read_events(folder) if event["event"] == "evaluated"]
+    return highest_of(read_events(folder)) if (folder / FILE_NAME).is_file() else None
+
+
+def highest_of(events: Sequence[Mapping[str, Any]]) -> tuple[str, float] | None:
+    """Return the highest figure among the events of a training, and its name, as AP; None where there is none."""
+    measured = [event for event in events if event["event"] == "evaluated"]
     if not measured:
         return None
     metric = metric_of(measured[0])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from proxy_tasks.coco.cache import CachedSplit
-from proxy_tasks.coco.decode import fitted_size
+from proxy_tasks.coco.decode import fitted_sizes
 from proxy_tasks.coco.image_store import Images, num_cores
 from proxy_tasks.coco.native_images import NativeImages
 
@@ -56,7 +56,7 @@ def resized(split: CachedSplit, image_size_px: int) -> CachedSplit:
     if image_size_px == split.image_size_px:
         return split
     original_px = split.annotations.sizes_px
-    sizes_px = np.array([fitted_size(height, width, image_size_px) for height, width in original_px.tolist()])
+    sizes_px = fitted_sizes(original_px, image_size_px)
 
     # Images of their own size are fitted as they are read, whatever the size.
     if isinstance(split.images, NativeImages):

@@ -88,9 +88,9 @@ def test_a_missing_picture_is_one_line_that_names_it(name: str, root: Path) -> N
         prepare(root, max_bad_share=0)
 
 
-def test_classes_and_labels_that_disagree_are_one_line(root: Path, name: str) -> None:
-    if not name.endswith("/yolo"):
-        pytest.skip("the others name classes in full")
+# The others name classes in full.
+@pytest.mark.parametrize("name", [name for name in TITLES if name.endswith("/yolo")], indirect=True)
+def test_classes_and_labels_that_disagree_are_one_line(root: Path) -> None:
     for path in root.rglob("*.txt"):
         if path.parent.name in ("labels", "train", "val") and path.stem.endswith("b"):
             path.write_text("7" + path.read_text()[1:])
