@@ -163,7 +163,7 @@ def _trained(config: Mapping[str, Any], options: Options) -> _Runs:
     # Where the figures are JSON, nothing else goes to standard output.
     consoles = make_consoles(setup.verbosity)
     if options.format == "json":
-        consoles = Consoles(make_console(quiet=True), Console(stderr=True, highlight=False, markup=False))
+        consoles = Consoles(make_console(quiet=True), make_console(stderr=True))
 
     study = Study(folder, tuple(proxies), seeds, options.num_architectures, options.sample)
     *candidates, last = train_study(study, consoles)

@@ -377,6 +377,17 @@ def test_what_a_tracker_fails_with_stays_on_the_screen(tmp_path: Path) -> None:
     assert "╭" not in text
 
 
+@pytest.mark.parametrize(
+    "variable", [("JPY_PARENT_PID", "1"), ("MPLBACKEND", "module://matplotlib_inline.backend_inline")]
+)
+def test_a_shell_cell_of_a_notebook_shows_lines_and_no_panel(tmp_path: Path, variable: tuple[str, str]) -> None:
+    # Its terminal only writes on, and the kernel's variables ask for colours.
+    written = in_terminal(tmp_path, FORCE_COLOR="1", **dict([variable]))
+    assert "\x1b" not in written
+    assert written.count("[5/5] trial 4") == 1
+    assert "Best of run" in written
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_a_terminal_that_is_not_utf8_shows_a_search(tmp_path: Path, encoding: str) -> None:
     text = screen(in_terminal(tmp_path, PYTHONIOENCODING=encoding, COLUMNS="70"))
