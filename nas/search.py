@@ -16,8 +16,9 @@ from foundation import InputError, short_path
 from nas.engine.cost import Trainings, measured_cost, plain_trainings, search_trainings
 from nas.engine.warm_start import WarmStart
 from nas.exporting.specs import export_best
-from nas.options.command_line import own_command, run_command, this_command
+from nas.options.command_line import run_command
 from nas.options.experiments import settings_of
+from nas.options.invocation import own_command, this_command
 from nas.options.repeated import arguments_for
 from nas.record.baselines import Baseline, read_baselines
 from nas.record.failures import failure_lines

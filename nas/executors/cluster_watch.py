@@ -9,7 +9,8 @@ from typing import NoReturn, Self
 
 import ray
 
-from nas.options.command_line import EXIT_USER_ERROR, how_to_continue
+from nas.options.command_line import EXIT_USER_ERROR
+from nas.options.invocation import how_to_continue
 
 LOOK_EVERY_S = 1.0
 """Time between two looks."""

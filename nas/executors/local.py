@@ -5,7 +5,7 @@ from nas.engine.workers import OnWorkers, Workers, ignore_workers
 from nas.executors.base import TrialSource, run_job
 from nas.executors.gpu import current_gpu
 from nas.executors.interrupt import Interrupt
-from nas.options.command_line import how_to_continue
+from nas.options.invocation import how_to_continue
 from nas.record.trial import Failure
 from proxy_tasks import ProxyTask
 

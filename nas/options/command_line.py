@@ -16,6 +16,7 @@ from nas.options.command_help import group_help, help_text
 from nas.options.experiments import command_choices, other_command
 from nas.options.flags import SHORT_FOR, check_flags
 from nas.options.help_layout import terminal_width
+from nas.options.invocation import own_command
 from nas.options.listed import EXPERIMENTS, all_options, included_groups, open_mappings, option_names
 from nas.options.output import Output
 from nas.options.recorded import OptionsOnRecord, taken_from_record
@@ -94,33 +95,6 @@ def exit_after(work: Callable[[], None], *, needs_output: bool = True) -> NoRetu
         print(f"error: cannot write standard output: {loss.strerror}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     sys.exit(status)
-
-
-def python_command() -> str:
-    """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
-    path = short_path(sys.executable)
-    return "python" if path.startswith("..") else path
-
-
-def how_to_continue() -> str:
-    """Return what a person should know, and do, after a search has lost what its trials ran on."""
-    again = shlex.join([python_command(), *sys.orig_argv[1:]])
-    return f"nothing is lost, every trial that ended is on record; resume with: {again}"
-
-
-def own_command(name: str) -> str:
-    """Return how to call another of our commands from here: as this one was called, by the script or by python -m."""
-    scripts = [word for word in sys.orig_argv[1:3] if Path(word).name == DISTRIBUTION]
-    if not scripts:
-        return f"{shlex.quote(python_command())} -m nas.{name}"
-    path = short_path(scripts[0])
-    return f"{DISTRIBUTION if path.startswith('..') else shlex.quote(path)} {name}"
-
-
-def this_command(name: str, without: Collection[str]) -> str:
-    """Return the command of a name with the options of this one, but for some of them, ready to paste."""
-    kept = [shlex.quote(argument) for argument in sys.argv[1:] if argument.partition("=")[0] not in without]
-    return " ".join([own_command(name), *kept])
 
 
 def version_text() -> str:
