@@ -27,7 +27,7 @@ from nas.record.journal import Journal
 from nas.record.trial import Trial
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Weights
 from proxy_tasks.landscape import Landscape
-from search_space import ArchSpec, ScalePermutedSpace, resnet_seed
+from search_space import Candidate, ScalePermutedSpace, resnet_seed
 
 NUM_WORKERS, NUM_SLEEPS, SLEEP_S, SPREAD = 24, 480, 2.0, 0.4
 NUM_NO_OPS, NUM_BLOCKS = 5000, 5
@@ -37,13 +37,15 @@ NUM_NO_OPS, NUM_BLOCKS = 5000, 5
 class Sleep(Landscape):
     """A task that takes time and nothing else; says in which process and when."""
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         """Sleep for a log-normal time that depends on the spec."""
         started = time.time()
 
         # The log-normal distribution whose mean is SLEEP_S and whose standard deviation is that share of it.
         sigma = np.sqrt(np.log(1 + SPREAD**2))
-        rng = np.random.default_rng(int(spec.key, 16))
+        rng = np.random.default_rng(int(candidate.key, 16))
         time.sleep(rng.lognormal(np.log(SLEEP_S) - sigma**2 / 2, sigma))
 
         return Evaluation({"ap": 0.5, "pid": float(os.getpid()), "started": started, "ended": time.time()})

@@ -9,7 +9,7 @@ controller, as the next start of the same search does.
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from benchmarks.controllers import CONTROLLERS
 from benchmarks.simulation import NUM_WORKERS, SimulatedExecutor, compose_config, memory_folder, seeded
 from controllers import Controller, Proposal
 from nas.record.journal import Journal
+from search_space import Decisions
 
 
 @dataclass
@@ -33,10 +34,10 @@ class Timed:
         """Fewest objectives that the timed controller needs."""
         return self.controller.min_objectives
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Ask, and note how long it took."""
         started = time.perf_counter()
-        proposal = self.controller.ask(rng)
+        proposal = self.controller.ask(rng, running)
         self.asking_s.append(time.perf_counter() - started)
         return proposal
 

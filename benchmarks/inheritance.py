@@ -38,7 +38,7 @@ from proxy_tasks.networks.retinanet import RetinaNet
 from proxy_tasks.networks.torch_file import read_torch_file
 from proxy_tasks.networks.weights import save_network
 from proxy_tasks.training_table import read_table
-from search_space import ArchSpec, Decisions
+from search_space import ArchSpec, Candidate, Decisions
 from search_space.resolution import levels_above
 from search_space.spec import live_blocks
 
@@ -146,7 +146,7 @@ def draw_families(setup: Setup, results: Results, num_parents: int, num_children
 
     decode = setup.space.decode
     return [
-        [Child(decode(tuple(parent)), decode(tuple(child))) for child in children]
+        [Child(decode(tuple(parent)).spec, decode(tuple(child)).spec) for child in children]
         for parent, *children in results["families"]["decisions"]
     ]
 
@@ -173,7 +173,7 @@ def train_family(
     states: dict[int, Mapping[str, Tensor]] = {}
     for seed in PARENT_SEEDS:
         weights = Weights(keep_in=folder / "parents" / f"{parent.key}-{seed}.pt")
-        evaluation = task.evaluate(parent, fidelity=fidelity, seed=seed, weights=weights)
+        evaluation = task.evaluate(Candidate(parent), fidelity=fidelity, seed=seed, weights=weights)
         assert weights.keep_in is not None
         states[seed] = read_torch_file(weights.keep_in)["network"]
         if f"{parent.key} {seed}" not in results:
@@ -181,7 +181,7 @@ def train_family(
 
     for child in children:
         if (name := f"{child.spec.key} truth") not in results:
-            by_seed = [task.evaluate(child.spec, fidelity=fidelity, seed=seed) for seed in TRUTH_SEEDS]
+            by_seed = [task.evaluate(Candidate(child.spec), fidelity=fidelity, seed=seed) for seed in TRUTH_SEEDS]
             results.add(
                 name, ap=[one.metrics["ap"] for one in by_seed], seconds=[sum_s(one.seconds) for one in by_seed]
             )
@@ -204,7 +204,9 @@ def train_child(
             assert weights.start_from is not None
             save_network(network, weights.start_from, NO_EPOCHS)
 
-        evaluation = faster.evaluate(child.spec, fidelity=Fidelity(form.epochs), seed=FORM_SEED, weights=weights)
+        evaluation = faster.evaluate(
+            Candidate(child.spec), fidelity=Fidelity(form.epochs), seed=FORM_SEED, weights=weights
+        )
         # A file that does not fit would mean training from scratch, with a remark.
         assert not evaluation.remarks, evaluation.remarks
         aps.append(evaluation.metrics["ap"])

@@ -47,7 +47,7 @@ def sample_trials() -> list[tuple[Asked, Told]]:
     trials = []
     for _ in range(NUM_SAMPLES):
         decisions = space.sample(rng)
-        spec = space.decode(decisions)
+        spec = space.decode(decisions).spec
         asked = Asked(trial=0, decisions=decisions, key=spec.key, spec=spec)
 
         # Metrics with all their digits and losses with five, as the detection task has them.

@@ -8,7 +8,7 @@ import numpy as np
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, LossLimit, Weights
 from proxy_tasks.base import parts_at
 from proxy_tasks.landscape import Landscape
-from search_space import ArchSpec
+from search_space import ArchSpec, Candidate
 
 NUM_PARTS = 20
 
@@ -23,14 +23,16 @@ class Learning(Landscape):
 
     loss_noise: float = 0.02
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         """Score one spec, with its whole curve."""
-        found = Landscape.evaluate(self, spec, fidelity=fidelity, seed=seed)
-        return Evaluation(found.metrics, {"train": 20.0}, self._curve(spec))
+        found = Landscape.evaluate(self, candidate, fidelity=fidelity, seed=seed)
+        return Evaluation(found.metrics, {"train": 20.0}, self._curve(candidate.spec))
 
     def evaluate_within(
         self,
-        spec: ArchSpec,
+        candidate: Candidate,
         *,
         fidelity: Fidelity,
         seed: int,
@@ -38,12 +40,12 @@ class Learning(Landscape):
         weights: Weights = NO_WEIGHTS,
     ) -> Evaluation:
         """Score one spec, unless its loss is above a limit; see `StoppableTask.evaluate_within`."""
-        curve = self._curve(spec)
+        curve = self._curve(candidate.spec)
         for num_done, max_loss in sorted((parts_at(limit.share, NUM_PARTS), limit.max_loss) for limit in loss_limits):
             if curve[num_done - 1] > max_loss:
                 share = num_done / NUM_PARTS
-                return Evaluation(self.costs(spec), {"train": 20 * share}, curve[:num_done], stopped_at=share)
-        return self.evaluate(spec, fidelity=fidelity, seed=seed)
+                return Evaluation(self.costs(candidate), {"train": 20 * share}, curve[:num_done], stopped_at=share)
+        return self.evaluate(candidate, fidelity=fidelity, seed=seed)
 
     def _curve(self, spec: ArchSpec) -> tuple[float, ...]:
         noise = self.loss_noise * np.random.default_rng(int(spec.key, 16)).standard_normal(NUM_PARTS)

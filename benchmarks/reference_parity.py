@@ -58,7 +58,7 @@ def cases(num_random: int) -> Iterator[tuple[str, ArchSpec, ModelScale]]:
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
     for i in range(num_random):
         scale = replace(_NARROW, resample_alpha=(0.25, 0.5, 1.0)[i % 3], block_repeats=1 + i % 2)
-        yield f"random {i}", space.decode(space.sample(np.random.default_rng([2026, i]))), scale
+        yield f"random {i}", space.decode(space.sample(np.random.default_rng([2026, i]))).spec, scale
 
 
 def copy_weights(arrays: Mapping[str, NDArray[np.floating]], backbone: SpineNet, spec: ArchSpec) -> None:

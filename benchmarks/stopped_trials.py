@@ -10,7 +10,7 @@ training, with 95 % intervals, and the difference of the two treatments, paired 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -24,6 +24,7 @@ from benchmarks.simulation import compose_config, seeded, simulate
 from controllers.base import Controller, Proposal
 from nas.record.stopping import Stopping
 from nas.record.trial import Trial
+from search_space import Decisions
 
 CONTROLLERS = ("evolution", "local_search", GREEDY, "guided", "reinforce")
 BUDGETS = (100, 200, 300)
@@ -51,9 +52,9 @@ class LowestReward:
         """That of the controller."""
         return self.controller.min_objectives
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Ask the controller."""
-        return self.controller.ask(rng)
+        return self.controller.ask(rng, running)
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:
         """Tell the controller the reward, or the lowest."""

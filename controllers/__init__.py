@@ -1,11 +1,12 @@
 """Search algorithms: from rewards to the next decisions."""
 
-from controllers.base import Controller, Proposal
+from controllers.base import Controller, NothingLeftError, Proposal
 from foundation import lazy_class
 
-__all__ = ["Controller", "Proposal"]
+__all__ = ["Controller", "NothingLeftError", "Proposal"]
 
 _MODULES = {
+    "GridSearch": "grid",
     "Guided": "guided",
     "LocalSearch": "local_search",
     "ParetoEvolution": "pareto_evolution",

@@ -1,6 +1,6 @@
 """The contract of a search algorithm: it proposes decisions and learns from their rewards."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -23,6 +23,10 @@ class Proposal:
     decisions: Decisions
     log_prob: float | None = None
     rung: int = 0
+
+
+class NothingLeftError(Exception):
+    """A controller has proposed all that it can; the message says so in a line for people."""
 
 
 @runtime_checkable
@@ -54,8 +58,16 @@ class Controller(Protocol):
         """
         ...
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
-        """Propose decisions. Draws from `rng`, changes nothing; may be called many times before the next `tell`."""
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
+        """Propose decisions. Draws from `rng`, changes nothing; may be called many times before the next `tell`.
+
+        Args:
+            rng: the randomness.
+            running: what was asked for and is not told yet; one that wants nothing twice leaves it out.
+
+        Raises:
+            NothingLeftError: everything that it would propose was told or is running; a search then ends.
+        """
         ...
 
     def tell(self, proposal: Proposal, reward: float | None, objectives: Sequence[float] = ()) -> None:

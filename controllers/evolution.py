@@ -1,7 +1,7 @@
 """Regularised evolution: mutate the best of a few, forget the oldest."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,7 +46,7 @@ class RegularizedEvolution:
         self._tournament = Tournament(population_size, tournament_size, num_random)
         self._population: deque[_Member] = deque(maxlen=population_size)
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Draw from the space while there are few members, mutate a tournament's winner afterwards."""
         entrants = self._tournament.entrants(len(self._population), rng)
         if entrants is None:

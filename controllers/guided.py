@@ -1,6 +1,6 @@
 """Guided search: mutants of the best, and among them the one that a model of all results draws as the best."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from heapq import heappush, heapreplace
 from typing import ClassVar, Literal, TypeAlias
@@ -109,7 +109,7 @@ class Guided:
         self._choices: dict[int, tuple[Floats, Hyperparameters]] = {}
         self._fitted: _Model | None = None
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Draw from the space while there are few results, then the best of the candidates."""
         if len(self._results) < self._num_random:
             return Proposal(self._space.sample(rng))

@@ -1,7 +1,7 @@
 """Local search: climb from the best so far by single mutations, and start again elsewhere when stuck."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,10 +24,10 @@ class _Result:
 class LocalSearch:
     """Hill climbing with restarts, asynchronous.
 
-    Every proposal is one mutation of the best architecture of the climb, one not tried before if such a one is easily
-    found. When `patience` results in a row were no better, the peak is left and the next climb begins at an
-    architecture drawn from the space. A result that is more like the peak that was left than like the new climb came
-    late from the old one: it does not lead back there unless it beats the peak, which then was none.
+    Every proposal is one mutation of the best architecture of the climb, one that is neither known nor running if such
+    a one is easily found. When `patience` results in a row were no better, the peak is left and the next climb begins
+    at an architecture drawn from the space. A result that is more like the peak that was left than like the new climb
+    came late from the old one: it does not lead back there unless it beats the peak, which then was none.
 
     Args:
         space: space to draw from and to mutate in.
@@ -50,14 +50,14 @@ class LocalSearch:
         self._num_stuck = 0
         self._known: set[Decisions] = set()
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Mutate the best of the climb; draw from the space where none has begun."""
         if self._best is None:
             return Proposal(self._space.sample(rng))
 
         for _ in range(MAX_TRIES):
             decisions = self._space.mutate(self._best.decisions, rng)
-            if decisions not in self._known:
+            if decisions not in self._known and decisions not in running:
                 break
         return Proposal(decisions)
 

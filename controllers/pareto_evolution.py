@@ -1,6 +1,6 @@
 """Evolution towards a front: the architectures that no other beats in every objective at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -46,7 +46,7 @@ class ParetoEvolution:
         self._objectives: NDArray[np.float64] | None = None
         self._fronts = np.zeros(0, dtype=np.int64)
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Draw from the space while there are few members, mutate a tournament's winner afterwards."""
         entrants = self._tournament.entrants(len(self._members), rng)
         if entrants is None or self._objectives is None:

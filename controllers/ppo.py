@@ -1,7 +1,7 @@
 """PPO: several steps for each batch of results, as long as the policy stays near the one they were drawn from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from controllers.base import Proposal
 from controllers.learner import Batch, LearnerSettings, PolicyLearner
 from foundation import check_range
-from search_space import SearchSpace
+from search_space import Decisions, SearchSpace
 
 DEFAULT_LEARNER = LearnerSettings(learning_rate=0.01, entropy_weight=0.003)
 MAX_RATIO = 3.0
@@ -54,7 +54,7 @@ class PPO:
         self._num_epochs = num_epochs
         self._clip = clip
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Draw from the policy."""
         return self._learner.policy.draw(rng)
 

@@ -1,12 +1,12 @@
 """Random search: the baseline that every other controller has to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from controllers.base import Proposal
-from search_space import SearchSpace
+from search_space import Decisions, SearchSpace
 
 
 class RandomSearch:
@@ -21,7 +21,7 @@ class RandomSearch:
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Draw from the space."""
         return Proposal(self._space.sample(rng))
 

@@ -1,13 +1,13 @@
 """REINFORCE: make proposals likelier whose reward was above the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from controllers.base import Proposal
 from controllers.learner import LearnerSettings, PolicyLearner
-from search_space import SearchSpace
+from search_space import Decisions, SearchSpace
 
 DEFAULT_LEARNER = LearnerSettings(learning_rate=0.02, entropy_weight=0.03)
 
@@ -30,7 +30,7 @@ class Reinforce:
     def __init__(self, space: SearchSpace, learner: LearnerSettings = DEFAULT_LEARNER) -> None:
         self._learner = PolicyLearner(space, learner)
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Draw from the policy."""
         return self._learner.policy.draw(rng)
 

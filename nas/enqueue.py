@@ -64,12 +64,14 @@ def main(config: dict[str, Any]) -> None:
     # All are looked at before the first is put in: one that cannot be is no reason for half of a list.
     found: dict[str, tuple[str, Decisions]] = {}
     for name in options.specs:
-        spec = find_architecture(name, options.trial).spec
-        _refuse_known(record, run, name, spec.key)
+        candidate = find_architecture(name, options.trial).candidate
         try:
-            found[spec.key] = name, options.space.encode(spec)
+            decisions = options.space.encode(candidate)
         except ValueError as error:
             raise InputError(f"spec={name} is not in the space of {short_path(run)}: {error}") from None
+        key = options.space.decode(decisions).key
+        _refuse_known(record, run, name, key)
+        found[key] = name, decisions
 
     for key, (name, decisions) in found.items():
         add_to_waiting_list(run, key, decisions)

@@ -208,7 +208,16 @@ def _ask_for(best: Sequence[Trial], journal: Journal) -> None:
         if trial.key in known:
             continue
         decisions, log_prob = trial.proposal.decisions, trial.proposal.log_prob
-        journal.append(Asked(trial=len(trials), decisions=decisions, log_prob=log_prob, key=trial.key, spec=trial.spec))
+        journal.append(
+            Asked(
+                trial=len(trials),
+                decisions=decisions,
+                log_prob=log_prob,
+                key=trial.key,
+                spec=trial.spec,
+                scale=trial.scale,
+            )
+        )
 
 
 def _summarise(console: Console, best: Sequence[Trial], replays: Mapping[Path, Record], setup: Setup) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nas.options.output import print_warning
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record
 from nas.reporting import page_of, read_runs
+from nas.training.trained import trained_networks
 
 HELP = """\
 python -m nas.report run=FOLDER [name=value ...]
@@ -23,6 +25,7 @@ browser on this machine, where it shows new results of a running search by itsel
 
   python -m nas.report run=runs/quickstart
   python -m nas.report run=runs/quickstart serve=true
+  python -m nas.report run=runs/quickstart trained=[runs/quickstart_train]
   python -m nas.report run=[runs/evolution-0,runs/evolution-1,runs/random-0,runs/random-1] out=comparison.html
 """
 
@@ -39,6 +42,7 @@ class Options:
     top: int
     serve: bool
     port: int
+    trained: Path | tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         check_range("top", self.top, 1, MAX_TRIALS, "no run has more trials")
@@ -51,10 +55,11 @@ def main(config: dict[str, Any]) -> None:
     """Write the report that the configuration asks for."""
     options = build(Options, config, "")
     folders = options.run if isinstance(options.run, tuple) else (options.run,)
+    trainings = options.trained if isinstance(options.trained, tuple) else (options.trained,)
     if options.serve:
-        _serve(options, folders)
+        _serve(options, folders, trainings)
         return
-    page = page_of(read_runs(folders, print_warning), options.top)
+    page = page_of(read_runs(folders, print_warning), options.top, trained=trained_networks(trainings))
 
     # What has the name of the page is replaced: a link there is not followed.
     out = options.out or Path(os.path.commonpath(folders)) / FILE_NAME
@@ -62,16 +67,18 @@ def main(config: dict[str, Any]) -> None:
     print(f"{short_path(out)}: {len(page) / 1e6:.1f} MB, open it in a browser")
 
 
-def _serve(options: Options, folders: tuple[Path, ...]) -> None:
+def _serve(options: Options, folders: tuple[Path, ...], trainings: tuple[Path, ...]) -> None:
     """Serve the page until the user stops it."""
     # Imported only where something is served.
     from nas.reporting.runs import different_folders
     from nas.reporting.served import LivePage, ReportServer
 
-    # A run that is not there is a mistake; one without trials yet is waited for.
+    # A run or training that is not there is a mistake; a run without trials yet is waited for.
     for folder in different_folders(folders):
         read_record(folder)
-    with ReportServer(LivePage(folders, options.top, print_warning), options.port) as server:
+    trained_networks(trainings)
+    page = LivePage(folders, options.top, print_warning, partial(trained_networks, trainings))
+    with ReportServer(page, options.port) as server:
         print(f"{server.url} follows {', '.join(map(short_path, folders))}; Ctrl-C ends it", flush=True)
         try:
             server.serve_forever()

@@ -260,15 +260,18 @@ def _training_command(setup: Setup, record: Record) -> str:
         # Classes of somebody's own, which no command line can name.
         return ""
 
+    has_own_scale = any(trial.scale is not None for trial in record.trials.values())
     run, heads = short_path(setup.run), setup.task.option_rules.full_training
     named = [f"spec={run}", f"run={run}_train"]
     experiment, settings = _experiment_for(data, heads)
     if experiment:
         # As the quickstart, which the experiment is made for: small images, and a schedule for as many.
-        own = [argument for argument in [*data, *scale] if argument not in settings]
+        # A scale of the architecture's own is known to the record; that of the experiment would win over it.
+        of_scale = ["scale=null"] if has_own_scale else scale
+        own = [argument for argument in [*data, *of_scale] if argument not in settings]
         words = [f"experiment={experiment}", *([] if (experiment, run) == _QUICKSTART else named), *own]
     else:
-        words = [*named, *heads, "scale=spinenet-49", *data]
+        words = [*named, *heads, *([] if has_own_scale else ["scale=spinenet-49"]), *data]
     return f"{own_command('train')} {shlex.join([*words, *_own_kinds(record)])}"
 
 

@@ -93,7 +93,7 @@ def _architectures(study: Study) -> tuple[Decisions, ...]:
     begun = [folder for folder in folders if has_trials(folder)]
     if not begun:
         best = best_trials(read_record(setup.run).trials) if has_trials(setup.run) else []
-        return draw_sample(setup.space, count, [trial.spec for trial in best], setup.seed, study.sample)
+        return draw_sample(setup.space, count, [trial.candidate for trial in best], setup.seed, study.sample)
 
     # The best of the run may be others by now.
     record = read_record(begun[0])

@@ -8,7 +8,7 @@ from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from foundation import InputError, check_range, printable
 from proxy_tasks.training_sample import TrainingSample
-from search_space import ArchSpec
+from search_space import Candidate
 
 _LEAST_SHARE = 1e-6
 _ROUNDING = 1e-9
@@ -200,10 +200,10 @@ class ProxyTask(Protocol):
 
         task.metric_names      # ("ap", ..., "macs", "params"), before anything is trained: a reward may name these
         task.prepare(report)   # ("train: 1224 images, ...", ...): minutes the first time, the same at once afterwards
-        task.costs(spec)       # {"macs": 41.2e6, "params": 0.8e6}, in milliseconds: limits are compared with these
+        task.costs(candidate)  # {"macs": 41.2e6, "params": 0.8e6}, in milliseconds: limits are compared with these
         task.load()            # None: libraries are imported, once in each process that evaluates
         task.numerics()        # Numerics("bfloat16", "cpu AVX512", threads=2), or None where machines do not differ
-        task.evaluate(spec, fidelity=Fidelity(2), seed=0)  # Evaluation({"ap": 0.031, ..., "macs": 41.2e6, ...}, ...)
+        task.evaluate(candidate, fidelity=Fidelity(2), seed=0)  # Evaluation({"ap": 0.031, ..., "macs": 41.2e6}, ...)
         task.verify(report)    # None: what `prepare` made is sound; InputError where it is not
     """
 
@@ -268,21 +268,23 @@ class ProxyTask(Protocol):
         """
         ...
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
-        """Return what is known of a spec without training it: a figure for each of `cost_names`.
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
+        """Return what is known of a candidate without training it: a figure for each of `cost_names`.
 
-        They equal the metrics of the same names. Called after `prepare`.
+        They equal the metrics of the same names. A scale of its own wins over the task's. Called after `prepare`.
 
         Raises:
             BadSpecError: the architecture cannot be built.
         """
         ...
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        """Build, train and score one spec; the same arguments give the same metrics, measured times excepted.
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        """Build, train and score one candidate; the same arguments give the same metrics, measured times excepted.
 
         That holds for the same `numerics`, and with the same weights to start from. Where CUDA has no deterministic
-        kernel for an operator, results differ by its rounding.
+        kernel for an operator, results differ by its rounding. A scale of its own wins over the task's.
 
         Raises:
             NonFiniteLossError: training diverged.
@@ -369,13 +371,13 @@ class StoppableTask(ProxyTask, Protocol):
     A search with `stopping.shares` sends limits along with a job; nothing is sent while it runs::
 
         limits = [LossLimit(share=0.25, max_loss=1.3)]
-        task.evaluate_within(spec, fidelity=Fidelity(2), seed=0, loss_limits=limits)
+        task.evaluate_within(candidate, fidelity=Fidelity(2), seed=0, loss_limits=limits)
         # the Evaluation of `evaluate`, or one with a part of the loss curve, without AP and with stopped_at=0.25
     """
 
     def evaluate_within(
         self,
-        spec: ArchSpec,
+        candidate: Candidate,
         *,
         fidelity: Fidelity,
         seed: int,

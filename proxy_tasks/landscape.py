@@ -26,7 +26,7 @@ from proxy_tasks.base import (
     Report,
     Weights,
 )
-from search_space import ArchSpec, BlockSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
+from search_space import ArchSpec, BlockSpec, Candidate, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 from search_space.kinds import MAX_LEVEL, kind_named
 from search_space.spec import NUM_STEM_PARENTS, LiveBlock, live_blocks
 
@@ -94,17 +94,19 @@ class Landscape:
     def verify(self, report: Report) -> None:
         """Return at once: there is nothing to read."""
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
-        """Return what the blocks' own convolutions cost at scale 1 and 640 px, without resampling and head.
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
+        """Return what the blocks' own convolutions cost, without resampling and head.
 
-        A block of width w has `BlockKind.cost` times w^2 weights: 17 w^2 if it is a bottleneck, else mostly 18 w^2.
+        At scale 1 and 640 px where the candidate has no scale. A block of width w has `BlockKind.cost` times w^2
+        weights: 17 w^2 if it is a bottleneck, else mostly 18 w^2.
         """
-        scale = ModelScale()
+        spec, scale = candidate.spec, candidate.scale or ModelScale()
         built = [spec.features[live.feature] for live in live_blocks(spec)]
 
         macs = params = 0.0
         for block in (*spec.stem, *built):
-            weights = kind_named(block.kind).cost * scale.block_width(block.level, block.kind) ** 2
+            width = scale.block_width(block.level, block.kind)
+            weights = scale.block_repeats * kind_named(block.kind).cost * width**2
             params += weights
             macs += weights * (scale.image_size_px / 2**block.level) ** 2
         return {"macs": macs, "params": params}
@@ -113,18 +115,22 @@ class Landscape:
         """Return the score without noise, in [0, 1]."""
         return true_score(spec, self.seed)
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        """Score one spec, of which no weights exist; see `ProxyTask.evaluate`."""
-        ap = self.score(spec)
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        """Score one candidate, of which no weights exist; see `ProxyTask.evaluate`."""
+        ap = self.score(candidate.spec)
+        if candidate.scale is not None:
+            ap *= scale_factor(candidate.scale)
 
         if self.noise or self.failure_rate:
             # Equal specs get equal noise, as a known key is not scored again.
-            rng = np.random.default_rng([int(spec.key, 16), seed])
+            rng = np.random.default_rng([int(candidate.key, 16), seed])
             if rng.random() < self.failure_rate:
                 raise NonFiniteLossError(f"one of the {self.failure_rate:.0%} of evaluations that fail here")
             ap += self.noise * rng.standard_normal() / math.sqrt(fidelity.epochs)
 
-        return Evaluation({"ap": min(max(ap, 0.0), 1.0), **self.costs(spec)})
+        return Evaluation({"ap": min(max(ap, 0.0), 1.0), **self.costs(candidate)})
 
     @property
     def baseline_names(self) -> tuple[str, ...]:
@@ -133,7 +139,7 @@ class Landscape:
 
     def evaluate_baseline(self, name: str, *, fidelity: Fidelity, seed: int) -> Evaluation:
         """Score a published spec; see `BaselineTask.evaluate_baseline`."""
-        return self.evaluate(published_spec(name), fidelity=fidelity, seed=seed)
+        return self.evaluate(Candidate(published_spec(name)), fidelity=fidelity, seed=seed)
 
 
 def true_score(spec: ArchSpec, seed: int = 0) -> float:
@@ -175,6 +181,25 @@ def true_score(spec: ArchSpec, seed: int = 0) -> float:
     return float(kept * (0.15 * deep + 0.15 * long + 0.1 * mixed + 0.2 * deep * long + 0.4 * fit * (1 + mixed) / 2))
 
 
+def scale_factor(scale: ModelScale) -> float:
+    """Return the share of the score that a network has at a scale, above 0 and below 1.
+
+    Each of seven sizes, in units of SpineNet-49's, gains less the larger it is: `r / (1 + r)`. Their geometric mean
+    grows most by the smallest, so that within a budget balanced scales are best, as in compound scaling.
+    """
+    base = ModelScale()
+    ratios = (
+        scale.width_multiplier / base.width_multiplier,
+        scale.resample_alpha / base.resample_alpha,
+        scale.block_repeats / base.block_repeats,
+        scale.image_size_px / base.image_size_px,
+        scale.endpoint_width / base.endpoint_width,
+        scale.head_width / base.head_width,
+        (1 + scale.num_head_convs) / (1 + base.num_head_convs),
+    )
+    return math.prod(ratio / (1 + ratio) for ratio in ratios) ** (1 / len(ratios))
+
+
 def ceiling_spec(seed: int = 0) -> ArchSpec:
     """Return an architecture of the SpineNet space whose score is `CEILING` in the landscape of this seed."""
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -182,7 +207,7 @@ def ceiling_spec(seed: int = 0) -> ArchSpec:
 
     # Levels that change at every step make `mixed` 1; the first sample that has them is taken.
     while True:
-        spec = space.decode(space.sample(rng))
+        spec = space.decode(space.sample(rng)).spec
         inner = [block.level for block in spec.blocks if not block.is_output]
         if all(a != b for a, b in pairwise(inner)):
             break

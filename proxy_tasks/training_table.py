@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from foundation import InputError, first_error, short_path, write_whole
 from proxy_tasks.base import Fidelity, Numerics
-from search_space import ArchSpec, Decision, Decisions
+from search_space import ArchSpec, Candidate, Decision, Decisions, ModelScale
 
 Source: TypeAlias = Literal["drawn", "proposed", "promoted", "given", "replay", "baseline"]
 """The origin of a training.
@@ -33,8 +33,9 @@ class TrainingRow:
     Attributes:
         task: identity of the task, one of `TrainingTable.tasks`; rewards of two tasks do not compare.
         source: where it is from.
-        key: canonical key of the spec; the name of a baseline.
+        key: canonical key of the candidate; the name of a baseline.
         spec: architecture; None for a baseline.
+        scale: its own scale; None where its space searches none, and the task's counts.
         space: the space that the decisions are of, one of `TrainingTable.spaces`; None where there are none.
         decisions: one option for every decision of the space; None for a baseline.
         controller: class that searched, where a search proposed or drew it.
@@ -56,6 +57,7 @@ class TrainingRow:
     fidelity: Fidelity
     metrics: Mapping[str, float]
     spec: ArchSpec | None = None
+    scale: ModelScale | None = None
     space: str | None = None
     decisions: Decisions | None = None
     controller: str | None = None
@@ -65,8 +67,11 @@ class TrainingRow:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.spec is not None and self.spec.key != self.key:
-            raise ValueError(f"the spec's own key is {self.spec.key}, beside it stands {self.key}")
+        if self.spec is None:
+            return
+        own = Candidate(self.spec, self.scale).key
+        if own != self.key:
+            raise ValueError(f"the spec's own key is {own}, beside it stands {self.key}")
 
     @property
     def training(self) -> tuple[str, ...]:

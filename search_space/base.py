@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from search_space.spec import ArchSpec
+from search_space.candidate import Candidate
 
 Decisions: TypeAlias = tuple[int, ...]
 """One chosen option for every decision of a space, in the space's order."""
@@ -50,10 +50,10 @@ class SearchSpace(Protocol):
     >>> space.legal(()), space.legal((0,))  # the seed has one block of level 2, which is spent
     ((0, 1, 2, 3), (1, 2, 3))
     >>> drawn = space.sample(rng)
-    >>> short_form(space.decode(drawn).blocks)
+    >>> space.decode(drawn).short_form
     '3r 5r 3 5 3r 3r 7r 2 6r 3r|3r 5r 6r 7r 4'
     >>> mutant = space.decode(space.mutate(drawn, rng))
-    >>> short_form(mutant.blocks)  # two blocks have changed places
+    >>> mutant.short_form  # two blocks have changed places
     '3r 5r 3 5 3r 3r 3r 2 6r 7r|3r 5r 6r 7r 4'
     >>> space.decode(space.encode(mutant)) == mutant
     True
@@ -75,11 +75,11 @@ class SearchSpace(Protocol):
         ...
 
     def sample(self, rng: np.random.Generator) -> Decisions:
-        """Draw an architecture; every spec of the space is equally likely."""
+        """Draw an architecture; every candidate of the space is equally likely."""
         ...
 
     def mutate(self, decisions: Decisions, rng: np.random.Generator) -> Decisions:
-        """Return another spec that differs by one change that a person would name.
+        """Return another candidate that differs by one change that a person would name.
 
         Args:
             decisions: legal ones; what happens with others is open.
@@ -87,8 +87,8 @@ class SearchSpace(Protocol):
         """
         ...
 
-    def decode(self, decisions: Decisions) -> ArchSpec:
-        """Return the spec that the decisions describe.
+    def decode(self, decisions: Decisions) -> Candidate:
+        """Return the candidate that the decisions describe; it has a scale where the space searches scales.
 
         Raises:
             ValueError: the wrong number of decisions, or one that is not legal.
@@ -110,10 +110,10 @@ class SearchSpace(Protocol):
         """
         ...
 
-    def encode(self, spec: ArchSpec) -> Decisions:
-        """Return decisions that decode to `spec`.
+    def encode(self, candidate: Candidate) -> Decisions:
+        """Return decisions that decode to a candidate; a space that searches no scale leaves its scale aside.
 
         Raises:
-            ValueError: the spec is not in the space; the message says which rule it breaks.
+            ValueError: it is not in the space; the message says which rule it breaks.
         """
         ...

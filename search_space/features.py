@@ -5,13 +5,14 @@ docs/features.md says what each means.
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from itertools import chain
 from typing import TypeAlias
 
 from search_space.kinds import MAX_LEVEL, MIN_LEVEL
 from search_space.resolution import levels_above
+from search_space.scale import ModelScale
 from search_space.spec import NUM_STEM_PARENTS, ArchSpec, live_blocks
 
 NUM_BUCKETS = 128
@@ -141,6 +142,16 @@ def features_of_all(specs: Sequence[ArchSpec]) -> ArchitectureFeatures:
         output_levels=tuple(sorted({level for spec in specs for level in spec.output_levels})),
         kinds=tuple(sorted({block.kind for spec in specs for block in spec.blocks})),
     )
+
+
+def scale_features(scale: ModelScale | None) -> dict[str, float]:
+    """Return the sizes that a scale gives in numbers, by the names of features; those of none are those of the default.
+
+    They are all that scales of one space differ in.
+    """
+    own = ModelScale() if scale is None else scale
+    sizes = {field.name: getattr(own, field.name) for field in fields(own)}
+    return {f"scale.{name}": float(size) for name, size in sizes.items() if not isinstance(size, str | bool)}
 
 
 def _counts_of_blocks(built: Sequence[_Built]) -> Iterator[_Named]:

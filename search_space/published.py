@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from foundation import InputError, nearest_hint
+from search_space.candidate import Candidate
 from search_space.scale import ModelScale
 from search_space.spec import ArchSpec
 from search_space.spec_file import read_spec
@@ -86,6 +87,11 @@ class NamedSpec:
     spec: ArchSpec
     name: str
     scale: ModelScale | None
+
+    @property
+    def candidate(self) -> Candidate:
+        """The architecture at its scale."""
+        return Candidate(self.spec, self.scale)
 
 
 def is_spec_file(name_or_file: str) -> bool:

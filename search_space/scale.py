@@ -71,6 +71,16 @@ class ModelScale:
         if self.activation not in ("relu", "silu"):
             raise ValueError(f"activation must be relu or silu, got {self.activation!r}")
 
+    @property
+    def short_form(self) -> str:
+        """The figures by which scales of one family differ, in one line.
+
+        >>> ModelScale().short_form
+        '640px w1 a0.5 r1 e256 h4x256'
+        """
+        widths = f"w{self.width_multiplier:g} a{self.resample_alpha:g} r{self.block_repeats}"
+        return f"{self.image_size_px}px {widths} e{self.endpoint_width} h{self.num_head_convs}x{self.head_width}"
+
     def block_width(self, level: int, kind: str = "bottleneck") -> int:
         """Return the channels of a block's 3x3 convolutions, or of what an `mbconv` block reads and writes.
 

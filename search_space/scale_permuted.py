@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_space.base import Decision, Decisions
+from search_space.candidate import Candidate
 from search_space.decision_layout import NUM_PARENTS, DecisionLayout
 from search_space.features import ArchitectureFeatures
 from search_space.level_budget import LevelBudget
@@ -158,15 +159,15 @@ class ScalePermutedSpace:
             raise ValueError("no change of one part was found that keeps the resolution paths")
         raise ValueError("the space holds one architecture only: there is nothing to mutate")
 
-    def decode(self, decisions: Decisions) -> ArchSpec:
-        """Return the spec that the decisions describe; see `SearchSpace.decode`."""
+    def decode(self, decisions: Decisions) -> Candidate:
+        """Return the spec that the decisions describe, without a scale; see `SearchSpace.decode`."""
         if len(decisions) != len(self._layout.decisions):
             raise ValueError(f"the space has {len(self._layout.decisions)} decisions, got {len(decisions)}")
         if not self._is_legal(decisions):
             raise ValueError(self._first_illegal(decisions))
 
         blocks = tuple(self._layout.block(i, decisions) for i in range(self._layout.num_blocks))
-        return ArchSpec(self._layout.base.stem, blocks)
+        return Candidate(ArchSpec(self._layout.base.stem, blocks))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -175,14 +176,14 @@ class ScalePermutedSpace:
 
     def features(self, decisions: Decisions) -> tuple[float, ...]:
         """Return what would be built as (F,) figures; see `SearchSpace.features`."""
-        return self._features.of(self.decode(decisions))
+        return self._features.of(self.decode(decisions).spec)
 
-    def encode(self, spec: ArchSpec) -> Decisions:
-        """Return decisions that decode to `spec`; see `SearchSpace.encode`.
+    def encode(self, candidate: Candidate) -> Decisions:
+        """Return decisions that decode to the candidate's spec; see `SearchSpace.encode`.
 
         Where level offsets let one level come from several, the smallest base levels are taken first.
         """
-        layout = self._layout
+        layout, spec = self._layout, candidate.spec
         if spec.stem != layout.base.stem:
             raise ValueError("the spec's stem is not the space's")
         if [block.is_output for block in spec.blocks] != [block.is_output for block in layout.base.blocks]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from foundation import InputError, first_error, write_whole
+from search_space.candidate import Candidate
 from search_space.scale import ModelScale
 from search_space.spec import ArchSpec
 
@@ -40,9 +41,10 @@ class SpecFile(BaseModel):
     Attributes:
         schema_version: of this layout; files of another version are refused.
         name: what to call the architecture in tables.
-        key: canonical key of the spec. May be left out in files written by hand; when there, it must agree.
+        key: canonical key of the spec or, where its scale was searched, of spec and scale. May be left out in files
+            written by hand; when there, it must agree.
         spec: the topology.
-        scale: the scale it was trained at; absent where the file states a topology only.
+        scale: the scale it was trained at, or was found with; absent where the file states a topology only.
         provenance: for specs that a search found.
     """
 
@@ -82,8 +84,9 @@ def read_spec(path: str | Path) -> SpecFile:
     except ValidationError as error:
         raise InputError(f"{path}: {first_error(error)}") from None
 
-    # The key covers all that is built: a spec that was edited and kept its key is noticed.
-    if document.key is not None and document.key != document.spec.key:
+    # The key covers all that was searched: what was edited and kept its key is noticed.
+    keys = (document.spec.key, Candidate(document.spec, document.scale).key)
+    if document.key is not None and document.key not in keys:
         raise InputError(f"{path}: key: the spec's own key is {document.spec.key}, got {document.key}")
     return document
 

@@ -13,8 +13,8 @@ import numpy as np
 from nas.assessment.correlation import Floats
 from nas.assessment.interval import Estimate, estimate
 from proxy_tasks.surrogate.forest import Features, grow_forest
-from search_space import ArchSpec
-from search_space.features import features_of_all
+from search_space import Candidate
+from search_space.features import features_of_all, scale_features
 
 MAX_ARCHITECTURES = 500
 """Most architectures that the model is fitted to: growing and asking it takes one to two seconds then."""
@@ -31,6 +31,7 @@ _SORTS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r"(?:depth|shortest)\.level(\d+)", lambda found: f"lengths of the paths to the output of level {found[1]}"),
     (r"bottleneck\.level(\d+)", lambda found: f"resolution of the path to the output of level {found[1]}"),
     (r"neighbourhood\d+", lambda _: "which blocks read which"),
+    (r"scale\.(.*)", lambda found: f"the scale's {found[1]}"),
     (r"place\d+\..*", lambda _: "which block stands where, and what it reads"),
 )
 """Features that say one thing, by their names, and what that is; docs/features.md has each."""
@@ -64,7 +65,7 @@ class Importance:
     features: tuple[FeatureImportance, ...]
 
 
-def importance_of(specs: Sequence[ArchSpec], rewards: Sequence[float]) -> Importance:
+def importance_of(candidates: Sequence[Candidate], rewards: Sequence[float]) -> Importance:
     """Return the importance of features for (N,) rewards that compare, of N different architectures, 5 or more.
 
     Figures are NaN where these are all equal. Of more than `MAX_ARCHITECTURES` some are drawn. Intervals are by
@@ -75,8 +76,8 @@ def importance_of(specs: Sequence[ArchSpec], rewards: Sequence[float]) -> Import
     Differs: features that say one thing are shuffled together, as the model would read one off the other.
     """
     rng = np.random.default_rng(0)
-    chosen = np.sort(rng.permutation(len(specs))[:MAX_ARCHITECTURES])
-    names, features = _features([specs[i] for i in chosen])
+    chosen = np.sort(rng.permutation(len(candidates))[:MAX_ARCHITECTURES])
+    names, features = _features([candidates[i] for i in chosen])
     target = np.array([rewards[i] for i in chosen], dtype=np.float64)
     # Shares of a variance have no unit, and squares in some units are no numbers.
     target = (target - target.min()) / (np.ptp(target) or 1.0)
@@ -107,10 +108,12 @@ def _share(squares: Floats, values: Floats) -> Floats:
     return share
 
 
-def _features(specs: Sequence[ArchSpec]) -> tuple[tuple[str, ...], Features]:
+def _features(candidates: Sequence[Candidate]) -> tuple[tuple[str, ...], Features]:
     """Return the names of features that fit all architectures, (F,), and their values, (N, F)."""
-    described = features_of_all(specs)
-    return described.names, np.array([described.of(spec) for spec in specs], np.float32)
+    described = features_of_all([candidate.spec for candidate in candidates])
+    scales = [scale_features(candidate.scale) for candidate in candidates]
+    rows = [(*described.of(one.spec), *scale.values()) for one, scale in zip(candidates, scales, strict=True)]
+    return (*described.names, *scales[0]), np.array(rows, np.float32)
 
 
 def _sorts_of(names: Sequence[str]) -> Mapping[str, list[int]]:

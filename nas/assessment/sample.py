@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias, assert_never
 import numpy as np
 
 from foundation import InputError
-from search_space import ArchSpec, Decisions, SearchSpace, published_names
-from search_space.published import load_spec
+from search_space import Candidate, Decisions, SearchSpace, published_names
+from search_space.published import find_spec
 
 SampleName: TypeAlias = Literal["mixed", "relatives"]
 
@@ -19,7 +19,7 @@ MAX_DRAWS = 10_000
 
 
 def draw_sample(
-    space: SearchSpace, count: int, best: Sequence[ArchSpec], seed: int, name: SampleName = "mixed"
+    space: SearchSpace, count: int, best: Sequence[Candidate], seed: int, name: SampleName = "mixed"
 ) -> tuple[Decisions, ...]:
     """Return distinct architectures of a space; the same for the same arguments.
 
@@ -41,7 +41,7 @@ def draw_sample(
         InputError: the space holds fewer.
     """
     rng = np.random.default_rng([seed, _STREAM])
-    published = _encoded(space, [load_spec(published) for published in published_names()])
+    published = _encoded(space, [find_spec(published).candidate for published in published_names()])
     in_run = _encoded(space, best)
 
     chosen: dict[str, Decisions] = {}
@@ -74,12 +74,12 @@ def _add(chosen: dict[str, Decisions], space: SearchSpace, drawn: Iterable[Decis
         chosen.setdefault(space.decode(decisions).key, decisions)
 
 
-def _encoded(space: SearchSpace, specs: Sequence[ArchSpec]) -> list[Decisions]:
+def _encoded(space: SearchSpace, candidates: Sequence[Candidate]) -> list[Decisions]:
     """Return the decisions of those that lie in the space."""
     found = []
-    for spec in specs:
+    for candidate in candidates:
         with suppress(ValueError):
-            found.append(space.encode(spec))
+            found.append(space.encode(candidate))
     return found
 
 

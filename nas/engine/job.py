@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from nas.record.trial import Failure
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, LossLimit, Numerics, Weights
-from search_space import ArchSpec, BlockKind
+from search_space import BlockKind, Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Job:
 
     Attributes:
         trial: number of the trial.
-        spec: the architecture.
+        candidate: the architecture, with its scale where it has one of its own.
         fidelity: how much training it gets.
         seed: seed of the training.
         weights: file that its network starts from, and file that it is kept in.
@@ -23,7 +23,7 @@ class Job:
     """
 
     trial: int
-    spec: ArchSpec
+    candidate: Candidate
     fidelity: Fidelity
     seed: int
     weights: Weights = NO_WEIGHTS

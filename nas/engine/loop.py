@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from controllers.base import Controller, Proposal
+from controllers.base import Controller, NothingLeftError, Proposal
 from foundation import InputError, short_path
 from nas.engine.failures import FailureWatch
 from nas.engine.job import Job, Outcome
@@ -21,7 +21,7 @@ from nas.record.stopping import LossHistory
 from nas.record.trial import Failure, Trial
 from nas.record.waiting_list import FOLDER, Waiting, first_waiting, remove_from_waiting_list
 from proxy_tasks import BadSpecError, Numerics
-from search_space import ArchSpec, SearchSpace
+from search_space import Candidate, SearchSpace
 from search_space.kinds import added_kinds
 
 MAX_FIRST_REJECTED = 200
@@ -41,7 +41,7 @@ class Search:
         reward: metrics to reward.
         journal: journal of this run; what it begins with is proposed before the controller is asked.
         plan: how many trials, and how each is handled.
-        costs: what a spec costs, under the names that `plan.limits` has; called only where there is a limit.
+        costs: what a candidate costs, under the names that `plan.limits` has; called only where there is a limit.
         on_change: called with each trial as it starts, as an attempt at it fails, and as it ends.
         on_stop: called once with the reason when the search stops before its last trial. Running ones are awaited.
         on_numerics: called once with each arithmetic that trials are computed in.
@@ -58,7 +58,7 @@ class Search:
         reward: Reward,
         journal: Journal,
         plan: Plan,
-        costs: Callable[[ArchSpec], Mapping[str, float]] = lambda spec: {},
+        costs: Callable[[Candidate], Mapping[str, float]] = lambda candidate: {},
         on_change: Callable[[Trial], None] = lambda trial: None,
         on_stop: Callable[[str], None] = lambda why: None,
         on_numerics: Callable[[Numerics], None] = lambda numerics: None,
@@ -79,6 +79,7 @@ class Search:
         self._on_numerics = on_numerics
         self._numerics: set[Numerics] = set()
         self._why_stopped: str | None = None
+        self._is_over = False
         self._halving = SuccessiveHalving(num_rungs, plan.promotion.reduction)
         self._losses = LossHistory(plan.stopping)
         self._known = KnownArchitectures()
@@ -145,6 +146,12 @@ class Search:
             self._why_stopped = why
             self._on_stop(why)
 
+    def _note_the_end(self, why: str) -> None:
+        """Report that the search ends before its last trial although nothing went wrong."""
+        if not self._is_over:
+            self._is_over = True
+            self._on_stop(why)
+
     def _next_trial(self) -> Trial | None:
         """Return the next trial to run, asked and on record."""
         trials = self._journal.record.trials
@@ -163,8 +170,14 @@ class Search:
             # Not raised: what is being trained is worth more than the file.
             self.stop(str(error))
             return None
-        proposal = self._propose(number) if waiting is None else Proposal(waiting.decisions)
-        spec = self._space.decode(proposal.decisions)
+        try:
+            proposal = self._propose(number) if waiting is None else Proposal(waiting.decisions)
+        except NothingLeftError as error:
+            # Not for good while trials run: one of them may be promoted.
+            if not self._running:
+                self._note_the_end(str(error))
+            return None
+        candidate = self._space.decode(proposal.decisions)
 
         # The limits too, so that a trial which is run again ends where it would have ended. What was promoted is among
         # the best, and what people put in they want to know the reward of: both are trained to their end.
@@ -176,8 +189,9 @@ class Search:
                 decisions=proposal.decisions,
                 log_prob=proposal.log_prob,
                 rung=proposal.rung,
-                key=spec.key,
-                spec=spec,
+                key=candidate.key,
+                spec=candidate.spec,
+                scale=candidate.scale,
                 queued=None if waiting is None else waiting.name,
                 loss_limits=limits or None,
             )
@@ -205,7 +219,11 @@ class Search:
         return waiting
 
     def _propose(self, number: int) -> Proposal:
-        """Return the next proposal: first those that the run begins with, then promotions, then the controller's."""
+        """Return the next proposal: first those that the run begins with, then promotions, then the controller's.
+
+        Raises:
+            NothingLeftError: there is none, and may be none again.
+        """
         begin_with = self._journal.record.created.begin_with
         if number < len(begin_with):
             return Proposal(begin_with[number])
@@ -214,7 +232,8 @@ class Search:
             return promoted
 
         # Seeded by the trial's number: a resumed run draws what the uninterrupted one would have drawn.
-        return self._controller.ask(np.random.default_rng([self._plan.seed, number]))
+        running = [proposal.decisions for proposal in self._running.values() if proposal.rung == 0]
+        return self._controller.ask(np.random.default_rng([self._plan.seed, number]), running)
 
     def _told_without_training(self, trial: Trial, numerics: Numerics | None) -> Told | None:
         """Return the result of a trial that need not run, as it was trained before or costs too much; else None."""
@@ -234,7 +253,7 @@ class Search:
         if not self._plan.limits.names:
             return None
         try:
-            costs = self._costs(trial.spec)
+            costs = self._costs(trial.candidate)
         except BadSpecError as error:
             return Told(trial=trial.number, status="failed", failure=Failure("bad_spec", str(error)))
         violation = self._plan.limits.violation(costs)
@@ -248,7 +267,13 @@ class Search:
         fidelity = promotion.fidelity(self._plan.fidelity, trial.rung)
         weights = promotion.weights(self._journal.folder, trial.key, trial.rung)
         return Job(
-            trial.number, trial.spec, fidelity, self._plan.seed, weights, added_kinds(), loss_limits=trial.loss_limits
+            trial.number,
+            trial.candidate,
+            fidelity,
+            self._plan.seed,
+            weights,
+            added_kinds(),
+            loss_limits=trial.loss_limits,
         )
 
     def _fail(self, told: Told, failure: Failure) -> None:

@@ -8,7 +8,7 @@ from nas.record.architecture import find_architecture, highest_ranked
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record
 from nas.record.trial import Trial
-from search_space import ArchSpec, Decisions, SearchSpace
+from search_space import Candidate, Decisions, SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,19 @@ class WarmStart:
         Raises:
             InputError: a spec or run that cannot be read, or a spec that is not in the space.
         """
-        found = [(name, find_architecture(name).spec) for name in self.specs]
-        found += [(f"trial {trial.number} of {self.run}", trial.spec) for trial in self.best()]
+        found = [(name, find_architecture(name).candidate) for name in self.specs]
+        found += [(f"trial {trial.number} of {self.run}", trial.candidate) for trial in self.best()]
 
         # By key: several files, or trials of another run, may hold one architecture under different names.
         by_key: dict[str, Decisions] = {}
-        for name, spec in found:
-            by_key.setdefault(spec.key, _encoded(space, name, spec))
+        for name, candidate in found:
+            decisions = _encoded(space, name, candidate)
+            by_key.setdefault(space.decode(decisions).key, decisions)
         return tuple(by_key.values())
 
 
-def _encoded(space: SearchSpace, name: str, spec: ArchSpec) -> Decisions:
+def _encoded(space: SearchSpace, name: str, candidate: Candidate) -> Decisions:
     try:
-        return space.encode(spec)
+        return space.encode(candidate)
     except ValueError as error:
         raise InputError(f"warm_start: {name} is not in the space: {error}") from None

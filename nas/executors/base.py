@@ -94,11 +94,11 @@ def _evaluation(task: ProxyTask, job: AnyJob) -> Evaluation:
     for kind in job.kinds:
         add_kind(kind)
     if not job.loss_limits:
-        return task.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
+        return task.evaluate(job.candidate, fidelity=job.fidelity, seed=job.seed, weights=job.weights)
     if not isinstance(task, StoppableTask):
         raise TypeError(f"{type(task).__name__} cannot end a training early, and is sent limits of its loss")
     return task.evaluate_within(
-        job.spec, fidelity=job.fidelity, seed=job.seed, loss_limits=job.loss_limits, weights=job.weights
+        job.candidate, fidelity=job.fidelity, seed=job.seed, loss_limits=job.loss_limits, weights=job.weights
     )
 
 

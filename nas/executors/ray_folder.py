@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import shutil
 import signal
 import stat
@@ -16,6 +17,8 @@ _LONGEST_SOCKET = f"/{PREFIX}12345678/r/session_2026-01-01_00-00-00_000000_12345
 MAX_PLACE_BYTES = 107 - len(_LONGEST_SOCKET)
 """Most bytes in the path of a folder to make ours in: the path of a socket has 107 at most."""
 _MARK = "SPINENET_SEARCH_RAY"
+_ENDED_WITHIN_MS = 2000
+"""Longest time that a killed process is awaited: one that hangs in the kernel must not hold up others."""
 
 
 class RayFolder:
@@ -163,7 +166,10 @@ def _has_open(process: Path, folder: Path) -> bool:
 
 
 def _kill(pid: int, folder: Path) -> None:
-    """Kill a process of a folder's Ray, and no other that has got its number meanwhile."""
+    """Kill a process of a folder's Ray, and no other that has got its number meanwhile; return when it has ended.
+
+    A signal only begins a process's end: until then it could still write into the folder that is removed next.
+    """
     try:
         process = os.pidfd_open(pid)
     except OSError:
@@ -172,6 +178,9 @@ def _kill(pid: int, folder: Path) -> None:
     try:
         if _is_of(Path(f"/proc/{pid}"), folder):
             signal.pidfd_send_signal(process, signal.SIGKILL)
+            ended = select.poll()
+            ended.register(process, select.POLLIN)
+            ended.poll(_ENDED_WITHIN_MS)
     except ProcessLookupError:
         pass
     finally:

@@ -10,13 +10,11 @@ from pydantic import JsonValue
 from foundation import InputError, check_writable, short_path, write_whole
 from nas.exporting.formats import SUFFIXES
 from nas.options.output import print_aside
-from nas.record.architecture import trial_name
-from nas.record.parts import recorded_part
+from nas.record.architecture import scale_of, trial_name
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks.exporting.formats import NetworkFormat, Variant
 from proxy_tasks.onnx_extra import check_onnx_packages
-from search_space import ModelScale
 
 if TYPE_CHECKING:
     from proxy_tasks.exporting.subject import Answer, Subject
@@ -103,15 +101,15 @@ def export_trial_networks(
     """Write the backbones of trials, with fresh weights; return the paths."""
     from proxy_tasks.exporting.subject import backbone_subject
 
-    scale = recorded_part(ModelScale, record.created.config, "scale")
     paths = []
     for trial, stem in zip(trials, stems, strict=True):
         provenance: dict[str, JsonValue] = {
             "name": trial_name(run, trial),
             "run": run.name,
             "trial": trial.number,
-            "key": trial.spec.key,
+            "key": trial.candidate.key,
         }
+        scale = scale_of(trial, record)
         size = how.image_size_px or scale.image_size_px
         subject = backbone_subject(trial.spec, scale, size, provenance, dynamic_size=how.dynamic_size)
         paths += how.write(subject, stem)

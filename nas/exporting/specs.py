@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from foundation import open_folder
-from nas.record.architecture import highest_ranked, trial_name
+from nas.record.architecture import highest_ranked, scale_of, trial_name
 from nas.record.parts import recorded_part
 from nas.record.promotion import Promotion
 from nas.record.record import Record
 from nas.record.trial import Trial
 from proxy_tasks import Fidelity
-from search_space import ModelScale, SpecFile, write_spec
+from search_space import SpecFile, write_spec
 from search_space.spec_file import Provenance
 
 NUM_BEST = 3
@@ -59,7 +59,6 @@ def export_trials(
         InputError: the folder cannot be written.
     """
     config = record.created.config
-    scale = recorded_part(ModelScale, config, "scale")
     fidelity = recorded_part(Fidelity, config, "fidelity")
     promotion = recorded_part(Promotion, config, "promotion") if "promotion" in config else Promotion()
     seed = recorded_part(int, config, "seed")
@@ -67,7 +66,7 @@ def export_trials(
     # Promoted trials were trained for longer than the run's own fidelity says.
     paths = []
     for rank, trial in enumerate(trials, start=1):
-        key = trial.spec.key
+        key = trial.candidate.key
         provenance = Provenance(
             run=run.name,
             trial=trial.number,
@@ -83,7 +82,7 @@ def export_trials(
             name=trial_name(run, trial),
             key=key,
             spec=trial.spec,
-            scale=scale,
+            scale=scale_of(trial, record),
             provenance=provenance,
         )
         path = out / f"{rank:02d}-{key}.json"

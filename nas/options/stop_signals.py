@@ -52,12 +52,20 @@ def stop_signals_held_back() -> Iterator[None]:
     """Let the signals that stop a command wait until the end, as where large libraries are imported.
 
     Parts of these import others from C++ code, and an interrupt that is raised there ends the process with an abort.
+    A mask of signals would not do: it holds for one thread, and the system gives the signal to another.
     """
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+    arrived: list[int] = []
+    previous = {number: signal.getsignal(number) for number in stop_signals()}
+    for number in previous:
+        signal.signal(number, lambda number, _frame: arrived.append(number))
+
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 def interrupt_by(number: int) -> KeyboardInterrupt:

@@ -41,9 +41,17 @@ def find_architecture(spec: str, trial: int | None = None, say: Callable[[str], 
     folder = absolute_path(Path(spec))
     record = read_record(folder)
     found = highest_ranked(record, folder, 1, say)[0] if trial is None else _numbered(record, folder, trial)
-    config = record.created.config
-    scale = recorded_part(ModelScale, config, "scale") if "scale" in config else None
+    scale = scale_of(found, record) if "scale" in record.created.config else found.scale
     return NamedSpec(found.spec, trial_name(folder, found), scale)
+
+
+def scale_of(trial: Trial, record: Record) -> ModelScale:
+    """Return the scale of a trial's networks: its own, or else that of its run.
+
+    Raises:
+        InputError: the run's configuration has no usable scale, and the trial has none of its own.
+    """
+    return trial.scale or recorded_part(ModelScale, record.created.config, "scale")
 
 
 def base_of_space(spec: str, trial: int | None = None) -> ArchSpec:

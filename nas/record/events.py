@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from nas.record.trial import Failure
 from proxy_tasks import LossLimit, Numerics
 from proxy_tasks.base import check_share
-from search_space import ArchSpec, BlockSpec, Decision
+from search_space import ArchSpec, BlockSpec, Decision, ModelScale
 
 SCHEMA_VERSION: Final = 1
 """The layout of journals that this version writes and reads."""
@@ -83,6 +83,8 @@ class Asked(_Event):
     """A trial was proposed. Written before it runs.
 
     Attributes:
+        key: of the candidate: of the spec alone, or of the spec and its scale.
+        scale: its own scale; None where the space searches none, which keeps the line as older versions wrote it.
         queued: name of the file on the run's waiting list that it was made of; None where the search proposed it.
         loss_limits: losses above which its training ends, by what was known when it was proposed; None where there are
             none, which keeps the line as older versions wrote it.
@@ -95,6 +97,7 @@ class Asked(_Event):
     rung: Annotated[int, Field(ge=0, le=MAX_RUNG)] = 0
     key: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     spec: Annotated[ArchSpec, BeforeValidator(_with_shared_blocks)]
+    scale: ModelScale | None = None
     queued: str | None = None
     loss_limits: tuple[LossLimit, ...] | None = None
 

@@ -312,7 +312,7 @@ def _are_in_range(decisions: Decisions, num_options: Sequence[int]) -> bool:
 
 
 def _check_decoded(trial: Trial, space: SearchSpace) -> None:
-    """Check that a trial's decisions describe its spec.
+    """Check that a trial's decisions describe its candidate.
 
     Raises:
         ValueError: they describe another one, or none.
@@ -320,8 +320,9 @@ def _check_decoded(trial: Trial, space: SearchSpace) -> None:
     decoded = space.decode(trial.proposal.decisions)
 
     # Comparing specs is ten times as fast as making keys; where they differ, only blocks that are not built may.
-    if decoded != trial.spec and decoded.key != trial.spec.key:
-        raise ValueError(f"they describe the architecture {decoded.key}, the spec beside them is {trial.spec.key}")
+    if decoded != trial.candidate and decoded.key != trial.candidate.key:
+        recorded = trial.candidate.key
+        raise ValueError(f"they describe the architecture {decoded.key}, the spec beside them is {recorded}")
 
 
 def _data_content(task: ProxyTask) -> Mapping[str, str]:

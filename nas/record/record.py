@@ -54,7 +54,9 @@ class Record:
             raise ValueError(f"trial {len(self.trials)} should be asked next, not {event.trial}")
         proposal = Proposal(event.decisions, event.log_prob, event.rung)
         limits = event.loss_limits or ()
-        self.trials[event.trial] = Trial(event.trial, proposal, event.spec, event.key, loss_limits=limits)
+        self.trials[event.trial] = Trial(
+            event.trial, proposal, event.spec, event.key, scale=event.scale, loss_limits=limits
+        )
         self.asked_after.append(len(self.told))
         if event.queued is not None:
             self.queued[event.queued] = event.trial

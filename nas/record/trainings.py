@@ -86,6 +86,7 @@ def _trial_row(trial: Trial, record: Record, source: Source, task: str, space: s
         source=source,
         key=trial.key,
         spec=trial.spec,
+        scale=trial.scale,
         space=space,
         decisions=trial.proposal.decisions,
         controller=controller if controller and source in ("drawn", "proposed") else None,

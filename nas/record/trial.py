@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from controllers import Proposal
 from foundation import printable
 from proxy_tasks import LossLimit, Numerics
-from search_space import ArchSpec
+from search_space import ArchSpec, Candidate, ModelScale
 
 FailureKind: TypeAlias = Literal[
     "nan",
@@ -54,7 +54,7 @@ class Trial:
         number: counted from 0, in the order of asking.
         proposal: decisions that the controller, or a promotion, proposed.
         spec: architecture that the decisions describe.
-        key: canonical key of the spec.
+        key: canonical key of the candidate.
         status: `running` until it is told; `stopped` when its loss was above a limit; `reused` when an earlier trial
             had the same key; `rejected` when it was over a hard limit and never trained.
         reward: what the controller was told; None while running, when failed, stopped and rejected, and where a stopped
@@ -69,6 +69,7 @@ class Trial:
         attempts: failures of earlier attempts, after which it was run again.
         loss_limits: losses above which its training ends.
         stopped_at: share of its training after which it was stopped; None where it was not.
+        scale: scale that the decisions describe; None where the space searches none.
     """
 
     number: int
@@ -87,6 +88,12 @@ class Trial:
     attempts: tuple[Failure, ...] = ()
     loss_limits: tuple[LossLimit, ...] = ()
     stopped_at: float | None = None
+    scale: ModelScale | None = None
+
+    @property
+    def candidate(self) -> Candidate:
+        """The architecture, with its scale where it has one of its own."""
+        return Candidate(self.spec, self.scale)
 
     @property
     def rung(self) -> int:

@@ -12,7 +12,7 @@ from nas.reporting.runs import ReportedRun
 from nas.terminal.figures import shown_figures
 from nas.terminal.seed_line import MARK
 from search_space import ArchSpec, SpecFile
-from search_space.spec import NUM_STEM_PARENTS, short_form
+from search_space.spec import NUM_STEM_PARENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def cards_html(ranked: Sequence[RankedArchitecture], *, names_run: bool) -> str:
 def _card(ranked: RankedArchitecture, *, names_run: bool) -> Card:
     trial = ranked.row.trial
     name = f"{ranked.run.name}-{trial.number}"
-    file = SpecFile(schema_version=1, name=name, key=trial.spec.key, spec=trial.spec)
+    file = SpecFile(schema_version=1, name=name, key=trial.candidate.key, spec=trial.spec, scale=trial.scale)
     reward = "mean reward" if ranked.row.replayed else "reward"
     return Card(
         title=_title(ranked.run, trial, names_run=names_run),
@@ -68,7 +68,7 @@ def _article(ranked: RankedArchitecture, *, names_run: bool) -> str:
         f'<span class="reward">{reward_text(ranked.row)}</span></header>'
         f'<p class="costs">{escape(words)}</p>'
         f"<figure>{architecture_svg(trial.spec, compact=True)}</figure>"
-        f'<p class="spec">{escape(short_form(trial.spec.blocks))}</p>'
+        f'<p class="spec">{escape(trial.candidate.short_form)}</p>'
         f'<footer><span class="key">{escape(trial.key)}</span><button type="button" hidden>Open</button></footer>'
         f"<template>{architecture_svg(trial.spec)}</template></article>"
     )

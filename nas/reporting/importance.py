@@ -9,7 +9,7 @@ from nas.record.comparison import compares
 from nas.reporting.markup import note, section, table_of
 from nas.reporting.occurrence import MIN_ARCHITECTURES
 from nas.reporting.runs import ReportedRun
-from search_space import ArchSpec
+from search_space import Candidate
 
 _TEXT = (
     "A model is fitted to the features of the architectures (docs/features.md), and asked for architectures that it "
@@ -23,15 +23,15 @@ def importance_section(runs: Sequence[ReportedRun]) -> str:
     """Return what the rewards of a run depend on; empty for several runs, and for too few architectures."""
     if len(runs) != 1:
         return ""
-    scored: dict[str, tuple[ArchSpec, float]] = {}
+    scored: dict[str, tuple[Candidate, float]] = {}
     for trial in runs[0].record.trials.values():
         if trial.reward is not None and compares(trial):
-            scored.setdefault(trial.key, (trial.spec, trial.reward))
+            scored.setdefault(trial.key, (trial.candidate, trial.reward))
 
     if len(scored) < MIN_ARCHITECTURES:
         return ""
-    specs, rewards = zip(*scored.values(), strict=True)
-    importance = importance_of(specs, rewards)
+    candidates, rewards = zip(*scored.values(), strict=True)
+    importance = importance_of(candidates, rewards)
     if math.isnan(importance.explained.value):
         return ""
     return section("What the reward depends on", note(_TEXT), note(_explained(importance)), _table(importance))

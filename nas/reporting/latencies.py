@@ -73,11 +73,16 @@ def read_latencies(run: Path, record: Record, warn: Callable[[str], None]) -> Ma
         except ValidationError as error:
             warn(f"{short_path(path)} is left out: {first_error(error)}")
 
+    scaled = (trial for trial in record.trials.values() if trial.scale is not None)
+    of_own_scale = {(trial.spec.key, trial.scale): trial.key for trial in scaled}
+
     # What was measured again stands in the place of the first.
     found: dict[str, dict[str, float]] = {}
     for kept in sorted(latencies, key=lambda kept: kept.measured_at):
-        label = _label(kept, scale)
-        own = found.setdefault(kept.subject.key, {})
+        # An architecture with a scale of its own was timed as what it is at that scale alone.
+        key = of_own_scale.get((kept.subject.key, kept.subject.scale))
+        label = _label(kept, scale if key is None else kept.subject.scale)
+        own = found.setdefault(kept.subject.key if key is None else key, {})
         own |= {f"{LATENCY}{label}": kept.median_ms, f"{SPREAD}{label}": kept.latency.spread_ms}
     return found
 

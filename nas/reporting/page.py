@@ -24,6 +24,7 @@ from nas.reporting.occurrence import Learned, learned_by_group
 from nas.reporting.ranked import ranking_of
 from nas.reporting.runs import ReportedRun
 from nas.reporting.sections import caution, facts, sections, subtitle, title
+from nas.reporting.trained import TrainedNetwork
 from nas.reporting.trials import TrialColumns, trial_columns
 from nas.terminal.figures import SPEC_HEAD, Better, NumberStyle, figures_in_order
 
@@ -94,10 +95,13 @@ class PageData:
     cards: tuple[Card, ...]
 
 
-def page_of(runs: Sequence[ReportedRun], top: int, *, state: str | None = None) -> str:
+def page_of(
+    runs: Sequence[ReportedRun], top: int, *, trained: Sequence[TrainedNetwork] = (), state: str | None = None
+) -> str:
     """Return the page of one run, or of several that are compared, with the `top` best architectures.
 
-    A page with a state is served: it asks its server for the present one, and loads itself again where that is another.
+    What of them was trained in full has a section of its own. A page with a state is served: it asks its server for the
+    present one, and loads itself again where that is another.
     """
     curves = mean_curves(runs)
     learned = learned_by_group(runs)
@@ -129,7 +133,7 @@ def page_of(runs: Sequence[ReportedRun], top: int, *, state: str | None = None) 
         facts=facts(runs, ranking),
         caution=caution(runs),
         live="" if state is None else f'<p class="note" id="live" data-state="{escape(state)}" aria-live="polite"></p>',
-        sections=sections(runs, ranking, curves, learned, losses, top),
+        sections=sections(runs, ranking, curves, learned, losses, top, trained),
         data=_embedded(data),
         licence=_licence(),
         plotly=_packed(plotly),

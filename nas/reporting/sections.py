@@ -21,6 +21,7 @@ from nas.reporting.occurrence import MIN_ARCHITECTURES, Learned, runs_without_de
 from nas.reporting.ranked import ReportRanking
 from nas.reporting.resolution import resolution_section
 from nas.reporting.runs import ReportedRun, cautions
+from nas.reporting.trained import TrainedNetwork, trained_section
 from nas.reporting.wall_time import wall_time
 from nas.terminal.figures import duration, shown_figures
 
@@ -103,6 +104,7 @@ def sections(
     learned: Mapping[str, Learned],
     losses: LossCurves,
     top: int,
+    trained: Sequence[TrainedNetwork],
 ) -> str:
     """Return the body of the page."""
     trials = [trial for run in runs for trial in run.record.trials.values()]
@@ -112,7 +114,8 @@ def sections(
         latencies = latencies_section(
             [run.name for run in runs], [run.record for run in runs], [run.latencies for run in runs]
         )
-        parts = [_progress(runs, curves), best, baselines_section(runs, ranking), _trade_off(), latencies]
+        parts = [_progress(runs, curves), best, baselines_section(runs, ranking), trained_section(trained, runs)]
+        parts += [_trade_off(), latencies]
         parts += [_learned(runs, learned), importance_section(runs), resolution_section(runs)]
     else:
         parts = [section("Progress", note("No trial has a reward yet.")), baselines_section(runs, ranking)]

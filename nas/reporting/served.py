@@ -18,6 +18,7 @@ from foundation import InputError
 from nas.record.journal import FILE_NAME
 from nas.reporting.page import page_of
 from nas.reporting.runs import read_runs
+from nas.reporting.trained import TrainedNetwork
 
 ADDRESS = "127.0.0.1"
 _SHOWN = (FILE_NAME, "*/*.json", f"replays/*/{FILE_NAME}", "replays/*/*/*.json")
@@ -33,10 +34,17 @@ class LivePage:
         folders: of the runs.
         top: number of best architectures to show.
         warn: called with what is left out of the report, once for each line.
+        trained: returns what was trained in full; read whenever the page is made.
     """
 
-    def __init__(self, folders: Sequence[Path], top: int, warn: Callable[[str], None]) -> None:
-        self._folders, self._top = folders, top
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        top: int,
+        warn: Callable[[str], None],
+        trained: Callable[[], Sequence[TrainedNetwork]] = tuple,
+    ) -> None:
+        self._folders, self._top, self._trained = folders, top, trained
         self._warn, self._warned = warn, set[str]()
         self._lock = threading.Lock()
         self._made: tuple[str, bytes] | None = None
@@ -67,7 +75,7 @@ class LivePage:
             state = self.state()
             if self._made is None or self._made[0] != state:
                 runs = read_runs(self._folders, self._warn_once)
-                self._made = (state, page_of(runs, self._top, state=state).encode())
+                self._made = (state, page_of(runs, self._top, trained=self._trained(), state=state).encode())
             return self._made[1]
 
     def _warn_once(self, line: str) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from nas.record.trial import Trial
 from nas.reporting.runs import ReportedRun
-from search_space.spec import short_form
 
 _NUM_DIGITS = 7
 
@@ -66,7 +65,7 @@ def trial_columns(runs: Sequence[ReportedRun]) -> TrialColumns:
         seconds=tuple(_short(sum(trial.seconds.values())) if trial.seconds else None for trial in trials),
         metrics={name: tuple(_short(own.get(name)) for own in metrics) for name in names},
         key=tuple(trial.key for trial in trials),
-        spec=tuple(short_form(trial.spec.blocks) for trial in trials),
+        spec=tuple(trial.candidate.short_form for trial in trials),
         failure=tuple(_failure(trial) for trial in trials),
     )
 

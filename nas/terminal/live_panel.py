@@ -12,7 +12,7 @@ from rich.text import Text
 from nas.record.trial import Status
 from nas.terminal.figures import duration, shown_figures
 from nas.terminal.status import Standing
-from search_space.spec import short_form, short_key
+from search_space.spec import short_key
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _ASCII_SPARKS = "_.:-=+*#"
@@ -135,7 +135,7 @@ def _best(standing: Standing) -> Text:
 
 def _best_blocks(standing: Standing) -> Text:
     best = standing.best
-    return Text("" if best is None else f"{short_key(best.key)}  {short_form(best.spec.blocks)}", "dim")
+    return Text("" if best is None else f"{short_key(best.key)}  {best.candidate.short_form}", "dim")
 
 
 def _rewards(standing: Standing, characters: str) -> Text:

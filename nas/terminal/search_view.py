@@ -22,7 +22,7 @@ from nas.terminal.live_panel import LivePanel
 from nas.terminal.status import Tally
 from nas.terminal.trial_line import BEST_MARK, baseline_line, trial_line
 from proxy_tasks import Numerics
-from search_space.spec import short_form, short_key
+from search_space.spec import short_key
 
 _REFRESHES_PER_S = 4
 _OWN_NUMBERS: Mapping[str, int] = MappingProxyType({})
@@ -89,7 +89,7 @@ class SearchView:
 
         if change == "started":
             if self._verbosity == "verbose":
-                named = f"{short_key(trial.key)} {short_form(trial.spec.blocks)}"
+                named = f"{short_key(trial.key)} {trial.candidate.short_form}"
                 self._console.print(f"trial {trial.number} starts: {named}", soft_wrap=True)
         elif change == "attempt_failed":
             self._show_failed_attempt(f"trial {trial.number}", trial.attempts[-1])

@@ -13,7 +13,7 @@ from nas.record.ranking import REPLAY_FIGURES, BaselineRow, Row
 from nas.record.trial import Trial
 from nas.terminal.figures import SPEC_HEAD, Figure, figure_of, shown_figures
 from nas.terminal.seed_line import MARK
-from search_space.spec import short_form, short_key
+from search_space.spec import short_key
 
 _MIN_SHRUNK_WIDTH = 12
 """Columns below which what is left of the blocks says nothing."""
@@ -127,7 +127,7 @@ def columns_of(rows: Sequence[Row], baselines: Sequence[BaselineRow] = ()) -> li
             )
         )
     columns.append(Column("key", "left", lambda rank, row: short_key(row.trial.key), is_kept=True))
-    columns.append(Column(SPEC_HEAD, "left", lambda rank, row: short_form(row.trial.spec.blocks), may_shrink=True))
+    columns.append(Column(SPEC_HEAD, "left", lambda rank, row: row.trial.candidate.short_form, may_shrink=True))
     return columns
 
 

@@ -3,7 +3,7 @@
 from nas.record.baselines import Baseline
 from nas.record.trial import Trial
 from nas.terminal.tables import describe
-from search_space.spec import SHORT_KEY_LENGTH, short_form, short_key
+from search_space.spec import SHORT_KEY_LENGTH, short_key
 
 BEST_MARK = " best"
 """Stands behind the line of a trial whose reward is the best so far."""
@@ -35,7 +35,7 @@ def trial_line(trial: Trial, num_done: int, num_trials: int, width: int | None) 
         outcome_width = min(max(width - others, _MIN_OUTCOME_WIDTH), _MAX_OUTCOME_WIDTH)
 
     outcome = f"{describe(trial):<{outcome_width}}"
-    return f"{head:<{head_width}}  {short_key(trial.key)}  {outcome}  {short_form(trial.spec.blocks)}"
+    return f"{head:<{head_width}}  {short_key(trial.key)}  {outcome}  {trial.candidate.short_form}"
 
 
 def baseline_line(baseline: Baseline) -> str:

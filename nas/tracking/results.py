@@ -8,7 +8,6 @@ from nas.record.comparison import BestSoFar, compares
 from nas.record.record import Record
 from nas.record.trial import Status, Trial
 from search_space import ArchSpec
-from search_space.spec import short_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,11 @@ def _loss_by_percent(trial: Trial) -> tuple[tuple[int, float], ...]:
 
 
 def _hyperparameters(trial: Trial) -> dict[str, str | float]:
-    columns: dict[str, str | float] = {"key": trial.key, "spec": short_form(trial.spec.blocks), "rung": trial.rung}
+    columns: dict[str, str | float] = {"key": trial.key, "spec": trial.candidate.short_form, "rung": trial.rung}
     if trial.numerics is not None:
         columns |= {name: value for name, value in asdict(trial.numerics).items() if value is not None}
+    if trial.scale is not None:
+        columns |= {f"scale.{name}": value for name, value in asdict(trial.scale).items()}
     return columns | _block_columns(trial.spec)
 
 

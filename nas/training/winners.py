@@ -16,7 +16,7 @@ from nas.training.launch import train_by_command
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, Numerics, OptionRules, Report, Weights
 from proxy_tasks.coco.folder import MACHINE
 from proxy_tasks.full_training.head_names import words_of_metric
-from search_space import ArchSpec
+from search_space import Candidate
 from search_space.kinds import added_kinds
 
 OWN_OPTIONS = ("search", "top", "run", "spec", "trial", "executor")
@@ -54,9 +54,12 @@ def highest_figure(folder: Path) -> tuple[str, float] | None:
     Raises:
         InputError: its journal is damaged.
     """
-    if not (folder / FILE_NAME).is_file():
-        return None
-    measured = [event for event in read_events(folder) if event["event"] == "evaluated"]
+    return highest_of(read_events(folder)) if (folder / FILE_NAME).is_file() else None
+
+
+def highest_of(events: Sequence[Mapping[str, Any]]) -> tuple[str, float] | None:
+    """Return the highest figure among the events of a training, and its name, as AP; None where there is none."""
+    measured = [event for event in events if event["event"] == "evaluated"]
     if not measured:
         return None
     metric = metric_of(measured[0])
@@ -148,17 +151,19 @@ class FullTraining:
         """Return None: trainings are not compared with those of a record."""
         return None
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
         """Return nothing, see `cost_names`."""
         return {}
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         """Train an architecture to the end, or resume that; fidelity and seed stand in the command.
 
         Raises:
             InputError: the training cannot begin or go on; the message is the command's.
         """
-        arguments, folder = self.commands[spec.key]
+        arguments, folder = self.commands[candidate.key]
         _await_release(folder)
         train_by_command(arguments, self.current_folder)
         return Evaluation({})
@@ -200,7 +205,7 @@ class Winners:
         number = self._waiting.popleft()
         winner = self._winners[number]
         self._say(f"{winner.name}: trained in {short_path(winner.folder)}")
-        return Job(number, winner.trial.spec, Fidelity(1), seed=0, kinds=added_kinds())
+        return Job(number, winner.trial.candidate, Fidelity(1), seed=0, kinds=added_kinds())
 
     def finish_trial(self, outcome: Outcome) -> None:
         """Take the outcome of a training; one whose worker was lost is resumed, from its last checkpoint."""

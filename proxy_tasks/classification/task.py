@@ -10,6 +10,7 @@ from proxy_tasks.classification.recipe import ClassRecipe
 from proxy_tasks.coco.native_images import LONGEST_SIDE_PX, Native
 from proxy_tasks.coco.open_data import DataOptions
 from proxy_tasks.short_training.trained_proxy import TrainedProxy
+from search_space import ModelScale
 
 if TYPE_CHECKING:
     from proxy_tasks.classification.trial_head import ClassTrialHead
@@ -51,7 +52,7 @@ class ClassificationProxy(TrainedProxy):
         """The options that decide which data the task uses."""
         return self._data_options(Native(self.longest_side_px), check=labels_of)
 
-    def trial_head(self) -> "ClassTrialHead":
+    def trial_head(self, scale: ModelScale) -> "ClassTrialHead":
         """Return what trains and scores classes."""
         from proxy_tasks.classification.trial_head import ClassTrialHead
 

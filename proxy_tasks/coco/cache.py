@@ -17,8 +17,8 @@ from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.bad_entries import Count, Kind, check_counts
 from proxy_tasks.coco.cache_files import BAD_LIST, CacheKey, Meta, SplitContent, checksum, read_arrays
 from proxy_tasks.coco.cache_making import make_cache, take_name
-from proxy_tasks.coco.decode import fitted_size
-from proxy_tasks.coco.image_store import Images, first_damaged, open_images
+from proxy_tasks.coco.decode import fitted_sizes
+from proxy_tasks.coco.image_store import Images, JpegFile, first_damaged, open_images
 from proxy_tasks.coco.mask_cache import cached_masks
 from proxy_tasks.coco.masks import Masks
 from proxy_tasks.coco.native_images import Native, NativeImages
@@ -227,9 +227,9 @@ def _open(path: Path, key: CacheKey) -> CachedSplit | None:
         return None
 
     size, original_px = key.image_size_px, arrays.annotations.sizes_px
-    sizes_px = np.array([fitted_size(height, width, size) for height, width in original_px.tolist()])  # (N, 2)
+    sizes_px = fitted_sizes(original_px, size)  # (N, 2)
     if isinstance(key.image_format, Native):
-        images: Images = NativeImages(path / "images", arrays.starts, size)
+        images: Images = NativeImages(JpegFile(path / "images", arrays.starts), size)
     else:
         images = open_images(path / "images", key.image_format, arrays.starts, size)
     return CachedSplit(

@@ -158,3 +158,10 @@ def fitted_size(height: int, width: int, size_px: int) -> tuple[int, int]:
     """Return height and width of an image after `fit`, without its padding."""
     scale = size_px / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def fitted_sizes(original_px: NDArray[np.int64], sizes_px: int | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (N, 2) `fitted_size` of (N, 2) heights and widths, in squares of one side or of (N,) sides."""
+    sides = np.broadcast_to(sizes_px, len(original_px))
+    pairs = zip(original_px.tolist(), sides.tolist(), strict=True)
+    return np.array([fitted_size(height, width, side) for (height, width), side in pairs])

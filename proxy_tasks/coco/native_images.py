@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +35,17 @@ class NativeImages:
     """Images of a cache of native size, as they are or fitted into squares.
 
     Args:
-        path: file with the JPEGs of all images, one after the other.
-        starts: (N + 1,) byte at which each begins, and that at which the last ends.
+        file: the JPEGs.
         image_size_px: S, the side of the squares.
     """
 
-    def __init__(self, path: Path, starts: NDArray[np.int64], image_size_px: int) -> None:
-        self._file = JpegFile(path, starts)
+    def __init__(self, file: JpegFile, image_size_px: int) -> None:
+        self._file = file
         self._image_size_px = image_size_px
+
+    def at_size(self, image_size_px: int) -> "NativeImages":
+        """Return the same images, fitted into squares of another size."""
+        return NativeImages(self._file, image_size_px)
 
     def read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Write the images of `rows`, (B,), into `out`, (B, S, S, 3), fitted as a detector fits a picture."""

@@ -30,6 +30,7 @@ from proxy_tasks.coco.mask_file import check_names_masks
 from proxy_tasks.coco.masks import MAX_MASKS, num_masks_beyond_bound, num_scored_masks
 from proxy_tasks.coco.native_images import Native
 from proxy_tasks.coco.overlap import overlap_lines
+from proxy_tasks.coco.resized import resized
 from proxy_tasks.coco.sources import read_sources
 
 ScoreOn: TypeAlias = Literal["held_out", "val"]
@@ -134,6 +135,15 @@ class OpenData:
     def scored_rows(self) -> NDArray[np.int64]:
         """The images of `scored` that AP is measured on."""
         return self.held_out_rows if self.val is None else np.arange(self.val.annotations.num_images)
+
+    def at_size(self, image_size_px: int) -> "OpenData":
+        """Return the data as it is read at an image size.
+
+        Raises:
+            ValueError: the caches hold smaller images.
+        """
+        val = None if self.val is None else resized(self.val, image_size_px)
+        return replace(self, train=resized(self.train, image_size_px), val=val)
 
 
 def prepare_data(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from proxy_tasks.coco.batches import Batch, normalise
-from proxy_tasks.coco.decode import fitted_size
+from proxy_tasks.coco.decode import fitted_sizes
 from proxy_tasks.coco.originals import Originals
 from proxy_tasks.coco.read_ahead import to_device
 from proxy_tasks.detection.augment import clip_boxes
@@ -70,17 +70,11 @@ def place_images(batch: Originals, drawn: NDArray[np.float32], *, flip: bool, ji
     """Return the place that each image gets by the numbers drawn; see `augment_originals`."""
     size = batch.image_size_px
     sides = np.rint(size * (jitter[0] + (jitter[1] - jitter[0]) * drawn[1])).astype(np.int64).clip(min=1)  # (B,)
-    scaled_px = _fitted_sizes(batch.original_px, sides)  # (B, 2)
+    scaled_px = fitted_sizes(batch.original_px, sides)  # (B, 2)
 
     # Only what has no place in the square is cropped. The third number drawn is for x, the fourth for y.
     offsets = np.floor((scaled_px - size).clip(min=0) * drawn[[3, 2]].T).astype(np.int64)  # (B, 2)
     return Placement((drawn[0] < 0.5) & flip, scaled_px, offsets)
-
-
-def _fitted_sizes(original_px: NDArray[np.int64], sides: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (B, 2) height and width of each image, fitted into a square of the side that it has in `sides`, (B,)."""
-    pairs = zip(original_px.tolist(), sides.tolist(), strict=True)
-    return np.array([fitted_size(height, width, side) for (height, width), side in pairs])
 
 
 def _resample(image: Tensor, scaled: list[int], is_mirrored: bool) -> Tensor:

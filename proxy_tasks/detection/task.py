@@ -11,6 +11,7 @@ from proxy_tasks.detection.scoring import METRIC_NAMES
 from proxy_tasks.latency_options import LatencyOptions
 from proxy_tasks.short_training.trained_proxy import TrainedProxy
 from proxy_tasks.training_sample import TrainingSample
+from search_space import ModelScale
 
 if TYPE_CHECKING:
     from proxy_tasks.detection.trial_head import BoxTrialHead
@@ -58,11 +59,11 @@ class DetectionProxy(TrainedProxy):
         """The options that decide which data the task uses."""
         return self._data_options(self.cache_format, self.classes)
 
-    def trial_head(self) -> "BoxTrialHead":
+    def trial_head(self, scale: ModelScale) -> "BoxTrialHead":
         """Return what trains and scores boxes."""
         from proxy_tasks.detection.trial_head import BoxTrialHead
 
-        return BoxTrialHead(self.scale, per_class=self.per_class_ap)
+        return BoxTrialHead(scale, per_class=self.per_class_ap)
 
     def summary(self, data: OpenData) -> tuple[str, ...]:
         """Say how large objects are beside the anchors, and what AP on so many of them can tell."""

@@ -9,6 +9,7 @@ from proxy_tasks.detection.data_summary import scored_summary
 from proxy_tasks.detection.scoring import METRIC_NAMES
 from proxy_tasks.segmentation.mask_scoring import MASK_METRIC_NAMES
 from proxy_tasks.short_training.trained_proxy import TrainedProxy
+from search_space import ModelScale
 
 if TYPE_CHECKING:
     from proxy_tasks.networks.named_networks import Head
@@ -51,7 +52,7 @@ class SegmentationProxy(TrainedProxy):
         """The options that decide which data the task uses."""
         return self._data_options(Native(self.longest_side_px), self.classes, with_masks=True)
 
-    def trial_head(self) -> "MaskTrialHead":
+    def trial_head(self, scale: ModelScale) -> "MaskTrialHead":
         """Return what trains and scores boxes with masks."""
         from proxy_tasks.segmentation.trial_head import MaskTrialHead
 

@@ -155,8 +155,12 @@ def _keep(network: nn.Module, weights: Weights, fidelity: Fidelity, remarks: lis
 
 
 def _open_data(options: EvaluationOptions) -> OpenData:
-    """Open the data in a trial, where any fault in it is one of this machine."""
+    """Open the data in a trial, where any fault in it is one of this machine, at the image size of its network."""
     try:
-        return open_data(options.data)
+        data = open_data(options.data)
     except InputError as error:
         raise BadDataError(str(error)) from error
+    try:
+        return data.at_size(options.scale.image_size_px)
+    except ValueError as error:
+        raise BadSpecError(str(error)) from error

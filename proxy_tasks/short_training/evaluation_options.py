@@ -18,6 +18,8 @@ class EvaluationOptions:
     """The kind and size of networks, how they are trained, and where; see `TrainedProxy` for each.
 
     Attributes:
+        data: the image size here is that of the cache.
+        scale: the networks', which may read images that are smaller.
         head: see `build_network`.
     """
 

@@ -29,7 +29,7 @@ from proxy_tasks.latency_options import LatencyOptions, latency_options
 from proxy_tasks.onnx_extra import check_onnx_head, check_onnx_packages
 from proxy_tasks.short_training.evaluation_options import EvaluationOptions
 from proxy_tasks.training.recipe import Recipe
-from search_space import ArchSpec, ModelScale
+from search_space import ArchSpec, Candidate, ModelScale
 
 if TYPE_CHECKING:
     from proxy_tasks.networks.named_networks import Head
@@ -44,7 +44,8 @@ class TrainedProxy(ABC):
 
     Attributes:
         data: the source of the images.
-        scale: size of each network that is built, and of the images.
+        scale: size of each network that is built, and of the images; a candidate's own scale takes its place, whose
+            images may be larger only where the cache holds native ones.
         recipe: how each network is trained.
         score_on: `held_out`, or `val` for the validation set, which a search should not see.
         cache_dir: folder that decoded images are kept in.
@@ -102,8 +103,8 @@ class TrainedProxy(ABC):
         """The options that decide which data the task uses."""
 
     @abstractmethod
-    def trial_head(self) -> "TrialHead[Any, Any]":
-        """Return what trains and scores; its module, and torch, are imported here."""
+    def trial_head(self, scale: ModelScale) -> "TrialHead[Any, Any]":
+        """Return what trains and scores networks of a scale; its module, and torch, are imported here."""
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -140,7 +141,7 @@ class TrainedProxy(ABC):
 
     @property
     def evaluation_options(self) -> EvaluationOptions:
-        """The options that an evaluation follows."""
+        """The options that an evaluation follows, at the task's own scale."""
         return EvaluationOptions(
             data=self.data_options,
             scale=self.scale,
@@ -150,6 +151,10 @@ class TrainedProxy(ABC):
             latency=self.timing,
             head=self.head,
         )
+
+    def _options_at(self, scale: ModelScale | None) -> EvaluationOptions:
+        """Return the options of an evaluation at a scale; images come from the cache of the task's own."""
+        return replace(self.evaluation_options, scale=scale or self.scale)
 
     def _data_options(
         self,
@@ -214,7 +219,7 @@ class TrainedProxy(ABC):
         import proxy_tasks.short_training.evaluation  # noqa: F401  # for what importing it does
         from proxy_tasks.runtime import pick_device, start_device
 
-        self.trial_head()
+        self.trial_head(self.scale)
         start_device(pick_device(self.device))
 
     def numerics(self) -> Numerics:
@@ -224,28 +229,30 @@ class TrainedProxy(ABC):
 
         return numerics_on(self.device, self.precision)
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
-        """Return what the network costs at this scale; see `ProxyTask.costs`."""
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
+        """Return what the network costs at its scale; see `ProxyTask.costs`."""
         # Imported here: a command that only prepares data does not wait for torch.
         from proxy_tasks.short_training.evaluation import network_costs
 
-        return network_costs(self.evaluation_options, spec)
+        return network_costs(self._options_at(candidate.scale), candidate.spec)
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        """Train and score one spec; see `ProxyTask.evaluate` and, for how it is done, `evaluate_network`."""
-        return self._evaluate(spec, fidelity, seed, weights)
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        """Train and score one candidate; see `ProxyTask.evaluate` and, for how it is done, `evaluate_network`."""
+        return self._evaluate(candidate.spec, candidate.scale, fidelity, seed, weights)
 
     def evaluate_within(
         self,
-        spec: ArchSpec,
+        candidate: Candidate,
         *,
         fidelity: Fidelity,
         seed: int,
         loss_limits: Sequence[LossLimit],
         weights: Weights = NO_WEIGHTS,
     ) -> Evaluation:
-        """Train one spec and, unless its loss is above a limit, score it; see `StoppableTask.evaluate_within`."""
-        return self._evaluate(spec, fidelity, seed, weights, loss_limits)
+        """Train one candidate and, unless its loss is above a limit, score it; see `StoppableTask.evaluate_within`."""
+        return self._evaluate(candidate.spec, candidate.scale, fidelity, seed, weights, loss_limits)
 
     @property
     def baseline_names(self) -> tuple[str, ...]:
@@ -254,11 +261,12 @@ class TrainedProxy(ABC):
 
     def evaluate_baseline(self, name: str, *, fidelity: Fidelity, seed: int) -> Evaluation:
         """Train and score a named network; see `BaselineTask.evaluate_baseline`."""
-        return self._evaluate(name, fidelity, seed, NO_WEIGHTS)
+        return self._evaluate(name, None, fidelity, seed, NO_WEIGHTS)
 
     def _evaluate(
         self,
         architecture: str | ArchSpec,
+        scale: ModelScale | None,
         fidelity: Fidelity,
         seed: int,
         weights: Weights,
@@ -267,7 +275,8 @@ class TrainedProxy(ABC):
         # Imported here, as in `costs`.
         from proxy_tasks.short_training.evaluation import evaluate_network
 
-        options, head = self.evaluation_options, self.trial_head()
+        options = self._options_at(scale)
+        head = self.trial_head(options.scale)
         return evaluate_network(
             options, head, architecture, fidelity=fidelity, seed=seed, weights=weights, loss_limits=loss_limits
         )

@@ -78,7 +78,8 @@ class Recorded:
 def recorded_in(table: TrainingTable, path: Path) -> Recorded:
     """Return the largest part of a table whose trainings compare.
 
-    Baselines, trainings that may have gone on from shorter ones, and those without AP or costs are in no part.
+    Baselines, architectures with scales of their own, trainings that may have gone on from shorter ones, and those
+    without AP or costs are in no part.
 
     Args:
         table: the table.
@@ -91,7 +92,8 @@ def recorded_in(table: TrainingTable, path: Path) -> Recorded:
     for row in table.rows:
         is_detector = table.tasks[row.task].options.get("task._target_") == _DETECTION
         is_measured = {TARGET, *COSTS} <= row.metrics.keys()
-        if is_detector and is_measured and row.spec is not None and row.space is not None and not row.is_continued:
+        is_one_scale = row.spec is not None and row.scale is None
+        if is_detector and is_measured and is_one_scale and row.space is not None and not row.is_continued:
             precision = row.numerics.precision if row.numerics else ""
             conditions = Conditions(row.task, table.spaces[row.space].decisions, row.fidelity, precision)
             parts[conditions][row.key].append(row)

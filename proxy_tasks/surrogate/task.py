@@ -25,7 +25,7 @@ from proxy_tasks.base import (
 from proxy_tasks.surrogate.forest import Features
 from proxy_tasks.surrogate.recorded import COSTS, TARGET, Recorded, recorded_in
 from proxy_tasks.training_table import read_table
-from search_space import ArchSpec, Decision, SearchSpace, published_spec
+from search_space import ArchSpec, Candidate, Decision, SearchSpace, published_spec
 
 if TYPE_CHECKING:
     from proxy_tasks.surrogate.model import Surrogate
@@ -114,9 +114,9 @@ class TableSurrogate:
         """Return None: trees compare and add whole numbers, which is the same everywhere."""
         return None
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
         """Return what the detector costs at the table's scale; see `ProxyTask.costs`."""
-        return self._surrogate().costs(spec)
+        return self._surrogate().costs(_of_one_scale(candidate))
 
     def score(self, spec: ArchSpec) -> float:
         """Return AP without noise."""
@@ -128,14 +128,16 @@ class TableSurrogate:
         recorded = self._recorded()
         return float(recorded.figures[:, 0].max()), max(costs["macs"] for costs in recorded.costs)
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        """Answer for one spec, of which no weights exist; see `ProxyTask.evaluate`.
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        """Answer for one candidate, of which no weights exist; see `ProxyTask.evaluate`.
 
         Raises:
-            BadSpecError: it is far outside the table, so that the table says nothing about it.
+            BadSpecError: it has a scale of its own, or is far outside the table, which says nothing about it then.
             BadDataError: the table is not there, or another one.
         """
-        surrogate = self._tied_surrogate()
+        spec, surrogate = _of_one_scale(candidate), self._tied_surrogate()
         recorded, features = surrogate.recorded, surrogate.features(spec)
         if self.refuse_outside:
             _check_inside(surrogate, features)
@@ -157,7 +159,7 @@ class TableSurrogate:
 
     def evaluate_baseline(self, name: str, *, fidelity: Fidelity, seed: int) -> Evaluation:
         """Answer for a published spec; see `BaselineTask.evaluate_baseline`."""
-        return self.evaluate(published_spec(name), fidelity=fidelity, seed=seed)
+        return self.evaluate(Candidate(published_spec(name)), fidelity=fidelity, seed=seed)
 
     def _recorded(self) -> Recorded:
         return _recorded_at(self.table, _stamp(self.table))
@@ -174,6 +176,17 @@ class TableSurrogate:
             return _surrogate_at(self.table, stamp)
         except InputError as error:
             raise BadDataError(str(error)) from error
+
+
+def _of_one_scale(candidate: Candidate) -> ArchSpec:
+    """Return the topology of a candidate without a scale of its own.
+
+    Raises:
+        BadSpecError: it has one, and all networks of a table have the same.
+    """
+    if candidate.scale is not None:
+        raise BadSpecError("the networks of a table have one scale: nothing is known of others")
+    return candidate.spec
 
 
 def _check_inside(surrogate: "Surrogate", features: Features) -> None:

@@ -1,7 +1,7 @@
 """Simulated annealing, a controller whose `tell` needs randomness: as somebody outside the project would write it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -31,7 +31,7 @@ class SimulatedAnnealing:
         self._cooling = cooling
         self._current: tuple[Decisions, float] | None = None
 
-    def ask(self, rng: np.random.Generator) -> Proposal:
+    def ask(self, rng: np.random.Generator, running: Collection[Decisions] = ()) -> Proposal:
         """Mutate the architecture accepted last; draw from the space before there is one."""
         if self._current is None:
             return Proposal(self._space.sample(rng))

@@ -17,7 +17,7 @@ from controllers.pareto_evolution import ParetoEvolution
 from controllers.ppo import PPO
 from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
-from search_space import Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
+from search_space import Candidate, Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
 from tests.controllers.annealing import SimulatedAnnealing
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -160,7 +160,7 @@ def test_the_same_result_again_and_again_is_survived(make: Make) -> None:
     proposal = controller.ask(rng(0))
     for _ in range(40):
         controller.tell(proposal, 0.4)
-        controller.tell(Proposal(SPACE.encode(published_spec("spinenet-49"))), 0.4)
+        controller.tell(Proposal(SPACE.encode(Candidate(published_spec("spinenet-49")))), 0.4)
     SPACE.decode(controller.ask(rng(1)).decisions)
 
 

@@ -94,7 +94,7 @@ def best_after(controller: Controller, num_trials: int, seed: int) -> float:
     best = 0.0
     for trial in range(num_trials):
         proposal = controller.ask(np.random.default_rng([seed, trial]))
-        score = true_score(SPACE.decode(proposal.decisions))
+        score = true_score(SPACE.decode(proposal.decisions).spec)
         controller.tell(proposal, score)
         best = max(best, score)
     return best

@@ -12,7 +12,7 @@ SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 
 
 def reward_of(decisions: Decisions, seed: int) -> float:
-    return true_score(SPACE.decode(decisions), seed)
+    return true_score(SPACE.decode(decisions).spec, seed)
 
 
 def told(controller: Guided, num_results: int, seed: int = 0) -> list[float]:
@@ -61,7 +61,7 @@ def test_a_network_with_a_result_is_not_proposed_again_by_other_decisions() -> N
     keys = []
     for trial in range(70):
         proposal = controller.ask(np.random.default_rng(trial))
-        spec = SPACE.decode(proposal.decisions)
+        spec = SPACE.decode(proposal.decisions).spec
         keys.append(spec.key)
         controller.tell(proposal, neutral_score(spec))
     assert len(set(keys)) == len(keys)

@@ -6,7 +6,7 @@ from controllers import Controller, Proposal
 from controllers.pareto_evolution import ParetoEvolution, crowding_distances, front_numbers
 from controllers.random_search import RandomSearch
 from proxy_tasks.landscape import Landscape, true_score
-from search_space import ScalePermutedSpace, resnet_seed
+from search_space import Candidate, ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 
@@ -43,8 +43,8 @@ def area_found(controller: Controller, seed: int, num_trials: int = 300) -> floa
     task, points = Landscape(), []
     for trial in range(num_trials):
         proposal = controller.ask(np.random.default_rng([seed, trial]))
-        spec = SPACE.decode(proposal.decisions)
-        score, macs = true_score(spec), task.costs(spec)["macs"]
+        spec = SPACE.decode(proposal.decisions).spec
+        score, macs = true_score(spec), task.costs(Candidate(spec))["macs"]
         points.append((score, macs))
         controller.tell(proposal, score, (score, -macs))
     return front_area(points)
@@ -79,7 +79,7 @@ def test_an_architecture_joins_once() -> None:
     first, second = (SPACE.sample(np.random.default_rng(i)) for i in range(2))
     # The parents of the first block the other way round: other decisions, one architecture.
     swapped = (*first[:15], first[16], first[15], *first[17:])
-    assert SPACE.decode(swapped) == SPACE.decode(first)
+    assert SPACE.decode(swapped).spec == SPACE.decode(first).spec
     for decisions in (first, first, swapped, second):
         controller.tell(Proposal(decisions), 0.5)
     # Two members of three: still drawing from the space.

@@ -18,7 +18,7 @@ from nas.record.baselines import FOLDER, read_baselines
 from nas.record.journal import FILE_NAME, read_record
 from nas.setup import build_setup
 from proxy_tasks.landscape import Landscape
-from search_space import published_spec
+from search_space import Candidate, published_spec
 from tests.conftest import TINY_LANDSCAPE, TINY_SEARCH, Run, start
 
 NOISY = (*TINY_LANDSCAPE, "task.noise=0.1", "tracking=none")
@@ -37,7 +37,9 @@ def test_a_search_is_the_same_with_baselines_and_says_how_its_best_stands_to_the
     assert not (tmp_path / "without" / FOLDER).exists()
 
     (baseline,) = read_baselines(tmp_path / "run")
-    expected = Landscape(noise=0.1).evaluate(published_spec("spinenet-49"), fidelity=setup_of().fidelity, seed=0)
+    expected = Landscape(noise=0.1).evaluate(
+        Candidate(published_spec("spinenet-49")), fidelity=setup_of().fidelity, seed=0
+    )
     assert baseline.metrics == expected.metrics
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"baseline spinenet-49  reward {baseline.reward:.4f}  ")

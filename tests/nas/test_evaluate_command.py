@@ -13,7 +13,7 @@ from proxy_tasks.detection.detector_file import Category, DetectorInfo, save_det
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.networks.torch_file import read_torch_file
 from proxy_tasks.training.recipe import Recipe
-from search_space import published_spec
+from search_space import Candidate, published_spec
 from tests.conftest import Run
 from tests.proxy_tasks.detection.test_detector import SCALE
 
@@ -35,7 +35,7 @@ def trained(folder: Path) -> dict[str, float]:
     spec = published_spec("spinenet-49")
     (folder / "weights").mkdir()
     kept = Weights(keep_in=folder / "weights" / "kept.pt")
-    metrics = task.evaluate(spec, fidelity=Fidelity(2), seed=0, weights=kept).metrics
+    metrics = task.evaluate(Candidate(spec), fidelity=Fidelity(2), seed=0, weights=kept).metrics
 
     info = DetectorInfo("tiny", spec, SCALE, CATEGORIES, "raw", metrics=metrics)
     save_detector(folder / "run" / "detector.pt", info, raw=read_torch_file(folder / "weights" / "kept.pt")["network"])

@@ -17,12 +17,13 @@ class Metered(Landscape):
     metric_names = ("miou", "macs", "params", "energy_j")
     cost_names = ("macs", "params", "energy_j")
 
-    def costs(self, spec):
-        return {**super().costs(spec), "energy_j": 0.25 * len(spec.blocks) + 0.5 * spec.blocks[0].level}
+    def costs(self, candidate):
+        blocks = candidate.spec.blocks
+        return {**super().costs(candidate), "energy_j": 0.25 * len(blocks) + 0.5 * blocks[0].level}
 
-    def evaluate(self, spec, **how):
-        found = super().evaluate(spec, **how)
-        return Evaluation({"miou": found.metrics["ap"], **self.costs(spec)})
+    def evaluate(self, candidate, **how):
+        found = super().evaluate(candidate, **how)
+        return Evaluation({"miou": found.metrics["ap"], **self.costs(candidate)})
 '''
 YAML = """
 # The landscape, metered.

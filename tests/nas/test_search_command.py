@@ -283,7 +283,7 @@ def test_files_of_the_user_in_the_run_folder_stay(call: Run, tmp_path: Path) -> 
         (
             "nas.search",
             ("experiment=nonsense",),
-            "unknown choice experiment=nonsense; there are quickstart, ",
+            "unknown choice experiment=nonsense; there are own_data, quickstart, ",
         ),
         ("nas.search", ("num_trials=abc",), "num_trials: Input should be a valid integer"),
         ("nas.search", ("experiment=spinenet",), r"no data: pass data\.root=/path/to/coco, a folder with annotations"),

@@ -17,7 +17,7 @@ from nas.record.journal import Journal, read_record
 from nas.setup import Setup, build_setup
 from proxy_tasks.base import NO_WEIGHTS, BadSpecError, Evaluation, Fidelity, OptionRules, ProxyTask, Report, Weights
 from proxy_tasks.landscape import Landscape
-from search_space import ArchSpec
+from search_space import Candidate
 
 TASK = Landscape()
 
@@ -47,12 +47,14 @@ class Measured:
 
     def numerics(self) -> None: ...
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
-        return {"energy_j": TASK.costs(spec)["macs"] / 10e9}
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
+        return {"energy_j": TASK.costs(candidate)["macs"] / 10e9}
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        found = TASK.evaluate(spec, fidelity=fidelity, seed=seed)
-        return Evaluation({**found.metrics, **self.costs(spec)})
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        found = TASK.evaluate(candidate, fidelity=fidelity, seed=seed)
+        return Evaluation({**found.metrics, **self.costs(candidate)})
 
 
 def config_of(*arguments: str) -> dict[str, Any]:
@@ -161,7 +163,7 @@ class Odd(Measured):
 
     energy_j: float | None
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
         if self.energy_j is None:
             raise BadSpecError("a block is left no channel")
         return {"energy_j": self.energy_j}

@@ -20,6 +20,6 @@ def test_it_is_the_landscape_where_detail_reaches_the_finest_output_and_a_third_
 def test_it_splits_random_architectures_as_real_training_did() -> None:
     # 58 % of random architectures were counted to have a path for level 3.
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
-    drawn = [space.decode(space.sample(np.random.default_rng(i))) for i in range(400)]
+    drawn = [space.decode(space.sample(np.random.default_rng(i))).spec for i in range(400)]
     task = ResolutionLandscape()
     assert np.mean([task.score(spec) == true_score(spec) for spec in drawn]) == pytest.approx(0.58, abs=0.08)

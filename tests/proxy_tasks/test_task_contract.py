@@ -25,6 +25,7 @@ from proxy_tasks.training.recipe import Recipe
 from search_space import (
     ArchSpec,
     BlockSpec,
+    Candidate,
     ModelScale,
     ScalePermutedSpace,
     published_names,
@@ -94,20 +95,20 @@ def task(request: pytest.FixtureRequest, tmp_path: Path) -> ProxyTask:
 
 def random_spec(seed: int) -> ArchSpec:
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
-    return space.decode(space.sample(np.random.default_rng(seed)))
+    return space.decode(space.sample(np.random.default_rng(seed))).spec
 
 
 def test_the_same_arguments_give_the_same_metrics(task: ProxyTask) -> None:
     spec = random_spec(0)
-    first = task.evaluate(spec, fidelity=FIDELITY, seed=1)
-    task.evaluate(random_spec(1), fidelity=FIDELITY, seed=2)
-    assert task.evaluate(spec, fidelity=FIDELITY, seed=1).metrics == first.metrics
+    first = task.evaluate(Candidate(spec), fidelity=FIDELITY, seed=1)
+    task.evaluate(Candidate(random_spec(1)), fidelity=FIDELITY, seed=2)
+    assert task.evaluate(Candidate(spec), fidelity=FIDELITY, seed=1).metrics == first.metrics
 
 
 def test_what_is_computed_in_is_a_small_value_that_an_evaluation_does_not_change(task: ProxyTask) -> None:
     task.load()
     numerics = task.numerics()
-    task.evaluate(random_spec(0), fidelity=FIDELITY, seed=1)
+    task.evaluate(Candidate(random_spec(0)), fidelity=FIDELITY, seed=1)
     assert pickle.loads(pickle.dumps(task.numerics())) == numerics
     assert hash(task.numerics()) == hash(numerics)
     # Only what trains nothing is the same everywhere.
@@ -115,7 +116,7 @@ def test_what_is_computed_in_is_a_small_value_that_an_evaluation_does_not_change
 
 
 def test_every_metric_that_is_promised_is_there_and_finite(task: ProxyTask) -> None:
-    metrics = task.evaluate(published_spec("spinenet-49"), fidelity=FIDELITY, seed=0).metrics
+    metrics = task.evaluate(Candidate(published_spec("spinenet-49")), fidelity=FIDELITY, seed=0).metrics
     assert set(metrics) == set(task.metric_names)
     assert all(math.isfinite(value) for value in metrics.values())
     # The first is what a search maximises unless its reward names another.
@@ -130,7 +131,7 @@ def test_equal_keys_give_equal_metrics(task: ProxyTask) -> None:
     dead_last = (lean[0], BlockSpec(3, "residual", (0, 1)), lean[1])
     first, last = (ArchSpec(stem, blocks) for blocks in (dead_first, dead_last))
     assert first.key == last.key
-    results = [task.evaluate(spec, fidelity=FIDELITY, seed=0).metrics for spec in (first, last)]
+    results = [task.evaluate(Candidate(spec), fidelity=FIDELITY, seed=0).metrics for spec in (first, last)]
     assert results[0] == results[1]
 
 
@@ -142,8 +143,8 @@ def test_a_task_is_small_and_crosses_processes(task: ProxyTask) -> None:
     again: ProxyTask = pickle.loads(pickled)
     spec = random_spec(0)
     assert (
-        again.evaluate(spec, fidelity=FIDELITY, seed=0).metrics
-        == task.evaluate(spec, fidelity=FIDELITY, seed=0).metrics
+        again.evaluate(Candidate(spec), fidelity=FIDELITY, seed=0).metrics
+        == task.evaluate(Candidate(spec), fidelity=FIDELITY, seed=0).metrics
     )
 
 
@@ -174,8 +175,8 @@ def test_what_was_prepared_is_sound(task: ProxyTask) -> None:
 
 def test_costs_are_those_among_the_metrics(task: ProxyTask) -> None:
     spec = random_spec(3)
-    metrics = task.evaluate(spec, fidelity=FIDELITY, seed=0).metrics
-    assert task.costs(spec) == {name: metrics[name] for name in task.cost_names}
+    metrics = task.evaluate(Candidate(spec), fidelity=FIDELITY, seed=0).metrics
+    assert task.costs(Candidate(spec)) == {name: metrics[name] for name in task.cost_names}
 
 
 def test_names_are_promised_once(task: ProxyTask) -> None:
@@ -199,14 +200,14 @@ def test_baselines_have_the_metrics_of_trials_and_are_the_spec_of_their_name(tas
         assert set(metrics) == set(task.metric_names)
         assert all(math.isfinite(value) for value in metrics.values())
         if name in published_names():
-            assert metrics == task.evaluate(published_spec(name), fidelity=FIDELITY, seed=0).metrics
+            assert metrics == task.evaluate(Candidate(published_spec(name)), fidelity=FIDELITY, seed=0).metrics
 
 
 def test_a_training_that_can_end_early_ends_at_the_first_limit_that_it_is_above_and_is_whole_below(
     task: ProxyTask, tmp_path: Path
 ) -> None:
     spec = random_spec(0)
-    whole = task.evaluate(spec, fidelity=FIDELITY, seed=0)
+    whole = task.evaluate(Candidate(spec), fidelity=FIDELITY, seed=0)
     assert whole.stopped_at is None
     # A task that cannot is never sent limits: a search that would is refused. Only what trains nothing may be one.
     if not isinstance(task, StoppableTask):
@@ -216,7 +217,7 @@ def test_a_training_that_can_end_early_ends_at_the_first_limit_that_it_is_above_
     kept = Weights(keep_in=tmp_path / "kept.pt")
 
     def within(*limits: LossLimit) -> Evaluation:
-        return task.evaluate_within(spec, fidelity=FIDELITY, seed=0, loss_limits=limits, weights=kept)
+        return task.evaluate_within(Candidate(spec), fidelity=FIDELITY, seed=0, loss_limits=limits, weights=kept)
 
     above = within(LossLimit(0.5, min(whole.loss_curve) / 2))
     assert above.stopped_at is not None
@@ -224,7 +225,7 @@ def test_a_training_that_can_end_early_ends_at_the_first_limit_that_it_is_above_
     assert len(above.loss_curve) == round(above.stopped_at * len(whole.loss_curve))
     assert above.loss_curve == whole.loss_curve[: len(above.loss_curve)]
     assert set(above.metrics) < set(task.metric_names)
-    assert {name: above.metrics[name] for name in task.cost_names} == task.costs(spec)
+    assert {name: above.metrics[name] for name in task.cost_names} == task.costs(Candidate(spec))
     assert not (tmp_path / "kept.pt").exists()
 
     below = within(LossLimit(0.5, max(whole.loss_curve)))

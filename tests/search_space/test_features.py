@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search_space import ArchSpec, BlockSpec, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
+from search_space import ArchSpec, BlockSpec, Candidate, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
 from search_space.features import ArchitectureFeatures
 
 SPINENET = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -120,12 +120,12 @@ def test_random_architectures_have_resolution_paths_as_often_as_was_measured() -
 def test_features_are_the_same_in_every_process() -> None:
     code = (
         "from search_space import *; space = ScalePermutedSpace(resnet_seed('r0-sp53')); "
-        "print(hash(space.features(space.encode(published_spec('spinenet-49')))))"
+        "print(hash(space.features(space.encode(Candidate(published_spec('spinenet-49'))))))"
     )
     # Python hashes floats alike everywhere, texts by this seed.
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    own = SPINENET.features(SPINENET.encode(published_spec("spinenet-49")))
+    own = SPINENET.features(SPINENET.encode(Candidate(published_spec("spinenet-49"))))
     assert int(done.stdout) == hash(own)
 
 

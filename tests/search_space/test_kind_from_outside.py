@@ -30,6 +30,7 @@ from proxy_tasks.training.recipe import Recipe
 from search_space import (
     ArchSpec,
     BlockSpec,
+    Candidate,
     ModelScale,
     ScalePermutedSpace,
     SpecFile,
@@ -94,8 +95,8 @@ def spec(kind: BlockKind) -> ArchSpec:
     """Return an architecture out of a space that has the kind."""
     space = ScalePermutedSpace(resnet_seed("r0-sp53"), kinds=("bottleneck", kind.name))
     decisions = space.sample(np.random.default_rng(0))
-    spec = space.decode(decisions)
-    assert space.decode(space.encode(spec)) == spec
+    spec = space.decode(decisions).spec
+    assert space.decode(space.encode(Candidate(spec))).spec == spec
     assert {block.kind for block in spec.blocks} == {"bottleneck", "separable"}
     return spec
 
@@ -176,7 +177,7 @@ def test_its_cost_is_that_of_its_layers() -> None:
 
 
 def test_the_landscape_scores_it(spec: ArchSpec) -> None:
-    metrics = Landscape().evaluate(spec, fidelity=Fidelity(1), seed=0).metrics
+    metrics = Landscape().evaluate(Candidate(spec), fidelity=Fidelity(1), seed=0).metrics
     assert 0 < metrics["ap"] == true_score(spec) < 1
 
 
@@ -188,10 +189,10 @@ def test_the_detection_task_trains_it(spec: ArchSpec, tmp_path: Path) -> None:
         cache_dir=tmp_path / "cache",
     )
     task.prepare(silent)
-    metrics = task.evaluate(spec, fidelity=Fidelity(epochs=3, max_train_images=16), seed=0).metrics
+    metrics = task.evaluate(Candidate(spec), fidelity=Fidelity(epochs=3, max_train_images=16), seed=0).metrics
     assert set(metrics) == set(task.metric_names)
     assert all(math.isfinite(value) for value in metrics.values())
-    assert metrics == task.evaluate(spec, fidelity=Fidelity(epochs=3, max_train_images=16), seed=0).metrics
+    assert metrics == task.evaluate(Candidate(spec), fidelity=Fidelity(epochs=3, max_train_images=16), seed=0).metrics
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_space import ArchSpec, BlockSpec, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
+from search_space import ArchSpec, BlockSpec, Candidate, ScalePermutedSpace, StemBlock, published_spec, resnet_seed
 from search_space.resolution import has_resolution_paths, levels_above
 
 SPINENET = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -41,14 +41,14 @@ def test_parts_that_are_not_searched_have_no_decisions_and_size_one() -> None:
 
 def test_spinenet_49_is_a_point_of_its_space() -> None:
     spec = published_spec("spinenet-49")
-    assert SPINENET.decode(SPINENET.encode(spec)) == spec
+    assert SPINENET.decode(SPINENET.encode(Candidate(spec))).spec == spec
 
 
 @pytest.mark.parametrize(("name", "window"), [("r0-sp53", 5), ("r23-sp30", 5)])
 def test_found_networks_are_points_of_their_spaces(name: str, window: int) -> None:
     spec = published_spec(name)
     space = ScalePermutedSpace(resnet_seed(name), level_offsets=(), kinds=(), window=window)
-    assert space.decode(space.encode(spec)) == spec
+    assert space.decode(space.encode(Candidate(spec))).spec == spec
 
 
 def test_r0_sp53_needs_a_window_of_five() -> None:
@@ -56,7 +56,7 @@ def test_r0_sp53_needs_a_window_of_five() -> None:
     with pytest.raises(
         ValueError, match=re.escape("block 7: needs 2 parents among the 4 features before it, got [4, 8]")
     ):
-        space.encode(published_spec("r0-sp53"))
+        space.encode(Candidate(published_spec("r0-sp53")))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_r0_sp53_needs_a_window_of_five() -> None:
 )
 def test_specs_outside_the_space_are_refused(spec: ArchSpec, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        SPINENET.encode(spec)
+        SPINENET.encode(Candidate(spec))
 
 
 def test_levels_that_the_budget_cannot_make_are_refused() -> None:
@@ -81,7 +81,7 @@ def test_levels_that_the_budget_cannot_make_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"cannot come from \{2: 1, 3: 3, 4: 5, 5: 1\} \(level: count\) by offsets \[0\]"
     ):
-        space.encode(spec)
+        space.encode(Candidate(spec))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def small_space() -> ScalePermutedSpace:
 
 def test_every_spec_of_a_small_space_is_equally_likely() -> None:
     space, rng = small_space(), np.random.default_rng(0)
-    counts = Counter(space.decode(space.sample(rng)) for _ in range(20_000))
+    counts = Counter(space.decode(space.sample(rng)).spec for _ in range(20_000))
     # By hand: levels (2,3) (3,2) (2,4) (4,2) (3,3) (3,4) (4,3); parents 1 * 3 * 6 ways. Level (3,3) comes from two
     # vectors of decisions, so sampling decisions uniformly would give it twice as often.
     assert len(counts) == 7 * 18
@@ -156,7 +156,7 @@ def vectors_through_legal(space: ScalePermutedSpace, prefix: tuple[int, ...] = (
 def test_legal_options_lead_to_all_architectures_with_resolution_paths_and_to_no_other(options: dict[str, Any]) -> None:
     everything, space = two_outputs(**options), two_outputs(**options, resolution_paths=True)
     vectors = set(vectors_through_legal(everything))
-    kept = {vector for vector in vectors if has_resolution_paths(everything.decode(vector))}
+    kept = {vector for vector in vectors if has_resolution_paths(everything.decode(vector).spec)}
     found = list(vectors_through_legal(space))
     assert len(found) == len(set(found))
     assert set(found) == kept
@@ -165,8 +165,8 @@ def test_legal_options_lead_to_all_architectures_with_resolution_paths_and_to_no
 
 def test_every_architecture_with_resolution_paths_is_equally_likely() -> None:
     space, rng = two_outputs(permutation=False, resolution_paths=True), np.random.default_rng(0)
-    specs = {space.decode(vector) for vector in vectors_through_legal(space)}
-    counts = Counter(space.decode(space.sample(rng)) for _ in range(8_000))
+    specs = {space.decode(vector).spec for vector in vectors_through_legal(space)}
+    counts = Counter(space.decode(space.sample(rng)).spec for _ in range(8_000))
     assert counts.keys() == specs
     expected = 8_000 / len(specs)
     chi_square = sum((n - expected) ** 2 / expected for n in counts.values())
@@ -179,7 +179,7 @@ def test_mutations_keep_resolution_paths_and_all_four_happen() -> None:
     changes = Counter[str]()
     for _ in range(400):
         decisions = space.sample(rng)
-        before, after = space.decode(decisions), space.decode(space.mutate(decisions, rng))
+        before, after = space.decode(decisions).spec, space.decode(space.mutate(decisions, rng)).spec
         assert has_resolution_paths(before)
         assert has_resolution_paths(after)
         changes[change_between(before, after)] += 1
@@ -194,9 +194,9 @@ def test_an_architecture_without_a_resolution_path_is_refused_with_the_output_th
     assert levels_above(spec) == {3: 1, 4: 0, 5: 0, 6: 0, 7: 0}
     message = "every path from the stem to the output of level 3 leads through a block that is coarser"
     with pytest.raises(ValueError, match=message):
-        kept.encode(spec)
+        kept.encode(Candidate(spec))
     with pytest.raises(ValueError, match=r"block\d+\.parent1: legal options are .*, got \d+"):
-        kept.decode(everything.encode(spec))
+        kept.decode(everything.encode(Candidate(spec)))
 
 
 def test_spaces_that_cannot_have_the_rule_are_refused() -> None:
@@ -224,7 +224,7 @@ def test_proposals_are_those_of_earlier_versions() -> None:
 
 def test_samples_cover_every_level_and_kind() -> None:
     rng = np.random.default_rng(0)
-    specs = [SPINENET.decode(SPINENET.sample(rng)) for _ in range(300)]
+    specs = [SPINENET.decode(SPINENET.sample(rng)).spec for _ in range(300)]
     assert {block.level for spec in specs for block in spec.blocks[:10]} == set(range(1, 8))
     assert {block.kind for spec in specs for block in spec.blocks} == {"bottleneck", "residual"}
     assert len({spec.output_levels for spec in specs}) > 60
@@ -255,7 +255,9 @@ def test_a_mutation_is_one_nameable_change_and_all_four_happen() -> None:
     changes = Counter[str]()
     for _ in range(400):
         decisions = SPINENET.sample(rng)
-        changes[change_between(SPINENET.decode(decisions), SPINENET.decode(SPINENET.mutate(decisions, rng)))] += 1
+        changes[
+            change_between(SPINENET.decode(decisions).spec, SPINENET.decode(SPINENET.mutate(decisions, rng)).spec)
+        ] += 1
     # Each has a quarter of the chances: 100 of 400, standard deviation 9.
     assert set(changes) == {"swap", "rewire", "level", "kind"}
     assert min(changes.values()) > 60
@@ -265,6 +267,6 @@ def test_a_space_of_one_architecture_cannot_mutate() -> None:
     space = ScalePermutedSpace(
         published_spec("spinenet-49"), permutation=False, connections=False, level_offsets=(), kinds=()
     )
-    assert space.decode(()) == published_spec("spinenet-49")
+    assert space.decode(()).spec == published_spec("spinenet-49")
     with pytest.raises(ValueError, match="there is nothing to mutate"):
         space.mutate((), np.random.default_rng(0))

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_space import ArchSpec, Decision, Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
+from search_space import (
+    ArchSpec,
+    Decision,
+    Decisions,
+    ModelScale,
+    ScalePermutedSpace,
+    ScalingSpace,
+    SearchSpace,
+    mobile_seed,
+    published_spec,
+    resnet_seed,
+)
 from search_space.spec import live_blocks, short_form
 
 SPACES: dict[str, SearchSpace] = {
@@ -25,6 +36,8 @@ SPACES: dict[str, SearchSpace] = {
     "seven stem blocks": ScalePermutedSpace(resnet_seed("r23-sp30")),
     "one intermediate": ScalePermutedSpace(resnet_seed("r35-sp18")),
     "mobile": ScalePermutedSpace(published_spec("spinenet-mobile-49"), level_offsets=(), kinds=("mbconv",)),
+    "mobile seed": ScalePermutedSpace(mobile_seed(), kinds=(), window=4),
+    "vertex": ScalePermutedSpace(resnet_seed("vertex-spinenet"), window=4),
     "resolution paths": ScalePermutedSpace(resnet_seed("r0-sp53"), resolution_paths=True),
     "resolution paths, no window": ScalePermutedSpace(resnet_seed("r14-sp39"), window=None, resolution_paths=True),
     "resolution paths, connections only": ScalePermutedSpace(
@@ -34,6 +47,10 @@ SPACES: dict[str, SearchSpace] = {
         published_spec("r0-sp53"), permutation=False, connections=False, kinds=(), resolution_paths=True
     ),
     "one offset": ScalePermutedSpace(resnet_seed("r14-sp39"), level_offsets=(1,), kinds=("residual",)),
+    "scales": ScalingSpace(published_spec("spinenet-49"), ModelScale(), (512, 640), width_multiplier=(0.8, 1, 1.2)),
+    "topology and scale": ScalingSpace(
+        ScalePermutedSpace(resnet_seed("r0-sp53")), ModelScale(), block_repeats=(1, 2), head_width=(64, 256)
+    ),
 }
 
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
@@ -61,15 +78,15 @@ def assert_is_buildable(spec: ArchSpec) -> None:
 @given(seed=seeds)
 @settings(max_examples=50)
 def test_every_vector_of_legal_options_decodes(space: SearchSpace, seed: int) -> None:
-    assert_is_buildable(space.decode(draw_through_legal(space, np.random.default_rng(seed))))
+    assert_is_buildable(space.decode(draw_through_legal(space, np.random.default_rng(seed))).spec)
 
 
 @every_space
 @given(seed=seeds)
 @settings(max_examples=50)
-def test_decoding_what_was_encoded_gives_the_spec_back(space: SearchSpace, seed: int) -> None:
-    spec = space.decode(draw_through_legal(space, np.random.default_rng(seed)))
-    assert space.decode(space.encode(spec)) == spec
+def test_decoding_what_was_encoded_gives_the_candidate_back(space: SearchSpace, seed: int) -> None:
+    candidate = space.decode(draw_through_legal(space, np.random.default_rng(seed)))
+    assert space.decode(space.encode(candidate)) == candidate
 
 
 @every_space
@@ -85,7 +102,7 @@ def test_samples_are_legal_and_repeat_with_the_seed(space: SearchSpace, seed: in
 @every_space
 @given(seed=seeds)
 @settings(max_examples=50)
-def test_mutants_are_legal_other_specs(space: SearchSpace, seed: int) -> None:
+def test_mutants_are_legal_other_candidates(space: SearchSpace, seed: int) -> None:
     rng = np.random.default_rng(seed)
     decisions = draw_through_legal(space, rng)
     mutant = space.mutate(decisions, rng)

@@ -22,7 +22,7 @@ def document(name: str = "mine") -> SpecFile:
 def test_written_spec_reads_back_equal(
     tmp_path_factory: pytest.TempPathFactory, seed: int, metric: float, width: float
 ) -> None:
-    spec = SPACE.decode(SPACE.sample(np.random.default_rng(seed)))
+    spec = SPACE.decode(SPACE.sample(np.random.default_rng(seed))).spec
     provenance = Provenance(
         run="r",
         trial=1,

@@ -16,7 +16,7 @@ from proxy_tasks.coco.layouts.json_layouts import (
 )
 from proxy_tasks.coco.layouts.layout import Layout
 from proxy_tasks.coco.layouts.voc import ANNOTATIONS, read_voc
-from proxy_tasks.coco.layouts.yolo import read_yolo, yolo_files
+from proxy_tasks.coco.layouts.yolo import CLASSES, read_yolo, yolo_files
 
 _TITLES = "COCO 2017, Roboflow, CVAT, Datumaro, Label Studio, YOLO, Pascal VOC"
 _MAX_LISTED = 6
@@ -67,13 +67,13 @@ def recognised(root: Path, converted_dir: Path, report: Report) -> Layout:
 def named_layout(root: Path, annotations: str, converted_dir: Path, report: Report) -> Layout | None:
     """Return the layout that a name in place of an annotation file stands for; None where it stands for a file.
 
-    A YAML file is YOLO's, a folder Pascal VOC's.
+    A YAML file is YOLO's, `classes.txt` too, a folder Pascal VOC's.
 
     Raises:
         InputError: as `recognised`.
     """
     path = root / annotations
-    if path.suffix in (".yaml", ".yml") and path.is_file():
+    if (path.suffix in (".yaml", ".yml") or path.name == CLASSES) and path.is_file():
         return read_yolo(root, path, converted_dir, report)
     if path.is_dir():
         return read_voc(path, converted_dir, report)

@@ -19,7 +19,8 @@ from proxy_tasks.coco.layouts.converted import VERSION, Box, Picture, coco_docum
 from proxy_tasks.coco.layouts.layout import Layout, Place
 
 ANNOTATIONS = "Annotations"
-_IMAGES = "JPEGImages"
+_IMAGES = ("JPEGImages", "images")
+"""Folders of the pictures; Label Studio has the second."""
 _LISTS = "ImageSets/Main"
 _TRAIN_AND_VAL = (("train", "val"), ("trainval", "test"), ("default", "val"))
 """Lists of the training and of the validation set, the first that are there; CVAT calls its only one `default`."""
@@ -57,9 +58,11 @@ def read_voc(annotations: Path, converted_dir: Path, report: Report) -> Layout:
         InputError: a file is missing, cannot be parsed or lacks what is needed, or the validation set has a class that
             the training set has not.
     """
-    root, image_dir = annotations.parent, annotations.parent / _IMAGES
-    if not image_dir.is_dir():
-        raise InputError(f"{root} has {annotations.name}/, and no pictures in {_IMAGES}/: put them there")
+    root = annotations.parent
+    images = next((name for name in _IMAGES if (root / name).is_dir()), None)
+    if images is None:
+        raise InputError(f"{root} has {annotations.name}/, and no pictures in {_IMAGES[0]}/: put them there")
+    image_dir = root / images
 
     train_list, val_list = _lists(root / _LISTS)
     train = _described(annotations, image_dir, train_list, report)
@@ -70,9 +73,9 @@ def read_voc(annotations: Path, converted_dir: Path, report: Report) -> Layout:
     def place_of(split: str, pictures: Sequence[_Described]) -> Place:
         content = coco_document([_converted(picture, names) for picture in pictures], dict(enumerate(names)))
         digest = hashlib.sha256(b"%d" % VERSION + content).hexdigest()
-        return Place(str(written(converted_dir, f"{root.name}-{split}", digest, lambda: content)), _IMAGES)
+        return Place(str(written(converted_dir, f"{root.name}-{split}", digest, lambda: content)), images)
 
-    val = Place(str(val_list.relative_to(root)), _IMAGES)
+    val = Place(str(val_list.relative_to(root)), images)
     if val_list.is_file():
         val_pictures = _described(annotations, image_dir, val_list, report)
         _check_classes(val_pictures, names)
@@ -93,7 +96,7 @@ def _lists(folder: Path) -> tuple[Path | None, Path]:
 
 def _described(annotations: Path, image_dir: Path, names: Path | None, report: Report) -> list[_Described]:
     """Return the pictures of a list."""
-    files = _all_files(annotations) if names is None else _listed(annotations, names)
+    files = _all_files(annotations) if names is None else _listed(annotations, image_dir, names)
     what = f"reading {annotations.name}" if names is None else f"reading {annotations.name} of {names.stem}"
     report(what, 0, len(files))
     pictures = [_read(file, image_dir, file.parent.relative_to(annotations)) for file in files]
@@ -107,11 +110,11 @@ def _all_files(annotations: Path) -> list[Path]:
     return [file for file in files if not any(part.startswith(".") for part in file.relative_to(annotations).parts)]
 
 
-def _listed(annotations: Path, names: Path) -> list[Path]:
-    """Return the files that a list names, each once.
+def _listed(annotations: Path, image_dir: Path, names: Path) -> list[Path]:
+    """Return the files that a list names, each once; where only the picture is there, it has no objects.
 
     Raises:
-        InputError: one is not there, or the list is empty.
+        InputError: neither of the two is there, or the list is empty.
     """
     try:
         lines = names.read_text(encoding="utf-8-sig").splitlines()
@@ -126,7 +129,7 @@ def _listed(annotations: Path, names: Path) -> list[Path]:
 
         # A name may end as a second column does.
         name = _PRESENCE.sub("", whole).strip('"')
-        file = _file_of(annotations, whole) or _file_of(annotations, name)
+        file = _file_of(annotations, whole) or _file_of(annotations, name) or _bare(annotations, image_dir, name)
         if file is None:
             raise InputError(f"{names}, line {number}: there is no {name}.xml in {annotations}")
         files[file] = None
@@ -141,10 +144,26 @@ def _file_of(annotations: Path, name: str) -> Path | None:
     return annotations / below if below is not None and (annotations / below).is_file() else None
 
 
+def _bare(annotations: Path, image_dir: Path, name: str) -> Path | None:
+    """Return where the XML file of a picture would be; None where there is no such picture.
+
+    Datumaro writes none for a picture without objects.
+    """
+    below = name_below(annotations, f"{name}.xml")
+    if below is None:
+        return None
+    file = annotations / below
+    picture = _picture_name(image_dir, file.parent.relative_to(annotations), file.stem, "")
+    return file if (image_dir / picture).is_file() else None
+
+
 def _read(file: Path, image_dir: Path, below: Path) -> _Described:
     """Read one XML file; `below` is the folder that its picture lies in, as it does itself."""
     try:
         tree = ET.fromstring(file.read_bytes())
+    except FileNotFoundError:
+        name = _picture_name(image_dir, below, file.stem, "")
+        return _Described(file, name, stored_size(image_dir / name), ())
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
     # Of an encoding that the parser does not know the other two are raised.

@@ -23,8 +23,16 @@ from proxy_tasks.coco.layouts.layout import Layout, Place
 from proxy_tasks.coco.layouts.yolo_labels import LabelRules, boxes_of
 
 _NAMES = ("data.yaml", "data.yml")
-_NO_LABELS = ("classes.txt", "notes.txt")
+CLASSES = "classes.txt"
+"""The names of the classes, a line each, of exports without a YAML file; the first tools left it among the labels."""
+_NO_LABELS = (CLASSES, "notes.txt")
 """Text files that tools leave among labels."""
+_USUAL_FOLDERS = {
+    "train/images": ("valid/images", "val/images"),
+    "images/train": ("images/val", "images/valid"),
+    "images": (),
+}
+"""Folders of the pictures to train on, and of those to validate on beside each, where no file names any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,15 @@ class _Config:
 
 
 def yolo_files(root: Path) -> list[Path]:
-    """Return the YAML files in a folder that describe a data set: `data.yaml`, or else all that name pictures."""
+    """Return the files in a folder that describe a data set.
+
+    That is `data.yaml`, or else all YAML files that name pictures, or else `classes.txt` beside labels.
+    """
     usual = [root / name for name in _NAMES if (root / name).is_file()]
-    return usual or [file for file in sorted(root.glob("*.y*ml")) if _names_pictures(file)]
+    found = usual or [file for file in sorted(root.glob("*.y*ml")) if _names_pictures(file)]
+    if not found and (root / CLASSES).is_file() and (root / "labels").is_dir():
+        return [root / CLASSES]
+    return found
 
 
 def read_yolo(root: Path, file: Path, converted_dir: Path, report: Report) -> Layout:
@@ -106,9 +120,14 @@ def _config(root: Path, file: Path) -> _Config:
     Raises:
         InputError: it is no YAML, or says not what is needed.
     """
-    content = _plain_content(file)
+    content = {"names": _lines(file, "classes")} if file.name == CLASSES else _plain_content(file)
+    if isinstance(content, dict) and not content.get("train"):
+        content = {**content, **_usual_folders(root)}
     if not isinstance(content, dict) or not content.get("train"):
-        raise InputError(f"{file}: needed is train:, the folder or list of the training pictures")
+        raise InputError(
+            f"{file}: needed is train:, the folder or list of the training pictures, as there is none of "
+            f"{', '.join(f'{name}/' for name in _USUAL_FOLDERS)}"
+        )
 
     rules = LabelRules(file.name, _names(file, content), _num_keypoint_numbers(file, content))
     val_named = content.get("val") or content.get("validation") or ""
@@ -127,6 +146,28 @@ def _config(root: Path, file: Path) -> _Config:
         val=tuple(_first_there(candidates) for candidates in val) if is_val_there else None,
         val_named=str(val[0][0]) if val else "",
     )
+
+
+def _usual_folders(root: Path) -> dict[str, str]:
+    """Return the folders of the pictures as tools name them; empty where there are none of these."""
+    train = next((name for name in _USUAL_FOLDERS if (root / name).is_dir()), None)
+    if train is None:
+        return {}
+    val = next((name for name in _USUAL_FOLDERS[train] if (root / name).is_dir()), "")
+    return {"train": train, "val": val}
+
+
+def _lines(file: Path, of: str) -> list[str]:
+    """Return the lines of a text file without empty ones; `of` says what it lists.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is no list of {of}: {error}") from None
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _plain_content(file: Path) -> object:
@@ -255,13 +296,8 @@ def _without_picture(folder: Path) -> set[Path]:
 
 def _listed(file: Path, source: Path) -> set[Path]:
     """Return the pictures that a text file lists; relative ones lie beside it, or below the YAML file's folder."""
-    try:
-        lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: {source} is no list of pictures: {error}") from None
-
     images = set()
-    for line in filter(None, lines):
+    for line in _lines(source, "pictures"):
         candidates = [Path(os.path.abspath(folder / line)) for folder in (source.parent, file.parent)]  # noqa: PTH100
         images.add(next((path for path in candidates if path.is_file()), candidates[0]))
     return images

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from nas.assessment.importance import Importance, importance_of
-from search_space import ArchSpec, ScalePermutedSpace, resnet_seed
+from search_space import ArchSpec, Candidate, ScalePermutedSpace, resnet_seed
 from search_space.resolution import levels_above
 from search_space.spec import live_blocks
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"), level_offsets=(-1, 0, 1, 2), kinds=("bottleneck", "residual"))
 RNG = np.random.default_rng(0)
-SPECS = [SPACE.decode(SPACE.sample(RNG)) for _ in range(120)]
+SPECS = [SPACE.decode(SPACE.sample(RNG)).spec for _ in range(120)]
 
 
 def num_built(spec: ArchSpec) -> int:
@@ -18,7 +18,7 @@ def num_built(spec: ArchSpec) -> int:
 
 
 def of(rewards: list[float]) -> Importance:
-    return importance_of(SPECS, rewards)
+    return importance_of([Candidate(spec) for spec in SPECS], rewards)
 
 
 def test_the_feature_that_a_reward_is_made_of_comes_first_and_alone() -> None:

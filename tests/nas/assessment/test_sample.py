@@ -9,7 +9,7 @@ from foundation import InputError
 from nas.assessment.sample import draw_sample
 from nas.options.command_line import compose
 from nas.setup import build_setup
-from search_space import ArchSpec, Decisions, published_spec
+from search_space import Candidate, Decisions, published_spec
 from tests.nas.reporting.reported_runs import SPACE
 
 
@@ -30,7 +30,7 @@ def test_a_sample_is_a_third_published_a_third_of_the_best_and_the_rest_drawn() 
 
 
 def test_without_a_run_mutants_of_published_ones_take_its_place() -> None:
-    sample = [SPACE.decode(decisions) for decisions in draw_sample(SPACE, 30, [], seed=0)]
+    sample = [SPACE.decode(decisions).spec for decisions in draw_sample(SPACE, 30, [], seed=0)]
     assert len({spec.key for spec in sample}) == 30
 
 
@@ -48,7 +48,7 @@ def test_relatives_are_the_best_of_the_run_and_what_one_change_makes_of_it() -> 
 
 
 def test_relatives_without_a_run_are_those_of_a_published_one() -> None:
-    parent = SPACE.decode(draw_sample(SPACE, 3, [], 0, "relatives")[0])
+    parent = SPACE.decode(draw_sample(SPACE, 3, [], 0, "relatives")[0]).spec
     assert parent.key in {published_spec(name).key for name in ("spinenet-49", "r0-sp53")}
 
 
@@ -66,10 +66,10 @@ class TwoOfThem:
     def mutate(self, decisions: Decisions, rng: np.random.Generator) -> Decisions:
         return self.sample(rng)
 
-    def decode(self, decisions: Decisions) -> ArchSpec:
+    def decode(self, decisions: Decisions) -> Candidate:
         return SPACE.decode(decisions)
 
-    def encode(self, spec: ArchSpec) -> Decisions:
+    def encode(self, candidate: Candidate) -> Decisions:
         raise ValueError("not one of the two")
 
     feature_names = SPACE.feature_names

@@ -46,7 +46,7 @@ def laid_out(spec: ArchSpec) -> Layout:
 
 
 def random_spec(space: str, seed: int) -> ArchSpec:
-    return SPACES[space].decode(SPACES[space].sample(np.random.default_rng(seed)))
+    return SPACES[space].decode(SPACES[space].sample(np.random.default_rng(seed))).spec
 
 
 def everything_in_one(num_blocks: int = 24) -> ArchSpec:

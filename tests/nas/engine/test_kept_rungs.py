@@ -33,7 +33,7 @@ def test_a_trial_that_is_run_again_starts_from_the_rung_below_and_not_from_what_
         trials = journal.record.trials
         while (job := search.start_trial()) is not None:
             # The first architecture is trained, and is promoted twice, as no other is any good.
-            if job.spec != trials[0].spec:
+            if job.candidate.spec != trials[0].spec:
                 search.finish_trial(Outcome(job.trial, WORST))
                 continue
 

@@ -26,6 +26,7 @@ from proxy_tasks.landscape import Landscape
 from search_space import (
     ArchSpec,
     BlockSpec,
+    Candidate,
     Decisions,
     ScalePermutedSpace,
     SearchSpace,
@@ -80,7 +81,7 @@ def make_search(
 
 
 def evaluate(job: Job) -> Outcome:
-    return Outcome(job.trial, TASK.evaluate(job.spec, fidelity=job.fidelity, seed=job.seed))
+    return Outcome(job.trial, TASK.evaluate(Candidate(job.candidate.spec), fidelity=job.fidelity, seed=job.seed))
 
 
 def run_all(search: Search) -> None:
@@ -98,7 +99,7 @@ def test_every_trial_is_asked_evaluated_and_told(tmp_path: Path) -> None:
     record = read_record(tmp_path)
     assert record.told == list(range(20))
     assert all(trial.key == trial.spec.key for trial in record.trials.values())
-    assert all(SPACE.decode(trial.proposal.decisions) == trial.spec for trial in record.trials.values())
+    assert all(SPACE.decode(trial.proposal.decisions).spec == trial.spec for trial in record.trials.values())
     assert all(trial.reward == trial.metrics["ap"] for trial in record.trials.values())
 
 
@@ -106,7 +107,7 @@ def test_a_proposal_is_on_disk_before_its_job_is_given_out(tmp_path: Path) -> No
     with Journal(tmp_path, {}) as journal:
         job = make_search(journal).start_trial()
         assert job is not None
-        assert read_record(tmp_path).trials[job.trial].spec == job.spec
+        assert read_record(tmp_path).trials[job.trial].spec == job.candidate.spec
 
 
 def test_a_result_is_on_disk_before_the_controller_learns_it(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_result_is_on_disk_before_the_controller_learns_it(tmp_path: Path) -> 
 def test_every_controller_resumes_as_if_it_had_not_been_stopped(
     tmp_path: Path, make: Callable[[SearchSpace], Controller]
 ) -> None:
-    begin_with = [SPACE.encode(published_spec("spinenet-49"))]
+    begin_with = [SPACE.encode(Candidate(published_spec("spinenet-49")))]
     reward = MetricReward("ap", ("macs",))
     for folder, steps in (("whole", [18]), ("stopped", [5, 13, 18])):
         for num_trials in steps:
@@ -182,7 +183,7 @@ def test_a_fresh_controller_fed_the_journal_proposes_what_the_search_proposes(tm
     with Journal(tmp_path, {}) as journal:
         job = make_search(journal, num_trials=13).start_trial()
     assert job is not None
-    assert SPACE.decode(controller.ask(np.random.default_rng([0, 12])).decisions) == job.spec
+    assert SPACE.decode(controller.ask(np.random.default_rng([0, 12])).decisions).spec == job.candidate.spec
 
 
 def test_a_known_architecture_is_not_evaluated_again(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_a_known_architecture_is_not_evaluated_again(tmp_path: Path) -> None:
     with Journal(tmp_path, {}) as journal:
         search = make_search(journal, num_trials=60, controller=evolution(SMALL_SPACE), space=SMALL_SPACE)
         while (job := search.start_trial()) is not None:
-            evaluated.append(job.spec.key)
+            evaluated.append(job.candidate.spec.key)
             search.finish_trial(evaluate(job))
     record = read_record(tmp_path)
     reused = [trial for trial in record.trials.values() if trial.status == "reused"]
@@ -212,7 +213,7 @@ def test_an_architecture_that_is_being_trained_is_waited_for(tmp_path: Path, is_
         # Four architectures: then there is nothing to start but what is under way already.
         jobs = [job for _ in range(4) if (job := search.start_trial()) is not None]
         assert search.start_trial() is None
-        assert len({job.spec.key for job in jobs}) == 4
+        assert len({job.candidate.spec.key for job in jobs}) == 4
         if not is_resumed:
             for job in reversed(jobs):
                 search.finish_trial(evaluate(job))
@@ -235,7 +236,7 @@ def test_when_the_one_that_is_waited_for_fails_the_next_is_trained(tmp_path: Pat
         search.finish_trial(Outcome(jobs[0].trial, Failure("nan", "diverged")))
         again = search.start_trial()
         assert again is not None
-        assert again.spec == jobs[0].spec
+        assert again.candidate == jobs[0].candidate
         assert again.trial > jobs[0].trial
         for job in (again, *jobs[1:]):
             search.finish_trial(evaluate(job))
@@ -323,17 +324,17 @@ def test_what_is_over_a_limit_is_never_trained_and_the_controller_hears_of_it(tm
     with Journal(tmp_path, {}) as journal:
         search = make_search(journal, num_trials=40, controller=Watching(SPACE), limits=limits)
         while (job := search.start_trial()) is not None:
-            started.append(job.spec)
+            started.append(job.candidate.spec)
             search.finish_trial(evaluate(job))
     trials = read_record(tmp_path).trials
     rejected = [trial for trial in trials.values() if trial.status == "rejected"]
     assert 0 < len(rejected) < 40
     assert [trial.status == "rejected" for trial in trials.values()] == [reward is None for reward in told]
     assert len(started) == 40 - len(rejected)
-    assert all(TASK.costs(spec)["macs"] <= 18e9 for spec in started)
+    assert all(TASK.costs(Candidate(spec))["macs"] <= 18e9 for spec in started)
     for trial in rejected:
         assert trial.failure == Failure("over_limit", f"macs {trial.metrics['macs']:,.0f}, limit 18,000,000,000")
-        assert trial.metrics == TASK.costs(trial.spec)
+        assert trial.metrics == TASK.costs(Candidate(trial.spec))
 
 
 def test_a_resumed_run_with_limits_equals_one_that_was_not_stopped(tmp_path: Path) -> None:
@@ -354,7 +355,7 @@ def test_a_limit_that_nothing_keeps_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_given_decisions_come_before_the_controllers_own(tmp_path: Path) -> None:
-    given = [SPACE.encode(published_spec(name)) for name in ("r0-sp53", "spinenet-49")]
+    given = [SPACE.encode(Candidate(published_spec(name))) for name in ("r0-sp53", "spinenet-49")]
     told: list[Decisions] = []
 
     class Watching(RandomSearch):

@@ -10,6 +10,7 @@ from nas.record.journal import Journal, read_record
 from nas.record.numerics import count_numerics
 from nas.record.trial import Failure
 from proxy_tasks import Fidelity, Numerics
+from search_space import Candidate
 from tests.nas.engine.test_loop import SMALL_SPACE, TASK, evaluate, make_search
 
 BF16, FLOAT32 = Numerics("bfloat16", "cpu AVX512+BF16", 2), Numerics("float32", "cpu AVX2", 2)
@@ -17,7 +18,7 @@ NUM_ARCHITECTURES = 4
 
 
 def evaluate_in(job: Job, numerics: Numerics | None) -> Outcome:
-    return Outcome(job.trial, TASK.evaluate(job.spec, fidelity=Fidelity(1), seed=0), numerics)
+    return Outcome(job.trial, TASK.evaluate(Candidate(job.candidate.spec), fidelity=Fidelity(1), seed=0), numerics)
 
 
 def run_in(search: Search, numerics: Numerics | None) -> list[int]:
@@ -61,7 +62,7 @@ def test_results_of_an_older_version_are_not_taken_for_those_of_this_machine(tmp
 
 def test_one_that_waited_is_trained_by_a_worker_of_other_numerics_and_reused_by_one_of_the_same(tmp_path: Path) -> None:
     # A controller that proposes one architecture alone: the first is trained, the others wait for it.
-    one = SMALL_SPACE.encode(SMALL_SPACE.decode((0,) * len(SMALL_SPACE.decisions)))
+    one = SMALL_SPACE.encode(Candidate(SMALL_SPACE.decode((0,) * len(SMALL_SPACE.decisions)).spec))
     with Journal(tmp_path, {}, [one] * 3) as journal:
         search = make_search(journal, 3, space=SMALL_SPACE)
         job = search.start_trial(BF16)
@@ -70,7 +71,7 @@ def test_one_that_waited_is_trained_by_a_worker_of_other_numerics_and_reused_by_
         search.finish_trial(evaluate_in(job, BF16))
         again = search.start_trial(FLOAT32)
         assert again is not None
-        assert (again.trial, again.spec) == (1, job.spec)
+        assert (again.trial, again.candidate) == (1, job.candidate)
         assert search.start_trial(BF16) is None
         search.finish_trial(evaluate_in(again, FLOAT32))
     trials = read_record(tmp_path).trials

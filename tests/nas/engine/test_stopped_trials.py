@@ -25,7 +25,7 @@ from nas.record.trial import Failure
 from nas.record.waiting_list import add_to_waiting_list
 from proxy_tasks import Evaluation, Fidelity, LossLimit
 from proxy_tasks.landscape import Landscape
-from search_space import SearchSpace
+from search_space import Candidate, SearchSpace
 from tests.controllers.test_controller_contract import CONTROLLERS
 from tests.nas.engine.test_loop import SMALL_SPACE, SPACE
 
@@ -83,7 +83,7 @@ def test_a_stopped_trial_has_its_share_and_its_losses_on_record_and_no_reward(tm
         assert (trial.reward, trial.failure) == (None, None)
         assert trial.stopped_at in (0.25, 0.5)
         assert len(trial.loss_curve) == round(20 * trial.stopped_at)
-        assert trial.metrics == TASK.costs(trial.spec)
+        assert trial.metrics == TASK.costs(Candidate(trial.spec))
         # Its last loss, and none before, is above the limit there.
         limits = {limit.share: limit.max_loss for limit in trial.loss_limits}
         assert trial.loss_curve[-1] > limits[trial.stopped_at]
@@ -154,7 +154,7 @@ def test_an_architecture_that_was_stopped_stays_stopped_where_it_is_proposed_aga
             jobs.append(job)
             search.finish_trial(run_job(TASK, job))
     trials = read_record(tmp_path).trials
-    assert len({job.spec.key for job in jobs}) == len(jobs) == 4
+    assert len({job.candidate.spec.key for job in jobs}) == len(jobs) == 4
     stopped = {trial.number for trial in trials.values() if trial.status == "stopped"}
     again = [trial for trial in trials.values() if trial.reused_from in stopped]
     assert again
@@ -178,7 +178,7 @@ def test_trials_that_wait_for_one_that_is_stopped_are_not_trained(tmp_path: Path
             search.finish_trial(run_job(TASK, other))
         run_all(search)
     trials = read_record(tmp_path).trials
-    waited = [trial for trial in trials.values() if trial.key == job.spec.key and trial.number != job.trial]
+    waited = [trial for trial in trials.values() if trial.key == job.candidate.spec.key and trial.number != job.trial]
     assert waited
     assert {(trial.status, trial.reused_from) for trial in waited} == {("reused", job.trial)}
 
@@ -224,7 +224,7 @@ def test_one_that_people_put_in_while_it_trains_is_trained_once_that_is_stopped(
         search.finish_trial(Outcome(job.trial, Evaluation({}, loss_curve=(9.0,) * 5, stopped_at=0.25)))
         again = search.start_trial()
         assert again is not None
-        assert (again.trial, again.spec.key, again.loss_limits) == (job.trial + 1, trial.key, ())
+        assert (again.trial, again.candidate.key, again.loss_limits) == (job.trial + 1, trial.key, ())
         search.finish_trial(run_job(TASK, again))
         search.finish_trial(run_job(TASK, other))
     # What the controller proposes again from now on has its reward.

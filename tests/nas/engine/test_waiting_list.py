@@ -10,10 +10,10 @@ from foundation import short_path
 from nas.engine.loop import Search
 from nas.record.journal import Journal, read_record
 from nas.record.waiting_list import FOLDER, add_to_waiting_list, first_waiting
-from search_space import published_spec
+from search_space import Candidate, published_spec
 from tests.nas.engine.test_loop import SPACE, evaluate, evolution, make_search
 
-MINE = SPACE.encode(published_spec("r0-sp53"))
+MINE = SPACE.encode(Candidate(published_spec("r0-sp53")))
 KEY = published_spec("r0-sp53").key
 
 

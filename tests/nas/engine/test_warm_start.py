@@ -17,12 +17,12 @@ SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 
 def test_specs_are_decisions_of_the_space_in_order(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
-    mine = SPACE.decode(SPACE.sample(np.random.default_rng(0)))
+    mine = SPACE.decode(SPACE.sample(np.random.default_rng(0))).spec
     write_spec(path, SpecFile(schema_version=1, name="mine", spec=mine))
     # SpineNet-96 is SpineNet-49 at another scale: the same architecture, taken once.
     found = WarmStart(specs=("spinenet-49", "r0-sp53", str(path), "spinenet-96")).decisions(SPACE)
     expected = [published_spec("spinenet-49"), published_spec("r0-sp53"), mine]
-    assert [SPACE.decode(decisions) for decisions in found] == expected
+    assert [SPACE.decode(decisions).spec for decisions in found] == expected
 
 
 def test_nothing_asked_for_is_nothing() -> None:

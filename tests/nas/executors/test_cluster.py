@@ -38,7 +38,7 @@ from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.landscape import Landscape
 from proxy_tasks.training.recipe import Recipe
-from search_space import ArchSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
+from search_space import Candidate, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 
@@ -67,9 +67,11 @@ class OnNode(Landscape):
 
     seconds: float = 0.7
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         time.sleep(self.seconds)
-        found = super().evaluate(spec, fidelity=fidelity, seed=seed)
+        found = super().evaluate(candidate, fidelity=fidelity, seed=seed)
         node = int(ray.get_runtime_context().get_node_id()[:8], 16)
         return Evaluation({**found.metrics, "node": float(node)})
 
@@ -132,8 +134,10 @@ def test_with_a_number_of_workers_set_a_search_waits_for_nodes(cluster: Cluster,
 class OnGpus(OnNode):
     """Says which GPUs it may use, as a number whose bits they are, and in which process it runs."""
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        found = super().evaluate(spec, fidelity=fidelity, seed=seed)
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        found = super().evaluate(candidate, fidelity=fidelity, seed=seed)
         gpus = sum(1 << int(number) for number in os.environ["CUDA_VISIBLE_DEVICES"].split(","))
         return Evaluation({**found.metrics, "gpus": float(gpus), "pid": float(os.getpid())})
 
@@ -362,20 +366,24 @@ class Sabotaged:
     def verify(self, report: Report) -> None:
         self.task.verify(report)
 
-    def costs(self, spec: ArchSpec) -> Mapping[str, float]:
-        return self.task.costs(spec)
+    def costs(self, candidate: Candidate) -> Mapping[str, float]:
+        return self.task.costs(candidate)
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        number = self.keys.index(spec.key)
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        number = self.keys.index(candidate.key)
         task = sabotaged(number, self.task, self.folder)
         if number == 7:
-            spec = published_spec("spinenet-mobile-49")  # whose narrow blocks are left no channel at this scale
-        return task.evaluate(spec, fidelity=fidelity, seed=seed, weights=weights)
+            candidate = Candidate(
+                published_spec("spinenet-mobile-49")
+            )  # whose narrow blocks are left no channel at this scale
+        return task.evaluate(candidate, fidelity=fidelity, seed=seed, weights=weights)
 
 
 def test_every_failure_ends_as_its_kind_and_the_search_goes_on(tmp_path: Path) -> None:
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
-    specs = [space.decode(space.sample(np.random.default_rng([0, number]))) for number in range(10)]
+    specs = [space.decode(space.sample(np.random.default_rng([0, number]))).spec for number in range(10)]
     data = Shapes(tmp_path / "shapes", num_train_images=24, num_val_images=6, image_size_px=64, num_held_out=8)
     scale = ModelScale(image_size_px=64, width_multiplier=0.0625, endpoint_width=8, head_width=8, num_head_convs=1)
     detection = DetectionProxy(data, scale, Recipe(batch_size=4), cache_dir=tmp_path / "cache")

@@ -22,7 +22,7 @@ from nas.executors.ray_cluster import RayExecutor
 from nas.record.trial import Failure
 from proxy_tasks import NO_WEIGHTS, Evaluation, Fidelity, NonFiniteLossError, Numerics, ProxyTask, Report, Weights
 from proxy_tasks.landscape import Landscape
-from search_space import ArchSpec, ScalePermutedSpace, resnet_seed
+from search_space import Candidate, ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 
@@ -77,34 +77,42 @@ class Source:
 class Misbehaving(Landscape):
     """Does something else in each trial, told apart by the order of the specs of `Source`."""
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        number = next(i for i in range(100) if SPACE.decode(SPACE.sample(np.random.default_rng(i))) == spec)
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        number = next(
+            i for i in range(100) if SPACE.decode(SPACE.sample(np.random.default_rng(i))).spec == candidate.spec
+        )
         if number == 1:
             raise NonFiniteLossError("the loss was not finite at step 3 of 9")
         if number == 2:
             np.zeros(2**50)
         if number == 3:
             raise KeyError("a bug\nof two lines")
-        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+        return super().evaluate(candidate, fidelity=fidelity, seed=seed)
 
 
 @dataclass(frozen=True)
 class Suicidal(Misbehaving):
     """Its process dies in trial 1, as when the system kills it for its memory."""
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        if spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))):
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        if candidate.spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))).spec:
             os.kill(os.getpid(), signal.SIGKILL)
-        return Landscape.evaluate(self, spec, fidelity=fidelity, seed=seed)
+        return Landscape.evaluate(self, candidate, fidelity=fidelity, seed=seed)
 
 
 @dataclass(frozen=True)
 class Slow(Landscape):
     seconds: float = 1.0
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         time.sleep(self.seconds)
-        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+        return super().evaluate(candidate, fidelity=fidelity, seed=seed)
 
     def prepare(self, report: Report) -> tuple[str, ...]:
         raise AssertionError("the executor does not prepare")
@@ -120,8 +128,8 @@ def test_every_job_comes_back_once_with_its_own_result(make: Callable[[], Execut
     assert 1 <= max(workers.num_up for workers in seen) <= 2
     assert sorted(source.outcomes) == list(range(12))
     for number, outcome in source.outcomes.items():
-        spec = SPACE.decode(SPACE.sample(np.random.default_rng(number)))
-        assert outcome.result == Landscape().evaluate(spec, fidelity=Fidelity(1), seed=0)
+        spec = SPACE.decode(SPACE.sample(np.random.default_rng(number))).spec
+        assert outcome.result == Landscape().evaluate(Candidate(spec), fidelity=Fidelity(1), seed=0)
 
 
 @dataclass(frozen=True)
@@ -207,12 +215,14 @@ def test_a_killed_worker_fails_its_trial_alone() -> None:
 class LosesGpu(Landscape):
     """Raises in trial 1 what torch does after an illegal access; every result says which process it is of."""
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        if spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))):
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        if candidate.spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))).spec:
             import torch
 
             raise torch.AcceleratorError(f"process {os.getpid()}: CUDA error: an illegal memory access was encountered")
-        found = super().evaluate(spec, fidelity=fidelity, seed=seed)
+        found = super().evaluate(candidate, fidelity=fidelity, seed=seed)
         return Evaluation({**found.metrics, "pid": float(os.getpid())})
 
 
@@ -273,10 +283,12 @@ def test_a_search_in_one_process_that_lost_its_gpu_stops_after_that_trial_with_t
 class Hanging(Landscape):
     """Never comes back in trial 1."""
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
-        if spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))):
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
+        if candidate.spec == SPACE.decode(SPACE.sample(np.random.default_rng(1))).spec:
             time.sleep(10_000)
-        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+        return super().evaluate(candidate, fidelity=fidelity, seed=seed)
 
 
 @pytest.mark.ray
@@ -324,7 +336,9 @@ def test_no_worker_is_started_to_ask_for_a_job_that_is_not_there() -> None:
 class AlwaysKilled(Landscape):
     """Its process dies in every trial."""
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
@@ -338,7 +352,9 @@ class TooLargeToSend(float):
 
 @dataclass(frozen=True)
 class LargeResult(Landscape):
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         return Evaluation({"ap": TooLargeToSend(0.5)})
 
 
@@ -366,7 +382,9 @@ class Threads(Landscape):
     def __setstate__(self, state: object) -> None:
         object.__setattr__(self, "seen", (os.environ["OMP_NUM_THREADS"], os.environ["GOMP_SPINCOUNT"]))
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         num_threads, policy = getattr(self, "seen")  # noqa: B009  # set when it is unpickled
         return Evaluation({"ap": float(num_threads), "spins": float(policy)})
 
@@ -461,14 +479,16 @@ class OneSoundSlot(Landscape):
         (self.folder / "taken").touch(exist_ok=False)
         time.sleep(1.0)
 
-    def evaluate(self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS) -> Evaluation:
+    def evaluate(
+        self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+    ) -> Evaluation:
         if not (self.folder / "failed").exists():
             (self.folder / "failed").touch()
             # Long enough for the other slot to fail as often as ends a search without any worker.
             time.sleep(16.0)
             (self.folder / "taken").unlink()
             raise KeyError("after which a worker is replaced")
-        return super().evaluate(spec, fidelity=fidelity, seed=seed)
+        return super().evaluate(candidate, fidelity=fidelity, seed=seed)
 
 
 @pytest.mark.ray
@@ -560,7 +580,7 @@ def test_running_out_of_memory_in_torch_has_its_kind() -> None:
 
     class Greedy(Landscape):
         def evaluate(
-            self, spec: ArchSpec, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
+            self, candidate: Candidate, *, fidelity: Fidelity, seed: int, weights: Weights = NO_WEIGHTS
         ) -> Evaluation:
             torch.empty(2**48)
             raise AssertionError

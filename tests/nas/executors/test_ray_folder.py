@@ -95,6 +95,21 @@ def test_the_next_start_ends_what_a_killed_search_left_and_nothing_else(place: P
     assert not is_alive(working)
 
 
+def test_a_process_that_takes_long_to_end_is_awaited_before_its_folder_goes(place: Path) -> None:
+    # The system takes a while to take back so much memory: the signal alone left it alive.
+    holds_memory = "import time; held = bytearray(b'x') * 500_000_000; print(flush=True); time.sleep(1000)"
+    folder = RayFolder()
+    process = subprocess.Popen([sys.executable, "-c", holds_memory], env=dict([folder.mark]), stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        folder.remove()
+        assert not is_alive(process.pid)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_folder_of_that_name_that_others_may_write_to_is_left_alone(place: Path) -> None:
     theirs = place / "nas-ray-abcdefgh"
     theirs.mkdir(mode=0o755)

@@ -71,6 +71,9 @@ SEEDS: Mapping[str, Callable[[Any], object]] = {
     "split_seed": lambda value: Shapes("x", split_seed=value),  # type: ignore[arg-type]  # as above
 }
 NEEDED: Mapping[str, tuple[str, ...]] = {
+    "grid": ("space=spinenet_scaling", "scale=spinenet-49"),
+    "spinenet_scaling": ("scale=spinenet-49",),
+    "joint": ("scale=spinenet-49",),
     "pareto_evolution": ("reward=tradeoff",),
     "targets": ("reward.macs.target=1e9",),
     "weighed": ("reward.weights.ap=0.5",),

@@ -81,6 +81,9 @@ def test_every_choice_builds(group: str) -> None:
         "mask_ap": ["task=segmentation"],
         "top1": ["task=classification"],
         "pareto_evolution": ["reward=tradeoff"],
+        "grid": ["space=spinenet_scaling", "scale=spinenet-49"],
+        "spinenet_scaling": ["scale=spinenet-49"],
+        "joint": ["scale=spinenet-49"],
     }
     for path in (EXPERIMENTS / group).glob("*.yaml"):
         build_setup(compose("config", [f"{group}={path.stem}", *needs.get(path.stem, [])]))

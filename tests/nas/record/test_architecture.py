@@ -13,7 +13,7 @@ from nas.record.journal import Journal, read_record
 from nas.record.trial import best_trials
 from nas.setup import build_setup
 from proxy_tasks.landscape import Landscape
-from search_space import published_spec
+from search_space import Candidate, published_spec
 from tests.conftest import TINY_LANDSCAPE, Run
 
 
@@ -76,7 +76,7 @@ def test_a_space_lies_around_a_numbered_trial_of_a_run(run: Path) -> None:
 
     around = ["task=landscape", "space=around_spec", "space.base.spec=runs/a", "space.base.trial=3"]
     setup = build_setup(compose("config", around))
-    assert setup.space.encode(trials[3].spec)
+    assert setup.space.encode(Candidate(trials[3].spec))
 
 
 def test_a_search_around_a_spec_of_an_older_version_can_be_resumed(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from search_space import Decisions, ModelScale, ScalePermutedSpace, resnet_seed
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 DECISIONS = SPACE.sample(np.random.default_rng(0))
-SPEC = SPACE.decode(DECISIONS)
+SPEC = SPACE.decode(DECISIONS).spec
 LEARNER = {
     "hidden_width": 64,
     "learning_rate": 0.02,

@@ -59,7 +59,7 @@ def write_run(
     events: list[Created | Event] = [created]
     for number, reward in enumerate(rewards):
         chosen = SPACE.sample(rng)
-        spec = SPACE.decode(chosen)
+        spec = SPACE.decode(chosen).spec
         rung = int(promoted_from is not None and number >= promoted_from)
         events.append(Asked(trial=number, decisions=chosen, key=spec.key, spec=spec, rung=rung))
         metrics = {

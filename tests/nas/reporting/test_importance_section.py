@@ -17,7 +17,7 @@ def write_learnable_run(folder: Path, num_trials: int) -> Path:
     events: list[Created | Event] = [Created(config=config_of(), versions={"python": "3"}, decisions=SPACE.decisions)]
     for number in range(num_trials):
         chosen = SPACE.sample(rng)
-        spec = SPACE.decode(chosen)
+        spec = SPACE.decode(chosen).spec
         level = min(spec.output_levels)
         reward = 1.0 / (1 + levels_above(spec)[level])
         events += [

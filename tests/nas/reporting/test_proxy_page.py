@@ -22,7 +22,7 @@ def record_of(rewards: list[float], seconds: float) -> Record:
     record = Record(Created(config={}, versions={}))
     for number, reward in enumerate(rewards):
         chosen = SPACE.sample(rng)
-        spec = SPACE.decode(chosen)
+        spec = SPACE.decode(chosen).spec
         record.add(Asked(trial=number, decisions=chosen, key=spec.key, spec=spec))
         times = {"train": seconds} if seconds else {}
         record.add(

@@ -12,7 +12,7 @@ from proxy_tasks.coco.bad_entries import BadEntries, check_share, most_allowed
 from proxy_tasks.coco.folder import CocoFolder
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.training.recipe import Recipe
-from search_space import ModelScale, published_spec
+from search_space import Candidate, ModelScale, published_spec
 
 SCALE = ModelScale(
     width_multiplier=0.0625, endpoint_width=8, num_head_convs=1, head_width=8, image_size_px=64, anchor_scale=2.0
@@ -127,7 +127,7 @@ def test_where_pictures_to_score_on_are_missing_an_evaluation_says_over_how_many
 
     (tmp_path / "pictures" / f"{missing}.png").unlink()
     assert task.prepare(silent)[-1] == "1 of 2 images are scored: the others cannot be used"
-    metrics = task.evaluate(published_spec("spinenet-49"), fidelity=Fidelity(0.1), seed=0).metrics
+    metrics = task.evaluate(Candidate(published_spec("spinenet-49")), fidelity=Fidelity(0.1), seed=0).metrics
     assert metrics["num_scored_images"] == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from proxy_tasks import Evaluation, Fidelity, LossLimit, NonFiniteLossError, Weights, silent
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.training.loss_curve import limits_by_step, loss_curve, share_done
-from search_space import published_spec
+from search_space import Candidate, published_spec
 from tests.proxy_tasks.test_task_contract import tiny_detection
 
 SPEC = published_spec("spinenet-49")
@@ -24,13 +24,13 @@ def task(tmp_path: Path) -> DetectionProxy:
 
 
 def evaluate(task: DetectionProxy, *limits: LossLimit, weights: Weights = Weights()) -> Evaluation:  # noqa: B008  # frozen
-    return task.evaluate_within(SPEC, fidelity=FIDELITY, seed=0, loss_limits=limits, weights=weights)
+    return task.evaluate_within(Candidate(SPEC), fidelity=FIDELITY, seed=0, loss_limits=limits, weights=weights)
 
 
 def test_a_training_above_a_limit_ends_there_as_the_whole_one_was_there_and_one_below_is_the_whole_one(
     task: DetectionProxy, tmp_path: Path
 ) -> None:
-    whole = task.evaluate(SPEC, fidelity=FIDELITY, seed=0)
+    whole = task.evaluate(Candidate(SPEC), fidelity=FIDELITY, seed=0)
     assert len(whole.loss_curve) == 4
     second = whole.loss_curve[1]
 
@@ -42,7 +42,7 @@ def test_a_training_above_a_limit_ends_there_as_the_whole_one_was_there_and_one_
     assert above.stopped_at == 0.5
     assert above.loss_curve == whole.loss_curve[:2]
     assert not kept.exists()
-    assert above.metrics == {**task.costs(SPEC), "loss": pytest.approx(second, rel=1e-4)}
+    assert above.metrics == {**task.costs(Candidate(SPEC)), "loss": pytest.approx(second, rel=1e-4)}
     assert set(above.seconds) == {"train"}
 
 

@@ -24,7 +24,7 @@ def architecture(name: str | int) -> ArchSpec:
     if isinstance(name, str):
         return published_spec(name)
     space = ScalePermutedSpace(resnet_seed("r0-sp53"))
-    return space.decode(space.sample(np.random.default_rng(name)))
+    return space.decode(space.sample(np.random.default_rng(name))).spec
 
 
 def backbone(name: str | int) -> Subject:

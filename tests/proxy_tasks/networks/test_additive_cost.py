@@ -6,7 +6,7 @@ import pytest
 from proxy_tasks.networks import additive_cost
 from proxy_tasks.networks.additive_cost import DetectorCosts
 from proxy_tasks.networks.cost import Cost, detector_cost
-from search_space import ArchSpec, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
+from search_space import ArchSpec, Candidate, ModelScale, ScalePermutedSpace, published_spec, resnet_seed
 
 # 72 pixels are no whole number of pixels at the levels from 4 on.
 SMALL = ModelScale(width_multiplier=0.25, endpoint_width=8, num_head_convs=1, head_width=8, image_size_px=72)
@@ -16,10 +16,10 @@ def mutants(base: ArchSpec, level_offsets: tuple[int, ...], kinds: tuple[str, ..
     """Return a base and two architectures, each a few changes from the one before: they share most parts."""
     space = ScalePermutedSpace(base, level_offsets=level_offsets, kinds=kinds, window=None)
     rng = np.random.default_rng(0)
-    decisions = [space.encode(base)]
+    decisions = [space.encode(Candidate(base))]
     for _ in range(2):
         decisions.append(space.mutate(space.mutate(decisions[-1], rng), rng))
-    return [space.decode(own) for own in decisions]
+    return [space.decode(own).spec for own in decisions]
 
 
 @pytest.mark.parametrize(

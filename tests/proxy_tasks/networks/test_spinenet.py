@@ -39,7 +39,7 @@ def test_every_parameter_of_a_random_spec_gets_a_gradient(
     seed: int, which: int, repeats: int, levels: set[int]
 ) -> None:
     space = SPACES[which]
-    spec = space.decode(space.sample(np.random.default_rng(seed)))
+    spec = space.decode(space.sample(np.random.default_rng(seed))).spec
     torch.manual_seed(0)
     scale = ModelScale(
         width_multiplier=0.125,

@@ -12,7 +12,7 @@ import torch
 from proxy_tasks import BadDataError, BadSpecError, Evaluation, Fidelity, NonFiniteLossError, Weights, silent
 from proxy_tasks.short_training.trained_proxy import TrainedProxy
 from proxy_tasks.training.recipe import Recipe
-from search_space import published_spec
+from search_space import Candidate, published_spec
 from tests.proxy_tasks.test_task_contract import tiny_classification, tiny_detection, tiny_segmentation
 
 SPEC = published_spec("spinenet-49")
@@ -36,24 +36,26 @@ def task(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def from_scratch(task: TrainedProxy) -> Evaluation:
     """What an epoch from scratch gives."""
-    return task.evaluate(SPEC, fidelity=Fidelity(1), seed=0)
+    return task.evaluate(Candidate(SPEC), fidelity=Fidelity(1), seed=0)
 
 
 def test_a_network_resumes_from_where_it_was_left(task: TrainedProxy, tmp_path: Path) -> None:
     first, second = tmp_path / "weights" / "first.pt", tmp_path / "weights" / "second.pt"
-    short = task.evaluate(SPEC, fidelity=Fidelity(2), seed=0, weights=Weights(keep_in=first))
-    assert short.metrics == task.evaluate(SPEC, fidelity=Fidelity(2), seed=0).metrics
+    short = task.evaluate(Candidate(SPEC), fidelity=Fidelity(2), seed=0, weights=Weights(keep_in=first))
+    assert short.metrics == task.evaluate(Candidate(SPEC), fidelity=Fidelity(2), seed=0).metrics
     assert torch.load(first, weights_only=True)["epochs"] == 2
 
-    resumed = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first, keep_in=second))
-    longer = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0)
+    resumed = task.evaluate(
+        Candidate(SPEC), fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first, keep_in=second)
+    )
+    longer = task.evaluate(Candidate(SPEC), fidelity=Fidelity(4), seed=0)
     assert resumed.metrics["epochs_before"] == 2
     assert torch.load(second, weights_only=True)["epochs"] == 4
     # It begins with what the short one has learnt, where that is something after four steps, and sees other orders and
     # augmentations than the long one.
     assert resumed.loss_curve[0] < short.loss_curve[0] or task.head == "classifier"
     assert resumed.metrics["loss"] != longer.metrics["loss"]
-    again = task.evaluate(SPEC, fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first))
+    again = task.evaluate(Candidate(SPEC), fidelity=Fidelity(4), seed=0, weights=Weights(start_from=first))
     assert again.metrics == resumed.metrics
     assert sorted(path.name for path in first.parent.iterdir()) == ["first.pt", "second.pt"]
 
@@ -64,11 +66,13 @@ def test_without_sound_weights_training_starts_from_scratch_and_says_so(
 ) -> None:
     path = tmp_path / "first.pt"
     if weights == "of another network":
-        task.evaluate(published_spec("r0-sp53"), fidelity=Fidelity(0.5), seed=0, weights=Weights(keep_in=path))
+        task.evaluate(
+            Candidate(published_spec("r0-sp53")), fidelity=Fidelity(0.5), seed=0, weights=Weights(keep_in=path)
+        )
     elif weights == "damaged":
         path.touch()
 
-    found = task.evaluate(SPEC, fidelity=Fidelity(1), seed=0, weights=Weights(start_from=path))
+    found = task.evaluate(Candidate(SPEC), fidelity=Fidelity(1), seed=0, weights=Weights(start_from=path))
     assert found.metrics == {**from_scratch.metrics, "epochs_before": 0.0}
     reason = {"absent": "is not there", "damaged": "is damaged"}.get(weights, r"holds another network: \S+ is .*")
     assert re.fullmatch(rf"trained from scratch, as {re.escape(str(path))} {reason}", "\n".join(found.remarks))
@@ -77,7 +81,7 @@ def test_without_sound_weights_training_starts_from_scratch_and_says_so(
 def test_what_cannot_be_kept_does_not_cost_the_trial(task: TrainedProxy, tmp_path: Path) -> None:
     (tmp_path / "weights").touch()  # a file where the folder should be
     kept = Weights(keep_in=tmp_path / "weights" / "first.pt")
-    found = task.evaluate(SPEC, fidelity=Fidelity(1), seed=0, weights=kept)
+    found = task.evaluate(Candidate(SPEC), fidelity=Fidelity(1), seed=0, weights=kept)
     assert found.metrics[task.metric_names[0]] >= 0
     assert re.fullmatch(r"a promotion will .*, as its weights are not kept: cannot write .*", found.remarks[0])
 
@@ -91,7 +95,7 @@ def test_a_trial_never_makes_the_cache_that_its_machine_lacks(task: TrainedProxy
             os.truncate(images, images.stat().st_size - 1)
     message = rf"the image cache .*cache/train\w*-\d+px-\w+-\w+ is {state}: every machine needs it"
     with pytest.raises(BadDataError, match=message):
-        elsewhere.evaluate(SPEC, fidelity=Fidelity(1), seed=0)
+        elsewhere.evaluate(Candidate(SPEC), fidelity=Fidelity(1), seed=0)
     assert state == "damaged" or not elsewhere.cache_dir.exists()
 
 
@@ -101,18 +105,20 @@ def test_a_trial_never_chooses_held_out_images_of_its_own(task: TrainedProxy, tm
     (record,) = elsewhere.cache_dir.glob("held_out-*.json")
     record.unlink()
     with pytest.raises(BadDataError, match=r"held_out-\d+-seed0-\w+\.json is missing: copy it from the machine"):
-        elsewhere.evaluate(SPEC, fidelity=Fidelity(1), seed=0)
+        elsewhere.evaluate(Candidate(SPEC), fidelity=Fidelity(1), seed=0)
     assert not record.exists()
 
 
 def test_every_rung_sees_other_augmentations(task: TrainedProxy, tmp_path: Path) -> None:
     # Three rungs of the same network: were the draws of two of them alike, the last would repeat the one before.
     first, second = tmp_path / "first.pt", tmp_path / "second.pt"
-    task.evaluate(SPEC, fidelity=Fidelity(0.5), seed=0, weights=Weights(keep_in=first))
+    task.evaluate(Candidate(SPEC), fidelity=Fidelity(0.5), seed=0, weights=Weights(keep_in=first))
     state = torch.load(first, weights_only=True)
     torch.save({**state, "epochs": 1.0}, second)
     losses = {
-        task.evaluate(SPEC, fidelity=Fidelity(before + 1), seed=0, weights=Weights(start_from=path)).metrics["loss"]
+        task.evaluate(Candidate(SPEC), fidelity=Fidelity(before + 1), seed=0, weights=Weights(start_from=path)).metrics[
+            "loss"
+        ]
         for path, before in ((first, 0.5), (second, 1.0))
     }
     assert len(losses) == 2
@@ -121,10 +127,10 @@ def test_every_rung_sees_other_augmentations(task: TrainedProxy, tmp_path: Path)
 def test_an_architecture_that_cannot_be_built_is_no_error_of_the_program(task: TrainedProxy) -> None:
     # At a sixteenth of the width its first blocks, of 16 channels, are left one; those of level 0 none.
     with pytest.raises(BadSpecError, match=r"width_multiplier 0\.0625 leaves a block of this spec no channel"):
-        task.evaluate(published_spec("spinenet-mobile-49"), fidelity=Fidelity(1), seed=0)
+        task.evaluate(Candidate(published_spec("spinenet-mobile-49")), fidelity=Fidelity(1), seed=0)
 
 
 def test_a_training_that_diverges_ends_with_its_step(task: TrainedProxy) -> None:
     wild = Recipe(batch_size=8, optimizer="sgd", learning_rate=1e20, schedule="step")
     with pytest.raises(NonFiniteLossError, match=r"the loss or its gradient was not finite at step \d+ of 1[01]"):
-        dataclasses.replace(task, recipe=wild).evaluate(SPEC, fidelity=Fidelity(5), seed=0)
+        dataclasses.replace(task, recipe=wild).evaluate(Candidate(SPEC), fidelity=Fidelity(5), seed=0)

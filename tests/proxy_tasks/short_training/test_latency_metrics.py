@@ -16,7 +16,7 @@ from proxy_tasks.coco.shapes import Shapes
 from proxy_tasks.detection.task import DetectionProxy
 from proxy_tasks.latency_options import LatencyOptions
 from proxy_tasks.training.recipe import Recipe
-from search_space import ArchSpec, ModelScale, published_spec
+from search_space import ArchSpec, Candidate, ModelScale, published_spec
 from search_space.spec import BlockSpec
 
 # One block for each level, as it is written the fastest as a file.
@@ -49,7 +49,9 @@ def command(line: str, **options: float) -> LatencyOptions:
 
 def test_a_latency_is_a_metric_with_its_conditions_and_changes_no_other(folder: Path) -> None:
     with_latency = task(folder, latency=True)
-    timed, again, plain = (t.evaluate(SPEC, fidelity=QUICK, seed=0) for t in (with_latency, with_latency, task(folder)))
+    timed, again, plain = (
+        t.evaluate(Candidate(SPEC), fidelity=QUICK, seed=0) for t in (with_latency, with_latency, task(folder))
+    )
     own = {name: value for name, value in timed.metrics.items() if "latency" in name}
     assert {name: value for name, value in timed.metrics.items() if name not in own} == plain.metrics
     assert set(timed.metrics) - set(own) | {"latency_ms"} == set(with_latency.metric_names)
@@ -68,8 +70,8 @@ def test_a_latency_is_a_metric_with_its_conditions_and_changes_no_other(folder: 
 @pytest.mark.long
 def test_a_latency_that_fails_loses_no_ap(folder: Path) -> None:
     failing = task(folder, command("echo no such host >&2; exit 255"))
-    plain = task(folder).evaluate(SPEC, fidelity=QUICK, seed=0).metrics
-    found = failing.evaluate(SPEC, fidelity=QUICK, seed=0)
+    plain = task(folder).evaluate(Candidate(SPEC), fidelity=QUICK, seed=0).metrics
+    found = failing.evaluate(Candidate(SPEC), fidelity=QUICK, seed=0)
     assert math.isnan(found.metrics["latency_ms"])
     assert {name: value for name, value in found.metrics.items() if name != "latency_ms"} == plain
     (remark,) = found.remarks
@@ -96,7 +98,7 @@ def test_one_network_is_timed_before_any_is_trained_and_once(folder: Path, runti
 
     # The baseline of a search is the network that was timed; another spec is timed for itself.
     found = [task(folder, options).evaluate_baseline("spinenet-49", fidelity=QUICK, seed=seed) for seed in (0, 1)]
-    own = task(folder, options).evaluate(SPEC, fidelity=QUICK, seed=0)
+    own = task(folder, options).evaluate(Candidate(SPEC), fidelity=QUICK, seed=0)
     first, second = (one.metrics["latency_ms"] for one in found)
     assert first == second
     if runtime == "command":

@@ -13,7 +13,7 @@ from proxy_tasks.networks.cost import detector_cost
 from proxy_tasks.surrogate.distance import Neighbourhood
 from proxy_tasks.surrogate.task import TableSurrogate
 from proxy_tasks.training_table import TrainingTable, read_table, write_table
-from search_space import ArchSpec, BlockSpec, ScalePermutedSpace, published_spec, resnet_seed
+from search_space import ArchSpec, BlockSpec, Candidate, ScalePermutedSpace, published_spec, resnet_seed
 
 SHIPPED = read_table(Path(__file__).parents[3] / "benchmarks" / "tables" / "quickstart.jsonl.gz")
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
@@ -52,8 +52,8 @@ def test_answers_are_nearest_to_the_truth_where_trees_have_seen_it(task: TableSu
 
 
 def test_costs_are_exact_and_durations_are_those_of_trainings(task: TableSurrogate) -> None:
-    spec = SPACE.decode(SPACE.mutate(ROWS[3].decisions or (), np.random.default_rng(0)))
-    found = task.evaluate(spec, fidelity=EPOCHS, seed=0)
+    spec = SPACE.decode(SPACE.mutate(ROWS[3].decisions or (), np.random.default_rng(0))).spec
+    found = task.evaluate(Candidate(spec), fidelity=EPOCHS, seed=0)
     scale = task._recorded().scale
     counted = detector_cost(spec, scale, num_classes=1)
     assert (found.metrics["params"], found.metrics["macs"]) == (counted.params, counted.macs)
@@ -65,7 +65,7 @@ def test_costs_are_exact_and_durations_are_those_of_trainings(task: TableSurroga
 def test_noise_is_as_wide_as_the_seeds_of_one_architecture_differ(noisy_task: TableSurrogate) -> None:
     spec = ROWS[0].spec
     assert spec is not None
-    answers = [noisy_task.evaluate(spec, fidelity=EPOCHS, seed=seed).metrics["ap"] for seed in range(300)]
+    answers = [noisy_task.evaluate(Candidate(spec), fidelity=EPOCHS, seed=seed).metrics["ap"] for seed in range(300)]
     assert np.mean(answers) == pytest.approx(noisy_task.score(spec), abs=0.005)
     # Two values 0.03 apart have a standard deviation of 0.03 / sqrt 2; 300 draws know it to some 4 %.
     assert np.std(answers) == pytest.approx(0.03 / 2**0.5, rel=0.15)
@@ -92,12 +92,12 @@ def test_what_is_far_outside_the_table_fails_by_name(task: TableSurrogate) -> No
         (BlockSpec(4, "bottleneck", (0, 1)), BlockSpec(5, "bottleneck", (1, 2), is_output=True)),
     )
     with pytest.raises(BadSpecError, match=r"^far outside the table: \d+\.\d\d from its nearest architecture, where"):
-        task.evaluate(lean, fidelity=EPOCHS, seed=0)
-    assert replace(task, refuse_outside=False).evaluate(lean, fidelity=EPOCHS, seed=0).metrics["ap"] >= 0
+        task.evaluate(Candidate(lean), fidelity=EPOCHS, seed=0)
+    assert replace(task, refuse_outside=False).evaluate(Candidate(lean), fidelity=EPOCHS, seed=0).metrics["ap"] >= 0
 
     mobile = published_spec("spinenet-mobile-49")
     with pytest.raises(BadSpecError, match=r"no architecture in the table has the feature .*mbconv"):
-        replace(task, refuse_outside=False).evaluate(mobile, fidelity=EPOCHS, seed=0)
+        replace(task, refuse_outside=False).evaluate(Candidate(mobile), fidelity=EPOCHS, seed=0)
 
 
 def names(number: int) -> list[str]:
@@ -144,14 +144,16 @@ def test_a_table_that_is_missing_or_changes_is_named(task: TableSurrogate, tmp_p
     assert tied.data_content == {"table": task.tied_to_data().content}
     spec = ROWS[0].spec
     assert spec is not None
-    assert tied.evaluate(spec, fidelity=EPOCHS, seed=0) == task.evaluate(spec, fidelity=EPOCHS, seed=0)
+    assert tied.evaluate(Candidate(spec), fidelity=EPOCHS, seed=0) == task.evaluate(
+        Candidate(spec), fidelity=EPOCHS, seed=0
+    )
 
     write_table(task.table, replace(SHIPPED, rows=ROWS[:20]))
     with pytest.raises(BadDataError, match=r"table.jsonl.gz is another table than the search began with"):
-        tied.evaluate(spec, fidelity=EPOCHS, seed=0)
+        tied.evaluate(Candidate(spec), fidelity=EPOCHS, seed=0)
     task.table.unlink()
     with pytest.raises(BadDataError, match=r"task.table: cannot read .*table.jsonl.gz: No such file .*nas.table makes"):
-        tied.evaluate(spec, fidelity=EPOCHS, seed=0)
+        tied.evaluate(Candidate(spec), fidelity=EPOCHS, seed=0)
     with pytest.raises(InputError, match=r"task.table: cannot read"):
         _ = task.metric_names
 

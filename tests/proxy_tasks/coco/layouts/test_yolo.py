@@ -266,7 +266,6 @@ def test_a_label_that_is_no_text_is_one_line(yolo: Path) -> None:
         (f"train: {'[' * 3000}\nnames: [cat]\n", r"cannot read .*data\.yaml: "),
         ("train: images/train\nnames: [cat, [dog]]\n", r"names: needed is a text for each class, got \['dog'\]"),
         ("- a\n", r"data\.yaml: needed is train:, the folder or list of the training pictures"),
-        ("names: [cat]\n", r"data\.yaml: needed is train:"),
         ("train: 3\nnames: [cat]\n", r"data\.yaml: train: needed is a path or a list of paths, got 3"),
         ("train: images/none\nnames: [cat]\n", r"data\.yaml: train: there is no .*set/images/none"),
         ("train: images/train\n", r"data\.yaml: names: needed are the classes"),
@@ -323,4 +322,24 @@ def test_one_folder_for_both_splits_is_said(yolo: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(yolo: Path) -> None:
     (yolo.parent / "converted").write_text("a file")
     with pytest.raises(InputError, match=r"cannot write the converted annotations .*see data\.converted_dir"):
+        prepare(yolo)
+
+
+def test_a_file_without_folders_means_the_usual_ones_and_where_there_are_none_says_so(yolo: Path) -> None:
+    write_text(yolo, {"data.yaml": "nc: 2\nnames: [cat, dog]\n"})
+    assert prepare(yolo, "val").boxes("a.jpg", split="val") == BOXES
+    shutil.move(yolo / "images", yolo / "pictures")
+    with pytest.raises(
+        InputError, match=r"data\.yaml: needed is train:.* none of train/images/, images/train/, images/$"
+    ):
+        prepare(yolo)
+
+
+def test_classes_without_a_yaml_file_are_those_of_the_lines(yolo: Path) -> None:
+    (yolo / "data.yaml").unlink()
+    write_text(yolo, {"classes.txt": "cat\n\ndog\n"})
+    assert prepare(yolo).classes == ("cat", "dog")
+    assert prepare(yolo, train_annotations="classes.txt").classes == ("cat", "dog")
+    (yolo / "classes.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"classes\.txt is no list of classes"):
         prepare(yolo)
