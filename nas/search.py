@@ -3,16 +3,18 @@
 import shlex
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 
 from foundation import InputError, short_path
 from nas.engine.cost import Trainings, measured_cost, plain_trainings, search_trainings
-from nas.options.command_line import run_command
+from nas.options.command_line import command_config, run_command
 from nas.options.experiments import settings_of
 from nas.options.invocation import own_command, this_command
 from nas.options.repeated import arguments_for
+from nas.options.sweep import Combination
 from nas.record.identity import check_config, may_change, options_on_record, present_options
 from nas.record.journal import has_trials, read_record
 from nas.record.record import Record
@@ -21,6 +23,7 @@ from nas.record.trial import Trial
 from nas.running import has_work, make_consoles, prepare_task, print_tracking_hints
 from nas.searching import FollowUp, build_search, search
 from nas.setup import Setup
+from nas.sweeping import build_sweep, run_sweep
 from nas.terminal.cost_table import cost_table, rate_line, stopping_line
 from proxy_tasks.base import DataTask, ImageTask
 
@@ -45,6 +48,13 @@ _QUICKSTART = ("quickstart_train", "runs/quickstart")
 def main(config: dict[str, Any]) -> None:
     """Run the search that the configuration describes."""
     search(build_search(config), config, FollowUp(_print_follow_up, _interval_command))
+
+
+def run_combinations(combinations: Sequence[Combination]) -> None:
+    """Run a search for each combination of the values on the command line."""
+    sweep = build_sweep(combinations, partial(command_config, "config", on_record=options_on_record))
+    # What may follow one search is overtaken by the next.
+    run_sweep(sweep, FollowUp(lambda *of_search: None, _interval_command))
 
 
 def show_cost(config: dict[str, Any]) -> None:
@@ -165,4 +175,12 @@ def _interval_command(setup: Setup, record: Record) -> str:
 
 
 if __name__ == "__main__":
-    run_command("config", HELP, main, options_on_record, needs_output=False, other_actions={"--cost": show_cost})
+    run_command(
+        "config",
+        HELP,
+        main,
+        options_on_record,
+        needs_output=False,
+        other_actions={"--cost": show_cost},
+        sweep=run_combinations,
+    )

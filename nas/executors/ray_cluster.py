@@ -15,6 +15,7 @@ from nas.engine.workers import OnWorkers, ignore_workers
 from nas.executors.base import TrialSource
 from nas.executors.capacity import WorkerSlots
 from nas.executors.interrupt import Interrupt
+from nas.executors.shared_ray import shared_ray
 from nas.executors.worker_path import worker_environment
 from proxy_tasks import ProxyTask
 
@@ -82,6 +83,16 @@ class RayExecutor:
     @contextmanager
     def _cluster(self) -> Iterator[Callable[[], None]]:
         """Be connected to the cluster; yields a function that raises `ClusterLostError` once the cluster is gone."""
+        shared = shared_ray()
+        if shared is None:
+            with self._own_cluster() as check:
+                yield check
+        else:
+            yield shared.check_of(self._address, self._own_cluster)
+
+    @contextmanager
+    def _own_cluster(self) -> Iterator[Callable[[], None]]:
+        """Be connected to the cluster for as long as this is entered; see `_cluster`."""
         import ray
 
         from nas.executors.cluster_watch import ClusterWatch
