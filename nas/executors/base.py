@@ -19,7 +19,7 @@ _MESSAGE_CHARS = 300
 
 
 class ClusterLostError(InputError):
-    """What the jobs run on is gone, as the cluster or the GPU: nothing further can be run, and nothing asked of it."""
+    """The cluster, or the GPU, that the jobs run on is gone: nothing further can be run, and nothing asked of it."""
 
 
 class TrialSource(Protocol):
