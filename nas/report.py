@@ -13,7 +13,8 @@ from nas.options.output import print_warning
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record
 from nas.reporting import read_runs
-from nas.reporting.written import REPORT_NAME, write_report
+from nas.reporting.page import FILE_NAME
+from nas.reporting.written import write_report
 from nas.training.trained import trained_networks
 
 HELP = """\
@@ -60,7 +61,7 @@ def main(config: dict[str, Any]) -> None:
         _serve(options, folders, trainings)
         return
     runs, trained = read_runs(folders, print_warning), trained_networks(trainings)
-    out = options.out or Path(os.path.commonpath(folders)) / REPORT_NAME
+    out = options.out or Path(os.path.commonpath(folders)) / FILE_NAME
     print(write_report(runs, options.top, out, trained))
 
 

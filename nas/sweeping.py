@@ -19,9 +19,10 @@ from nas.record.journal import FILE_NAME, has_trials, read_record
 from nas.record.ranking import Row
 from nas.reporting import ReportedRun, read_runs
 from nas.reporting.curves import mean_curves
+from nas.reporting.page import FILE_NAME as REPORT_NAME
 from nas.reporting.ranked import ranking_of
 from nas.reporting.runs import cautions
-from nas.reporting.written import REPORT_NAME, write_report
+from nas.reporting.written import write_report
 from nas.running import Consoles, has_work, make_consoles, prepare_task
 from nas.searching import FollowUp, build_search, search
 from nas.setup import Setup

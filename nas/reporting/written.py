@@ -8,8 +8,6 @@ from nas.reporting.page import page_of
 from nas.reporting.runs import ReportedRun
 from nas.reporting.trained import TrainedNetwork
 
-REPORT_NAME = "report.html"
-
 
 def write_report(runs: Sequence[ReportedRun], top: int, out: Path, trained: Sequence[TrainedNetwork] = ()) -> str:
     """Write the page of runs to a file; return a line that says where it is.
