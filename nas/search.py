@@ -37,6 +37,13 @@ extends a finished run. So does run= alone: what is not given is taken from the 
   python -m nas.search experiment=quickstart                          minutes, on data it draws itself
   python -m nas.search experiment=spinenet data.root=/path/to/coco    the paper's search
   python -m nas.search run=runs/quickstart num_trials=24              resumes or extends a run
+  python -m nas.search experiment=quickstart -m seed=1,2,3 controller=random,evolution_small    six searches, compared
+
+With -m, or --multirun, there is a search for each combination of values, written as a,b or range(1,4) or choice(a,b)
+or, for choices, glob(*). They run one after another in one Ray, each in a folder that is named by its values, below
+run= or where that is not given beside the run folder, as runs/quickstart_sweep. All are checked before the first
+starts; one that stops does not stop the others; the same command again resumes what is not finished. At the end a table
+and a report compare them.
 
 With --cost it makes the data ready as ever, says what the search costs in image passes, and in hours where trials are
 on record, beside the search without rungs and stopping, and trains nothing.
