@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from foundation import InputError, absolute_path, short_path
+from foundation import InputError, absolute_path, check_writable, short_path
 from nas.executors.base import ClusterLostError
 from nas.executors.shared_ray import one_ray
 from nas.options.invocation import Invocation, invoked_by, this_command
@@ -36,6 +36,7 @@ MIXED_FOLDER = "sweep"
 """Name of the folder of a sweep whose searches would have several."""
 NUM_REPORTED = 6
 """Best architectures of the report, as in `experiments/report.yaml`."""
+_OTHER_FOLDER = "name another folder with run=..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,17 @@ def build_sweep(combinations: Sequence[Combination], compose: Callable[[Sequence
         compose: returns the configuration that a command line gives.
 
     Raises:
-        InputError: one cannot be built, is another than its folder has on record, or the folder of the sweep is a run;
-            the message begins with the combination.
+        InputError: one cannot be built, or is another than its folder has on record; the message begins with the
+            combination. Or the folder of the sweep is a run, or cannot be written to.
     """
     configs = [_of(one, partial(compose, one.arguments)) for one in combinations]
     folder = _folder(combinations[0].arguments, [Path(str(config["run"])) for config in configs])
     if (folder / FILE_NAME).exists():
         raise InputError(
             f"{short_path(folder)} is a run itself, and the searches of a sweep lie in folders of their own below it; "
-            "name another folder with run=..."
+            + _OTHER_FOLDER
         )
+    check_writable(folder, _OTHER_FOLDER)
 
     searches = []
     for combination, config in zip(combinations, configs, strict=True):

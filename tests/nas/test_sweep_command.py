@@ -135,6 +135,11 @@ def test_a_folder_that_is_a_run_or_has_another_search_is_refused_and_stays_as_it
     inside = call("nas.search", *LIGHT, "run=a", "-m", "seed=1,2")
     assert inside.returncode == 2
     assert re.fullmatch(r"error: a is a run itself, and the searches of .* name another folder.*\n", inside.stderr)
+    file = call("nas.search", *LIGHT, "run=b/report.html", "-m", "seed=1,2")
+    assert (file.returncode, file.stderr) == (
+        2,
+        "error: b/report.html is no folder: name another folder with run=...\n",
+    )
     other = call("nas.search", *LIGHT, "run=b", "task.noise=0.1", "-m", "seed=3,2")
     assert other.returncode == 2
     assert re.fullmatch(r"error: seed=2: the run folder \S+ was made with task\.noise=0\.0.*\n", other.stderr)
@@ -236,10 +241,16 @@ def test_all_searches_of_a_sweep_run_in_one_ray(tmp_path: Path, tmp_path_factory
 
 
 @pytest.mark.long
-def test_a_sweep_with_real_training_makes_its_data_once(call: Run, tmp_path: Path) -> None:
+def test_a_sweep_with_real_training_makes_its_data_once_and_its_last_search_equals_that_alone(
+    call: Run, tmp_path: Path
+) -> None:
     tiny = [argument for argument in TINY_SEARCH if not argument.startswith(("run=", "num_trials="))]
-    done = call("nas.search", *tiny, "executor=local", "num_trials=1", "-m", "controller=random,evolution_small")
+    arguments = (*tiny, "executor=local", "num_trials=2")
+    done = call("nas.search", *arguments, "-m", "seed=1,2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("drawing images: ") == 1
     sweep = tmp_path / "runs" / "quickstart_sweep"
-    assert {path.name for path in sweep.iterdir()} == {"random", "evolution_small", "report.html"}
+    assert {path.name for path in sweep.iterdir()} == {"seed-1", "seed-2", "report.html"}
+
+    assert call("nas.search", *arguments, "seed=2", "run=alone").returncode == 0
+    assert without_timings(sweep / "seed-2")[1:] == without_timings(tmp_path / "alone")[1:]
