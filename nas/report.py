@@ -13,6 +13,7 @@ from nas.options.output import print_warning
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record
 from nas.reporting import page_of, read_runs
+from nas.reporting.page import FILE_NAME
 from nas.training.trained import trained_networks
 
 HELP = """\
@@ -29,7 +30,6 @@ browser on this machine, where it shows new results of a running search by itsel
   python -m nas.report run=[runs/evolution-0,runs/evolution-1,runs/random-0,runs/random-1] out=comparison.html
 """
 
-FILE_NAME = "report.html"
 _LAST_PORT = 2**16 - 1
 
 
