@@ -4,7 +4,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from foundation import InputError, absolute_path, check_range, short_path, write_whole
 from nas.drawing import architecture_svg
@@ -152,7 +152,7 @@ class Run:
 
     def network(
         self,
-        trial: RunTrial | int | None = None,
+        trial: RunTrial | SupportsIndex | None = None,
         *,
         scale: ModelScale | None = None,
         head: "Head" = "none",
@@ -268,7 +268,7 @@ class Run:
         best = f"; best is trial {self.best.number}: {self.best.outcome}" if has_reward else ""
         return f"{short_path(self._folder)}: {counts_in_words(self._record)}{best}"
 
-    def _chosen(self, trial: RunTrial | int | None) -> RunTrial:
+    def _chosen(self, trial: RunTrial | SupportsIndex | None) -> RunTrial:
         if trial is None:
             return self.best
         if isinstance(trial, RunTrial):
