@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -251,6 +252,15 @@ def test_an_interrupted_search_is_on_disk_and_resumes(number: signal.Signals) ->
     run.resume(num_trials=num_trials + 2)
     assert [trial.status == "running" for trial in run.trials] == [False] * (num_trials + 2)
     assert ended.items() <= rewards_of("run").items()
+
+
+def test_no_ray_is_started_that_would_listen_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Read when Ray is imported, as it has been by then: nobody can tell what it would listen on.
+    import_module("ray")
+    monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
+    with pytest.raises(InputError, match="this process imported ray before, .* executor=local, which does without"):
+        Run.start(run="run", **OPTIONS | {"executor": "ray"})
+    assert Run.open("run").resume(executor="local").best.reward
 
 
 @pytest.mark.ray
