@@ -1,6 +1,7 @@
 """Searches in the cells of a notebook, run by a kernel as Jupyter does."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,49 @@ def test_the_notebook_of_the_examples_runs_from_its_first_cell_to_its_last(tmp_p
     assert 'src="runs/from_python/report.html"' in cells["page"].outputs[0].data["text/html"]
 
 
-def test_a_mistake_in_a_cell_is_one_line_without_a_traceback(tmp_path: Path) -> None:
-    (cell,) = executed(notebook_of("from nas import Run\nRun.open('nowhere')"), tmp_path).cells
-    (error,) = outputs_of(cell, "error")
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return executed cells by name: one kernel for all of them, as it takes a second to start."""
+    start = "Run.start(task='landscape', executor='local', tracking='none', run='run', num_trials=30)"
+    sources = {
+        "search": f"from nas import Run\nrun = {start}",
+        "verbose": "_ = run.resume(num_trials=31, verbosity='verbose')",
+        "mistake": "Run.open('nowhere')",
+        "run": "run",
+        "trial": "run.best",
+        "spec": "run.spec",
+        "report": "run.report()",
+    }
+    notebook = executed(notebook_of(*sources.values()), tmp_path_factory.mktemp("notebook"))
+    return dict(zip(sources, notebook.cells, strict=True))
+
+
+def test_a_mistake_in_a_cell_is_one_line_without_a_traceback(cells: dict[str, Any]) -> None:
+    (error,) = outputs_of(cells["mistake"], "error")
     assert len(error.traceback) == 1
     assert error.traceback[0].startswith("InputError: no run at ")
+
+
+def test_a_search_in_a_cell_writes_over_its_panel_and_leaves_its_last_lines(cells: dict[str, Any]) -> None:
+    (panel,) = outputs_of(cells["search"], "display_data")
+    lines = panel.data["text/plain"].splitlines()
+    numbers = [re.sub(r"\[\d+/30\] trial (\d+) .*", r"\1", line) for line in lines]
+    assert numbers == [str(number) for number in range(10, 30)]
+    assert max(map(len, lines)) <= 110
+    assert "30 completed" in text_of(cells["search"])
+    assert "] trial " not in text_of(cells["search"])
+
+    # All that is asked for stays.
+    assert "trial 30 starts" in text_of(cells["verbose"])
+    assert "[31/31] trial 30" in text_of(cells["verbose"])
+
+
+def test_runs_trials_and_specs_draw_themselves_and_a_report_is_shown_below_its_cell(cells: dict[str, Any]) -> None:
+    for name in ("run", "trial"):
+        assert "<svg " in cells[name].outputs[0].data["text/html"]
+    assert "<table>" in cells["run"].outputs[0].data["text/html"]
+    assert cells["spec"].outputs[0].data["image/svg+xml"].startswith("<svg ")
+    assert 'src="run/report.html"' in cells["report"].outputs[0].data["text/html"]
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 import signal
 import time
@@ -258,7 +259,7 @@ def test_no_ray_is_started_that_would_listen_to_the_network(monkeypatch: pytest.
     # Read when Ray is imported, as it has been by then: nobody can tell what it would listen on.
     import_module("ray")
     monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
-    with pytest.raises(InputError, match="this process imported ray before, .* executor=local, which does without"):
+    with pytest.raises(InputError, match=r"this process imported ray before, .* executor=local, which does without"):
         Run.start(run="run", **OPTIONS | {"executor": "ray"})
     assert Run.open("run").resume(executor="local").best.reward
 
@@ -286,3 +287,13 @@ def wait_for_results(run: Path, count: int) -> None:
             return
         time.sleep(0.01)
     raise TimeoutError(f"{run} has no {count} results")
+
+
+def test_the_code_that_the_documentation_shows_of_a_run_does_what_it_says() -> None:
+    Run.start(run="runs/quickstart", scale="tiny", verbosity="quiet", **OPTIONS | {"num_trials": 8})
+    text = (Path(__file__).parents[3] / "docs" / "python.md").read_text()
+    (code,) = re.findall(r"^## A run\n\n```python\n(.+?)^```$", text, re.M | re.S)
+    names: dict[str, Run] = {}
+    exec(code, names)
+    assert len(names["run"].trials) == 48
+    assert Path("runs/quickstart/report.html").exists()
