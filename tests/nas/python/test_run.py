@@ -289,6 +289,7 @@ def wait_for_results(run: Path, count: int) -> None:
     raise TimeoutError(f"{run} has no {count} results")
 
 
+@pytest.mark.long
 def test_the_code_that_the_documentation_shows_of_a_run_does_what_it_says() -> None:
     Run.start(run="runs/quickstart", scale="tiny", verbosity="quiet", **OPTIONS | {"num_trials": 8})
     text = (Path(__file__).parents[3] / "docs" / "python.md").read_text()
