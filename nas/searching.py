@@ -99,6 +99,13 @@ def search(setup: Setup, config: Mapping[str, Any], follow_up: FollowUp) -> None
         run_and_show(setup, journal, consoles, Shown(here, summarise, beside=beside))
 
 
+def counts_in_words(record: Record) -> str:
+    """Return how many trials ended in each way, as `11 completed, 1 failed`."""
+    statuses = Counter(trial.status for trial in record.trials.values())
+    order: tuple[Status, ...] = ("completed", "stopped", "reused", "rejected", "failed", "running")
+    return ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status]) or "no trials"
+
+
 def reused_share(record: Record) -> float:
     """Return the share of reused trials among the last that ended; 0 while fewer than `NUM_RECENT` have."""
     recent = record.told[-NUM_RECENT:]
@@ -130,10 +137,7 @@ def _warm_start_numerics(warm_start: WarmStart) -> dict[str, NumericsCount]:
 
 def _summarise(console: Console, record: Record, setup: Setup, started: float, follow_up: FollowUp) -> None:
     """Print how the trials ended, the best of them, and what may follow."""
-    statuses = Counter(trial.status for trial in record.trials.values())
-    order: tuple[Status, ...] = ("completed", "stopped", "reused", "rejected", "failed", "running")
-    counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
-    console.print(f"\n{counts or 'no trials'}; {duration(time.monotonic() - started)} this time\n")
+    console.print(f"\n{counts_in_words(record)}; {duration(time.monotonic() - started)} this time\n")
     baselines = read_baselines(setup.run)
     _print_remarks(console, record, baselines, setup.max_reused_share)
 
