@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from nas.terminal.console import is_in_kernel
 
@@ -13,4 +14,4 @@ def show_page(path: Path) -> None:
     from IPython.display import IFrame, display
 
     # Jupyter serves files below the notebook, by their paths from there.
-    display(IFrame(os.path.relpath(path), width="100%", height=600))  # type: ignore[no-untyped-call]  # IPython leaves it so
+    display(IFrame(quote(os.path.relpath(path)), width="100%", height=600))  # type: ignore[no-untyped-call]  # IPython leaves it so

@@ -146,9 +146,8 @@ class Run:
         except ImportError:
             raise InputError("to_dataframe() needs pandas: pip install pandas") from None
 
-        columns = ["trial", *figures_of(self.trials[0])] if self.trials else ["trial"]
         rows = [figures_of(trial) for trial in self.trials]
-        return pd.DataFrame(rows, columns=None if rows else columns).set_index("trial")
+        return pd.DataFrame(rows, columns=None if rows else ["trial"]).set_index("trial")
 
     def network(
         self,

@@ -10,6 +10,7 @@ from rich.console import Console
 from foundation import InputError, short_path
 from nas.options.command_line import command_config
 from nas.options.invocation import Invocation, invoked_by, own_command
+from nas.options.output import output_may_be_lost
 from nas.options.stop_signals import stop_signals_as_interrupts
 from nas.record.identity import options_on_record
 from nas.record.record import Record
@@ -32,8 +33,9 @@ def run_search(arguments: Sequence[str]) -> Path:
         InputError: as of the command, or another search is running in this process.
         KeyboardInterrupt: the user stopped it.
     """
+    call = Invocation(tuple(arguments), is_from_python=True)
     try:
-        with _alone(), invoked_by(Invocation(tuple(arguments), is_from_python=True)), stop_signals_as_interrupts():
+        with _alone(), invoked_by(call), output_may_be_lost(), stop_signals_as_interrupts():
             config = command_config("config", arguments, options_on_record)
             setup = build_search(config)
             search(setup, config, FollowUp(_print_follow_up, _compare))

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -97,6 +99,12 @@ def test_a_run_gives_its_trials_as_values_and_as_a_table(run: Run) -> None:
     assert table["reward"].idxmax() == best.number
     assert list(table["macs"]) == [trial.metrics["macs"] for trial in run.trials]
     assert {"status", "seconds", "key", "outcome"} <= set(table.columns)
+
+
+def test_a_table_without_pandas_is_refused_in_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="needs pandas: pip install pandas"):
+        run.to_dataframe()
 
 
 def test_a_run_builds_the_network_of_a_trial_at_its_scale(run: Run) -> None:
@@ -253,6 +261,22 @@ def test_an_interrupted_search_is_on_disk_and_resumes(number: signal.Signals) ->
     run.resume(num_trials=num_trials + 2)
     assert [trial.status == "running" for trial in run.trials] == [False] * (num_trials + 2)
     assert ended.items() <= rewards_of("run").items()
+
+
+def test_a_search_whose_reader_is_gone_goes_on_to_its_end() -> None:
+    code = f"from nas import Run\nRun.start(run='run', **{OPTIONS!r})\nprint('after it', flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+
+    # What the program prints by itself fails as ever.
+    assert len(Run.open("run").trials) == 5
+    assert errors.startswith("standard output cannot be written (Broken pipe); what is lost there ends nothing\n")
+    assert "BrokenPipeError" in errors
 
 
 def test_no_ray_is_started_that_would_listen_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
