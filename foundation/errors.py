@@ -11,6 +11,10 @@ class InputError(ValueError):
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows in place of a traceback, which says nothing of a user's mistake."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def printable(text: str) -> str:
     """Replace characters that could steer a terminal by spaces: anybody may have written the file with the text."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from foundation import InputError, short_path
 from nas.options.builder import build
-from nas.options.command_line import own_command, run_command
+from nas.options.command_line import run_command
 from nas.options.configuration import options_of
+from nas.options.invocation import own_command
 from nas.record.architecture import find_architecture
 from nas.record.identity import complete_options, options_on_record
 from nas.record.journal import read_record, refuse_links

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from foundation import InputError, check_range, short_path
 from nas.options.builder import build
-from nas.options.command_line import own_command, run_command
+from nas.options.command_line import run_command
+from nas.options.invocation import own_command
 
 if TYPE_CHECKING:
     from proxy_tasks.classification.classifier_file import ClassifierInfo

@@ -16,7 +16,8 @@ from foundation import InputError, check_range, short_path
 from nas.assessment.standing import seeds_of
 from nas.engine.reward import Reward, named_metrics, objectives_of
 from nas.options.builder import build
-from nas.options.command_line import own_command, run_command
+from nas.options.command_line import run_command
+from nas.options.invocation import own_command
 from nas.options.output import print_warning
 from nas.record.baselines import Baseline, read_baselines, with_replayed
 from nas.record.comparison import compares, furthest_rung

@@ -14,7 +14,8 @@ from nas.assessment.told_apart import pooled_deviation
 from nas.engine.replay_folders import replay_folder
 from nas.exporting.specs import export_best
 from nas.options.builder import build
-from nas.options.command_line import run_command, this_command
+from nas.options.command_line import run_command
+from nas.options.invocation import this_command
 from nas.record.architecture import best_of
 from nas.record.baselines import read_baselines
 from nas.record.comparison import compares

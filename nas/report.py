@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from foundation import check_range, short_path, write_whole
+from foundation import check_range, short_path
 from nas.options.builder import build
 from nas.options.command_line import run_command
 from nas.options.output import print_warning
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import read_record
-from nas.reporting import page_of, read_runs
+from nas.reporting import read_runs
+from nas.reporting.page import FILE_NAME
+from nas.reporting.written import write_report
 from nas.training.trained import trained_networks
 
 HELP = """\
@@ -29,7 +31,6 @@ browser on this machine, where it shows new results of a running search by itsel
   python -m nas.report run=[runs/evolution-0,runs/evolution-1,runs/random-0,runs/random-1] out=comparison.html
 """
 
-FILE_NAME = "report.html"
 _LAST_PORT = 2**16 - 1
 
 
@@ -59,12 +60,9 @@ def main(config: dict[str, Any]) -> None:
     if options.serve:
         _serve(options, folders, trainings)
         return
-    page = page_of(read_runs(folders, print_warning), options.top, trained=trained_networks(trainings))
-
-    # What has the name of the page is replaced: a link there is not followed.
+    runs, trained = read_runs(folders, print_warning), trained_networks(trainings)
     out = options.out or Path(os.path.commonpath(folders)) / FILE_NAME
-    write_whole(out, page.encode())
-    print(f"{short_path(out)}: {len(page) / 1e6:.1f} MB, open it in a browser")
+    print(write_report(runs, options.top, out, trained))
 
 
 def _serve(options: Options, folders: tuple[Path, ...], trainings: tuple[Path, ...]) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from foundation import InputError, short_path
+from foundation import InputError
 from nas.engine.baselines import open_baselines
 from nas.record.journal import Journal
 from nas.record.numerics import NumericsCount
 from nas.record.record import Record
-from nas.record.replays import replayed_run
 from nas.record.trial import Trial
 from nas.setup import Setup
 from nas.terminal.console import Verbosity, make_console
@@ -55,20 +54,6 @@ def prepare_task(task: ProxyTask, console: Console) -> ProxyTask:
     with TaskView(console) as view:
         task.prepare(view.report)
     return task.tied_to_data() if isinstance(task, DataTask) else task
-
-
-def refuse_replay(folder: Path) -> None:
-    """Check that a folder holds no replay: what a controller proposes is none of the best of its run.
-
-    Raises:
-        InputError: it does.
-    """
-    run = replayed_run(folder)
-    if run is not None:
-        raise InputError(
-            f"{short_path(folder)} is a replay of {short_path(run)}; to resume it, use nas.replay "
-            f"run={short_path(run)} with the options that it was begun with"
-        )
 
 
 def seeds_of_trainings(setup: Setup, count: int, left_out: int | None = None) -> tuple[int, ...]:

@@ -1,11 +1,8 @@
 """The command python -m nas.search: run a search, or resume one."""
 
 import shlex
-import time
-from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,36 +10,22 @@ from rich.console import Console
 
 from foundation import InputError, short_path
 from nas.engine.cost import Trainings, measured_cost, plain_trainings, search_trainings
-from nas.engine.warm_start import WarmStart
-from nas.exporting.specs import export_best
-from nas.options.command_line import own_command, run_command, this_command
+from nas.options.command_line import command_config, run_command
 from nas.options.experiments import settings_of
+from nas.options.invocation import own_command, this_command
 from nas.options.repeated import arguments_for
-from nas.record.baselines import Baseline, read_baselines
-from nas.record.failures import failure_lines
-from nas.record.identity import check_config, check_data, may_change, open_run, options_on_record, present_options
+from nas.options.sweep import Combination
+from nas.record.identity import check_config, may_change, options_on_record, present_options
 from nas.record.journal import has_trials, read_record
-from nas.record.numerics import NumericsCount, count_numerics, mixture_line
 from nas.record.record import Record
 from nas.record.replays import comparing_options
-from nas.record.trial import Status, Trial
-from nas.reporting.ranked import ranking_of_run
-from nas.running import (
-    Shown,
-    has_work,
-    make_consoles,
-    prepare_task,
-    print_tracking_hints,
-    refuse_replay,
-    run_and_show,
-)
-from nas.setup import Setup, build_setup
-from nas.terminal.baselines import standing_line
+from nas.record.trial import Trial
+from nas.running import has_work, make_consoles, prepare_task, print_tracking_hints
+from nas.searching import FollowUp, build_search, search
+from nas.setup import Setup
+from nas.sweeping import build_sweep, run_sweep
 from nas.terminal.cost_table import cost_table, rate_line, stopping_line
-from nas.terminal.figures import duration
-from nas.terminal.tables import leaderboard_table
 from proxy_tasks.base import DataTask, ImageTask
-from search_space import Decisions
 
 HELP = """\
 python -m nas.search [name=value ...]
@@ -54,53 +37,36 @@ extends a finished run. So does run= alone: what is not given is taken from the 
   python -m nas.search experiment=quickstart                          minutes, on data it draws itself
   python -m nas.search experiment=spinenet data.root=/path/to/coco    the paper's search
   python -m nas.search run=runs/quickstart num_trials=24              resumes or extends a run
+  python -m nas.search experiment=quickstart -m seed=1,2,3 controller=random,evolution_small    six searches, compared
+
+With -m, or --multirun, there is a search for each combination of values, written as a,b or range(1,4) or choice(a,b)
+or, for choices, glob(*). They run one after another in one Ray, each in a folder that is named by its values, below
+run= or where that is not given beside the run folder, as runs/quickstart_sweep. All are checked before the first
+starts; one that stops does not stop the others; the same command again resumes what is not finished. At the end a table
+and a report compare them.
 
 With --cost it makes the data ready as ever, says what the search costs in image passes, and in hours where trials are
 on record, beside the search without rungs and stopping, and trains nothing.
 """
-NUM_SHOWN = 10
-"""Best trials in the table of the summary."""
 _QUICKSTART = ("quickstart_train", "runs/quickstart")
 """An experiment that names the run whose best it trains."""
-NUM_RECENT = 100
-"""Trials over which the share of reused ones is taken."""
 
 
 def main(config: dict[str, Any]) -> None:
     """Run the search that the configuration describes."""
-    setup = build_setup(config)
-    refuse_replay(setup.run)
-    if setup.task.option_rules.search_refusal:
-        raise InputError(setup.task.option_rules.search_refusal)
-    consoles = make_consoles(setup.verbosity)
-    started = time.monotonic()
+    search(build_search(config), config, FollowUp(_print_follow_up, _interval_command))
 
-    # A run that has begun has on record what it begins with. And without data there is no run folder.
-    is_begun = has_trials(setup.run)
-    begin_with: tuple[Decisions, ...] = ()
-    beside: dict[str, NumericsCount] = {}
-    if not is_begun:
-        begin_with = setup.warm_start.decisions(setup.space)
-        beside = _warm_start_numerics(setup.warm_start)
-        setup = replace(setup, task=prepare_task(setup.task, consoles.results))
 
-    here = short_path(setup.run)
-    with open_run(setup.run, config, setup.task, setup.space, begin_with) as journal:
-        record = journal.record
-        if is_begun:
-            consoles.results.print(f"{here}: {len(record.told)} trials on record, {setup.num_trials} asked for")
-            if has_work(setup, record):
-                setup = replace(setup, task=prepare_task(setup.task, consoles.results))
-                check_data(record, setup.run, setup.task)
-
-        summarise = partial(_summarise, consoles.results, record, setup, started)
-        run_and_show(setup, journal, consoles, Shown(here, summarise, beside=beside))
+def run_combinations(combinations: Sequence[Combination]) -> None:
+    """Run a search for each combination of the values on the command line."""
+    sweep = build_sweep(combinations, partial(command_config, "config", on_record=options_on_record))
+    # What may follow one search is overtaken by the next.
+    run_sweep(sweep, FollowUp(lambda *of_search: None, _interval_command))
 
 
 def show_cost(config: dict[str, Any]) -> None:
     """Print what the search that the configuration describes costs, without beginning it."""
-    setup = build_setup(config)
-    refuse_replay(setup.run)
+    setup = build_search(config)
     console = make_consoles(setup.verbosity).problems
     task, plan = prepare_task(setup.task, console), setup.plan
     measured = None
@@ -128,76 +94,13 @@ def show_cost(config: dict[str, Any]) -> None:
     )
 
 
-def _warm_start_numerics(warm_start: WarmStart) -> dict[str, NumericsCount]:
-    """Return what the architectures of a warm start were chosen by, under the name of their run."""
-    if warm_start.run is None:
-        return {}
-    return {f"best of {short_path(warm_start.run)}": count_numerics(warm_start.best())}
-
-
-def _summarise(console: Console, record: Record, setup: Setup, started: float) -> None:
-    """Print how the trials ended, the best of them, and the commands that may follow."""
-    statuses = Counter(trial.status for trial in record.trials.values())
-    order: tuple[Status, ...] = ("completed", "stopped", "reused", "rejected", "failed", "running")
-    counts = ", ".join(f"{statuses[status]} {status}" for status in order if statuses[status])
-    console.print(f"\n{counts or 'no trials'}; {duration(time.monotonic() - started)} this time\n")
-    baselines = read_baselines(setup.run)
-    _print_remarks(console, record, baselines, setup.max_reused_share)
-
-    # After Ctrl-C too: what was found so far is shown and exported all the same.
-    ranking = ranking_of_run(record, setup.run, partial(console.print, soft_wrap=True))
-    best = [one.row for one in ranking.architectures[:NUM_SHOWN]]
-    if best or ranking.baselines:
-        run = short_path(setup.run)
-        console.print(leaderboard_table(best, f"Best of {run}", console.width, ranking.baselines))
-    if best:
-        specs = export_best(record, setup.run)
-        console.print(f"\nSpecs of the best {len(specs)}: {run}/best/ ({', '.join(path.name for path in specs)})")
-
-    # A run that goes on after replays has more to say of its best than one training each.
-    lines = [ranking.line(NUM_SHOWN), ranking.comparison_line()]
-    if ranking.seeds.deviation is None:
-        lines = [standing_line(record, baselines, _interval_command(setup, record))]
-    for line in lines:
-        if line:
-            console.print(line, soft_wrap=True)
-    _print_next_commands(console, setup, record, best[0].trial if best else None)
+def _print_follow_up(console: Console, setup: Setup, record: Record, best: Trial | None) -> None:
+    """Print the commands that may follow, and what a person does to see the run in each tracker."""
+    _print_next_commands(console, setup, record, best)
     print_tracking_hints(setup.tracking, setup.run, console)
-    training = _training_command(setup, record) if best else ""
+    training = "" if best is None else _training_command(setup, record)
     if training:
         console.print(f"Train:   {training}", soft_wrap=True)
-
-
-def _print_remarks(console: Console, record: Record, baselines: Sequence[Baseline], max_reused_share: float) -> None:
-    """Print what a person should know of failed, rejected and reused trials, where there are many."""
-    trials = record.trials.values()
-    failures = failure_lines(trials)
-    for line in failures:
-        console.print(f"failed: {line}", soft_wrap=True)
-    if failures:
-        console.print()
-
-    mixture = mixture_line(count_numerics([*trials, *baselines]))
-    if mixture:
-        console.print(f"{mixture}.\n", soft_wrap=True)
-
-    num_rejected = sum(trial.status == "rejected" for trial in trials)
-    if num_rejected > len(record.told) / 2:
-        console.print(
-            f"{num_rejected} of {len(record.told)} proposals were over a limit and never trained: with higher "
-            "limits, in another run, more of the trials count.\n",
-            soft_wrap=True,
-        )
-
-    # A controller that proposes what it knows makes trials cheap, and finds nothing new.
-    share = reused_share(record)
-    if share > max_reused_share:
-        console.print(
-            f"{share:.0%} of the last {NUM_RECENT} trials were architectures that had been trained before: the "
-            "controller has converged. Stop here, or begin another run that explores more; --help controller says "
-            "which option does that.\n",
-            soft_wrap=True,
-        )
 
 
 def _print_next_commands(console: Console, setup: Setup, record: Record, best: Trial | None) -> None:
@@ -278,13 +181,13 @@ def _interval_command(setup: Setup, record: Record) -> str:
     return " ".join([this_command("replay", without={"num_trials", *given}), *options])
 
 
-def reused_share(record: Record) -> float:
-    """Return the share of reused trials among the last that ended; 0 while fewer than `NUM_RECENT` have."""
-    recent = record.told[-NUM_RECENT:]
-    if len(recent) < NUM_RECENT:
-        return 0.0
-    return sum(record.trials[number].status == "reused" for number in recent) / NUM_RECENT
-
-
 if __name__ == "__main__":
-    run_command("config", HELP, main, options_on_record, needs_output=False, other_actions={"--cost": show_cost})
+    run_command(
+        "config",
+        HELP,
+        main,
+        options_on_record,
+        needs_output=False,
+        other_actions={"--cost": show_cost},
+        sweep=run_combinations,
+    )

@@ -1,7 +1,6 @@
 """The command python -m nas.train: train one architecture in full, to weights that people use."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +13,8 @@ from nas.executors.interrupt import Interrupt
 from nas.executors.local import LocalExecutor
 from nas.executors.threads import wait_without_long_spinning
 from nas.options.builder import build
-from nas.options.command_line import own_command, run_command
+from nas.options.command_line import run_command
+from nas.options.invocation import given_arguments, own_command
 from nas.options.listed import choice_files
 from nas.options.stop_signals import stop_signals_held_back
 from nas.record.architecture import find_architecture, highest_ranked, is_run, trial_name
@@ -241,7 +241,7 @@ def _train_winners(options: Options, search: Path, config: Mapping[str, Any]) ->
         _prepare(single)
 
     source = Winners(left, say, warn)
-    commands = {winner.trial.key: (arguments_of(winner, search, sys.argv[1:]), winner.folder) for winner in left}
+    commands = {winner.trial.key: (arguments_of(winner, search, given_arguments()), winner.folder) for winner in left}
     try:
         if left:
             options.executor.run(source, FullTraining(commands, current_folder()))

@@ -1,8 +1,10 @@
 """Architectures as plain values: their blocks, with levels, kinds and parents."""
 
 import hashlib
+import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from search_space.kinds import MAX_LEVEL, MIN_LEVEL, Family, kind_named
 
@@ -10,6 +12,9 @@ SHORT_KEY_LENGTH = 6
 """Digits of a key that people are shown; that any two of a thousand architectures share them has a chance of 3 %."""
 NUM_STEM_PARENTS = 2
 """Number of stem blocks, counted from the stem's end, that may be parents (m in the paper, section 3.1)."""
+_DRAWN_BY = "nas.drawing"
+"""Module of the function that draws specs, looked up when a notebook shows one: a spec itself knows no pictures."""
+_MAX_SHOWN = 80
 MAX_BLOCKS = 256
 """Most blocks of a stem, and of the network behind it; SpineNet-49 has 15."""
 MAX_PARENTS = 32
@@ -111,6 +116,16 @@ class ArchSpec:
             raise ValueError("at least one block must be an output")
         if len(set(output_levels)) != len(output_levels):
             raise ValueError(f"each output needs a level of its own, got {list(output_levels)}")
+
+    def __repr__(self) -> str:
+        """Return a line that tells architectures apart: the beginning of the key, and the blocks in short form."""
+        blocks = textwrap.shorten(short_form(self.blocks), _MAX_SHOWN, placeholder=" ...")
+        return f"<ArchSpec {short_key(self.key)}: {blocks}>"
+
+    def _repr_svg_(self) -> str:
+        """Return the picture that Jupyter shows."""
+        picture: str = import_module(_DRAWN_BY).architecture_svg(self)
+        return picture
 
     @property
     def family(self) -> Family:

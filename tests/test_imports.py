@@ -18,6 +18,11 @@ def test_search_space_loads_no_heavy_library() -> None:
     assert not {"torch", "ray", "hydra", "rich", "pandas"} & modules_after("import search_space")
 
 
+def test_importing_nas_loads_nothing_and_run_no_heavy_library() -> None:
+    assert not {"foundation", "controllers", "search_space", "numpy", "rich"} & modules_after("import nas")
+    assert not {"torch", "ray", "hydra", "pandas", "IPython"} & modules_after("from nas import Run")
+
+
 def modules_after_commands(*commands: tuple[str, ...]) -> set[str]:
     """Return what `python -m MODULE ARGUMENTS` has loaded when it ends, one after another in one process."""
     return modules_after(

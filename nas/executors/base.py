@@ -19,7 +19,7 @@ _MESSAGE_CHARS = 300
 
 
 class ClusterLostError(InputError):
-    """The cluster that the jobs run on is gone: nothing further can be run, and nothing further asked of it."""
+    """The cluster, or the GPU, that the jobs run on is gone: nothing further can be run, and nothing asked of it."""
 
 
 class TrialSource(Protocol):

@@ -9,7 +9,8 @@ from typing import NoReturn, Self
 
 import ray
 
-from nas.options.command_line import EXIT_USER_ERROR, how_to_continue
+from nas.options.command_line import EXIT_USER_ERROR
+from nas.options.invocation import how_to_continue
 
 LOOK_EVERY_S = 1.0
 """Time between two looks."""
@@ -30,6 +31,8 @@ class ClusterWatch:
 
     def __init__(self) -> None:
         self._is_over = Event()
+        # Asked for here: another thread knows nothing of a call from Python.
+        self._how_to_continue = how_to_continue()
         self._thread = Thread(target=self._watch, name="cluster watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -54,7 +57,9 @@ class ClusterWatch:
                 if _answers(address):
                     last_answers[address] = time.monotonic()
                 elif time.monotonic() - last_answers[address] > max_silence_s and not self._is_over.is_set():
-                    _end_process(f"the cluster was lost: {what} at {address} does not answer any more")
+                    _end_process(
+                        f"the cluster was lost: {what} at {address} does not answer any more; {self._how_to_continue}"
+                    )
 
 
 def _address_here() -> str:
@@ -75,9 +80,9 @@ def _answers(address: str) -> bool:
 
 
 def _end_process(why: str) -> NoReturn:
-    """Say why and how to continue, as the last line, and end the process; a live panel hid the terminal's cursor."""
+    """Say why as the last line, and end the process; a live panel hid the terminal's cursor."""
     shown_again = "\n\x1b[?25h" if os.isatty(2) else ""
     try:
-        os.write(2, f"{shown_again}error: {why}; {how_to_continue()}\n".encode())
+        os.write(2, f"{shown_again}error: {why}\n".encode())
     finally:
         os._exit(EXIT_USER_ERROR)

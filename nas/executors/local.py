@@ -1,11 +1,10 @@
 """The local executor: jobs run one after another in this process, without a cluster."""
 
-from foundation import InputError
 from nas.engine.workers import OnWorkers, Workers, ignore_workers
-from nas.executors.base import TrialSource, run_job
+from nas.executors.base import ClusterLostError, TrialSource, run_job
 from nas.executors.gpu import current_gpu
 from nas.executors.interrupt import Interrupt
-from nas.options.command_line import how_to_continue
+from nas.options.invocation import how_to_continue
 from nas.record.trial import Failure
 from proxy_tasks import ProxyTask
 
@@ -19,7 +18,7 @@ class LocalExecutor:
         Ctrl-C ends a training at once, but lets the source put on record what it is putting there.
 
         Raises:
-            InputError: this process has lost its GPU, so that no further job could use it.
+            ClusterLostError: this process has lost its GPU, so that no further job could use it.
         """
         on_workers(Workers(num_up=0, num_starting=1))
         task.load()
@@ -41,7 +40,7 @@ class LocalExecutor:
 
             # Every further job would fail in this process, whatever its architecture.
             if isinstance(outcome.result, Failure) and outcome.result.kind == "gpu_lost":
-                raise InputError(f"this process has lost its GPU ({outcome.result.message}); {how_to_continue()}")
+                raise ClusterLostError(f"this process has lost its GPU ({outcome.result.message}); {how_to_continue()}")
 
 
 def _report(on_workers: OnWorkers) -> None:

@@ -12,7 +12,7 @@ from foundation import InputError
 from nas.executors.base import ClusterLostError
 from nas.executors.ray_folder import RayFolder, pids_of
 from nas.executors.worker_path import worker_environment
-from nas.options.command_line import how_to_continue
+from nas.options.invocation import how_to_continue
 from nas.options.stop_signals import hangup_held_back
 
 NUM_STARTS = 2

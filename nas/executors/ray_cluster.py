@@ -15,9 +15,13 @@ from nas.engine.workers import OnWorkers, ignore_workers
 from nas.executors.base import TrialSource
 from nas.executors.capacity import WorkerSlots
 from nas.executors.interrupt import Interrupt
+from nas.executors.shared_ray import shared_ray
 from nas.executors.worker_path import worker_environment
 from proxy_tasks import ProxyTask
 
+_LISTENS_EVERYWHERE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Variable that Ray reads when it is imported, named after the systems on which Ray's servers listen on loopback by
+default. Without it they listen on all interfaces, whatever address a node is given."""
 CONNECT_TIMEOUT_S = 5
 """Longest time that the head of a cluster may take to answer."""
 
@@ -82,6 +86,16 @@ class RayExecutor:
     @contextmanager
     def _cluster(self) -> Iterator[Callable[[], None]]:
         """Be connected to the cluster; yields a function that raises `ClusterLostError` once the cluster is gone."""
+        shared = shared_ray()
+        if shared is None:
+            with self._own_cluster() as check:
+                yield check
+        else:
+            yield shared.check_of(self._address, self._own_cluster)
+
+    @contextmanager
+    def _own_cluster(self) -> Iterator[Callable[[], None]]:
+        """Be connected to the cluster for as long as this is entered; see `_cluster`."""
         import ray
 
         from nas.executors.cluster_watch import ClusterWatch
@@ -148,18 +162,38 @@ class RayExecutor:
 def _set_environment(*, is_own: bool) -> None:
     """Set what Ray reads when it is imported, where the user has not.
 
-    A Ray of our own listens on loopback: the option is named after the systems on which this is the default. Without it
-    Ray's servers listen on all interfaces, whatever address a node is given. The token keeps out the other users of the
-    machine; given here, it is in no file. A Ray that was imported before has read its environment already.
+    A Ray of our own listens on loopback. The token keeps out the other users of the machine; given here, it is in no
+    file.
+
+    Raises:
+        InputError: a Ray of our own is asked for, and Ray was imported before, so that it would listen to the network.
     """
     if "ray" in sys.modules:
+        if is_own and os.environ.get(_LISTENS_EVERYWHERE, "1").lower() in ("1", "true"):
+            _refuse_imported_ray()
         return
 
     wanted = {"RAY_USAGE_STATS_ENABLED": "0"}
     if is_own:
-        wanted["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        wanted[_LISTENS_EVERYWHERE] = "0"
         if "RAY_AUTH_MODE" not in os.environ:
             wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+
+
+def _refuse_imported_ray() -> None:
+    """Check that a Ray that was imported before is running: then it is used, and none is started.
+
+    Raises:
+        InputError: it is not.
+    """
+    import ray
+
+    if not ray.is_initialized():
+        raise InputError(
+            "this process imported ray before, so that the Ray of a search would listen on all network interfaces: "
+            f"start the search first, or set {_LISTENS_EVERYWHERE}=0 before ray is imported, or call ray.init() "
+            "yourself, or take executor=local, which does without Ray"
+        )

@@ -21,7 +21,8 @@ from nas.options.output import print_warning
 from nas.record.identity import open_run, options_on_record
 from nas.record.journal import Journal, has_trials
 from nas.record.trial import Failure
-from nas.running import make_consoles, prepare_task, refuse_replay
+from nas.running import make_consoles, prepare_task
+from nas.searching import build_search
 from nas.setup import Setup, build_setup
 from proxy_tasks import Numerics, ProxyTask
 
@@ -72,7 +73,7 @@ class TuneSearch(Searcher):
     def __init__(self, *options: str) -> None:
         super().__init__()
         config = command_config("config", options, options_on_record)
-        setup = build_setup(config)
+        setup = build_search(config)
         _check(setup)
         setup = replace(setup, task=prepare_task(setup.task, make_consoles(setup.verbosity).results))
 
@@ -251,7 +252,6 @@ def _check(setup: Setup) -> None:
     Raises:
         InputError: it cannot.
     """
-    refuse_replay(setup.run)
     if setup.task.option_rules.search_refusal:
         raise InputError(setup.task.option_rules.search_refusal)
     if setup.baselines:

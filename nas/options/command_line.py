@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from foundation import InputError, current_folder, nearest_hint, short_path
 from nas.options.block_kinds import BUILT_BY, RECORDED_BY, join_block_kinds
@@ -16,15 +16,15 @@ from nas.options.command_help import group_help, help_text
 from nas.options.experiments import command_choices, other_command
 from nas.options.flags import SHORT_FOR, check_flags
 from nas.options.help_layout import terminal_width
+from nas.options.invocation import own_command
 from nas.options.listed import EXPERIMENTS, all_options, included_groups, open_mappings, option_names
 from nas.options.output import Output
+from nas.options.overrides import parsed
 from nas.options.recorded import OptionsOnRecord, taken_from_record
 from nas.options.stop_signals import stop_signals_as_interrupts
+from nas.options.sweep import SWEEP_FLAGS, Combination, combinations_of, is_sweep, several_values
 from nas.options.text_values import quoted, text_as_written
 from nas.own_packages import DISTRIBUTION
-
-if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -42,6 +42,7 @@ def run_command(
     needs_output: bool = True,
     words: str = "",
     other_actions: Mapping[str, Callable[[dict[str, Any]], None]] = _NO_OTHERS,
+    sweep: Callable[[Sequence[Combination]], None] | None = None,
 ) -> NoReturn:
     """Parse the command line, call `action` with the composed configuration, and exit; see `exit_after`.
 
@@ -53,13 +54,17 @@ def run_command(
         needs_output: see `exit_after`.
         words: the option that takes words without `=`, as a shell makes them of `runs/*`; empty where none does.
         other_actions: what is done in place of the work where a flag asks for it, by the flag.
+        sweep: for a command that takes `-m`, does the work for each combination of the values that options have.
     """
 
     def work() -> None:
         arguments = _with_words(sys.argv[1:], words) if words else sys.argv[1:]
         asked = [flag for flag in other_actions if flag in arguments]
         chosen = other_actions[asked[0]] if asked else action
-        _answer(config_name, summary, chosen, [word for word in arguments if word not in asked], on_record)
+        left = [word for word in arguments if word not in asked]
+        if asked and is_sweep(left):
+            raise InputError(f"{asked[0]} is about one search; leave out -m")
+        _answer(config_name, summary, chosen, left, on_record, sweep)
 
     exit_after(work, needs_output=needs_output)
 
@@ -94,33 +99,6 @@ def exit_after(work: Callable[[], None], *, needs_output: bool = True) -> NoRetu
         print(f"error: cannot write standard output: {loss.strerror}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     sys.exit(status)
-
-
-def python_command() -> str:
-    """Return how to call this interpreter from here: a virtual environment below this folder may not be active."""
-    path = short_path(sys.executable)
-    return "python" if path.startswith("..") else path
-
-
-def how_to_continue() -> str:
-    """Return what a person should know, and do, after a search has lost what its trials ran on."""
-    again = shlex.join([python_command(), *sys.orig_argv[1:]])
-    return f"nothing is lost, every trial that ended is on record; resume with: {again}"
-
-
-def own_command(name: str) -> str:
-    """Return how to call another of our commands from here: as this one was called, by the script or by python -m."""
-    scripts = [word for word in sys.orig_argv[1:3] if Path(word).name == DISTRIBUTION]
-    if not scripts:
-        return f"{shlex.quote(python_command())} -m nas.{name}"
-    path = short_path(scripts[0])
-    return f"{DISTRIBUTION if path.startswith('..') else shlex.quote(path)} {name}"
-
-
-def this_command(name: str, without: Collection[str]) -> str:
-    """Return the command of a name with the options of this one, but for some of them, ready to paste."""
-    kept = [shlex.quote(argument) for argument in sys.argv[1:] if argument.partition("=")[0] not in without]
-    return " ".join([own_command(name), *kept])
 
 
 def version_text() -> str:
@@ -224,6 +202,7 @@ def _answer(
     action: Callable[[dict[str, Any]], None],
     arguments: list[str],
     on_record: OptionsOnRecord | None,
+    sweep: Callable[[Sequence[Combination]], None] | None,
 ) -> None:
     """Print the help, the version or the configuration if the arguments ask for it; do the work if not."""
     asked = [number for number, argument in enumerate(arguments) if argument in ("-h", "--help")]
@@ -235,18 +214,43 @@ def _answer(
         print(version_text())
         return
 
+    if is_sweep(arguments):
+        _sweep(config_name, arguments, sweep)
+        return
+
     if "--cfg" in arguments:
         _print_yaml(compose(config_name, [a for a in arguments if a != "--cfg"], on_record))
         return
 
-    action(command_config(config_name, arguments, on_record))
+    try:
+        action(command_config(config_name, arguments, on_record))
+    except InputError as error:
+        refused = [one for one in several_values(arguments) if one.partition("=")[2] in str(error)]
+        if sweep is None or not refused:
+            raise
+        raise InputError(f"{error}; with -m there is a search for each value of {refused[0]}") from None
+
+
+def _sweep(config_name: str, arguments: Sequence[str], sweep: Callable[[Sequence[Combination]], None] | None) -> None:
+    """Do the work for each combination of the values that options have."""
+    if sweep is None:
+        command = own_command("search")
+        raise InputError(f"-m is for nas.search, which runs a search for each value: {command} -m seed=1,2,3")
+    if "--cfg" in arguments:
+        raise InputError("--cfg is about one search; leave out -m")
+
+    of_each = [word for word in arguments if word not in SWEEP_FLAGS]
+    _, extra_dirs = split_flags(of_each)
+    sweep(combinations_of(of_each, config_name, extra_dirs))
 
 
 def _print_help(config_name: str, summary: str, before: Sequence[str], behind: Sequence[str]) -> None:
     """Print the whole help, or its parts on the groups that are named right behind the flag."""
     groups = list(takewhile(lambda word: "=" not in word and not word.startswith(("-", "~")), behind))
     others = [*before, *behind[len(groups) :]]
-    _, extra_dirs = split_flags([word for word in others if word not in ("-h", "--help", "--cfg", "--version")])
+    _, extra_dirs = split_flags(
+        [word for word in others if word not in ("-h", "--help", "--cfg", "--version", *SWEEP_FLAGS)]
+    )
 
     width = terminal_width()
     if groups:
@@ -339,26 +343,16 @@ def _quoted_if_needed(override: str, groups: Collection[str]) -> str:
         return f"{name}={quoted(value)}"
 
     for candidate in (override, f"{name}={quoted(value)}"):
-        parsed = _parsed(candidate)
-        if parsed is not None and not parsed.is_sweep_override():
+        read = parsed(candidate)
+        if read is not None and not read.is_sweep_override():
             return candidate
     return override
 
 
 def _value_of(override: str) -> Any:  # noqa: ANN401  # any value that Hydra's grammar knows
     """Return the value that Hydra reads in an override; None where it reads none, or several."""
-    parsed = _parsed(override)
-    return None if parsed is None or parsed.is_delete() or parsed.is_sweep_override() else parsed.value()
-
-
-def _parsed(override: str) -> "Override | None":
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        return OverridesParser.create().parse_override(override)
-    except HydraException:
-        return None
+    read = parsed(override)
+    return None if read is None or read.is_delete() or read.is_sweep_override() else read.value()
 
 
 def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> str:

@@ -4,8 +4,8 @@ import io
 import os
 import select
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 if TYPE_CHECKING:
@@ -48,6 +48,25 @@ class Output:
         """Write what is left, and return the first error of standard output; None where nothing was lost."""
         sys.stdout.flush()
         return self._loss
+
+
+@contextmanager
+def output_may_be_lost() -> Iterator[None]:
+    """Have what is printed meanwhile be lost where it cannot be written, as by a command that does long work.
+
+    A stream that somebody has put in the place of this process's own, as the kernel of a notebook does, stays.
+    """
+    if sys.stdout is not sys.__stdout__:
+        yield
+        return
+
+    streams = sys.stdout, sys.stderr
+    output = Output(is_needed=False)
+    try:
+        yield
+    finally:
+        output.loss()
+        sys.stdout, sys.stderr = streams
 
 
 class _LossyFile(io.RawIOBase):

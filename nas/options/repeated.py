@@ -1,10 +1,10 @@
 """The choices of a run as arguments for another command, which may not take them from the record itself."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from nas.options.command_line import split_flags
+from nas.options.invocation import given_arguments
 from nas.options.recorded import recorded_overrides
 
 
@@ -21,7 +21,7 @@ def arguments_for(config_name: str, group: str, recorded: Mapping[str, Any]) -> 
     Raises:
         InputError: the choice cannot be made by name, as where an experiment names a class that no choice has.
     """
-    given, extra_dirs = split_flags(sys.argv[1:])
+    given, extra_dirs = split_flags(given_arguments())
     repeated = [argument for argument in given if _group_of(argument) == group]
     names = [argument.partition("=")[0].lstrip("+") for argument in repeated]
 

@@ -1,11 +1,11 @@
 """Variants of a command line: its options with some overrides more, each as a list on the command line or in YAML."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from foundation import InputError
 from nas.options.command_line import compose
+from nas.options.invocation import given_arguments
 from nas.options.recorded import OptionsOnRecord
 
 _OPENING, _CLOSING, _QUOTES = "[{(", "]})", "\"'"
@@ -70,6 +70,6 @@ def compose_variant(
         InputError: as `compose`; the message begins with the option.
     """
     try:
-        return compose(config_name, [*sys.argv[1:], *overrides], on_record)
+        return compose(config_name, [*given_arguments(), *overrides], on_record)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None

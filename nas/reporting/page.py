@@ -28,6 +28,8 @@ from nas.reporting.trained import TrainedNetwork
 from nas.reporting.trials import TrialColumns, trial_columns
 from nas.terminal.figures import SPEC_HEAD, Better, NumberStyle, figures_in_order
 
+FILE_NAME = "report.html"
+"""Name of the page in a run folder."""
 _ASSETS = files("nas.reporting") / "assets"
 _SCRIPTS = (
     "unpack.js",

@@ -1,6 +1,7 @@
 """The console that commands print on, in a terminal, in a file and in a notebook."""
 
 import os
+import sys
 from typing import Literal, TypeAlias
 
 from rich.console import Console
@@ -40,6 +41,15 @@ def make_console(*, quiet: bool = False, stderr: bool = False) -> Console:
     if of_terminal.is_terminal:
         return of_terminal
     return console(_NOTEBOOK_WIDTH if in_notebook else _FILE_WIDTH)
+
+
+def is_in_kernel() -> bool:
+    """Return whether this process runs the cells of a notebook, and so can write over what it has shown there."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")
 
 
 def is_in_notebook() -> bool:

@@ -17,7 +17,8 @@ from nas.record.baselines import Baseline
 from nas.record.numerics import NumericsCount, count_numerics, is_beside_others, starting_line
 from nas.record.record import Record
 from nas.record.trial import Failure, Trial
-from nas.terminal.console import Verbosity
+from nas.terminal.cell_panel import CellPanel
+from nas.terminal.console import Verbosity, is_in_kernel
 from nas.terminal.live_panel import LivePanel
 from nas.terminal.status import Tally
 from nas.terminal.trial_line import BEST_MARK, baseline_line, trial_line
@@ -33,7 +34,8 @@ class SearchView:
     """Shows how a search goes.
 
     `quiet` says only what goes wrong; `verbose` adds which trial starts, where a failure was raised, and how many
-    workers there are. The panel is drawn by a thread of its own, so that times go on while this one trains.
+    workers there are. The panel is drawn by a thread of its own, so that times go on while this one trains. In a
+    cell of a notebook the lines of trials stand above the panel, the last of them alone.
 
     Args:
         console: console to print on.
@@ -67,6 +69,9 @@ class SearchView:
         self._tally = Tally(record, num_trials, time.monotonic())
         # Never held while something is printed: the thread that draws takes the console first, then this.
         self._lock = Lock()
+        # What a cell of a notebook shows can be written over by its kernel alone.
+        is_in_cell = verbosity == "normal" and not console.is_terminal and is_in_kernel()
+        self._cell = CellPanel(self._panel, console.width) if is_in_cell else None
         self._live = Live(
             get_renderable=self._panel, console=console, refresh_per_second=_REFRESHES_PER_S, transient=True
         )
@@ -74,10 +79,14 @@ class SearchView:
     def __enter__(self) -> Self:
         if self._console.is_terminal and self._verbosity != "quiet":
             self._live.start(refresh=True)
+        if self._cell is not None:
+            self._cell.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
+        if self._cell is not None:
+            self._cell.stop()
 
     def show(self, trial: Trial) -> None:
         """Take in a trial that has started, of which an attempt failed, or that has ended."""
@@ -86,6 +95,7 @@ class SearchView:
         with self._lock:
             change = self._tally.take(trial, time.monotonic())
             num_done = self._tally.num_done
+        self._refresh_cell()
 
         if change == "started":
             if self._verbosity == "verbose":
@@ -104,6 +114,7 @@ class SearchView:
         """Take in a baseline that has started, of which an attempt failed, or that has ended."""
         with self._lock:
             self._tally.take_baseline(baseline.name, time.monotonic(), is_running=has_started)
+        self._refresh_cell()
 
         if has_started:
             if self._verbosity == "verbose":
@@ -111,7 +122,7 @@ class SearchView:
         elif baseline.status == "running":
             self._show_failed_attempt(f"baseline {baseline.name}", baseline.attempts[-1])
         elif self._verbosity != "quiet" or baseline.status == "failed":
-            self._console.print(self._cut(baseline_line(baseline)), soft_wrap=True)
+            self._say(self._cut(baseline_line(baseline)))
             self._show_traceback(baseline.failure)
 
         for remark in baseline.remarks:
@@ -121,6 +132,7 @@ class SearchView:
         """Take in which workers there are from now on."""
         with self._lock:
             self._tally.note_workers(workers, time.monotonic())
+        self._refresh_cell()
         counts, self._counts = self._counts, (workers.num_up, workers.num_starting)
 
         failure = workers.failed_start
@@ -153,16 +165,27 @@ class SearchView:
 
     def _show_outcome(self, trial: Trial, num_done: int, *, is_best: bool) -> None:
         mark = BEST_MARK if is_best else ""
-        width = self._console.width if self._console.is_terminal else None
+        width = self._console.width if self._console.is_terminal or self._cell is not None else None
         line = self._cut(trial_line(trial, num_done, self._num_trials, width), len(mark))
-        self._console.print(line.append(mark, "green"), soft_wrap=True)
+        self._say(line.append(mark, "green"))
         self._show_traceback(trial.failure)
+
+    def _say(self, line: Text) -> None:
+        """Show how something ended: in a cell among the last lines above the panel, else as a line that stays."""
+        if self._cell is not None:
+            self._cell.add(line.plain)
+        else:
+            self._console.print(line, soft_wrap=True)
+
+    def _refresh_cell(self) -> None:
+        if self._cell is not None:
+            self._cell.refresh()
 
     def _cut(self, line: str, num_reserved: int = 0) -> Text:
         """Return a line cut to the width of the terminal, with some columns left at its end."""
         text = Text(line)
         # A failure is told whole where nothing else is: no summary follows that would repeat it.
-        if self._console.is_terminal and self._verbosity != "quiet":
+        if (self._console.is_terminal and self._verbosity != "quiet") or self._cell is not None:
             overflow: OverflowMethod = "crop" if self._console.options.ascii_only else "ellipsis"
             text.truncate(self._console.width - num_reserved, overflow=overflow)
         return text

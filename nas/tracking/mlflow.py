@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from nas.options.command_line import python_command
 from nas.options.configuration import option_texts
+from nas.options.invocation import python_command
 from nas.tracking.base import TrackedRun, check_installed
 from nas.tracking.results import Result
 

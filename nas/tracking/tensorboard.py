@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from foundation import open_folder, opener_in, short_path, write_whole
-from nas.options.command_line import python_command
+from nas.options.invocation import python_command
 from nas.tracking.base import TrackedRun
 from nas.tracking.results import Result
 

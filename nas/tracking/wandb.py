@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from foundation import write_whole
-from nas.options.command_line import python_command
 from nas.options.configuration import options_of
+from nas.options.invocation import python_command
 from nas.tracking.base import TrackedRun, check_installed
 from nas.tracking.results import Result, TrialPage
 

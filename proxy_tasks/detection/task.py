@@ -36,6 +36,7 @@ class DetectionProxy(TrainedProxy):
     per_class_ap: bool = False
 
     added_since: ClassVar[Mapping[str, object]] = {
+        **TrainedProxy.added_since,
         **{f"latency.{name}": value for name, value in asdict(LatencyOptions()).items()},
         "cache_format": "raw",
         "per_class_ap": False,

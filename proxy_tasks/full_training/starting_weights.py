@@ -11,25 +11,14 @@ from proxy_tasks.classification.classifier_file import CLASSIFIER, read_classifi
 from proxy_tasks.detection.detector_file import DetectorInfo, read_detector
 from proxy_tasks.full_training.class_rows import with_known_classes
 from proxy_tasks.full_training.head_names import HeadName
+from proxy_tasks.networks.head_parts import BACKBONE, OF_CLASSES
 from proxy_tasks.networks.layers import Reference
 from proxy_tasks.networks.torchvision_backbone import REGION_SAMPLES
 from proxy_tasks.networks.trained_file import kind_of
 from search_space import ArchSpec, ModelScale
 
-_OF_CLASSES: Mapping[HeadName, tuple[str, ...]] = {
-    "retinanet": ("class_tower.predict.",),
-    "mask_rcnn": ("roi_heads.box_predictor.", "roi_heads.mask_predictor.3."),
-    "classifier": ("predict.",),
-}
-"""Beginnings of the names of tensors that depend on the number of classes."""
 _OF_PIXELS = "class_tower.predict.0."
 """The part of a separable prediction that comes before classes."""
-_BACKBONE: Mapping[HeadName, str] = {
-    "retinanet": "backbone.",
-    "mask_rcnn": "backbone.backbone.",
-    "classifier": "backbone.",
-}
-"""Beginning of the names of tensors of the backbone, which every head has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +101,7 @@ def fill(network: nn.Module, start: Start, path: Path, head: HeadName, class_nam
     state = dict(start.state)
     own: dict[str, Tensor] = network.state_dict()
     if start.head != head:
-        begins, there = _BACKBONE[head], _BACKBONE[start.head]
+        begins, there = BACKBONE[head], BACKBONE[start.head]
         state = {begins + name.removeprefix(there): t for name, t in state.items() if name.startswith(there)}
         state |= {name: tensor for name, tensor in own.items() if not name.startswith(begins)}
     elif start.class_names != class_names:
@@ -132,7 +121,7 @@ def _of_classes(
 ) -> dict[str, Tensor]:
     """Return the layers that depend on classes, for a network whose classes are others than those of the start."""
     if head == "mask_rcnn":
-        return {name: tensor for name, tensor in own.items() if name.startswith(_OF_CLASSES[head])}
-    (layer,) = _OF_CLASSES[head]
+        return {name: tensor for name, tensor in own.items() if name.startswith(OF_CLASSES[head])}
+    (layer,) = OF_CLASSES[head]
     filled = with_known_classes(own, start.state, layer, class_names, start.class_names)
     return filled | {name: tensor for name, tensor in start.state.items() if name.startswith(_OF_PIXELS)}

@@ -92,6 +92,21 @@ def read_trained(path: Path, layout: Layout, adapter: TypeAdapter[T]) -> tuple[T
     return _read_info(content.get("info"), path, adapter), _read_states(content.get("states"), path)
 
 
+def read_any(path: Path) -> tuple[Mapping[str, JsonValue], Mapping[str, Tensor]]:
+    """Return what a file of a trained network of any kind says of its weights, as plain values, and the weights.
+
+    Of averaged and raw weights, those that are used. Nothing in the file is executed.
+
+    Raises:
+        InputError: it is not there, is damaged or holds no trained network.
+    """
+    content = _content(path)
+    info, states = content.get("info"), _read_states(content.get("states"), path)
+    if content.get("kind") not in get_args(Kind) or not isinstance(info, dict):
+        raise InputError(f"{path} holds no trained network: needed is a file that nas.train has written")
+    return info, states.get(info.get("weights", "raw"), states["raw"])
+
+
 def kind_of(path: Path) -> str | None:
     """Return the kind of a file of a trained network; None for a file that is none.
 

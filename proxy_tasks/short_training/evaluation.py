@@ -20,6 +20,7 @@ from proxy_tasks.short_training.evaluation_options import EvaluationOptions
 from proxy_tasks.short_training.head import TrialHead
 from proxy_tasks.short_training.latency_metrics import latency_metrics
 from proxy_tasks.short_training.normalisation import retake_statistics
+from proxy_tasks.short_training.pretrained import start_from
 from proxy_tasks.training.gpu_memory import peak_named
 from proxy_tasks.training.loop import train
 from proxy_tasks.training.loss_curve import loss_curve, share_done
@@ -62,8 +63,9 @@ def _evaluate(
     """Train and score one network.
 
     A network with weights to start from is trained for the epochs that it lacks, under a schedule of its own. The
-    metrics then say how many it had before, as `epochs_before`. Where images to score on cannot be used, they say how
-    many it was scored on, as `num_scored_images`.
+    metrics then say how many it had before, as `epochs_before`. Where it starts from a trained network of any
+    architecture, they have the share of its numbers that are from there, as `pretrained_share`. Where images to score
+    on cannot be used, they say how many it was scored on, as `num_scored_images`.
     """
     started = time.perf_counter()
     device = pick_device(options.device)
@@ -74,6 +76,7 @@ def _evaluate(
     torch.manual_seed(seed)
     # On the device in the layout in which convolutions are fastest.
     network = _built(options, architecture, data.num_classes).to(device).to(memory_format=torch.channels_last)
+    known = _start_pretrained(network, options)
     remarks: list[str] = []
     epochs_before = _resume(network, weights, fidelity, remarks)
 
@@ -87,7 +90,7 @@ def _evaluate(
     losses = train(network, objective, batches, recipe, num_steps, seed=training_seed, loss_limits=loss_limits)
     trained = time.perf_counter()
     curve = loss_curve(losses, num_steps)
-    known = {"loss": float(losses[-1]), **network_costs(options, architecture)}
+    known |= {"loss": float(losses[-1]), **network_costs(options, architecture)}
     if len(losses) < num_steps:
         seconds = {"train": trained - started}
         return Evaluation(known, seconds, curve, tuple(remarks), stopped_at=share_done(curve, num_steps))
@@ -130,6 +133,20 @@ def _built(options: EvaluationOptions, architecture: str | ArchSpec, num_classes
         return build_network(architecture, options.scale, head=options.head, num_classes=num_classes)
     except ValueError as error:
         raise BadSpecError(str(error)) from error
+
+
+def _start_pretrained(network: nn.Module, options: EvaluationOptions) -> dict[str, float]:
+    """Fill a network with what agrees of a trained one, where there is one; return the share of it as a metric.
+
+    Raises:
+        BadDataError: the file is not there on this machine, or is damaged.
+    """
+    if options.pretrained is None:
+        return {}
+    try:
+        return {"pretrained_share": start_from(network, options.pretrained, options.head)}
+    except InputError as error:
+        raise BadDataError(f"task.pretrained: {error}") from error
 
 
 def _resume(network: nn.Module, weights: Weights, fidelity: Fidelity, remarks: list[str]) -> float:

@@ -1,6 +1,7 @@
 """The options of a task that the evaluation of a trial follows, as one value."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy_tasks.coco.open_data import DataOptions
@@ -21,6 +22,7 @@ class EvaluationOptions:
         data: the image size here is that of the cache.
         scale: the networks', which may read images that are smaller.
         head: see `build_network`.
+        pretrained: file of a trained network that each starts from; None for random weights.
     """
 
     data: DataOptions
@@ -30,3 +32,4 @@ class EvaluationOptions:
     precision: Precision
     latency: LatencyOptions
     head: "Head"
+    pretrained: Path | None = None

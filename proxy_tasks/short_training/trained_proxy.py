@@ -1,5 +1,6 @@
 """The part that all proxy tasks share which train networks on images: options, their checks, and the contract."""
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
+from foundation import InputError
 from proxy_tasks.base import NO_WEIGHTS, Evaluation, Fidelity, LossLimit, Numerics, OptionRules, Report, Weights
 from proxy_tasks.coco.annotations import Annotations
 from proxy_tasks.coco.folder import MACHINE, PLACES
@@ -54,6 +56,8 @@ class TrainedProxy(ABC):
         latency: how to time each network on one image after training, normalisation folded, as `latency_ms`; true is
             short for `runtime=torch`, false for none. Times are kept below `cache_dir` and not measured again.
         content: the content that the data must have; None for whatever is there. See `tied_to_data`.
+        pretrained: file of a trained network, of any architecture and head, that every network starts from: each
+            tensor that has the same name and size there; None for random weights.
 
     Raises:
         ValueError: an option has a word that it does not know.
@@ -68,10 +72,11 @@ class TrainedProxy(ABC):
     precision: Precision = "auto"
     latency: bool | LatencyOptions = False
     content: DataContent | None = None
+    pretrained: Path | None = None
 
     places: ClassVar[tuple[str, ...]] = PLACES
     """Options of its data that say where that lies."""
-    added_since: ClassVar[Mapping[str, object]] = {}
+    added_since: ClassVar[Mapping[str, object]] = {"pretrained": None}
     """Options that its runs of older versions do not have; see `OptionRules`."""
     full_training: ClassVar[tuple[str, ...]] = ()
     """Options by which `nas.train` trains its networks; see `OptionRules`."""
@@ -109,7 +114,8 @@ class TrainedProxy(ABC):
     @property
     def metric_names(self) -> tuple[str, ...]:
         """The figures of its head, the last training loss, and the network's cost."""
-        return (*self.figures, "loss", "params", "macs", *(["latency_ms"] if self.timing.runtime else []))
+        added = {"latency_ms": self.timing.runtime, "pretrained_share": self.pretrained}
+        return (*self.figures, "loss", "params", "macs", *(name for name, is_asked in added.items() if is_asked))
 
     @property
     def cost_names(self) -> tuple[str, ...]:
@@ -125,7 +131,7 @@ class TrainedProxy(ABC):
         return OptionRules(
             search_refusal=refusal if self.score_on == "val" else "",
             longest_command_s=self.timing.longest_s,
-            optional_metrics={"latency_ms": "latency=true"},
+            optional_metrics={"latency_ms": "latency=true", "pretrained_share": "pretrained=FILE"},
             machine=(*MACHINE, "latency.timeout_s"),
             replay=("score_on", "device", "precision"),
             replay_label=self.score_on,
@@ -150,6 +156,7 @@ class TrainedProxy(ABC):
             precision=self.precision,
             latency=self.timing,
             head=self.head,
+            pretrained=self.pretrained,
         )
 
     def _options_at(self, scale: ModelScale | None) -> EvaluationOptions:
@@ -184,7 +191,9 @@ class TrainedProxy(ABC):
     def prepare(self, report: Report) -> tuple[str, ...]:
         """Make or find the data and decode it, and time one network by way of its file; see `ProxyTask.prepare`."""
         self._check_onnx()
-        lines = prepare_data(self.data_options, report, self.summary)
+        # Before any data is made, which may take hours.
+        start = self._start_line()
+        lines = (*prepare_data(self.data_options, report, self.summary), *start)
         if not self.timing.needs_onnx:
             return lines
 
@@ -199,8 +208,14 @@ class TrainedProxy(ABC):
 
     @property
     def data_content(self) -> Mapping[str, str]:
-        """Hashes of the annotations and images of each split; see `DataTask.data_content`."""
-        return {} if self.content is None else self.content.parts()
+        """Hashes of each split's annotations and images, and of what networks start from; see `DataTask.data_content`.
+
+        Raises:
+            InputError: the file of a trained network cannot be read.
+        """
+        if self.content is None:
+            return {}
+        return self.content.parts() | ({} if self.pretrained is None else {"pretrained": _digest(self.pretrained)})
 
     @property
     def num_train_images(self) -> int:
@@ -281,6 +296,24 @@ class TrainedProxy(ABC):
             options, head, architecture, fidelity=fidelity, seed=seed, weights=weights, loss_limits=loss_limits
         )
 
+    def _start_line(self) -> tuple[str, ...]:
+        """Return a line that says how much of SpineNet-49 the trained network has that every network starts from.
+
+        Raises:
+            InputError: its file cannot be used.
+        """
+        if self.pretrained is None:
+            return ()
+
+        # Imported here, as in `costs`.
+        from proxy_tasks.networks.named_networks import build_network
+        from proxy_tasks.short_training.pretrained import start_from
+
+        name = self.baseline_names[0]
+        network = build_network(name, self.scale, head=self.head, num_classes=2)
+        share = start_from(network, self.pretrained, self.head)
+        return (f"pretrained: {self.pretrained} has {share:.0%} of the numbers of {name} at this scale",)
+
     def _check_onnx(self) -> None:
         """Check that networks can be written as ONNX files where they are timed by them, before any data is made.
 
@@ -290,3 +323,16 @@ class TrainedProxy(ABC):
         if self.timing.needs_onnx:
             check_onnx_head(self.head, "task.latency: ")
             check_onnx_packages(f"task.latency.runtime={self.timing.runtime}")
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file, as 64 hexadecimal digits.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"task.pretrained: cannot read {path}: {error.strerror}") from None

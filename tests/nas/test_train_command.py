@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.options.command_line import python_command
+from nas.options.invocation import python_command
 from nas.training.journal import read_events
 from proxy_tasks.base import silent
 from proxy_tasks.coco.shapes import Shapes

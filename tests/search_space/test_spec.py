@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from nas.drawing import architecture_svg
 from search_space import ArchSpec, BlockSpec, ModelScale, StemBlock, published_spec
 from search_space.spec import LiveBlock, live_blocks, short_form
 
@@ -147,3 +148,13 @@ def test_a_spec_of_hundreds_of_blocks_or_of_dozens_of_parents_is_refused() -> No
 
 def test_short_form_names_levels_residuals_and_outputs() -> None:
     assert short_form(published_spec("spinenet-49").blocks) == "2 4r 3 4 6r 4 5r 7r 5 5|4 3 5 7 6"
+
+
+def test_a_spec_is_told_in_a_line_and_draws_itself() -> None:
+    arch = published_spec("spinenet-49")
+    assert repr(arch) == f"<ArchSpec {arch.key[:6]}: {short_form(arch.blocks)}>"
+    assert arch._repr_svg_() == architecture_svg(arch)
+
+    # However long it is.
+    many = spec(*(BlockSpec(3, "residual", (0, 1), is_output=i == 199) for i in range(200)))
+    assert len(repr(many)) < 120

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from nas.options.command_line import python_command
+from nas.options.invocation import python_command
 from nas.record.journal import Journal, read_record
 from nas.record.record import Record
 from nas.tracking import Result, TrackedRun, Tracker, Tracking, feed

@@ -7,6 +7,7 @@ from torchvision.ops import box_iou, clip_boxes_to_image, nms
 from proxy_tasks.detection.anchors import decode_boxes, encode_boxes, make_anchors
 from proxy_tasks.detection.detections import detect
 from proxy_tasks.networks.retinanet import RawDetections
+from tests.proxy_tasks.conftest import WatchWaits
 
 # tensorflow/tpu configs/spinenet.
 MAX_CANDIDATES, MIN_SCORE, NMS_IOU, MAX_DETECTIONS = 5000, 0.05, 0.5, 100
@@ -127,14 +128,12 @@ def test_detections_are_read_in_one_copy_that_changes_no_value() -> None:
 
 
 @pytest.mark.gpu
-def test_reading_detections_waits_for_the_gpu_once() -> None:
+def test_reading_detections_waits_for_the_gpu_once(watch_waits: WatchWaits) -> None:
     found = detect(raw(0, 2, 3, 2.0), ANCHORS, torch.full((2, 2), SIZE))
     there = type(found)(*(values.cuda() for values in found))
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with pytest.warns(UserWarning, match="synchronizing") as waits:
-            read = there.on_cpu()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    watch_waits("warn")
+    with pytest.warns(UserWarning, match="synchronizing") as waits:
+        read = there.on_cpu()
+    watch_waits("default")
     assert len(waits) == 1
     assert all(torch.equal(one, other) for one, other in zip(read, found, strict=True))

@@ -20,6 +20,7 @@ from proxy_tasks.networks.named_networks import build_detector
 from proxy_tasks.training.loop import train
 from proxy_tasks.training.recipe import Recipe
 from search_space import Candidate, ModelScale, published_spec
+from tests.proxy_tasks.conftest import WatchWaits
 
 SPEC = published_spec("spinenet-49")
 SCALE = ModelScale(
@@ -170,7 +171,7 @@ def test_impossible_fidelities_are_refused(options: dict[str, float], message: s
 
 
 @pytest.mark.gpu
-def test_a_training_step_never_waits_for_the_gpu(folder: Path) -> None:
+def test_a_training_step_never_waits_for_the_gpu(folder: Path, watch_waits: WatchWaits) -> None:
     data, device = open_data(task(folder).data_options), torch.device("cuda")
     network = build_detector(SPEC, SCALE, 3).to(device).to(memory_format=torch.channels_last)
     anchors = make_anchors(network.output_levels, SCALE.image_size_px, SCALE.anchor_scale, device)
@@ -179,9 +180,9 @@ def test_a_training_step_never_waits_for_the_gpu(folder: Path) -> None:
     def watched() -> Iterator[Batch]:
         # The first steps choose algorithms and set up the optimiser; after the last the loss is read.
         for step, batch in enumerate(batches):
-            torch.cuda.set_sync_debug_mode("error" if 3 <= step < len(batches) - 1 else "default")
+            watch_waits("error" if 3 <= step < len(batches) - 1 else "default")
             yield batch
-        torch.cuda.set_sync_debug_mode("default")
+        watch_waits("default")
 
     recipe = dataclasses.replace(RECIPE, jitter=(0.8, 1.2), ema_decay=0.9)
     objective = BoxObjective(anchors, recipe, bf16=True)

@@ -199,7 +199,7 @@ def test_synchronised_normalisation_equals_torch_s_on_a_gpu() -> None:
         results = []
         for device in (torch.device("cpu"), torch.device("cuda")):
             network = synchronise(nn.Sequential(nn.BatchNorm2d(8).double()), device).to(device)
-            own = x.to(device).requires_grad_()
+            own = x.to(device, copy=True).requires_grad_()
             (network(own) ** 3).sum().backward()
             assert own.grad is not None
             results.append((own.grad.cpu(), *(tensor.cpu() for tensor in network.state_dict().values())))

@@ -3,6 +3,7 @@ import torch
 
 from proxy_tasks import NonFiniteLossError
 from proxy_tasks.training.finite_watch import LOOK_EVERY, FiniteWatch
+from tests.proxy_tasks.conftest import WatchWaits
 
 FINE = torch.tensor(1.0)
 CPU = torch.device("cpu")
@@ -49,15 +50,13 @@ def test_a_watch_without_steps_finds_nothing() -> None:
 
 
 @pytest.mark.gpu
-def test_watching_never_waits_for_the_gpu() -> None:
+def test_watching_never_waits_for_the_gpu(watch_waits: WatchWaits) -> None:
     device = torch.device("cuda")
     watch = FiniteWatch(2 * LOOK_EVERY, device)
     loss = torch.tensor(1.0, device=device)
     watch.note(0, loss, loss)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        for step in range(1, 2 * LOOK_EVERY):
-            watch.note(step, loss, loss)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    watch_waits("error")
+    for step in range(1, 2 * LOOK_EVERY):
+        watch.note(step, loss, loss)
+    watch_waits("default")
     watch.finish()

@@ -1,0 +1,1 @@
+"""Searches and runs as Python and notebooks use them: `from nas import Run`."""
