@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 from search_space.base import Decision, Decisions
@@ -147,6 +148,10 @@ def _check_offsets(offsets: tuple[int, ...], inner_levels: Sequence[int]) -> Non
 
 
 def _check_kinds(kinds: tuple[str, ...], family: Family) -> None:
+    # What an installed package offers joins the table as it is named.
+    with suppress(ValueError):
+        for kind in kinds:
+            kind_named(kind)
     possible = [name for name in kind_names() if kind_named(name).family == family]
     for kind in kinds:
         if kind not in possible:

@@ -2,12 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Literal, TypeAlias, get_args
 
 from foundation import check_range
 
 MIN_LEVEL, MAX_LEVEL = 1, 7
 """The levels that a block may have; level `l` has stride `2**l` px."""
+
+ENTRY_POINTS = "spinenet_search.block_kinds"
+"""Group of the entry points by which installed packages offer kinds: the kind's name, and `module:VALUE`."""
 
 KIND_HINT = "a kind of your own is named with block_kinds.NAME=MODULE.VALUE"
 
@@ -112,15 +116,15 @@ driver first.
 
 
 def kind_named(name: str) -> BlockKind:
-    """Return the kind of that name.
+    """Return the kind of that name; one that an installed package offers is imported and added when first asked for.
 
     Raises:
-        ValueError: there is none; the message lists those there are.
+        ValueError: there is none, or it cannot be added; the message lists those there are, or says why.
     """
-    try:
-        return _TABLE[name]
-    except KeyError:
-        raise ValueError(f"kind must be one of {', '.join(_TABLE)}, got {name!r}; {KIND_HINT}") from None
+    kind = _TABLE.get(name) or _installed_kind(name)
+    if kind is None:
+        raise ValueError(f"kind must be one of {', '.join(_TABLE)}, got {name!r}; {KIND_HINT}")
+    return kind
 
 
 def kind_names() -> tuple[str, ...]:
@@ -146,6 +150,25 @@ def add_kind(kind: BlockKind) -> None:
             raise ValueError(f"kind {kind.name}: {other.name} has the letter {kind.letter!r}")
 
     _TABLE[kind.name] = kind
+
+
+def _installed_kind(name: str) -> BlockKind | None:
+    """Return a kind that an installed package offers under a name, added to the table; None where none does.
+
+    Raises:
+        ValueError: it cannot be imported, is no kind of that name, or cannot be added.
+    """
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        offered = f"kind {name}, which {point.dist.name if point.dist else 'an installed package'} offers,"
+        try:
+            kind = point.load()
+        except Exception as error:  # whatever the code of others does
+            raise ValueError(f"{offered} cannot be imported from {point.value}: {error}") from error
+        if not isinstance(kind, BlockKind) or kind.name != name:
+            raise ValueError(f"{offered} is no BlockKind of that name: {point.value}")
+        add_kind(kind)
+        return kind
+    return None
 
 
 def remove_kind(name: str) -> None:

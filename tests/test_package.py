@@ -21,6 +21,13 @@ PARTS = ("pyproject.toml", "README.md", "LICENSE", *PACKAGES)
 SEARCH = ("task=landscape", "executor=local", "tracking=none", "num_trials=2", "run=r")
 
 
+def pip_install(source: Path, target: Path) -> None:
+    """Install a project into a folder, with what there is on this machine alone."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    install = ["install", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
+    subprocess.run([*pip, *install, str(source)], check=True)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder that the package is installed in."""
@@ -28,10 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in PARTS:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, source / part)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     target = tmp_path_factory.mktemp("installed") / "site"
-    install = ["install", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
-    subprocess.run([*pip, *install, str(source)], check=True)
+    pip_install(source, target)
     return target
 
 

@@ -133,8 +133,10 @@ def _options_of(target: type[Any]) -> _Options:
     listed, defaults, open_hint = {}, {}, None
     for name, parameter in inspect.signature(target).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            open_hint = hints[name]
+            open_hint = hints.get(name)
             continue
+        if name not in hints:
+            raise TypeError(f"its parameter {name} has no type")
         listed[name] = hints[name]
         if parameter.default is not parameter.empty:
             defaults[name] = parameter.default

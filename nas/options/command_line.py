@@ -16,6 +16,7 @@ from nas.options.command_help import group_help, help_text
 from nas.options.experiments import command_choices, other_command
 from nas.options.flags import SHORT_FOR, check_flags
 from nas.options.help_layout import terminal_width
+from nas.options.installed import installed_choices
 from nas.options.invocation import own_command
 from nas.options.listed import EXPERIMENTS, all_options, included_groups, open_mappings, option_names
 from nas.options.output import Output
@@ -149,8 +150,9 @@ def compose(config_name: str, arguments: Sequence[str], on_record: OptionsOnReco
     _check_experiment(overrides, config_name, extra_dirs)
     if on_record is not None:
         overrides = [*taken_from_record(overrides, config_name, extra_dirs, on_record, _value_of), *overrides]
-    if extra_dirs:
-        folders = ",".join(quoted(f"file://{path}") for path in extra_dirs)
+    further = (*extra_dirs, *installed_choices().folders)
+    if further:
+        folders = ",".join(quoted(f"file://{path}") for path in further)
         overrides.append(f"hydra.searchpath=[{folders}]")
 
     try:
@@ -372,6 +374,9 @@ def _explain(error: Exception, config_name: str, extra_dirs: Sequence[Path]) -> 
 
     if unknown_choice:
         group, choice = unknown_choice.groups()
+        broken = installed_choices().broken.get((group, choice))
+        if broken is not None:
+            return f"{group}={choice}: {broken}"
         names = [path.stem for path in command_choices(config_name, group, extra_dirs)]
         return f"unknown choice {group}={choice}; there are {', '.join(names)}{nearest_hint(choice, names)}"
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nas.options.installed import installed_choices
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 """The configurations, which lie beside the code; imported by name they could be those of another package."""
 
@@ -59,10 +61,12 @@ def included_groups(config_name: str) -> list[tuple[str, str | None]]:
 
 
 def choice_files(group: str, extra_dirs: Sequence[Path] = ()) -> list[Path]:
-    """Return the YAML files of a group by name, those in folders of the user included."""
-    files_of_group = {
-        path.stem: path for folder in (*extra_dirs, EXPERIMENTS) for path in (folder / group).glob("*.yaml")
-    }
+    """Return the YAML files of a group by name, those in folders of the user and of installed packages included.
+
+    Of two with one name the package's own counts, and then that of the folder that is named first, as for Hydra.
+    """
+    folders = (EXPERIMENTS, *extra_dirs, *installed_choices().folders)
+    files_of_group = {path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")}
     return [files_of_group[name] for name in sorted(files_of_group)]
 
 

@@ -128,7 +128,10 @@ def stand_alone_source(subject: Subject) -> str:
     values += [f"add_kind({kind!r})" for kind in kinds if kind not in OWN_KINDS]
     values += [f"SCALE = {pprint.pformat(subject.scale, width=116)}"]
     if isinstance(subject.architecture, ArchSpec):
-        values += [f"SPEC = {pprint.pformat(subject.architecture, width=116)}"]
+        # Part by part: a whole spec prints as a line for people.
+        parts = {"stem": subject.architecture.stem, "blocks": subject.architecture.blocks}
+        written = [f"{name}={pprint.pformat(part, width=116)}" for name, part in parts.items()]
+        values += [f"SPEC = ArchSpec({', '.join(written)})"]
 
     # What people cannot be asked to install comes with the baseline alone.
     needs = "torch and torchvision" if "from torchvision" in body else "torch"

@@ -1,10 +1,10 @@
 """A controller that draws in `tell`: from a seed of the constructor, so it is deterministic."""
 
 import numpy as np
+from annealing import SimulatedAnnealing
 
 from controllers import Proposal
 from search_space import ScalePermutedSpace, resnet_seed
-from tests.controllers.annealing import SimulatedAnnealing
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 

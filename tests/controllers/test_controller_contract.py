@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
+from annealing import SimulatedAnnealing
 
 from controllers import Controller, Proposal
 from controllers.evolution import RegularizedEvolution
@@ -18,7 +19,6 @@ from controllers.ppo import PPO
 from controllers.random_search import RandomSearch
 from controllers.reinforce import Reinforce
 from search_space import Candidate, Decisions, ScalePermutedSpace, SearchSpace, published_spec, resnet_seed
-from tests.controllers.annealing import SimulatedAnnealing
 
 SPACE = ScalePermutedSpace(resnet_seed("r0-sp53"))
 SMALL = ScalePermutedSpace(published_spec("r23-sp30"), permutation=False, level_offsets=(), kinds=())

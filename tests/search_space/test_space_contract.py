@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kinds_space import KindsOnly
 
 from search_space import (
     ArchSpec,
@@ -46,6 +47,7 @@ SPACES: dict[str, SearchSpace] = {
     "resolution paths, levels only": ScalePermutedSpace(
         published_spec("r0-sp53"), permutation=False, connections=False, kinds=(), resolution_paths=True
     ),
+    "of the examples": KindsOnly(),
     "one offset": ScalePermutedSpace(resnet_seed("r14-sp39"), level_offsets=(1,), kinds=("residual",)),
     "scales": ScalingSpace(published_spec("spinenet-49"), ModelScale(), (512, 640), width_multiplier=(0.8, 1, 1.2)),
     "topology and scale": ScalingSpace(

@@ -1,4 +1,4 @@
-"""Simulated annealing, a controller whose `tell` needs randomness: as somebody outside the project would write it."""
+"""Simulated annealing, a controller whose `tell` needs randomness."""
 
 import math
 from collections.abc import Collection, Sequence
