@@ -1,59 +1,108 @@
-"""The projects in examples/: each is copied elsewhere, installed beside the wheel, and run as its README says."""
+"""The examples: small projects that a newcomer copies, installs and runs as their README says."""
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
-from tests.test_package import ROOT, pip_install, site
+from tests.conftest import Run
+from tests.test_package import PARTS, ROOT
 
-__all__ = ["site"]
 EXAMPLES = ROOT / "examples"
-PROJECTS = sorted(path.parent.name for path in EXAMPLES.glob("*/pyproject.toml"))
+NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/pyproject.toml"))
+PIP = ("install", "--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed")
 
 
-def test_there_is_a_project_for_each_part_that_people_write() -> None:
-    assert PROJECTS == ["own_block_kind", "own_controller", "own_space", "own_task"]
-    assert all(len((EXAMPLES / name / "README.md").read_text().splitlines()) <= 15 for name in PROJECTS)
+def commands(name: str) -> list[list[str]]:
+    """Return the commands in an example's README, as words."""
+    block = re.search(r"```bash\n(.*?)```", (EXAMPLES / name / "README.md").read_text(), re.S)
+    assert block is not None
+    return [shlex.split(line) for line in block[1].splitlines()]
+
+
+def pip(*arguments: str, folder: Path) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = tmp_path_factory.mktemp("source")
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, source / part)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", "dist", ".", folder=source)
+    return next((source / "dist").glob("*.whl"))
+
+
+@pytest.fixture
+def environment(wheel: Path, tmp_path: Path) -> Path:
+    """Return a new virtual environment that has the wheel; PyTorch and the like are those of this one."""
+    folder = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    pip("--python", str(folder / "bin" / "python"), *PIP, str(wheel), folder=tmp_path)
+    return folder
+
+
+@pytest.fixture
+def installed(environment: Path, tmp_path: Path) -> Run:
+    """Run a script of the environment; an example is installed where it was copied to."""
+
+    def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        folder = tmp_path / "copied"
+        if script == "pip":
+            assert arguments == ("install", ".")
+            pip("--python", str(environment / "bin" / "python"), *PIP, ".", folder=folder)
+            # Nothing is found in the folder itself: only what was installed.
+            folder = tmp_path / "elsewhere"
+            folder.mkdir()
+            return subprocess.CompletedProcess([script], 0)
+
+        # Python's own variables would lead to the sources.
+        variables = {"PATH": f"{environment / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+        command = [str(environment / "bin" / script), *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path / "elsewhere", env=variables, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def test_there_is_an_example_of_each_part() -> None:
+    assert NAMES == ["own_block_kind", "own_controller", "own_space", "own_task"]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", PROJECTS)
-def test_an_example_that_is_copied_and_installed_does_what_its_readme_says(
-    site: Path,  # a fixture
-    tmp_path: Path,
-    name: str,
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_that_is_copied_and_installed_runs_as_its_readme_says(
+    name: str, installed: Run, tmp_path: Path
 ) -> None:
-    copied, installed, elsewhere = tmp_path / "mine", tmp_path / "installed", tmp_path / "elsewhere"
-    shutil.copytree(EXAMPLES / name, copied)
-    elsewhere.mkdir()
-    pip_install(copied, installed)
+    shutil.copytree(EXAMPLES / name, tmp_path / "copied")
+    for command in commands(name):
+        done = installed(*command)
+        assert done.returncode == 0, done.stderr
+        assert not re.search("^failed:", done.stdout or "", re.MULTILINE)
 
-    first, *commands = _commands(EXAMPLES / name / "README.md")
-    assert first == "pip install ."
-    assert len(commands) >= 2
-    environment = os.environ | {"PYTHONPATH": f"{installed}{os.pathsep}{site}"}
-    for command in commands:
-        words = shlex.split(command)
-        assert words[0] == "python"
-        # Without -P the folder of this test's process would be on the path.
-        done = subprocess.run(
-            [sys.executable, "-P", *words[1:]],
-            cwd=elsewhere,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        assert not re.search("^failed:", done.stdout, re.MULTILINE), done.stdout
+    # The run is opened again by its folder alone.
+    run = next(word for word in commands(name)[1] if word.startswith("run="))
+    done = installed("python", "-m", "nas.search", run, "num_trials=101")
+    assert done.returncode == 0, done.stderr
 
 
-def _commands(readme: Path) -> list[str]:
-    blocks = re.findall(r"```bash\n(.*?)```", readme.read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+@pytest.mark.long
+@pytest.mark.ray
+def test_workers_of_ray_find_the_class_of_an_installed_example(installed: Run, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "own_task", tmp_path / "copied")
+    install, search, *_ = commands("own_task")
+    assert installed(*install).returncode == 0
+    search = [word for word in search if not word.startswith(("executor=", "num_trials="))]
+    done = installed(*search, "executor=ray", "executor.max_concurrent=1", "num_trials=3")
+    assert done.returncode == 0, done.stderr
+    assert "3 completed" in done.stdout

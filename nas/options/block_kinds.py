@@ -39,4 +39,16 @@ def join_block_kinds(paths: Mapping[str, str] | None, *, checks_units: bool = Fa
             raise InputError(f"{where}: {error}") from None
 
         if checks_units:
-            import_value(kind.unit, f"{where}: unit")
+            _check_unit(import_value(kind.unit, f"{where}: unit"), kind.unit, where)
+
+
+def _check_unit(unit: object, path: str, where: str) -> None:
+    """Check that the module of a kind can be called on features.
+
+    Raises:
+        InputError: it has no `forward` but the one of `nn.Module`, which raises.
+    """
+    forward = getattr(unit, "forward", None)
+    # Known by its name: a command that builds nothing does not load torch.
+    if forward is None or forward.__name__ == "_forward_unimplemented":
+        raise InputError(f"{where}: unit {path} has no forward, which nn.Module needs")

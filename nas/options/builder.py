@@ -47,8 +47,7 @@ def build(cls: type[T], node: Mapping[str, Any], where: str) -> T:
     try:
         return cls(**_checked(options, values))
     except ValidationError as error:
-        problem = first_error(error) + _lacking(error, options)
-        raise InputError(f"{where}.{problem}".lstrip(".")) from None
+        raise InputError(f"{where}.{first_error(error)}".lstrip(".")) from None
     except InputError:
         # A ValueError too, but it names its option already.
         raise
@@ -129,8 +128,14 @@ class _Options:
 
 
 def _options_of(target: type[Any]) -> _Options:
+    listed: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    open_hint = None
+    if inspect.isclass(target) and getattr(target.__init__, "__module__", None) == "typing":
+        # A class without a constructor that inherits a protocol's: it takes nothing.
+        return _Options(listed, defaults, open_hint)
+
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    listed, defaults, open_hint = {}, {}, None
     for name, parameter in inspect.signature(target).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             open_hint = hints.get(name)
@@ -164,7 +169,9 @@ def _build_value(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401  # a
         target = import_value(path, f"{where}._target_")
         if not callable(target):
             raise InputError(f"{where}._target_: {path} is no class or function")
-        return build(target, {name: v for name, v in value.items() if name != "_target_"}, where)
+        built = build(target, {name: v for name, v in value.items() if name != "_target_"}, where)
+        _check_members(built, hint, path, where)
+        return built
 
     # Without `_target_` the type decides: the first alternative of a union that takes a mapping.
     for alternative in _alternatives(hint):
@@ -209,16 +216,27 @@ def _checked(options: _Options, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _absolute(getattr(checked, f"option{i}")) for i, name in enumerate(names) if name in values}
 
 
-def _lacking(error: ValidationError, options: _Options) -> str:
-    """Return in words what the value of the first error lacks to be what its option takes; empty for other errors."""
-    problem = error.errors(include_url=False)[0]
-    if problem["type"] != "is_instance_of" or len(problem["loc"]) > 1:
-        return ""
+def _check_members(value: object, contract: Any, path: str, where: str) -> None:  # noqa: ANN401  # any type hint
+    """Check that an object has what its contract asks for, where that is a protocol.
 
-    needed = [name for name in dir(options.hint(str(problem["loc"][0]))) if not name.startswith("_")]
-    lacking = [name for name in needed if not hasattr(problem["input"], name)]
-    # What has nothing of it is something else altogether.
-    return f", which has no {', '.join(lacking)}" if 0 < len(lacking) < len(needed) else ""
+    A member that is inherited from the contract itself is none: it would do nothing, in silence.
+
+    Raises:
+        InputError: it lacks a part of that; what has nothing of it is something else altogether, and told elsewhere.
+    """
+    if not getattr(contract, "_is_protocol", False):
+        return
+
+    needed = [name for name in dir(contract) if not name.startswith("_")]
+    lacking = [name for name in needed if not _has(value, name)]
+    if lacking and (len(lacking) < len(needed) or isinstance(value, contract)):
+        raise InputError(f"{where}: {path} has no {', '.join(lacking)}, which {contract.__name__} needs")
+
+
+def _has(value: object, name: str) -> bool:
+    """Return whether an object has an attribute of its own, which no protocol has given it."""
+    owner = next((cls for cls in type(value).__mro__ if name in vars(cls)), None)
+    return hasattr(value, name) if owner is None else not getattr(owner, "_is_protocol", False)
 
 
 def _absolute(value: object) -> object:

@@ -8,9 +8,10 @@ A distribution that declares, in the group of its kind, the name of a choice and
 has the file `controller/hill_climb.yaml` in its package `hill_climbing`, and `controller=hill_climb` takes it.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,12 +44,17 @@ class InstalledChoices:
     broken: dict[tuple[str, str], str]
 
 
-@cache
 def installed_choices() -> InstalledChoices:
     """Return the choices that installed packages add. None of them is imported.
 
     What is broken harms nobody who does not ask for it.
     """
+    return _choices_on(tuple(sys.path))
+
+
+@lru_cache(maxsize=4)
+def _choices_on(path: tuple[str, ...]) -> InstalledChoices:
+    """Return the choices of packages on Python's path, by which they are kept: to read what is there takes time."""
     folders: dict[Path, None] = {}
     broken = {}
     for group, point in _declared():
@@ -73,12 +79,14 @@ def _declared() -> Iterator[tuple[str, EntryPoint]]:
 
 def _folder_of(package: str) -> Path | None:
     """Return the folder of a package; None where there is no such package."""
+    # The outermost package is found without being imported; to find what is inside would import it.
+    top, *below = package.split(".")
     try:
-        spec = find_spec(package)
+        spec = find_spec(top)
     except (ImportError, ValueError):
         return None
-    places = None if spec is None else spec.submodule_search_locations
-    return Path(next(iter(places))) if places else None
+    places = (spec.submodule_search_locations if spec else None) or ()
+    return next((folder for place in places if (folder := Path(place, *below)).is_dir()), None)
 
 
 def _distribution(point: EntryPoint) -> str:

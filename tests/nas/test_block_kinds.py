@@ -19,7 +19,9 @@ SPACE = "space.kinds=[bottleneck,separable]"
 def own_module(tmp_path: Path) -> None:
     # A second kind has lost its module.
     lost = "LOST = BlockKind('lost', RESNET, 'l', 'cross', expansion=1, cost=1, unit='separable_blocks.Lost')"
-    (tmp_path / "separable_blocks.py").write_text(f"{MODULE}{lost}\n")
+    # A third has a module without what calls it.
+    mute = "MUTE = BlockKind('mute', RESNET, 'u', 'cross', expansion=1, cost=1, unit='torch.nn.Module')"
+    (tmp_path / "separable_blocks.py").write_text(f"{MODULE}{lost}\n{mute}\n")
 
 
 @pytest.fixture
@@ -108,6 +110,7 @@ def test_the_same_command_resumes_a_search_with_a_kind_of_ones_own(command: Run)
             "block_kinds.lost=separable_blocks.LOST",
             "block_kinds.lost: unit: cannot import separable_blocks.Lost",
         ),
+        ("block_kinds.mute=separable_blocks.MUTE", "block_kinds.mute: unit torch.nn.Module has no forward"),
         ("block_kinds.x=.y.z", "error: block_kinds.x: cannot import .y.z"),
         ("block_kinds=foo", "error: block_kinds: needs names with import paths"),
     ],

@@ -61,6 +61,12 @@ class OnlyNamed:
     metric = "ap"
 
 
+class NamedByContract(Measured):
+    """Inherits the contract, whose members do nothing, and has a part of it."""
+
+    metric = "ap"
+
+
 def takes_a_protocol(named: Named) -> Named:
     return named
 
@@ -124,9 +130,11 @@ def test_a_mistake_is_one_line_that_names_the_option(cls: type[Any], node: dict[
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_class_of_one_s_own_lacks_is_named() -> None:
-    with pytest.raises(InputError, match=r"^here.measured: Input should be .*, which has no unit$"):
-        build(Gauge, {"measured": {"_target_": f"{__name__}.OnlyNamed"}}, "here")
+@pytest.mark.parametrize("name", ["OnlyNamed", "NamedByContract"])
+def test_what_a_class_of_one_s_own_lacks_is_named(name: str) -> None:
+    path = f"{__name__}.{name}"
+    with pytest.raises(InputError, match=f"^{re.escape(f'here.measured: {path} has no unit, which Measured needs')}$"):
+        build(Gauge, {"measured": {"_target_": path}}, "here")
 
 
 def test_an_unknown_option_of_the_command_itself_lists_those_that_there_are() -> None:

@@ -1,6 +1,6 @@
 """Choices that installed packages add: found, listed and explained as ours; a broken one harms those alone who ask."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,7 +9,6 @@ import pytest
 from foundation import InputError
 from nas.options.command_help import group_help
 from nas.options.command_line import compose
-from nas.options.installed import installed_choices
 from search_space.kinds import added_kinds, kind_named, remove_kind
 
 Install: TypeAlias = Callable[[str, str, Mapping[str, str]], None]
@@ -17,7 +16,7 @@ YAML = "# Climbs.\n_target_: controllers.RandomSearch\nspace: ${space}\n# Steps 
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Put a distribution on Python's path as pip leaves one: its entry points, and files of a package."""
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -30,10 +29,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
             file = tmp_path / name / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
-        installed_choices.cache_clear()
 
-    yield put
-    installed_choices.cache_clear()
+    return put
 
 
 def test_a_choice_of_an_installed_package_is_taken_and_listed_and_nothing_of_it_is_imported(install: Install) -> None:

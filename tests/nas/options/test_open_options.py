@@ -123,7 +123,8 @@ def own_kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A module of somebody's own that holds kinds; the table is as it was afterwards."""
     own = types.ModuleType("mine_kinds")
     taken = replace(SEPARABLE, name="bottleneck")
-    own.__dict__.update(SEPARABLE=SEPARABLE, SeparableUnit=object, BOTTLENECK=taken, WORD="separable")
+    unit = type("SeparableUnit", (), {"forward": lambda self, x: x})
+    own.__dict__.update(SEPARABLE=SEPARABLE, SeparableUnit=unit, BOTTLENECK=taken, WORD="separable")
     monkeypatch.setitem(sys.modules, "mine_kinds", own)
     yield
     remove_kind("separable")
