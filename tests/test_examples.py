@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from tests.nas.interop.test_ray_tune import LANDSCAPE
+from tests.nas.interop.test_tune_run import DRIVER
 from tests.test_package import PARTS, ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -55,14 +57,14 @@ def environment(wheel: Path, tmp_path: Path) -> Path:
 def installed(environment: Path, tmp_path: Path) -> Run:
     """Run a script of the environment; an example is installed where it was copied to."""
 
+    # Nothing is found in the folder itself: only what was installed.
+    (tmp_path / "elsewhere").mkdir()
+
     def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         folder = tmp_path / "copied"
         if script == "pip":
             assert arguments == ("install", ".")
             pip("--python", str(environment / "bin" / "python"), *PIP, ".", folder=folder)
-            # Nothing is found in the folder itself: only what was installed.
-            folder = tmp_path / "elsewhere"
-            folder.mkdir()
             return subprocess.CompletedProcess([script], 0)
 
         # Python's own variables would lead to the sources.
@@ -106,3 +108,28 @@ def test_workers_of_ray_find_the_class_of_an_installed_example(installed: Run, t
     done = installed(*search, "executor=ray", "executor.max_concurrent=1", "num_trials=3")
     assert done.returncode == 0, done.stderr
     assert "3 completed" in done.stdout
+
+
+@pytest.mark.long
+def test_the_notebook_runs_where_the_wheel_is_installed(installed: Run, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLES / "run_from_python.ipynb", tmp_path / "elsewhere")
+    code = (
+        "import nas, nbformat; from nbclient import NotebookClient; print(nas.__file__)\n"
+        "NotebookClient(nbformat.read('run_from_python.ipynb', 4), kernel_name='python3').execute()"
+    )
+    done = installed("python", "-P", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path / "environment"))
+    assert (tmp_path / "elsewhere" / "runs" / "from_python" / "journal.jsonl").is_file()
+    # The examples themselves are no part of the wheel.
+    assert not list((tmp_path / "environment").glob("lib/python*/site-packages/examples"))
+
+
+@pytest.mark.long
+@pytest.mark.ray
+def test_tune_runs_where_the_wheel_is_installed(installed: Run, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "driver.py").write_text(DRIVER)
+    few = [option for option in LANDSCAPE if not option.startswith("num_trials=")]
+    done = installed("python", "-P", "driver.py", *few, "num_trials=3")
+    assert done.returncode == 0, done.stderr
+    assert "errors 0" in done.stdout
