@@ -1,9 +1,12 @@
 """Searches in simulated time."""
 
+import pytest
+
 from benchmarks.simulation import SimulatedExecutor, compose_config, memory_folder, seeded
 from nas.record.journal import Journal
 
 
+@pytest.mark.long
 def test_on_a_table_trials_end_after_their_recorded_durations() -> None:
     num_workers = 6
     setup = seeded(compose_config("random", "table"), 0, num_workers)

@@ -59,6 +59,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_released_weights_become_a_detector_that_finds_coco_classes(released: Path, tmp_path: Path, call: Run) -> None:
     done = call("nas.import_weights", f"checkpoint={released}", "network=spinenet-49s", "out=made/49s.pt")
     assert (done.returncode, done.stderr) == (0, "")

@@ -219,6 +219,7 @@ def test_ctrl_c_ends_the_sweep_with_the_command_that_resumes_it(tmp_path: Path) 
     assert not (tmp_path / "mine" / "report.html").exists()
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.slow
 def test_all_searches_of_a_sweep_run_in_one_ray(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -35,6 +35,7 @@ def states(folder: Path) -> dict[str, torch.Tensor]:
     return {f"{which} {name}": tensor for which, state in found.items() for name, tensor in state.items()}
 
 
+@pytest.mark.long
 def test_a_classifier_is_trained_scored_and_not_trained_twice(tmp_path: Path, call: Run) -> None:
     done = call("nas.train", *TINY)
     assert (done.returncode, done.stderr) == (0, "")

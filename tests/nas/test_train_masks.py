@@ -33,6 +33,7 @@ MASKS = (
 )
 
 
+@pytest.mark.long
 def test_a_detector_with_masks_is_trained_scored_and_finds_masks(tmp_path: Path, call: Run) -> None:
     done = call("nas.train", *MASKS)
     assert (done.returncode, done.stderr) == (0, "")

@@ -110,6 +110,7 @@ def test_without_other_searches_nothing_is_left_out(tmp_path: Path) -> None:
     assert (found.left_out, found.chosen) == ((), None)
 
 
+@pytest.mark.long
 def test_a_rule_that_stops_nothing_of_many_is_safe_and_one_that_stops_some_of_the_best_is_not(tmp_path: Path) -> None:
     record = searched(tmp_path, Stopping(), 730)
     # The loss says little here: to stop the worse half loses good ones too, to stop what is far off does not.
