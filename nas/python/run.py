@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
-from foundation import InputError, absolute_path, check_range, short_path, write_whole
+from foundation import InputError, absolute_path, check_range, short_path
 from nas.drawing import architecture_svg
 from nas.options.block_kinds import join_block_kinds
 from nas.options.output import print_warning
@@ -20,9 +20,10 @@ from nas.record.architecture import highest_ranked
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import FILE_NAME, read_record
 from nas.record.record import Record
-from nas.reporting import page_of, read_runs
+from nas.reporting import read_runs
 from nas.reporting.page import FILE_NAME as REPORT
 from nas.reporting.ranked import ranking_of_run
+from nas.reporting.written import write_report
 from nas.searching import NUM_SHOWN, counts_in_words
 from nas.terminal.tables import columns_of, texts_of
 from nas.training.trained import trained_networks
@@ -198,9 +199,8 @@ class Run:
             raise InputError(str(error)) from None
 
         networks = trained_networks([absolute_path(Path(folder)) for folder in trained])
-        page = page_of(read_runs([self._folder], print_warning), top, trained=networks)
         path = self._folder / REPORT if out is None else absolute_path(Path(out))
-        write_whole(path, page.encode())
+        write_report(read_runs([self._folder], print_warning), top, path, networks)
         show_page(path)
         return path
 
