@@ -9,6 +9,7 @@ from controllers.base import Controller, NothingLeftError, Proposal
 from foundation import InputError, short_path
 from nas.engine.failures import FailureWatch
 from nas.engine.job import Job, Outcome
+from nas.engine.kept_weights import keep_within
 from nas.engine.known import KnownArchitectures
 from nas.engine.limits import cost_text
 from nas.engine.plan import Plan
@@ -315,6 +316,7 @@ class Search:
         trial = self._journal.record.trials[told.trial]
         self._learn(trial)
         self._on_change(trial)
+        self._keep_weights_within()
 
         # If the trial failed, the first of those that waited is trained in its place.
         self._queue.extendleft(reversed(self._known.end(trial)))
@@ -326,6 +328,12 @@ class Search:
             too_many_failed = self._watch.why_stop()
             if too_many_failed is not None:
                 self.stop(too_many_failed)
+
+    def _keep_weights_within(self) -> None:
+        promotion = self._plan.promotion
+        if promotion.num_rungs > 1 and promotion.keep_weights and promotion.max_weights_gb is not None:
+            record = self._journal.record
+            keep_within(self._journal.folder, promotion.max_weights_gb, record.trials.values())
 
     def _learn(self, trial: Trial) -> None:
         """Tell the controller, and the rungs above, of a trial that ended; one that was stopped has no reward."""

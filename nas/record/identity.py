@@ -52,6 +52,7 @@ OPTIONS: Mapping[str, Meaning] = {
     "fidelity": Meaning(changes="in a replay", concern="problem"),
     "controller": Meaning(changes="never", concern="searcher"),
     "promotion": Meaning(changes="never", concern="searcher"),
+    "promotion.max_weights_gb": Meaning(changes="at any start", concern="machine"),
     "stopping": Meaning(changes="never", concern="searcher"),
 }
 """The options that differ from the rest; which of a task's own options may change is said by the task."""
@@ -74,6 +75,7 @@ ADDED_SINCE: Mapping[str, object] = {
     "promotion.num_rungs": 1,
     "promotion.reduction": 4,
     "promotion.keep_weights": True,
+    "promotion.max_weights_gb": None,
     "stopping.shares": [],
     "stopping.worst": 0.5,
     "stopping.min_results": 20,
@@ -184,7 +186,7 @@ def may_change_in_replay(task: ProxyTask) -> tuple[str, ...]:
 
 def concern_of(option: str) -> Concern:
     """Return the aspect of a run that an option, given by its whole name, belongs to."""
-    return OPTIONS.get(option.split(".")[0], _THE_REST).concern
+    return (OPTIONS.get(option) or OPTIONS.get(option.split(".")[0], _THE_REST)).concern
 
 
 def present_options(config: Mapping[str, Any]) -> dict[str, Any]:

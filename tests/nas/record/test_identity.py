@@ -10,6 +10,7 @@ import pytest
 
 from foundation import InputError
 from nas.options.command_line import compose
+from nas.options.configuration import options_of
 from nas.record import identity
 from nas.record.events import Asked
 from nas.record.identity import (
@@ -283,7 +284,8 @@ def test_the_run_of_a_warm_start_may_be_spelled_in_another_way(tmp_path: Path) -
 
 
 def test_the_table_names_options_that_there_are() -> None:
-    assert set(OPTIONS) <= set(compose("config", []))
+    config = compose("config", [])
+    assert set(OPTIONS) <= {*config, *(name for name, _ in options_of(config))}
 
 
 def test_an_option_belongs_to_one_aspect_of_a_run() -> None:
@@ -291,6 +293,7 @@ def test_an_option_belongs_to_one_aspect_of_a_run() -> None:
     assert concern_of("controller.population_size") == "searcher"
     assert concern_of("seed") == "repetition"
     assert concern_of("executor._target_") == "machine"
+    assert concern_of("promotion.max_weights_gb") == "machine"
     # A seed below another option is no repetition.
     assert concern_of("task.seed") == "problem"
     assert concern_of("fidelity.epochs") == "problem"
