@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
-from foundation import InputError, absolute_path, check_range, short_path, write_whole
+from foundation import InputError, absolute_path, check_range, short_path
 from nas.drawing import architecture_svg
 from nas.options.block_kinds import join_block_kinds
 from nas.options.output import print_warning
@@ -14,15 +14,16 @@ from nas.options.recorded import GIVEN_AGAIN
 from nas.options.text_values import quoted
 from nas.python.markup import picture, table
 from nas.python.notebook import show_page
-from nas.python.options import Folder, arguments_of, folder_flags
+from nas.python.options import Folder, absolute_folders, arguments_of, folder_flags
 from nas.python.trial import RunTrial, figures_of, trials_of
 from nas.record.architecture import highest_ranked
 from nas.record.events import MAX_TRIALS
 from nas.record.journal import FILE_NAME, read_record
 from nas.record.record import Record
-from nas.reporting import page_of, read_runs
+from nas.reporting import read_runs
 from nas.reporting.page import FILE_NAME as REPORT
 from nas.reporting.ranked import ranking_of_run
+from nas.reporting.written import write_report
 from nas.searching import NUM_SHOWN, counts_in_words
 from nas.terminal.tables import columns_of, texts_of
 from nas.training.trained import trained_networks
@@ -147,7 +148,9 @@ class Run:
             raise InputError("to_dataframe() needs pandas: pip install pandas") from None
 
         rows = [figures_of(trial) for trial in self.trials]
-        return pd.DataFrame(rows, columns=None if rows else ["trial"]).set_index("trial")
+        frame = pd.DataFrame(rows, columns=None if rows else ["trial"]).set_index("trial")
+        # A column without any value would be one of objects, which has no mean.
+        return frame.astype({name: float for name in ("reward", "seconds") if name in frame})
 
     def network(
         self,
@@ -181,13 +184,13 @@ class Run:
         except ValueError as error:
             raise InputError(f"{chosen.name}: {error}") from None
 
-    def report(self, out: Folder | None = None, *, top: int = 6, trained: Sequence[Folder] = ()) -> Path:
+    def report(self, out: Folder | None = None, *, top: int = 6, trained: Folder | Sequence[Folder] = ()) -> Path:
         """Write the run as one HTML page that opens from disk, show it where this is a notebook, and return its path.
 
         Args:
             out: file to write; None for report.html in the run folder.
             top: number of best architectures to show.
-            trained: folders of full trainings to show beside.
+            trained: folder of a full training to show beside, or several.
 
         Raises:
             InputError: the run has no trials, or the file cannot be written.
@@ -197,10 +200,9 @@ class Run:
         except ValueError as error:
             raise InputError(str(error)) from None
 
-        networks = trained_networks([absolute_path(Path(folder)) for folder in trained])
-        page = page_of(read_runs([self._folder], print_warning), top, trained=networks)
+        networks = trained_networks(absolute_folders(trained))
         path = self._folder / REPORT if out is None else absolute_path(Path(out))
-        write_whole(path, page.encode())
+        write_report(read_runs([self._folder], print_warning), top, path, networks)
         show_page(path)
         return path
 
