@@ -311,7 +311,7 @@ def _with_words(arguments: Sequence[str], option: str) -> list[str]:
 
 def _existing_dir(path: str) -> Path:
     if not path or not Path(path).is_dir():
-        raise InputError(f"--config-dir needs a folder, got {short_path(path) if path else 'nothing'}")
+        raise InputError(f"--config-dir needs a folder, got {path or 'nothing'}")
     return current_folder() / path
 
 
