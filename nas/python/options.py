@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from foundation import InputError
+from foundation import InputError, absolute_path
 from nas.options.configuration import options_of
 from nas.options.text_values import quoted
 
@@ -41,11 +42,18 @@ def arguments_of(options: Mapping[str, Any] | None, more: Mapping[str, Any]) -> 
 
 
 def folder_flags(folders: Folder | Sequence[Folder] | None) -> tuple[str, ...]:
-    """Return the flags that name folders with YAML files of one's own."""
-    if folders is None:
-        return ()
+    """Return the flags that name folders with YAML files of one's own, whatever folder is the current one later."""
+    return tuple(f"--config-dir={folder}" for folder in absolute_folders(() if folders is None else folders))
+
+
+def absolute_folders(folders: Folder | Sequence[Folder]) -> list[Path]:
+    """Return the paths of one folder or several.
+
+    Raises:
+        InputError: as `absolute_path`.
+    """
     several = [folders] if isinstance(folders, str | PathLike) else folders
-    return tuple(f"--config-dir={fspath(folder)}" for folder in several)
+    return [absolute_path(Path(folder)) for folder in several]
 
 
 def _named(options: Mapping[str, Any]) -> list[tuple[str, Any]]:

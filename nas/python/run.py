@@ -14,7 +14,7 @@ from nas.options.recorded import GIVEN_AGAIN
 from nas.options.text_values import quoted
 from nas.python.markup import picture, table
 from nas.python.notebook import show_page
-from nas.python.options import Folder, arguments_of, folder_flags
+from nas.python.options import Folder, absolute_folders, arguments_of, folder_flags
 from nas.python.trial import RunTrial, figures_of, trials_of
 from nas.record.architecture import highest_ranked
 from nas.record.events import MAX_TRIALS
@@ -148,7 +148,9 @@ class Run:
             raise InputError("to_dataframe() needs pandas: pip install pandas") from None
 
         rows = [figures_of(trial) for trial in self.trials]
-        return pd.DataFrame(rows, columns=None if rows else ["trial"]).set_index("trial")
+        frame = pd.DataFrame(rows, columns=None if rows else ["trial"]).set_index("trial")
+        # A column without any value would be one of objects, which has no mean.
+        return frame.astype({name: float for name in ("reward", "seconds") if name in frame})
 
     def network(
         self,
@@ -182,13 +184,13 @@ class Run:
         except ValueError as error:
             raise InputError(f"{chosen.name}: {error}") from None
 
-    def report(self, out: Folder | None = None, *, top: int = 6, trained: Sequence[Folder] = ()) -> Path:
+    def report(self, out: Folder | None = None, *, top: int = 6, trained: Folder | Sequence[Folder] = ()) -> Path:
         """Write the run as one HTML page that opens from disk, show it where this is a notebook, and return its path.
 
         Args:
             out: file to write; None for report.html in the run folder.
             top: number of best architectures to show.
-            trained: folders of full trainings to show beside.
+            trained: folder of a full training to show beside, or several.
 
         Raises:
             InputError: the run has no trials, or the file cannot be written.
@@ -198,7 +200,7 @@ class Run:
         except ValueError as error:
             raise InputError(str(error)) from None
 
-        networks = trained_networks([absolute_path(Path(folder)) for folder in trained])
+        networks = trained_networks(absolute_folders(trained))
         path = self._folder / REPORT if out is None else absolute_path(Path(out))
         write_report(read_runs([self._folder], print_warning), top, path, networks)
         show_page(path)

@@ -101,6 +101,14 @@ def test_a_run_gives_its_trials_as_values_and_as_a_table(run: Run) -> None:
     assert {"status", "seconds", "key", "outcome"} <= set(table.columns)
 
 
+def test_a_table_has_numbers_also_where_no_trial_has_any() -> None:
+    run = Run.start({"limits.macs": 1}, run="run", **OPTIONS | {"num_trials": 2})
+    table = run.to_dataframe()
+    assert list(table["status"]) == ["rejected", "rejected"]
+    assert math.isnan(table["reward"].mean())
+    assert table["seconds"].sum() == 0
+
+
 def test_a_table_without_pandas_is_refused_in_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InputError, match="needs pandas: pip install pandas"):
@@ -176,7 +184,7 @@ def test_a_report_is_written_into_the_run_or_where_it_is_asked_for(run: Run) -> 
         (lambda: Run.start({"--cfg": True}), "an option's name is words with dots, as task.noise, got str '--cfg'"),
         (lambda: Run.start(num_trials={1}), "num_trials: needs text, a number, .* got set {1}"),
         (lambda: Run.start(num_trials=math.nan, task="landscape"), "num_trials: needs a finite number, got nan"),
-        (lambda: Run.start(config_dir="nowhere"), "--config-dir needs a folder, got nowhere"),
+        (lambda: Run.start(config_dir="nowhere"), "--config-dir needs a folder, got .*nowhere"),
         (lambda: Run.open("nowhere"), "no run at .*nowhere: there is no journal.jsonl"),
         (lambda: Run.open("run", block_kinds={"mine": "mine.KIND"}), "block_kinds.mine: cannot import mine.KIND"),
         (lambda: Run.open("run").network(5), "run has no trial 5; there are 0 to 4"),
@@ -184,6 +192,8 @@ def test_a_report_is_written_into_the_run_or_where_it_is_asked_for(run: Run) -> 
         (lambda: Run.open("run").network(0, head="nose"), "run-0: head must be one of retinanet, .* got 'nose'"),  # type: ignore[arg-type]
         (lambda: Run.open("run").report(top=0), "top must be from 1"),
         (lambda: Run.open("run").report("/proc/none/report.html"), "cannot write"),
+        (lambda: Run.open("run").report(trained="nowhere"), "trained: nowhere holds no training"),
+        (lambda: Run.open("run").report(trained=["run"]), "trained: run holds no training"),
         (lambda: Run.open("run").resume(run="other"), "resume.. is of run: leave out run"),
     ],
 )
@@ -222,6 +232,10 @@ def test_yaml_files_of_ones_own_are_found_again_when_the_run_is_resumed() -> Non
     Path("mine/controller/own.yaml").write_text(own)
     run = Run.start(run="run", controller="own", config_dir="mine", **OPTIONS)
     assert len(run.resume(num_trials=6, controller="own").trials) == 6
+
+    Path("elsewhere").mkdir()
+    os.chdir("elsewhere")
+    assert len(run.resume(num_trials=7, controller="own").trials) == 7
 
 
 def test_a_search_runs_in_a_thread_and_a_second_one_beside_it_is_refused() -> None:
