@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import lru_cache
 
 from search_space.base import Decision, Decisions
-from search_space.kinds import KIND_HINT, MAX_LEVEL, MIN_LEVEL, Family, kind_named, kind_names
+from search_space.kinds import KIND_HINT, MAX_LEVEL, MIN_LEVEL, Family, installed_kind, kind_named, kind_names
 from search_space.spec import NUM_STEM_PARENTS, ArchSpec, BlockSpec
 
 NUM_PARENTS = 2
@@ -149,9 +148,9 @@ def _check_offsets(offsets: tuple[int, ...], inner_levels: Sequence[int]) -> Non
 
 def _check_kinds(kinds: tuple[str, ...], family: Family) -> None:
     # What an installed package offers joins the table as it is named.
-    with suppress(ValueError):
-        for kind in kinds:
-            kind_named(kind)
+    for kind in kinds:
+        if kind not in kind_names():
+            installed_kind(kind)
     possible = [name for name in kind_names() if kind_named(name).family == family]
     for kind in kinds:
         if kind not in possible:

@@ -121,7 +121,7 @@ def kind_named(name: str) -> BlockKind:
     Raises:
         ValueError: there is none, or it cannot be added; the message lists those there are, or says why.
     """
-    kind = _TABLE.get(name) or _installed_kind(name)
+    kind = _TABLE.get(name) or installed_kind(name)
     if kind is None:
         raise ValueError(f"kind must be one of {', '.join(_TABLE)}, got {name!r}; {KIND_HINT}")
     return kind
@@ -152,8 +152,8 @@ def add_kind(kind: BlockKind) -> None:
     _TABLE[kind.name] = kind
 
 
-def _installed_kind(name: str) -> BlockKind | None:
-    """Return a kind that an installed package offers under a name, added to the table; None where none does.
+def installed_kind(name: str) -> BlockKind | None:
+    """Return the kind that an installed package offers under a name, added to the table; None where none does.
 
     Raises:
         ValueError: it cannot be imported, is no kind of that name, or cannot be added.

@@ -9,6 +9,7 @@ import pytest
 from foundation import InputError
 from nas.options.command_help import group_help
 from nas.options.command_line import compose
+from search_space import ScalePermutedSpace, resnet_seed
 from search_space.kinds import added_kinds, kind_named, remove_kind
 
 Install: TypeAlias = Callable[[str, str, Mapping[str, str]], None]
@@ -108,3 +109,5 @@ def test_a_block_kind_that_cannot_be_had_is_named_with_its_package(
     install(package, f"[spinenet_search.block_kinds]\nbent = {package}.kinds:FLAT\n", {"kinds.py": content})
     with pytest.raises(ValueError, match=message):
         kind_named("bent")
+    with pytest.raises(ValueError, match=message):
+        ScalePermutedSpace(resnet_seed("r0-sp53"), kinds=("bottleneck", "bent"))
