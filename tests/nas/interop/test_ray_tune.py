@@ -172,6 +172,19 @@ def test_a_trial_that_tune_ended_stays_open_for_the_next_start() -> None:
 
 
 @pytest.mark.usefixtures("in_own_folder")
+def test_after_an_interrupt_of_which_tune_says_nothing_a_new_searcher_proposes_what_was_running() -> None:
+    interrupted = TuneSearch(*LANDSCAPE, "run=run", "num_trials=3")
+    running = [suggested(interrupted, name)[JOB] for name in ("a", "b")]
+    again = TuneSearch(*LANDSCAPE, "run=run", "num_trials=3")
+    repeated = {name: suggested(again, name) for name in ("c", "d")}
+    assert [one[JOB] for one in repeated.values()] == running
+    for name, one in repeated.items():
+        again.on_trial_complete(name, figures_of(one))
+    run_to_its_end(again)
+    assert len(read_record(again.run).told) == 3
+
+
+@pytest.mark.usefixtures("in_own_folder")
 def test_ids_that_are_unknown_or_done_with_change_nothing() -> None:
     search = TuneSearch(*LANDSCAPE, "run=run", "num_trials=2")
     first = suggested(search, "a")
