@@ -100,6 +100,7 @@ def test_on_a_landscape_with_noise_the_figures_are_those_that_follow_from_it(cal
     assert proxy["verdict"].startswith("two architectures must differ by 0.")
 
 
+@pytest.mark.long
 def test_candidates_are_paired_on_equal_architectures_and_seeds(call: Run, tmp_path: Path) -> None:
     candidates = ("candidates.short=[fidelity.epochs=1]", "candidates.long=[fidelity.epochs=100]")
     arguments = (*STUDY, TARGET, *candidates, "num_architectures=18")
@@ -129,6 +130,7 @@ def test_candidates_are_paired_on_equal_architectures_and_seeds(call: Run, tmp_p
     assert f"{shown['short']['figures']['intraclass']['value']:.3g} [" in done.stdout
 
 
+@pytest.mark.long
 def test_the_best_of_the_run_are_in_the_sample_and_a_study_keeps_what_it_was_begun_with(
     call: Run, tmp_path: Path
 ) -> None:

@@ -260,6 +260,7 @@ def test_mistakes_are_one_line_and_leave_the_file_as_it_is(call: Run, tmp_path: 
     assert (tmp_path / "table.jsonl.gz").read_bytes() == packed
 
 
+@pytest.mark.long
 def test_a_table_of_real_trainings_has_their_numerics_losses_and_data(call: Run, tmp_path: Path) -> None:
     done = call("nas.search", *TINY_SEARCH, "executor=local", "num_trials=2", "task.precision=float32")
     assert done.returncode == 0, done.stderr

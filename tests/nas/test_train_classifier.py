@@ -148,6 +148,7 @@ def test_a_classifier_that_is_killed_at_random_steps_ends_with_the_weights_of_on
     check_equal_states(states(tmp_path / "whole"), states(tmp_path / "killed"))
 
 
+@pytest.mark.long
 def test_classes_are_trained_from_a_folder_of_images_and_bad_ones_are_one_line(tmp_path: Path, call: Run) -> None:
     from PIL import Image
 

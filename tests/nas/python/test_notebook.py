@@ -11,6 +11,8 @@ from nbclient import NotebookClient
 
 from nas.record.journal import FILE_NAME
 
+pytestmark = pytest.mark.long
+
 NBFORMAT: Any = nbformat  # whose functions have no types
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -35,7 +37,6 @@ def text_of(cell: Any) -> str:  # noqa: ANN401
     return "".join(output.text for output in outputs_of(cell, "stream"))
 
 
-@pytest.mark.long
 def test_the_notebook_of_the_examples_runs_from_its_first_cell_to_its_last(tmp_path: Path) -> None:
     notebook = NBFORMAT.read(EXAMPLES / "run_from_python.ipynb", as_version=4)
     assert [cell.outputs for cell in notebook.cells if cell.cell_type == "code" and cell.outputs] == []

@@ -264,6 +264,7 @@ def test_a_tracker_that_hangs_holds_nothing_up(call: Run, tmp_path: Path, monkey
     assert patient.taken == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.long
 def test_mlflow_has_a_run_for_the_search_and_one_for_each_trial(
     call: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

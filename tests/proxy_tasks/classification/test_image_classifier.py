@@ -84,6 +84,7 @@ def test_a_classifier_looks_at_the_middle_of_a_picture() -> None:
     assert torch.allclose(seen[0], expected.view(1, 3, 1, 1).expand(1, 3, 64, 64))
 
 
+@pytest.mark.long
 def test_a_file_gives_the_same_classifier_and_bad_ones_are_one_line(tmp_path: Path) -> None:
     classifier = untrained()
     info = dataclasses.replace(INFO, norm_epsilon=1e-5)
@@ -112,6 +113,7 @@ def test_a_file_gives_the_same_classifier_and_bad_ones_are_one_line(tmp_path: Pa
         load_classifier(tmp_path / "absent.pt", device="cpu")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("is_released")
 def test_released_weights_become_a_classifier_with_every_tensor_in_its_place(tmp_path: Path) -> None:
     arrays = tiny_checkpoint(tmp_path)

@@ -53,6 +53,7 @@ def _check(size_px: tuple[int, int], reference: Reference, pairs: list[tuple[int
         assert float((want - got).abs().max()) < 1e-4, name
 
 
+@pytest.mark.long
 def test_parents_of_any_level_reach_their_child_in_onnxruntime() -> None:
     # The finest parent for children near and far, and the coarsest, where sizes divide and where they do not.
     _check((128, 96), "tpu", [(1, 3), (1, 5), (1, 7), (7, 3)])
