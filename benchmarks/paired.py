@@ -1,10 +1,14 @@
 """Paired comparisons of searches: differences with intervals, and how likely they are by chance among so many."""
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nas.assessment.student import student_95
 
 NUM_RESAMPLES = 10_000
 NUM_SIGN_CHANGES = 100_000
@@ -38,6 +42,14 @@ def half_interval(values: NDArray[np.float64]) -> float:
     """Return half of the 95 % interval of the mean of (S,) values."""
     low, high = mean_interval(values)
     return (high - low) / 2
+
+
+def mean_of_few(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of a few values, and half of its 95 % interval by Student's t; infinite for a single one."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, math.inf
+    return mean, student_95(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Difference:

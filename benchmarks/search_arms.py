@@ -9,7 +9,6 @@ Holm's correction for all pairs. Draws docs/search_arms.png: the mean of the bes
 """
 
 import heapq
-import math
 import os
 import statistics
 import sys
@@ -18,8 +17,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from benchmarks.paired import holm, mean_of_few
 from foundation import InputError
-from nas.assessment.student import student_95
 from nas.record.journal import read_record
 from nas.record.mean_reward import mean_rewards
 from nas.record.record import Record
@@ -140,7 +139,7 @@ def means(searches: Sequence[Search]) -> list[str]:
     lines = []
     for way, by_seed in _by_way(searches).items():
         spent = statistics.fmean(one.epochs for one in searches if one.way == way)
-        mean, half = _interval(list(by_seed.values()))
+        mean, half = mean_of_few(list(by_seed.values()))
         lines.append(
             f"{way:<32}{spent:>6.0f} epochs  {mean:.4f} [{mean - half:.4f}, {mean + half:.4f}], {len(by_seed)} seeds"
         )
@@ -158,23 +157,13 @@ def differences(searches: Sequence[Search]) -> list[str]:
             compared.append((p_value(paired), first, second, paired))
     compared.sort(key=lambda one: one[0])
 
-    lines, least = [], 0.0
-    for rank, (p, first, second, paired) in enumerate(compared):
-        # Holm's step-down: no later p-value is smaller than an earlier one.
-        least = max(least, min(1.0, p * (len(compared) - rank)))
-        mean, half = _interval(paired)
-        lines.append(
-            f"{first} - {second}: {mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}], p {p:.2f}, Holm {least:.2f}"
-        )
+    lines = []
+    corrected = holm([p for p, *_ in compared])
+    for (p, first, second, paired), of_all in zip(compared, corrected, strict=True):
+        mean, half = mean_of_few(paired)
+        interval = f"[{mean - half:+.4f}, {mean + half:+.4f}]"
+        lines.append(f"{first} - {second}: {mean:+.4f} {interval}, p {p:.2f}, Holm {of_all:.2f}")
     return lines
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean, and half the width of its 95 % interval; infinite for one value."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return mean, math.inf
-    return mean, student_95(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def p_value(paired: Sequence[float]) -> float:

@@ -8,7 +8,6 @@ difference of the replayed ones over the seeds that both have, with its 95 % int
 runs are shown there.
 """
 
-import math
 import os
 import statistics
 import sys
@@ -17,8 +16,8 @@ from dataclasses import dataclass
 from itertools import accumulate, combinations
 from pathlib import Path
 
+from benchmarks.paired import mean_of_few
 from foundation import InputError
-from nas.assessment.student import student_95
 from nas.record.journal import read_record
 from nas.record.mean_reward import mean_rewards
 from nas.record.replays import comparable_replays
@@ -104,8 +103,7 @@ def differences(results: Sequence[SearchResult]) -> list[str]:
         seeds = sorted(by_controller[first].keys() & by_controller[second].keys())
         paired = [by_controller[first][seed] - by_controller[second][seed] for seed in seeds]
         if len(paired) > 1:
-            mean = statistics.fmean(paired)
-            half = student_95(len(paired) - 1) * statistics.stdev(paired) / math.sqrt(len(paired))
+            mean, half = mean_of_few(paired)
             interval = f"[{mean - half:+.4f}, {mean + half:+.4f}]"
             lines.append(f"{first} - {second}: {mean:+.4f} {interval}, replayed, paired over {len(paired)} seeds")
     return lines

@@ -13,11 +13,11 @@ import pytest
 from tests.conftest import Run
 from tests.nas.interop.test_ray_tune import LANDSCAPE
 from tests.nas.interop.test_tune_run import DRIVER
-from tests.test_package import PARTS, ROOT
+from tests.test_package import OFFLINE, ROOT, copied_project, pip
 
 EXAMPLES = ROOT / "examples"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/pyproject.toml"))
-PIP = ("install", "--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed")
+PIP = ("install", *OFFLINE, "--ignore-installed")
 
 
 def commands(name: str) -> list[list[str]]:
@@ -27,18 +27,10 @@ def commands(name: str) -> list[list[str]]:
     return [shlex.split(line) for line in block[1].splitlines()]
 
 
-def pip(*arguments: str, folder: Path) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source = tmp_path_factory.mktemp("source")
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, source / part)
-    pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", "dist", ".", folder=source)
+    source = copied_project(tmp_path_factory.mktemp("source"))
+    pip("wheel", *OFFLINE, "-w", "dist", ".", folder=source)
     return next((source / "dist").glob("*.whl"))
 
 

@@ -16,27 +16,32 @@ from search_space import published_names, published_spec
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("nas", "controllers", "proxy_tasks", "search_space", "foundation", "experiments")
 PARTS = ("pyproject.toml", "README.md", "LICENSE", *PACKAGES)
-
+OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
+"""What pip is told, to do with what there is on this machine alone."""
 
 SEARCH = ("task=landscape", "executor=local", "tracking=none", "num_trials=2", "run=r")
 
 
-def pip_install(source: Path, target: Path) -> None:
-    """Install a project into a folder, with what there is on this machine alone."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    install = ["install", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
-    subprocess.run([*pip, *install, str(source)], check=True)
+def pip(*arguments: str, folder: Path) -> None:
+    """Run pip in a folder."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def copied_project(folder: Path) -> Path:
+    """Copy what the wheel is built from, so that nothing is built beside it, and return the folder."""
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, folder / part)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder that the package is installed in."""
-    source = tmp_path_factory.mktemp("source")
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, source / part)
+    source = copied_project(tmp_path_factory.mktemp("source"))
     target = tmp_path_factory.mktemp("installed") / "site"
-    pip_install(source, target)
+    pip("install", *OFFLINE, "--target", str(target), ".", folder=source)
     return target
 
 

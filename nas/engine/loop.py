@@ -316,7 +316,6 @@ class Search:
         trial = self._journal.record.trials[told.trial]
         self._learn(trial)
         self._on_change(trial)
-        self._keep_weights_within()
 
         # If the trial failed, the first of those that waited is trained in its place.
         self._queue.extendleft(reversed(self._known.end(trial)))
@@ -324,16 +323,17 @@ class Search:
         if trial.status == "rejected":
             self._stop_if_nothing_fits()
         elif trial.status in ("completed", "stopped", "failed"):
+            self._keep_weights_within()
             self._watch.note(trial)
             too_many_failed = self._watch.why_stop()
             if too_many_failed is not None:
                 self.stop(too_many_failed)
 
     def _keep_weights_within(self) -> None:
+        """Keep networks within their bound after a training; what takes an earlier result adds none."""
         promotion = self._plan.promotion
-        if promotion.num_rungs > 1 and promotion.keep_weights and promotion.max_weights_gb is not None:
-            record = self._journal.record
-            keep_within(self._journal.folder, promotion.max_weights_gb, record.trials.values())
+        if promotion.keeps and promotion.max_weights_gb is not None:
+            keep_within(self._journal.folder, promotion.max_weights_gb, self._journal.record.trials.values())
 
     def _learn(self, trial: Trial) -> None:
         """Tell the controller, and the rungs above, of a trial that ended; one that was stopped has no reward."""

@@ -41,12 +41,17 @@ class Promotion:
         """Return the fidelity of a rung, of which `lowest` is the first."""
         return replace(lowest, epochs=lowest.epochs * self.reduction**rung)
 
+    @property
+    def keeps(self) -> bool:
+        """True where a run keeps networks: there is a rung that may start from them."""
+        return self.keep_weights and self.num_rungs > 1
+
     def weights(self, run: Path, key: str, rung: int) -> Weights:
         """Return where a trial finds the network to continue from, and where it leaves its own.
 
         The last rung leaves nothing, as nothing continues from there.
         """
-        if not self.keep_weights or self.num_rungs == 1:
+        if not self.keeps:
             return Weights()
         is_last = rung == self.num_rungs - 1
         return Weights(
