@@ -59,6 +59,16 @@ def build_search(config: Mapping[str, Any]) -> Setup:
     return setup
 
 
+def check_may_search(setup: Setup) -> None:
+    """Check that the task, as it is set, may guide a search.
+
+    Raises:
+        InputError: it must not; the message says why.
+    """
+    if setup.task.option_rules.search_refusal:
+        raise InputError(setup.task.option_rules.search_refusal)
+
+
 def search(setup: Setup, config: Mapping[str, Any], follow_up: FollowUp) -> None:
     """Run or resume a search, shown in the terminal and in all trackers, and sum it up.
 
@@ -72,8 +82,7 @@ def search(setup: Setup, config: Mapping[str, Any], follow_up: FollowUp) -> None
             or a search that stopped before its last trial; the message says why.
         KeyboardInterrupt: the user stopped it.
     """
-    if setup.task.option_rules.search_refusal:
-        raise InputError(setup.task.option_rules.search_refusal)
+    check_may_search(setup)
     consoles = make_consoles(setup.verbosity)
     started = time.monotonic()
 

@@ -24,7 +24,7 @@ from nas.reporting.ranked import ranking_of
 from nas.reporting.runs import cautions
 from nas.reporting.written import write_report
 from nas.running import Consoles, has_work, make_consoles, prepare_task
-from nas.searching import FollowUp, build_search, search
+from nas.searching import FollowUp, build_search, check_may_search, search
 from nas.setup import Setup
 from nas.terminal.tables import leaderboard_table
 
@@ -169,9 +169,7 @@ def _checked(config: Mapping[str, Any]) -> Setup:
         InputError: it cannot be built or guide a search, or its folder has another one on record.
     """
     setup = build_search(config)
-    if setup.task.option_rules.search_refusal:
-        raise InputError(setup.task.option_rules.search_refusal)
-
+    check_may_search(setup)
     if has_trials(setup.run):
         check_config(read_record(setup.run), setup.run, config, setup.task, may_change(setup.task))
     else:

@@ -22,7 +22,7 @@ from nas.record.identity import open_run, options_on_record
 from nas.record.journal import Journal, has_trials
 from nas.record.trial import Failure
 from nas.running import make_consoles, prepare_task
-from nas.searching import build_search
+from nas.searching import build_search, check_may_search
 from nas.setup import Setup, build_setup
 from proxy_tasks import Numerics, ProxyTask
 
@@ -252,8 +252,7 @@ def _check(setup: Setup) -> None:
     Raises:
         InputError: it cannot.
     """
-    if setup.task.option_rules.search_refusal:
-        raise InputError(setup.task.option_rules.search_refusal)
+    check_may_search(setup)
     if setup.baselines:
         raise InputError(
             "baselines: a search inside Ray Tune trains none; add baselines=false, and train them by nas.search"
